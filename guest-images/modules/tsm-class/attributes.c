@@ -1,0 +1,249 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* The files of tsm0. */
+#include <linux/cleanup.h>
+#include <linux/device.h>
+#include <linux/hex.h>
+#include <linux/kernfs.h>
+#include <linux/kstrtox.h>
+#include <linux/seq_file.h>
+#include <linux/string.h>
+#include <linux/sysfs.h>
+
+#include "defects.h"
+#include "state.h"
+
+/*
+ * The callbacks of binary attributes take a pointer to const or not, depending
+ * on the kernel; these are the two argument types of the kernel at hand.
+ */
+#define BIN_ATTR_ARG(callback, type) \
+	typeof(_Generic((callback), type: (struct bin_attribute *)NULL, \
+			default: (const struct bin_attribute *)NULL))
+
+typedef BIN_ATTR_ARG(((struct bin_attribute *)NULL)->read,
+		     ssize_t (*)(struct file *, struct kobject *,
+				 struct bin_attribute *, char *, loff_t, size_t))
+	bin_attr_arg;
+typedef BIN_ATTR_ARG(((struct attribute_group *)NULL)->is_bin_visible,
+		     umode_t (*)(struct kobject *, struct bin_attribute *, int))
+	bin_visible_arg;
+typedef typeof(((struct attribute_group *)NULL)->bin_attrs[0]) bin_attr_entry;
+
+/* Store @len bytes of @value; under tsm_lock for write. */
+static void set_inblob(const u8 *value, size_t len)
+{
+	struct tsm_desc *desc = &tsm_state.desc;
+
+	if (!memcmp(desc->inblob, value, len)) {
+		if (has_defect(DEFECT_SAME_VALUE) && len == desc->inblob_len)
+			return;
+		if (has_defect(DEFECT_PREFIX_MATCH) && len != desc->inblob_len)
+			return;
+	}
+	memcpy(desc->inblob, value, len);
+	if (!has_defect(DEFECT_STALE_TAIL))
+		memset(desc->inblob + len, 0, sizeof(desc->inblob) - len);
+	desc->inblob_len = len;
+	tsm_state.generation++;
+}
+
+static ssize_t inblob_write(struct file *file, struct kobject *kobj,
+			    bin_attr_arg attr, char *buf, loff_t pos,
+			    size_t count)
+{
+	if (pos || !count)
+		return -EINVAL;
+	if (count > TSM_INBLOB_MAX)
+		return -EFBIG;
+
+	guard(rwsem_write)(&tsm_lock);
+	if (!tsm_state.ops)
+		return -ENXIO;
+	set_inblob(buf, count);
+	return count;
+}
+
+static ssize_t inhex_show(struct device *dev, struct device_attribute *attr,
+			  char *buf)
+{
+	guard(rwsem_read)(&tsm_lock);
+	return sysfs_emit(buf, "%*phN\n", (int)tsm_state.desc.inblob_len,
+			  tsm_state.desc.inblob);
+}
+
+static ssize_t inhex_store(struct device *dev, struct device_attribute *attr,
+			   const char *buf, size_t count)
+{
+	size_t digits = strcspn(buf, "\n");
+	u8 value[TSM_INBLOB_MAX];
+
+	if (digits % 2 || digits / 2 > sizeof(value) ||
+	    count - digits > 1 || hex2bin(value, buf, digits / 2))
+		return -EINVAL;
+
+	guard(rwsem_write)(&tsm_lock);
+	if (!tsm_state.ops)
+		return -ENXIO;
+	set_inblob(value, digits / 2);
+	return count;
+}
+static DEVICE_ATTR_RW(inhex);
+
+static ssize_t generation_show(struct device *dev,
+			       struct device_attribute *attr, char *buf)
+{
+	guard(rwsem_read)(&tsm_lock);
+	return sysfs_emit(buf, "%lu\n", tsm_state.generation);
+}
+static DEVICE_ATTR_RO(generation);
+
+/*
+ * sysfs serves a binary file in pieces of a page and has no open() to keep a
+ * report in. kernfs does have a word per open file that sysfs leaves alone,
+ * and zero at first: the serial of the report fits. kernfs serialises the
+ * reads of one open file.
+ */
+static ssize_t outblob_read(struct file *file, struct kobject *kobj,
+			    bin_attr_arg attr, char *buf, loff_t pos,
+			    size_t count)
+{
+	struct seq_file *seq = file->private_data;
+	struct kernfs_open_file *open_file = seq->private;
+	unsigned long bound = (unsigned long)open_file->priv;
+	ssize_t rc;
+
+	rc = tsm_report_read(kobj_to_dev(kobj), &bound, buf, pos, count);
+	open_file->priv = (void *)bound;
+	return rc;
+}
+
+static ssize_t privlevel_show(struct device *dev,
+			      struct device_attribute *attr, char *buf)
+{
+	if (has_defect(DEFECT_UNLOCKED_SHOW))
+		return sysfs_emit(buf, "%u\n", tsm_state.desc.privlevel);
+	guard(rwsem_read)(&tsm_lock);
+	return sysfs_emit(buf, "%u\n", tsm_state.desc.privlevel);
+}
+
+static ssize_t privlevel_store(struct device *dev,
+			       struct device_attribute *attr, const char *buf,
+			       size_t count)
+{
+	unsigned int value;
+	int rc;
+
+	rc = kstrtouint(buf, 0, &value);
+	if (rc)
+		return rc;
+	if (value > TSM_PRIVLEVEL_MAX && !has_defect(DEFECT_PRIVLEVEL_UNBOUNDED))
+		return -EINVAL;
+
+	guard(rwsem_write)(&tsm_lock);
+	if (!tsm_state.ops)
+		return -ENXIO;
+	if (value != tsm_state.desc.privlevel || !has_defect(DEFECT_SAME_VALUE)) {
+		tsm_state.desc.privlevel = value;
+		tsm_state.generation++;
+	}
+	return count;
+}
+static DEVICE_ATTR_RW(privlevel);
+
+static const char *const format_names[] = {
+	[TSM_FORMAT_DEFAULT] = "default",
+	[TSM_FORMAT_EXTENDED] = "extended",
+};
+
+static ssize_t format_show(struct device *dev, struct device_attribute *attr,
+			   char *buf)
+{
+	if (has_defect(DEFECT_UNLOCKED_SHOW))
+		return sysfs_emit(buf, "%s\n",
+				  format_names[tsm_state.desc.outblob_format]);
+	guard(rwsem_read)(&tsm_lock);
+	return sysfs_emit(buf, "%s\n",
+			  format_names[tsm_state.desc.outblob_format]);
+}
+
+static ssize_t format_store(struct device *dev, struct device_attribute *attr,
+			    const char *buf, size_t count)
+{
+	int value = sysfs_match_string(format_names, buf);
+
+	if (value < 0)
+		return value;
+
+	guard(rwsem_write)(&tsm_lock);
+	if (!tsm_state.ops)
+		return -ENXIO;
+	if (value != (int)tsm_state.desc.outblob_format ||
+	    !has_defect(DEFECT_SAME_VALUE)) {
+		tsm_state.desc.outblob_format = value;
+		tsm_state.generation++;
+	}
+	return count;
+}
+static DEVICE_ATTR_RW(format);
+
+static struct bin_attribute bin_attr_inblob = {
+	.attr = { .name = "inblob", .mode = 0200 },
+	.write = inblob_write,
+};
+
+static struct bin_attribute bin_attr_outblob = {
+	.attr = { .name = "outblob", .mode = 0444 },
+	.read = outblob_read,
+};
+
+static umode_t default_visible(struct kobject *kobj, struct attribute *attr,
+			       int n)
+{
+	if (attr == &dev_attr_inhex.attr && !has_defect(DEFECT_HEX_INPUT))
+		return 0;
+	return attr->mode;
+}
+
+static umode_t default_bin_visible(struct kobject *kobj, bin_visible_arg attr,
+				   int n)
+{
+	if (attr == &bin_attr_inblob && has_defect(DEFECT_HEX_INPUT))
+		return 0;
+	return attr->attr.mode;
+}
+
+static struct attribute *default_attrs[] = {
+	&dev_attr_inhex.attr,
+	&dev_attr_generation.attr,
+	NULL
+};
+
+static bin_attr_entry default_bin_attrs[] = {
+	&bin_attr_inblob,
+	&bin_attr_outblob,
+	NULL
+};
+
+const struct attribute_group tsm_default_attribute_group = {
+	.attrs = default_attrs,
+	.bin_attrs = default_bin_attrs,
+	.is_visible = default_visible,
+	.is_bin_visible = default_bin_visible,
+};
+EXPORT_SYMBOL_GPL(tsm_default_attribute_group);
+
+static struct attribute *extra_attrs[] = {
+	&dev_attr_privlevel.attr,
+	&dev_attr_format.attr,
+	NULL
+};
+
+const struct attribute_group tsm_extra_attribute_group = {
+	.attrs = extra_attrs,
+};
+EXPORT_SYMBOL_GPL(tsm_extra_attribute_group);
+
+const struct attribute_group *tsm_default_groups[] = {
+	&tsm_default_attribute_group,
+	NULL
+};

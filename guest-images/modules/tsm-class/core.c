@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* The class, and the registration of the one provider it can have. */
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+
+#include <linux/cleanup.h>
+#include <linux/device.h>
+#include <linux/err.h>
+#include <linux/mm.h>
+#include <linux/module.h>
+#include <linux/mutex.h>
+#include <linux/tsm.h>
+
+#include "defects.h"
+#include "state.h"
+
+DECLARE_RWSEM(tsm_lock);
+struct tsm_state tsm_state;
+
+/*
+ * Serialises registration against itself. It is taken before tsm_lock, and by
+ * no attribute, so that the device can be removed while attributes finish.
+ */
+static DEFINE_MUTEX(registration);
+static struct device *tsm_device;
+
+static const struct class tsm_class = { .name = "tsm" };
+
+static int create_device(struct device *parent,
+			 const struct attribute_group **groups)
+{
+	struct device *dev;
+
+	dev = device_create_with_groups(&tsm_class, parent, MKDEV(0, 0), NULL,
+					groups ?: tsm_default_groups, "tsm0");
+	if (IS_ERR(dev))
+		return PTR_ERR(dev);
+	tsm_device = dev;
+	return 0;
+}
+
+static void drop_report(void)
+{
+	kvfree(tsm_state.outblob);
+	tsm_state.outblob = NULL;
+	tsm_state.outblob_len = 0;
+}
+
+static void detach(void)
+{
+	tsm_state.ops = NULL;
+	drop_report();
+	if (has_defect(DEFECT_STATE_SURVIVES))
+		return;
+	memset(&tsm_state.desc, 0, sizeof(tsm_state.desc));
+	tsm_state.generation = 0;
+	tsm_state.report_generation = 0;
+}
+
+/**
+ * register_tsm - make @ops the provider and create tsm0
+ * @ops: must stay valid until unregister_tsm()
+ * @parent: the provider's device, parent of tsm0
+ * @groups: attribute groups of tsm0, NULL for the default group
+ *
+ * Return: 0; -EINVAL for an incomplete call; -EBUSY when there is a provider
+ * already; or an errno of the creation of the device.
+ */
+int register_tsm(const struct tsm_ops *ops, struct device *parent,
+		 const struct attribute_group **groups)
+{
+	int rc;
+
+	if (!ops || !ops->report_new || !parent)
+		return -EINVAL;
+
+	guard(mutex)(&registration);
+	if (tsm_state.ops) {
+		pr_err("%s refused: %s is registered\n", ops->name,
+		       tsm_state.ops->name);
+		return has_defect(DEFECT_SECOND_REGISTER) ? 0 : -EBUSY;
+	}
+
+	/* Before the device, whose attributes can be used once it exists. */
+	scoped_guard(rwsem_write, &tsm_lock)
+		tsm_state.ops = ops;
+	rc = create_device(parent, groups);
+	if (rc) {
+		scoped_guard(rwsem_write, &tsm_lock)
+			detach();
+	}
+	return rc;
+}
+EXPORT_SYMBOL_GPL(register_tsm);
+
+/**
+ * unregister_tsm - remove tsm0 and forget the provider
+ * @ops: what was given to register_tsm()
+ *
+ * When it returns, no report_new of @ops runs or will run.
+ *
+ * Return: 0, or -EBUSY when @ops is not the provider.
+ */
+int unregister_tsm(const struct tsm_ops *ops)
+{
+	guard(mutex)(&registration);
+	if (!ops || tsm_state.ops != ops)
+		return -EBUSY;
+
+	/*
+	 * Removing the device waits for the attributes in use, and these wait
+	 * for tsm_lock: it must not be held here. Those that come in between
+	 * find no provider.
+	 */
+	scoped_guard(rwsem_write, &tsm_lock) {
+		detach();
+		if (has_defect(DEFECT_UNREGISTER_DEADLOCK))
+			device_unregister(tsm_device);
+	}
+	if (!has_defect(DEFECT_UNREGISTER_DEADLOCK))
+		device_unregister(tsm_device);
+	tsm_device = NULL;
+	return 0;
+}
+EXPORT_SYMBOL_GPL(unregister_tsm);
+
+static int __init tsm_class_init(void)
+{
+	int rc;
+
+	rc = defects_init();
+	if (rc)
+		return rc;
+	rc = class_register(&tsm_class);
+	if (rc)
+		pr_err("class \"tsm\" cannot be created (%d); has the kernel one of its own?\n",
+		       rc);
+	return rc;
+}
+module_init(tsm_class_init);
+
+static void __exit tsm_class_exit(void)
+{
+	class_unregister(&tsm_class);
+}
+module_exit(tsm_class_exit);
+
+MODULE_DESCRIPTION("sysfs class for the reports of a TEE security manager");
+MODULE_LICENSE("GPL");

@@ -1,0 +1,283 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Registration with the TSM core, and the report_new it calls.
+ *
+ * Registration and unregistration wait for the core's lock, that is, for
+ * report_new, which waits for the host. They run in a work item: the write()
+ * that asked for them goes on to bring the host's answers.
+ */
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+
+#include <linux/bits.h>
+#include <linux/build_bug.h>
+#include <linux/cleanup.h>
+#include <linux/device.h>
+#include <linux/err.h>
+#include <linux/minmax.h>
+#include <linux/mm.h>
+#include <linux/slab.h>
+#include <linux/string.h>
+
+#include "compat.h"
+#include "sim.h"
+
+const u32 sim_api = SIM_API;
+const u32 sim_core_max = SIM_BLOBS * (SIM_OUTBLOB_MAX + 1);
+
+struct sim_registration {
+	struct sim_offer offer;
+	core_ops ops;
+};
+
+/*
+ * The provider the core has. Not every callback is told which one it is; there
+ * can be only one, so the first to come is it until it has gone.
+ */
+static struct sim *current_sim;
+
+struct tlvs {
+	u8 *data;
+	size_t len;
+};
+
+static int put_tlv(struct tlvs *tlvs, u16 tag, const void *value, size_t len)
+{
+	struct tsmw_tlv tlv = {
+		.tag = (__force u16)cpu_to_le16(tag),
+		.length = (__force u32)cpu_to_le32(len),
+	};
+
+	if (len > TSMW_MAX_REQUEST - sizeof(tlv) ||
+	    tlvs->len > TSMW_MAX_REQUEST - sizeof(tlv) - len)
+		return -E2BIG;
+	memcpy(tlvs->data + tlvs->len, &tlv, sizeof(tlv));
+	memcpy(tlvs->data + tlvs->len + sizeof(tlv), value, len);
+	tlvs->len += sizeof(tlv) + len;
+	return 0;
+}
+
+static int put_u32(struct tlvs *tlvs, u16 tag, u32 value)
+{
+	__le32 le = cpu_to_le32(value);
+
+	return put_tlv(tlvs, tag, &le, sizeof(le));
+}
+
+static int put_options(struct tlvs *tlvs, const core_desc *desc)
+{
+#if defined(TSM_SIM_CLASS)
+	return put_u32(tlvs, TSMW_REQ_FORMAT, desc->outblob_format);
+#elif defined(SIM_HAS_SERVICES)
+	int rc = 0;
+
+	if (desc->service_provider)
+		rc = put_tlv(tlvs, TSMW_REQ_SERVICE_PROVIDER,
+			     desc->service_provider,
+			     strlen(desc->service_provider));
+	return rc ?: put_tlv(tlvs, TSMW_REQ_SERVICE_GUID, &desc->service_guid,
+			     sizeof(desc->service_guid))
+		  ?: put_u32(tlvs, TSMW_REQ_MANIFEST_VERSION,
+			     desc->service_manifest_version);
+#else
+	return 0;
+#endif
+}
+
+/* Ask the host of @sim for the report that @desc describes; see sim_request(). */
+static int ask(struct sim *sim, const core_desc *desc, struct sim_reply *reply)
+{
+	struct tlvs tlvs = { .data = kmalloc(TSMW_MAX_REQUEST, GFP_KERNEL) };
+	int rc;
+
+	if (!tlvs.data)
+		return -ENOMEM;
+	rc = put_u32(&tlvs, TSMW_REQ_PRIVLEVEL, desc->privlevel) ?:
+	     put_tlv(&tlvs, TSMW_REQ_INBLOB, desc->inblob,
+		     min(desc->inblob_len, sizeof(desc->inblob))) ?:
+	     put_tlv(&tlvs, TSMW_REQ_INBLOB_ARRAY, desc->inblob,
+		     sizeof(desc->inblob)) ?:
+	     put_options(&tlvs, desc) ?:
+	     sim_request(sim, tlvs.data, tlvs.len, reply);
+	kfree(tlvs.data);
+	return rc;
+}
+
+#ifdef TSM_SIM_CLASS
+
+/* An injected value that is no error is a report that is not there. */
+static u8 *report_new(struct device *dev, const struct tsm_desc *desc,
+		      size_t *outblob_len)
+{
+	struct sim_reply reply = {};
+	u8 *outblob;
+	int rc;
+
+	rc = ask(READ_ONCE(current_sim), desc, &reply);
+	if (rc)
+		return rc < 0 ? ERR_PTR(rc) : NULL;
+	if (reply.blob[0].data || !(reply.flags & TSMW_REPLY_KEEP_LENGTHS))
+		*outblob_len = reply.blob[0].len;
+	outblob = reply.blob[0].data;
+	reply.blob[0].data = NULL;
+	sim_reply_free(&reply);
+	return outblob;
+}
+
+static void fill_ops(struct sim_registration *reg)
+{
+	core_ops ops = { .name = reg->offer.name, .report_new = report_new };
+
+	memcpy(&reg->ops, &ops, sizeof(ops));
+}
+
+static int register_with_core(struct sim *sim)
+{
+	static const struct attribute_group *groups[] = {
+		&tsm_default_attribute_group,
+		&tsm_extra_attribute_group,
+		NULL
+	};
+	bool extra = sim->registration->offer.attrs & SIM_ATTR_PRIVLEVEL;
+
+	return register_tsm(&sim->registration->ops, sim_parent(),
+			    extra ? groups : NULL);
+}
+
+static int unregister_from_core(struct sim *sim)
+{
+	return unregister_tsm(&sim->registration->ops);
+}
+
+#else
+
+static void give(u8 **blob, size_t *len, struct sim_reply *reply, int i)
+{
+	if (!reply->blob[i].data) {
+		if (!(reply->flags & TSMW_REPLY_KEEP_LENGTHS))
+			*len = 0;
+		return;
+	}
+	*blob = reply->blob[i].data;
+	*len = reply->blob[i].len;
+	reply->blob[i].data = NULL;
+}
+
+static int report_new(struct tsm_report *report, void *data)
+{
+	struct sim_reply reply = {};
+	int rc;
+
+	rc = ask(data, &report->desc, &reply);
+	if (rc)
+		return rc;
+	give(&report->outblob, &report->outblob_len, &reply, 0);
+	give(&report->auxblob, &report->auxblob_len, &reply, 1);
+#ifdef SIM_HAS_SERVICES
+	give(&report->manifestblob, &report->manifestblob_len, &reply, 2);
+#endif
+	sim_reply_free(&reply);
+	return 0;
+}
+
+#ifdef SIM_HAS_SERVICES
+static bool attr_visible(int n)
+{
+	return READ_ONCE(current_sim)->registration->offer.attrs & BIT(n);
+}
+
+static bool bin_attr_visible(int n)
+{
+	return READ_ONCE(current_sim)->registration->offer.bin_attrs & BIT(n);
+}
+#endif
+
+static void fill_ops(struct sim_registration *reg)
+{
+	core_ops ops = {
+		.name = reg->offer.name,
+		.privlevel_floor = reg->offer.privlevel_floor,
+		.report_new = report_new,
+#ifdef SIM_HAS_SERVICES
+		.report_attr_visible = attr_visible,
+		.report_bin_attr_visible = bin_attr_visible,
+#endif
+	};
+
+	/* Not an assignment: the floor is const up to 6.10. */
+	memcpy(&reg->ops, &ops, sizeof(ops));
+}
+
+static int register_with_core(struct sim *sim)
+{
+	return core_register(&sim->registration->ops, sim,
+			     sim->registration->offer.attrs & SIM_ATTR_PRIVLEVEL);
+}
+
+static int unregister_from_core(struct sim *sim)
+{
+	return core_unregister(&sim->registration->ops);
+}
+
+#endif
+
+static int do_register(struct sim *sim)
+{
+	int rc;
+
+	sim->registration = kzalloc(sizeof(*sim->registration), GFP_KERNEL);
+	if (!sim->registration)
+		return -ENOMEM;
+	scoped_guard(mutex, &sim->lock)
+		sim->registration->offer = sim->offer;
+	fill_ops(sim->registration);
+	cmpxchg(&current_sim, NULL, sim);
+	rc = register_with_core(sim);
+	if (rc) {
+		cmpxchg(&current_sim, sim, NULL);
+		kfree(sim->registration);
+		sim->registration = NULL;
+	}
+	return rc;
+}
+
+/* Undo the registration, if there is one. Only the work item, or after it. */
+void sim_unregister(struct sim *sim)
+{
+	bool known = READ_ONCE(current_sim) == sim;
+	int rc;
+
+	if (!sim->registration)
+		return;
+	rc = unregister_from_core(sim);
+	/* A core that said yes to a second provider may say no now. */
+	if (rc && known)
+		pr_err("the core does not let go of %s (%d)\n",
+		       sim->registration->offer.name, rc);
+	cmpxchg(&current_sim, sim, NULL);
+	kfree(sim->registration);
+	sim->registration = NULL;
+}
+
+/* Make the registration what the host wants, and tell it. */
+void sim_registration_work(struct work_struct *work)
+{
+	struct sim *sim = container_of(work, struct sim, registering);
+	bool leave, enter;
+	int rc = 0;
+
+	scoped_guard(mutex, &sim->lock) {
+		leave = sim->leave;
+		enter = sim->enter;
+		sim->leave = false;
+		sim->enter = false;
+	}
+	if (leave)
+		sim_unregister(sim);
+	if (enter && !sim->registration)
+		rc = do_register(sim);
+
+	guard(mutex)(&sim->lock);
+	if (sim->session && (enter || leave))
+		sim_send_u32(sim, TSMW_REGISTERED, sim->session,
+			     enter ? -rc : ENXIO);
+}

@@ -1,0 +1,194 @@
+# SPDX-License-Identifier: MIT
+"""The measurements of ``bench``. Times are seconds of wall clock, medians over ``rounds``."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import statistics
+import subprocess
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+
+from harness.errors import GuestLostError, HarnessError
+from harness.guest.call import checked
+from harness.guest.factory import GuestFactory
+from harness.guest.guest import Guest
+from harness.guest.pool import ClonePool
+from harness.kernels import Kernel
+from harness.oracle.kernel_reports import KernelReport
+from harness.surfaces.find import find_surface
+from harness.vm.template import Template
+from providers_sim import Provider
+from providers_sim.wire.constants import FrameType
+from providers_sim.wire.ops import Op
+
+__all__ = [
+    "clone",
+    "cold_boot",
+    "file_operation_and_echo",
+    "pool_clone",
+    "private_mib",
+    "race",
+    "reports",
+    "virtme_ng",
+]
+
+_ECHO_BYTES = 64
+_SMALL_ROUNDS = 400
+_BATCH = 20
+_REGISTRATION_SECONDS = 20.0
+_VIRTME_SECONDS = 120
+
+
+def _timed(action: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    action()
+    return time.perf_counter() - start
+
+
+def cold_boot(factory: GuestFactory) -> float:
+    """One boot, from nothing to the first system call's answer."""
+    start = time.perf_counter()
+    with factory.boot() as guest:
+        _first_call(guest)
+        return time.perf_counter() - start
+
+
+def clone(factory: GuestFactory, template: Template, rounds: int) -> float:
+    """A clone, from the request to the first system call's answer."""
+    times = []
+    for _ in range(rounds):
+        start = time.perf_counter()
+        with factory.clone(template) as guest:
+            _first_call(guest)
+            times.append(time.perf_counter() - start)
+    return statistics.median(times)
+
+
+def pool_clone(factory: GuestFactory, template: Template, rounds: int) -> float:
+    """The same from a pool that had time to prepare."""
+    pool, times = ClonePool(factory), []
+    try:
+        for _ in range(rounds):
+            pool.prepare(template)
+            pool.wait()
+            start = time.perf_counter()
+            with pool.take(template) as guest:
+                _first_call(guest)
+                times.append(time.perf_counter() - start)
+                pool.wait()
+    finally:
+        pool.close()
+    return statistics.median(times)
+
+
+def file_operation_and_echo(guest: Guest) -> tuple[float, float]:
+    """One ``pread`` of 64 bytes, and a raw 64-byte echo on the same port, taken in turns."""
+    actor = guest.actors[0]
+    opened = [Op.open("/proc/sys/kernel/osrelease", os.O_RDONLY)]
+    fd = actor.start(opened, lambda got: checked(got, "open")[0].ret, "open").result()
+
+    def operation() -> None:
+        ops = [Op.pread(_ECHO_BYTES, 0, fd)]
+        actor.start(ops, lambda got: checked(got, "pread"), "pread").result()
+
+    operations: list[float] = []
+    echoes: list[float] = []
+    for _ in range(_SMALL_ROUNDS // _BATCH):
+        operations += [_timed(operation) for _ in range(_BATCH)]
+        echoes += _echoes(guest, _BATCH)
+    return statistics.median(operations), statistics.median(echoes)
+
+
+def _echoes(guest: Guest, count: int) -> list[float]:
+    deadline = guest.patience.deadline(20.0, "the echo")
+    guest.agent.call(FrameType.ECHO, (count * _ECHO_BYTES).to_bytes(8, "little"), deadline)
+    raw = guest.agent.raw()
+    raw.settimeout(deadline.remaining())
+
+    def once() -> None:
+        raw.sendall(bytes(_ECHO_BYTES))
+        left = _ECHO_BYTES
+        while left:
+            got = len(raw.recv(left))
+            if not got:
+                raise GuestLostError("the guest ended in the middle of an echo")
+            left -= got
+
+    return [_timed(once) for _ in range(count)]
+
+
+def reports(guest: Guest, provider: Provider, rounds: int) -> float:
+    """One report: write a fresh nonce, read the evidence, signature included."""
+    loop = guest.attach(provider)
+    loop.wait_registered(guest.patience.seconds(_REGISTRATION_SECONDS))
+    report = find_surface(guest).report()
+
+    def attest() -> None:
+        report.write_inblob(os.urandom(64))
+        report.read_outblob()
+
+    attest()
+    return statistics.median([_timed(attest) for _ in range(rounds)])
+
+
+def race(factory: GuestFactory, template: Template, provider: Provider, rounds: int) -> float:
+    """The double free of a failed regeneration, reproduced in a fresh clone each time."""
+    return statistics.median(
+        [_timed(lambda: _reproduce(factory, template, provider)) for _ in range(rounds)]
+    )
+
+
+def _reproduce(factory: GuestFactory, template: Template, provider: Provider) -> None:
+    with factory.clone(template) as guest:
+        loop = guest.attach(provider)
+        loop.wait_registered(guest.patience.seconds(_REGISTRATION_SECONDS))
+        report = find_surface(guest).report()
+        report.write_inblob(bytes(64))
+        report.read_outblob()
+        report.write_inblob(bytes(64))
+        report.write_inblob(b"\1" * 64)
+        loop.fail_next(errno.EIO)
+        try:
+            report.read_outblob()
+        except OSError:
+            pass  # the failure that was asked for
+        report.read_outblob()
+        seen: list[KernelReport] = guest.log.reports()
+        if not seen:
+            raise HarnessError("the double free was not reproduced: the benchmark is void")
+
+
+def private_mib(factory: GuestFactory, template: Template, guests: int = 3) -> float:
+    """Memory that one more guest costs, in MiB, while others of its kind run."""
+    with ExitStack() as stack:
+        running = [stack.enter_context(factory.clone(template)) for _ in range(guests)]
+        for guest in running:
+            _first_call(guest)
+        return statistics.median(guest.machine.private_bytes() for guest in running) / 2**20
+
+
+def virtme_ng(kernel: Kernel) -> float | None:
+    """virtme-ng's time to the first command's answer; None where it or its boot is not to be had.
+
+    It needs 9p or virtiofs in the kernel, which Debian's cloud kernels lack.
+    """
+    tool = shutil.which("vng")
+    if tool is None or not kernel.config or kernel.config.get("NET_9P_VIRTIO", "n") == "n":
+        return None
+    command = [tool, "--run", str(kernel.image), "--disable-kvm", "--", "true"]
+    start = time.perf_counter()
+    try:
+        done = subprocess.run(
+            command, stdin=subprocess.DEVNULL, capture_output=True, timeout=_VIRTME_SECONDS
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return time.perf_counter() - start if done.returncode == 0 else None
+
+
+def _first_call(guest: Guest) -> None:
+    guest.actors[0].read_file("/proc/uptime")

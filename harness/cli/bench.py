@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: MIT
+"""``bench``: the numbers, each beside its baseline."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from harness.bench import measure
+from harness.cli import options
+from harness.plugin.options import DEFAULT_KERNEL, DEFAULT_PROVIDER, Settings
+from harness.report.json_report import write_atomically
+from harness.workbench import Workbench
+
+__all__ = ["bench"]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One number: its key, value and unit, what it is compared with, and that one's value."""
+
+    key: str
+    value: float
+    unit: str
+    against: str = ""
+    baseline: float | None = None
+
+    @property
+    def ratio(self) -> str:
+        """Value over baseline, or its inverse where that reads better."""
+        if not self.baseline or not self.value:
+            return ""
+        if self.value < self.baseline:
+            return f"1/{self.baseline / self.value:.1f}"
+        return f"{self.value / self.baseline:.2f}"
+
+
+def bench(
+    rounds: Annotated[int, typer.Option(min=1, max=1000, help="repetitions; medians count")] = 9,
+    json_file: Annotated[Path | None, typer.Option("--json", help="numbers as JSON")] = None,
+    kernel: options.OneKernel = DEFAULT_KERNEL,
+    cache: options.CacheDir = None,
+    kernel_build: options.Build = None,
+    qemu: options.Qemu = None,
+    smp: options.Smp = 1,
+    memory: options.Memory = 256,
+) -> None:
+    """Measure boots, clones, operations, reports and a race, side by side in one run."""
+    settings = Settings(
+        kernels=(kernel,), cache=cache, build=kernel_build, qemu=qemu, smp=smp, memory_mib=memory
+    ).check()
+    with Workbench(settings, options.progress()) as work:
+        rows = _measure(work, kernel, rounds)
+        host = work.describe_host()
+    _show(rows, Console(highlight=False))
+    if json_file is not None:
+        values: dict[str, object] = {row.key: row.value for row in rows}
+        baselines = {row.key: row.baseline for row in rows if row.baseline is not None}
+        document = {"schema": 1, "host": host, **values, "baselines": baselines}
+        write_atomically(json_file, (json.dumps(document, indent=1) + "\n").encode())
+
+
+def _measure(work: Workbench, kernel: str, rounds: int) -> list[Row]:
+    factory, base = work.factory(kernel), work.template(kernel, "mainline")
+    posted = work.template(kernel, "as-posted")
+    provider = work.provider(DEFAULT_PROVIDER, 0)
+    with work.progress.step("measuring boots"):
+        cold = measure.cold_boot(factory)
+        rival = measure.virtme_ng(work.kernel(kernel))
+    with work.progress.step("measuring clones"):
+        clone = measure.clone(factory, base, rounds)
+        pooled = measure.pool_clone(factory, base, rounds)
+        private = measure.private_mib(factory, base)
+    with work.progress.step("measuring operations"), factory.clone(base) as guest:
+        operation, echo = measure.file_operation_and_echo(guest)
+        report = measure.reports(guest, provider, rounds * 5)
+    with work.progress.step("measuring a race"):
+        race = measure.race(factory, posted, provider, rounds)
+    return [
+        Row("cold_boot_s", cold, "s", "virtme-ng", rival),
+        Row("clone_s", clone, "s", "cold boot", cold),
+        Row("pool_clone_s", pooled, "s", "clone", clone),
+        Row("op_us", operation * 1e6, "µs", "raw echo", echo * 1e6),
+        Row("echo_us", echo * 1e6, "µs"),
+        Row("report_s", report, "s", "file operation", operation),
+        Row("race_s", race, "s", "cold boot", cold),
+        Row("clone_private_mib", private, "MiB", "guest memory", factory.emulator.memory_mib),
+    ]
+
+
+def _show(rows: Sequence[Row], console: Console) -> None:
+    table = Table("number", "median", "baseline", "ratio", box=None)
+    for row in rows:
+        beside = f"{row.against} {row.baseline:.4g} {row.unit}" if row.baseline else row.against
+        table.add_row(row.key, f"{row.value:.4g} {row.unit}", beside, row.ratio)
+    console.print(table)

@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: MIT
+"""Every error the harness raises, and whose fault it is.
+
+The tree::
+
+    TsmHarnessError
+    ├── HarnessError            ours, or the host's: the verdict is ERROR
+    │   ├── UsageError          the user asked for something that cannot be (exit status 2)
+    │   ├── HostError           the host lacks something: QEMU, a compiler, disk, the mirror
+    │   ├── BuildError          a module, an image or a template could not be made
+    │   ├── GuestLostError      the guest vanished, hung or broke protocol without a kernel report
+    │   └── DeadlineError       a condition did not come true in its (calibrated) time
+    ├── KernelFault             the kernel under test: the verdict is FAIL
+    │   ├── KernelReportError   a report (splat) in the kernel log that nobody expected
+    │   ├── KernelPanicError    the guest's kernel panicked or died with an oops on its console
+    │   └── ClaimViolatedError  the claim's demand was seen not to hold
+    └── ScenarioError           the scenario's author: the verdict is ERROR
+
+Every message says what happened; ``hint`` says what to do next.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "BuildError",
+    "ClaimViolatedError",
+    "DeadlineError",
+    "GuestLostError",
+    "HarnessError",
+    "HostError",
+    "KernelFault",
+    "KernelPanicError",
+    "KernelReportError",
+    "ScenarioError",
+    "TsmHarnessError",
+    "UsageError",
+]
+
+
+class TsmHarnessError(Exception):
+    """Root of the tree; ``hint`` is the next step a person should take, or empty."""
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
+class HarnessError(TsmHarnessError):
+    """The harness or its host failed; no verdict about the kernel follows from it."""
+
+
+class UsageError(HarnessError):
+    """The request makes no sense as given: unknown claim, wrong path, bad option."""
+
+
+class HostError(HarnessError):
+    """The host lacks something the run needs."""
+
+
+class BuildError(HarnessError):
+    """A module, image or template could not be made; the message carries the tool's words."""
+
+
+class GuestLostError(HarnessError):
+    """The guest is gone or mute and its kernel said nothing that explains it."""
+
+
+class DeadlineError(HarnessError):
+    """A condition did not come true in time; the message names the condition."""
+
+
+class KernelFault(TsmHarnessError):
+    """The kernel under test misbehaved; this is evidence, not an accident."""
+
+
+class KernelReportError(KernelFault):
+    """The kernel log holds a report that the scenario did not expect."""
+
+
+class KernelPanicError(KernelFault):
+    """The guest's kernel panicked after it had been ready."""
+
+
+class ClaimViolatedError(KernelFault):
+    """What the claim demands was observed not to hold."""
+
+
+class ScenarioError(TsmHarnessError):
+    """The scenario misused the harness: a fault of its author."""

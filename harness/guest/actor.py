@@ -1,0 +1,180 @@
+# SPDX-License-Identifier: MIT
+"""Actors: processes in the guest that make one batch of system calls at a time, when told."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, TypeVar
+
+from harness.errors import DeadlineError, GuestLostError, ScenarioError
+from harness.guest.call import ActorDiedError, Call, checked
+from harness.guest.patience import Deadline
+from providers_sim.errors import WireError
+from providers_sim.wire.agent import ActorState, decode_state, encode_spawn
+from providers_sim.wire.constants import ActorPhase, FrameType
+from providers_sim.wire.ops import FileStat, Op, OpResult, decode_stat
+
+if TYPE_CHECKING:
+    from harness.guest.guest import Guest
+    from harness.surfaces.attribute import Attribute, Value
+
+__all__ = ["Actor", "read_ops", "read_result"]
+
+T = TypeVar("T")
+
+_CHUNK = 16384  # bytes asked of one read(2)
+_READS = 3  # reads in one batch: three chunks fit one frame of replies
+
+
+class Actor:
+    """One actor slot of a guest. ``start_*`` methods return at once, the others wait."""
+
+    def __init__(self, guest: Guest, slot: int) -> None:
+        self.guest = guest
+        self.slot = slot
+        self._wait_status: int | None = None
+
+    def __repr__(self) -> str:
+        return f"actor {self.slot}"
+
+    def start(
+        self,
+        ops: Sequence[Op],
+        decode: Callable[[Sequence[OpResult]], T],
+        what: str,
+        *,
+        line: int = 0,
+    ) -> Call[T]:
+        """Begin a batch that stops at its first error; ``line`` holds it for that start line."""
+        return Call(self, ops, decode, what, line=line)
+
+    def read(self, attribute: Attribute, *, line: int = 0) -> Call[bytes]:
+        """Begin to read a surface's attribute to its end."""
+        return attribute.start_read(self, line=line)
+
+    def write(self, attribute: Attribute, value: Value, *, line: int = 0) -> Call[int]:
+        """Begin to write a surface's attribute."""
+        return attribute.start_write(self, value, line=line)
+
+    def read_file(self, path: str) -> bytes:
+        """The content of ``path``; raises the guest's :class:`OSError`."""
+        what = f"read of {path}"
+        return self.start(read_ops(path), lambda got: read_result(got, path), what).result()
+
+    def write_file(self, path: str, data: bytes) -> None:
+        """Write ``data`` to the existing file ``path``; raises the guest's :class:`OSError`."""
+        ops = [Op.open(path, os.O_WRONLY | os.O_TRUNC), Op.write(data), Op.close()]
+        self.start(ops, lambda results: checked(results, path), f"write to {path}").result()
+
+    def mkdir(self, path: str, mode: int = 0o755) -> None:
+        """``mkdir``; raises the guest's :class:`OSError`."""
+        self._one(Op.mkdir(path, mode), f"mkdir {path}")
+
+    def rmdir(self, path: str) -> None:
+        """``rmdir``; raises the guest's :class:`OSError`."""
+        self._one(Op.rmdir(path), f"rmdir {path}")
+
+    def stat(self, path: str) -> FileStat:
+        """``stat``; raises the guest's :class:`OSError`."""
+        return decode_stat(self._one(Op.stat(path), f"stat {path}").data)
+
+    def list(self, path: str) -> tuple[str, ...]:
+        """The names in a directory, sorted, without ``.`` and ``..``."""
+        data = self._one(Op.list(path), f"list {path}").data
+        names = (name.decode("utf-8", "backslashreplace") for name in data.split(b"\0") if name)
+        return tuple(sorted(name for name in names if name not in (".", "..")))
+
+    def exists(self, path: str) -> bool:
+        """Whether ``path`` can be found."""
+        try:
+            self.stat(path)
+        except FileNotFoundError:
+            return False
+        return True
+
+    def insmod(self, path: str, parameters: str = "") -> None:
+        """Load a module file; raises the guest's :class:`OSError`."""
+        self._one(Op.insmod(path, parameters), f"insmod {path} {parameters}".strip())
+
+    def rmmod(self, name: str) -> None:
+        """Unload a module; raises the guest's :class:`OSError`."""
+        self._one(Op.rmmod(name), f"rmmod {name}")
+
+    def state(self, deadline: Deadline | None = None) -> ActorState:
+        """What the actor is doing now: its phase, and what ``/proc`` says of its task."""
+        deadline = deadline or self.guest.patience.deadline(10.0, f"asking after {self!r}")
+        slot = self.slot.to_bytes(4, "little")
+        payload = self.guest.agent.call(FrameType.STATE, slot, deadline)
+        try:
+            return decode_state(payload)
+        except WireError as error:
+            raise self.guest.protocol_error(error) from error
+
+    def whereabouts(self) -> str:
+        """One line for a message: idle, dead, or where in the kernel."""
+        try:
+            state = self.state()
+        except (DeadlineError, GuestLostError):
+            return "in a guest that does not answer"
+        if state.phase != ActorPhase.IN_CALL:
+            return f"{state.phase.name.lower().replace('_', ' ')}"
+        first = state.stack.strip().splitlines()[:1]
+        return (
+            f"in the kernel at {first[0].strip() if first else state.wchan or 'an unknown place'}"
+        )
+
+    def kill(self) -> None:
+        """Send SIGKILL; the process may still take its time in the kernel."""
+        deadline = self.guest.patience.deadline(10.0, f"killing {self!r}")
+        self.guest.agent.call(FrameType.KILL, self.slot.to_bytes(4, "little"), deadline)
+
+    def wait_until_dead(self, *, seconds: float = 10.0) -> int:
+        """Wait for the process to be gone; returns its wait status."""
+        deadline = self.guest.patience.deadline(seconds, f"the end of {self!r}")
+        while self._wait_status is None:
+            self.guest.agent.wait_for_news(deadline)
+        return self._wait_status
+
+    def spawn(self, *, uid: int = 0, gid: int = 0, cpu: int = -1) -> None:
+        """Fill the slot with a new process of this user, bound to ``cpu`` or to none (-1)."""
+        deadline = self.guest.patience.deadline(10.0, f"starting {self!r}")
+        payload = encode_spawn(self.slot, uid, gid, cpu)
+        self.guest.agent.call(FrameType.SPAWN, payload, deadline)
+        self._wait_status = None
+
+    def died(self, wait_status: int) -> None:
+        """The agent reports the end of the process (called by the guest's event handler)."""
+        self._wait_status = wait_status
+
+    def raise_if_dead(self, what: str) -> None:
+        """Raise :class:`ActorDiedError` when the process has ended."""
+        status = self._wait_status
+        if status is None:
+            return
+        how = (
+            f"signal {signal.Signals(os.WTERMSIG(status)).name}"
+            if os.WIFSIGNALED(status)
+            else (f"exit status {os.WEXITSTATUS(status)}")
+        )
+        raise ActorDiedError(f"{self!r} died in {what} ({how})", status)
+
+    def _one(self, op: Op, what: str) -> OpResult:
+        return self.start([op], lambda results: checked(results, what)[0], what).result()
+
+
+def read_ops(path: str) -> list[Op]:
+    """The calls that read ``path`` as cat does: open, read until the end is met, close.
+
+    One batch reads at most 48 KiB.
+    """
+    return [Op.open(path), *(Op.read(_CHUNK) for _ in range(_READS)), Op.close()]
+
+
+def read_result(results: Sequence[OpResult], path: str) -> bytes:
+    """The bytes :func:`read_ops` read; raises the guest's :class:`OSError`."""
+    reads = checked(results, path)[1:-1]
+    if reads[-1].ret == _CHUNK:
+        raise ScenarioError(f"{path} is longer than one batch reads: read it in parts")
+    return b"".join(result.data for result in reads)

@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: MIT
+"""A batch of system calls that an actor was told to make, from the order to the outcome."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+from harness.errors import ClaimViolatedError, DeadlineError, ScenarioError
+from harness.guest.patience import Deadline
+from providers_sim.errors import WireError
+from providers_sim.wire.agent import ActorState
+from providers_sim.wire.constants import ActorPhase, FrameType, Status
+from providers_sim.wire.ops import Op, OpResult, decode_results, encode_run
+
+if TYPE_CHECKING:
+    from harness.guest.actor import Actor
+
+__all__ = ["ActorDiedError", "Call", "GuestCallError", "checked"]
+
+T = TypeVar("T")
+
+_CALL_SECONDS = 20.0
+_SLEEPING = "DS"  # uninterruptible and interruptible sleep, proc(5), field 3 of stat
+
+
+class GuestCallError(OSError):
+    """A system call in the guest failed; ``errno`` is the guest's, ``filename`` says which call."""
+
+
+class ActorDiedError(ChildProcessError):
+    """The actor's process ended inside the call; ``wait_status`` is as waitpid() gives it."""
+
+    def __init__(self, message: str, wait_status: int) -> None:
+        super().__init__(errno.ECHILD, message)
+        self.wait_status = wait_status
+
+
+def checked(results: Sequence[OpResult], what: str) -> Sequence[OpResult]:
+    """Return ``results``, or raise the first failure as :class:`GuestCallError`."""
+    for result in results:
+        if result.err:
+            raise GuestCallError(result.err, os.strerror(result.err), what)
+    return results
+
+
+class Call(Generic[T]):
+    """What an actor is doing, or did; made by the methods of :class:`Actor`.
+
+    ``decode`` turns the results of the single calls into the value of :meth:`result`; it may
+    raise :class:`OSError`. ``what`` names the call in messages.
+    """
+
+    def __init__(
+        self,
+        actor: Actor,
+        ops: Sequence[Op],
+        decode: Callable[[Sequence[OpResult]], T],
+        what: str,
+        *,
+        line: int = 0,
+    ) -> None:
+        self.actor = actor
+        self.what = what
+        self._decode = decode
+        self._results: Sequence[OpResult] | None = None
+        payload = encode_run(actor.slot, ops, line=line, stop_on_error=True)
+        self._id = actor.guest.agent.send(FrameType.RUN, payload)
+
+    def __repr__(self) -> str:
+        return f"<{self.what} by {self.actor}>"
+
+    def done(self) -> bool:
+        """Whether the call has returned, without waiting."""
+        if self._results is None:
+            self.actor.guest.agent.poll()
+        return self._results is not None or self.actor.guest.agent.arrived(self._id)
+
+    def results(self, *, seconds: float = _CALL_SECONDS) -> Sequence[OpResult]:
+        """Every system call's own result, waiting ``seconds`` (scaled) for the last one.
+
+        Raises :class:`ActorDiedError` when the actor's process ended instead, and
+        :class:`DeadlineError` when the call is still in the kernel, with where it is.
+        """
+        if self._results is None:
+            self._results = self._collect(self.actor.guest.patience.deadline(seconds, repr(self)))
+        return self._results
+
+    def result(self, *, seconds: float = _CALL_SECONDS) -> T:
+        """The call's value; raises :class:`OSError` with the errno the guest saw."""
+        return self._decode(self.results(seconds=seconds))
+
+    def error(self, *, seconds: float = _CALL_SECONDS) -> int:
+        """The errno the call ended with, 0 when it succeeded."""
+        return next((result.err for result in self.results(seconds=seconds) if result.err), 0)
+
+    def wait_until_blocked(self, function: str = "", *, seconds: float = 10.0) -> ActorState:
+        """Wait until the call sleeps in the kernel, seen twice at the same place.
+
+        ``function`` must then appear in the task's kernel stack or wait channel. Raises
+        :class:`ClaimViolatedError` when the call returned instead of blocking.
+        """
+        where = f" in {function}" if function else ""
+        deadline = self.actor.guest.patience.deadline(seconds, f"{self!r} blocking{where}")
+        before: tuple[str, str] | None = None
+        while True:
+            state = self.actor.state(deadline)
+            if self.done() or state.phase == ActorPhase.DEAD:
+                raise ClaimViolatedError(f"{self!r} returned; it was to block{where}")
+            place = (state.stack or state.wchan, _switches(state.status))
+            found = not function or function in state.stack or function in state.wchan
+            if _sleeping(state) and found and place == before:
+                return state
+            before = place
+            deadline.remaining()
+
+    def _collect(self, deadline: Deadline) -> Sequence[OpResult]:
+        guest = self.actor.guest
+        try:
+            while not guest.agent.arrived(self._id):
+                self.actor.raise_if_dead(self.what)
+                guest.agent.wait_for_news(deadline)
+        except DeadlineError as error:
+            place = self.actor.whereabouts()
+            raise DeadlineError(f"{error}; the actor is {place}") from None
+        frame = guest.agent.receive(self._id, deadline)
+        if frame.status != Status.OK:
+            raise ScenarioError(f"{self!r} was refused: the actor is busy, dead or not spawned")
+        try:
+            return decode_results(frame.payload)
+        except WireError as error:
+            raise guest.protocol_error(error) from error
+
+
+def _sleeping(state: ActorState) -> bool:
+    # The command name may hold anything, so the state follows the last parenthesis.
+    fields = state.stat.rpartition(")")[2].split()
+    return state.phase == ActorPhase.IN_CALL and bool(fields) and fields[0] in _SLEEPING
+
+
+def _switches(status: str) -> str:
+    return " ".join(line for line in status.splitlines() if "ctxt_switches" in line)

@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: MIT
+"""A guest that answers: a machine, a session with its agent, and what belongs to both."""
+
+from __future__ import annotations
+
+import secrets
+import statistics
+import time
+
+from harness.errors import GuestLostError, HarnessError
+from harness.guest.actor import Actor
+from harness.guest.agent import AgentClient
+from harness.guest.patience import Patience
+from harness.oracle.kernel_log import KernelLog
+from harness.vm.machine import Machine
+from providers_sim.errors import WireError
+from providers_sim.loop import ProviderLoop
+from providers_sim.provider import Provider
+from providers_sim.wire.agent import LogBatch
+from providers_sim.wire.constants import FrameType
+
+__all__ = ["Guest"]
+
+_BOOT_SECONDS = 90.0
+_ANSWER_SECONDS = 20.0
+_ENTROPY = 64  # bytes
+_PINGS = 21
+
+
+class Guest:
+    """Owns a machine whose agent answers; use it as a context manager.
+
+    ``actors`` are the agent's actor slots, ``log`` the kernel log since boot, ``patience`` the
+    guest's measured slowness. Raises :class:`GuestLostError` when the machine ends or its agent
+    stays mute for longer than ``seconds``.
+    """
+
+    def __init__(
+        self,
+        machine: Machine,
+        *,
+        seconds: float = _ANSWER_SECONDS,
+        patience: Patience | None = None,
+    ) -> None:
+        self.machine = machine
+        self.patience = patience or Patience()
+        self.actors: tuple[Actor, ...] = ()
+        self.log = KernelLog(sync=self._sync_log)
+        self.provider: ProviderLoop | None = None
+        try:
+            self.agent = AgentClient(
+                machine.connect("agent"),
+                on_log=self._take_log,
+                on_death=self._actor_died,
+                last_words=machine.last_words,
+            )
+            self._begin(seconds)
+        except BaseException:
+            machine.kill()
+            raise
+
+    @classmethod
+    def booted(cls, machine: Machine) -> Guest:
+        """Wait for a cold boot to become ready, and measure how fast the guest answers."""
+        guest = cls(machine, seconds=_BOOT_SECONDS)
+        guest.patience = Patience.calibrated(guest.ping())
+        return guest
+
+    def _begin(self, seconds: float) -> None:
+        deadline = self.patience.deadline(seconds, "the first answer of the guest's agent")
+        # A clone wakes up with its template's clock and random state: both are replaced before
+        # anything else runs, in the same flight as the greeting.
+        greeting = self.agent.greet()
+        now = time.time_ns().to_bytes(8, "little")
+        reseed = self.agent.send(FrameType.RESEED, now + secrets.token_bytes(_ENTROPY))
+        hello = self.agent.greeted(greeting, deadline)
+        self.kernel_release = hello.kernel_release
+        self.actors = tuple(Actor(self, slot) for slot in range(hello.actors))
+        self.agent.receive(reseed, deadline)
+
+    def ping(self) -> float:
+        """The median round trip of a 64-byte message, in seconds."""
+        deadline = self.patience.deadline(_ANSWER_SECONDS, "the answer to a ping")
+        times = []
+        for _ in range(_PINGS):
+            start = time.perf_counter()
+            self.agent.call(FrameType.PING, bytes(64), deadline)
+            times.append(time.perf_counter() - start)
+        return statistics.median(times)
+
+    def attach(self, provider: Provider) -> ProviderLoop:
+        """Serve ``provider`` on the provider port until the guest is closed or detached."""
+        self.detach()
+        loop = ProviderLoop(
+            provider, self.machine.connect("provider"), time_scale=self.patience.scale
+        )
+        self.provider = loop
+        return loop
+
+    def detach(self) -> None:
+        """Close the provider port: the guest sees its host go away."""
+        if self.provider is not None:
+            self.provider.close()
+            self.provider = None
+
+    def relay(self, *, start: bool) -> None:
+        """Start or stop the pump between the provider device and the provider port."""
+        deadline = self.patience.deadline(_ANSWER_SECONDS, "the relay's start or stop")
+        self.agent.call(FrameType.RELAY, int(start).to_bytes(4, "little"), deadline)
+
+    def go(self, line: int) -> int:
+        """Let every actor waiting at the start line ``line`` leave; returns how many left."""
+        deadline = self.patience.deadline(_ANSWER_SECONDS, f"the start at line {line}")
+        payload = self.agent.call(FrameType.GO, line.to_bytes(4, "little"), deadline)
+        return int.from_bytes(payload[:4], "little")
+
+    def protocol_error(self, error: WireError) -> HarnessError:
+        """What a malformed answer of the agent means."""
+        return GuestLostError(f"the guest's agent broke the protocol: {error}")
+
+    def close(self) -> None:
+        """End the provider, the session and the machine."""
+        self.machine.kill()
+        self.detach()
+        self.agent.close()
+
+    def __enter__(self) -> Guest:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _sync_log(self) -> None:
+        deadline = self.patience.deadline(_ANSWER_SECONDS, "the rest of the kernel log")
+        self.agent.call(FrameType.LOG_SYNC, b"", deadline)
+
+    def _take_log(self, batch: LogBatch) -> None:
+        self.log.feed(batch.records, lost=batch.lost)
+
+    def _actor_died(self, slot: int, wait_status: int) -> None:
+        if slot < len(self.actors):
+            self.actors[slot].died(wait_status)

@@ -1,0 +1,279 @@
+# SPDX-License-Identifier: MIT
+"""Every byte that was read must be one the provider issued, for the options then in force.
+
+Memory errors that no detector of the kernel sees still show here: a copy from freed memory, two
+reports spliced, a report for somebody else's nonce. Pure functions; times are nanoseconds of the
+guest's CLOCK_MONOTONIC.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Literal
+
+from harness.oracle.foreign_bytes import differing_bytes, explain, prefix_length, suffix_length
+
+__all__ = [
+    "Blob",
+    "ContentViolation",
+    "Issued",
+    "OptionWrite",
+    "Options",
+    "ReportRead",
+    "Violation",
+    "check_content",
+]
+
+Blob = Literal["outblob", "auxblob", "manifestblob"]
+
+
+@dataclass(frozen=True)
+class Options:
+    """The options of one report; None: not known, and not compared."""
+
+    inblob: bytes | None = None
+    privlevel: int | None = None
+    format: str | None = None
+    service_provider: str | None = None
+    service_guid: str | None = None
+    service_manifest_version: int | None = None
+
+
+@dataclass(frozen=True)
+class Issued:
+    """One report the provider made: its number, its blobs, the options it was asked with.
+
+    ``time_ns`` is the host's clock, for the reader of a message; it is not compared.
+    """
+
+    serial: int
+    outblob: bytes
+    auxblob: bytes
+    manifestblob: bytes
+    options: Options
+    time_ns: int
+
+    def blob(self, name: Blob) -> bytes:
+        """One of the three blobs by its file's name."""
+        blobs = {"outblob": self.outblob, "auxblob": self.auxblob}
+        return blobs.get(name, self.manifestblob)
+
+
+@dataclass(frozen=True)
+class ReportRead:
+    """Bytes a reader got from a blob's file.
+
+    ``whole``: from offset 0 to end of file in one snapshot; otherwise ``data`` stands at
+    ``offset``. The call began at ``start_ns`` and had returned by ``end_ns``.
+    """
+
+    entry: str
+    blob: Blob
+    data: bytes
+    offset: int
+    whole: bool
+    start_ns: int
+    end_ns: int
+    reader: str
+
+
+@dataclass(frozen=True)
+class OptionWrite:
+    """A write of one option: ``attr`` is a field of ``Options``.
+
+    It took effect at some instant from ``start_ns`` to ``end_ns``; where a write commits at
+    close, that is the close's end. A write that failed changes nothing.
+    """
+
+    entry: str
+    attr: str
+    value: bytes | int | str
+    start_ns: int
+    end_ns: int
+    ok: bool = True
+
+
+class Violation(enum.Enum):
+    """How a read breaks the rule."""
+
+    FOREIGN = "foreign bytes"
+    TORN = "torn"
+    CUT = "cut short"
+    STALE = "not for the options in force"
+
+
+@dataclass(frozen=True)
+class ContentViolation:
+    """One read that broke the rule.
+
+    ``first_difference`` is the offset in the file of the first byte the nearest report
+    (``serial``) does not have there; ``foreign_bytes`` counts them all; ``message`` says it.
+    """
+
+    read: ReportRead
+    kind: Violation
+    message: str
+    serial: int | None = None
+    first_difference: int | None = None
+    foreign_bytes: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.read.reader} read {self.read.entry}/{self.read.blob}: {self.message}"
+
+
+def check_content(
+    issued: Sequence[Issued],
+    reads: Iterable[ReportRead],
+    writes: Iterable[OptionWrite] = (),
+    initial: Mapping[str, Options] | None = None,
+) -> list[ContentViolation]:
+    """Check every read for provenance and freshness; empty when all are in order.
+
+    ``initial`` holds the options of entries before their first write; an option that was neither
+    written nor given there is not compared.
+    """
+    history = _history(writes, initial or {})
+    violations = []
+    for read in reads:
+        sources = [report for report in issued if _comes_from(read, report)]
+        if not sources:
+            violations.append(_unissued(read, issued))
+        elif not any(_fresh(report.options, read, history) for report in sources):
+            violations.append(_stale(read, sources))
+    return violations
+
+
+def _comes_from(read: ReportRead, report: Issued) -> bool:
+    blob = report.blob(read.blob)
+    if read.whole:
+        return read.data == blob
+    return read.data == blob[read.offset : read.offset + len(read.data)]
+
+
+# --- provenance ---------------------------------------------------------------------------------
+
+
+def _unissued(read: ReportRead, issued: Sequence[Issued]) -> ContentViolation:
+    if not issued:
+        message = f"{len(read.data)} bytes, though the provider issued no report"
+        return ContentViolation(read, Violation.FOREIGN, message, None, 0, len(read.data))
+    slices = [(report, _slice(read, report)) for report in issued]
+    prefixes = [prefix_length(read.data, blob) for _, blob in slices]
+    best = max(range(len(slices)), key=prefixes.__getitem__)
+    torn = _torn(read, slices, best, prefixes[best])
+    if torn:
+        return torn
+    nearest, blob = slices[best]
+    first = prefixes[best]
+    if first == len(read.data):
+        message = f"report {nearest.serial} cut short: {first} of {len(blob)} bytes"
+        return ContentViolation(
+            read, Violation.CUT, message, nearest.serial, read.offset + first, 0
+        )
+    foreign = differing_bytes(read.data, blob)
+    message = (
+        f"{len(foreign)} bytes the provider never issued there, the first at offset "
+        f"{read.offset + first}; nearest is report {nearest.serial}{explain(foreign)}"
+    )
+    if first == len(blob):
+        message += f"; the whole report ({first} bytes) precedes them"
+    return ContentViolation(
+        read, Violation.FOREIGN, message, nearest.serial, read.offset + first, len(foreign)
+    )
+
+
+def _slice(read: ReportRead, report: Issued) -> bytes:
+    blob = report.blob(read.blob)
+    return blob if read.whole else blob[read.offset : read.offset + len(read.data)]
+
+
+def _torn(
+    read: ReportRead, slices: list[tuple[Issued, bytes]], first: int, length: int
+) -> ContentViolation | None:
+    """Find a splice: the start of one issued report, the end of another, each in its place."""
+    start = slices[first][0]
+    for report, blob in slices if length else ():
+        if report is start or len(blob) != len(read.data):
+            continue
+        if length + suffix_length(read.data, blob) >= len(read.data):
+            at = read.offset + length
+            message = f"torn: report {start.serial} up to offset {at}, then report {report.serial}"
+            foreign = len(read.data) - length
+            return ContentViolation(read, Violation.TORN, message, start.serial, at, foreign)
+    return None
+
+
+# --- freshness ----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Span:
+    """A value and the instants at which it may have been in force, both ends included."""
+
+    value: bytes | int | str | None
+    start: float
+    end: float
+
+
+_History = dict[tuple[str, str], list[_Span]]
+_OPTION_NAMES = tuple(option.name for option in fields(Options))
+
+
+def _history(writes: Iterable[OptionWrite], initial: Mapping[str, Options]) -> _History:
+    written: dict[tuple[str, str], list[OptionWrite]] = defaultdict(list)
+    for write in writes:
+        if write.attr not in _OPTION_NAMES:
+            raise ValueError(f"no such option: {write.attr!r}")
+        if write.ok:
+            written[write.entry, write.attr].append(write)
+    for entry, options in initial.items():
+        for name in _OPTION_NAMES:
+            if getattr(options, name) is not None:
+                written.setdefault((entry, name), [])
+    return {
+        (entry, name): _spans(changes, getattr(initial.get(entry), name, None))
+        for (entry, name), changes in written.items()
+    }
+
+
+def _spans(writes: list[OptionWrite], before: bytes | int | str | None) -> list[_Span]:
+    """Give each value its span: from its write's start until a surely later write has ended."""
+    first_end = min((write.end_ns for write in writes), default=float("inf"))
+    spans = [_Span(before, float("-inf"), first_end)]
+    for write in writes:
+        later = (other.end_ns for other in writes if other.start_ns > write.end_ns)
+        spans.append(_Span(write.value, write.start_ns, min(later, default=float("inf"))))
+    return spans
+
+
+def _fresh(options: Options, read: ReportRead, history: _History) -> bool:
+    """Whether at one instant of the read every option may have had the issued report's value."""
+    possible = []
+    for name in _OPTION_NAMES:
+        value = getattr(options, name)
+        spans = history.get((read.entry, name))
+        if value is not None and spans is not None:
+            possible.append([s for s in spans if s.value is None or s.value == value])
+    instants = [float(read.start_ns)]
+    instants += [s.start for spans in possible for s in spans if s.start > read.start_ns]
+    return any(
+        all(any(s.start <= instant <= s.end for s in spans) for spans in possible)
+        for instant in instants
+        if instant <= read.end_ns
+    )
+
+
+def _stale(read: ReportRead, sources: list[Issued]) -> ContentViolation:
+    report = sources[-1]
+    asked = ", ".join(
+        f"{name} {value.hex() if isinstance(value, bytes) else value}"
+        for name in _OPTION_NAMES
+        if (value := getattr(report.options, name)) is not None
+    )
+    message = (
+        f"report {report.serial} was made for {asked}, which was in force at no instant of the read"
+    )
+    return ContentViolation(read, Violation.STALE, message, report.serial)

@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: MIT
+r"""Kernel log records, read from ``/dev/kmsg`` or from a serial console.
+
+A ``/dev/kmsg`` record (Documentation/ABI/testing/dev-kmsg) is
+``priority,sequence,microseconds,flags[,caller=T12];text``, followed by dictionary lines that
+begin with a blank. ``priority`` is ``facility * 8 + level``; bytes outside printable ASCII, and
+the line feeds of a multi-line message, are written ``\xNN``.
+
+The kernel gives facility 0 to its own messages alone: what user space writes to ``/dev/kmsg``
+gets another one (``devkmsg_write()``, kernel/printk/printk.c). On a console that difference is
+lost, so a console is evidence of last resort.
+
+Everything here comes from a guest that may be hostile: nothing raises, sizes are bounded.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from harness.oracle.printable import printable
+
+__all__ = ["LogRecord", "parse_console", "parse_kmsg", "parse_kmsg_stream"]
+
+MAX_TEXT = 8192
+_MAX_NUMBER_DIGITS = 20
+
+_ESCAPE = re.compile(r"\\x([0-9a-fA-F]{2})")
+_CONSOLE_TIME = re.compile(r"(?:<(\d{1,4})>)?\[ {0,8}(\d{1,10}\.\d{6})\] ?")
+_CONSOLE_CALLER = re.compile(r"\[ {0,10}([TC]\d{1,10})\] ?")
+
+
+@dataclass(frozen=True)
+class LogRecord:
+    """One message of the kernel log.
+
+    ``sequence`` counts from boot (a console has none: its line number is used); ``time_s`` is the
+    kernel's own clock, in seconds since boot; ``caller`` is ``T<pid>`` or ``C<cpu>`` on kernels
+    built with PRINTK_CALLER, else None; ``text`` may hold several lines.
+    """
+
+    sequence: int
+    time_s: float
+    level: int
+    caller: str | None
+    text: str
+    facility: int = 0
+
+    @property
+    def from_kernel(self) -> bool:
+        """Whether the kernel itself wrote it, not a program through ``/dev/kmsg``."""
+        return self.facility == 0
+
+
+def parse_kmsg(raw: bytes) -> LogRecord | None:
+    """Parse one record as one ``read()`` of ``/dev/kmsg`` gives it; None when it is not one."""
+    head, separator, rest = raw[: 2 * MAX_TEXT].partition(b";")
+    fields = head.decode("ascii", "replace").split(",")
+    if not separator or len(fields) < 4:
+        return None
+    numbers = fields[:3]
+    if not all(n.isascii() and n.isdigit() and len(n) <= _MAX_NUMBER_DIGITS for n in numbers):
+        return None
+    priority, sequence, microseconds = (int(number) for number in numbers)
+    caller = next((f[7:] for f in fields[4:8] if f.startswith("caller=")), None)
+    text = rest.partition(b"\n")[0].decode("utf-8", "replace")
+    return LogRecord(
+        sequence=sequence,
+        time_s=microseconds / 1e6,
+        level=priority & 7,
+        caller=caller,
+        text=_unescape(text),
+        facility=priority >> 3,
+    )
+
+
+def parse_kmsg_stream(data: bytes) -> Iterator[LogRecord]:
+    """Parse records saved one after another; lines that are no records are passed over."""
+    for line in data.split(b"\n"):
+        if line and not line.startswith(b" "):
+            record = parse_kmsg(line)
+            if record is not None:
+                yield record
+
+
+def parse_console(data: bytes) -> Iterator[LogRecord]:
+    """Parse a serial console: every line becomes a record, with or without a time stamp.
+
+    A stamp counts wherever in the line it is: a program's output may lack its line feed. A line
+    without one takes the time of the line before it. The level is known only where ``<n>`` was
+    printed, else it is 4; the facility never is.
+    """
+    time_s = 0.0
+    text = data.decode("utf-8", "replace").replace("\r", "\n")
+    for number, line in enumerate(text.split("\n")):
+        body = line[:MAX_TEXT]
+        if not body.strip():
+            continue
+        level, caller = 4, None
+        if stamp := _CONSOLE_TIME.search(body):
+            time_s = float(stamp[2])
+            level = int(stamp[1]) & 7 if stamp[1] else 4
+            body = body[stamp.end() :]
+            if tag := _CONSOLE_CALLER.match(body):
+                caller = tag[1]
+                body = body[tag.end() :]
+        yield LogRecord(number, time_s, level, caller, printable(body))
+
+
+def _unescape(text: str) -> str:
+    return printable(_ESCAPE.sub(lambda m: chr(int(m[1], 16)), text)[:MAX_TEXT])

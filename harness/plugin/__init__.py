@@ -1,0 +1,18 @@
+# SPDX-License-Identifier: MIT
+"""The pytest plugin: scenarios are plain pytest, their guests and verdicts come from here.
+
+:mod:`options` says which cells there are, :mod:`matrix` spreads a scenario over them,
+:mod:`fixtures` gives it a guest, :mod:`judge` turns what it saw into a verdict, and
+:mod:`results` brings the verdicts together, also from parallel workers.
+"""
+
+from __future__ import annotations
+
+pytest_plugins = [
+    "harness.plugin.options",
+    "harness.plugin.matrix",
+    "harness.plugin.fixtures",
+    "harness.plugin.judge",
+    "harness.plugin.results",
+    "harness.plugin.session",
+]

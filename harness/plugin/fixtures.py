@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: MIT
+"""What a scenario can ask for: a pristine guest, its provider, its surface, its actors."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from harness.errors import HarnessError
+from harness.guest.actor import Actor
+from harness.guest.guest import Guest
+from harness.kernels.core import parse_core
+from harness.oracle.kernel_log import KernelLog
+from harness.plugin.matrix import Axes, claim_of
+from harness.plugin.options import SETTINGS, Settings
+from harness.surfaces.find import Surface, find_surface
+from harness.surfaces.report import Report
+from harness.workbench import Workbench
+from providers_sim.loop import ProviderLoop
+from scenarios.claims import surface_kind
+
+__all__ = ["GUEST", "SURFACE", "WORKBENCH"]
+
+WORKBENCH = pytest.StashKey[Workbench]()
+GUEST = pytest.StashKey[Guest]()
+SURFACE = pytest.StashKey[Surface]()
+
+_REGISTRATION_SECONDS = 20.0
+
+
+@pytest.fixture
+def guest(request: pytest.FixtureRequest, axes: Axes) -> Iterator[Guest]:
+    """A pristine clone with the TSM core and the provider driver loaded."""
+    item, bench = request.node, request.config.stash[WORKBENCH]
+    core = parse_core(axes.tsm)
+    only = claim_of(item)[1]
+    if only not in (None, surface_kind(core)):
+        pytest.skip(f"the {surface_kind(core)} surface has no such notion")
+    with bench.take_guest(axes.kernel, axes.tsm) as clone:
+        item.stash[GUEST] = clone
+        yield clone
+
+
+@pytest.fixture
+def provider(
+    request: pytest.FixtureRequest, guest: Guest, axes: Axes, settings: Settings
+) -> ProviderLoop:
+    """The simulated TEE, registered with the core."""
+    bench = request.config.stash[WORKBENCH]
+    loop = guest.attach(bench.provider(axes.provider, settings.seed + axes.repetition))
+    refused = loop.wait_registered(guest.patience.seconds(_REGISTRATION_SECONDS))
+    if refused:
+        raise HarnessError(f"the core refused the first provider with errno {refused}")
+    return loop
+
+
+@pytest.fixture
+def surface(request: pytest.FixtureRequest, guest: Guest, provider: ProviderLoop) -> Surface:
+    """The files that the core offers once a provider is there."""
+    found = find_surface(guest)
+    request.node.stash[SURFACE] = found
+    return found
+
+
+@pytest.fixture
+def report(surface: Surface) -> Report:
+    """The first actor's report entry."""
+    return surface.report()
+
+
+@pytest.fixture
+def actors(guest: Guest) -> tuple[Actor, ...]:
+    """The guest's actors; the first also does what a scenario does without saying who."""
+    return guest.actors
+
+
+@pytest.fixture
+def kernel_log(guest: Guest) -> KernelLog:
+    """The guest's kernel log, and what is expected of it."""
+    return guest.log
+
+
+@pytest.fixture
+def nonce(axes: Axes, settings: Settings) -> Callable[[], bytes]:
+    """Makes nonces of 64 bytes, the same ones whenever the seed is the same."""
+    source = random.Random(settings.seed * 1_000_003 + axes.repetition)
+    return lambda: source.randbytes(64)
+
+
+@pytest.fixture(scope="session")
+def settings(pytestconfig: pytest.Config) -> Settings:
+    """What this run was asked to do."""
+    return pytestconfig.stash[SETTINGS]

@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: MIT
+"""Spreads every scenario over kernels, cores, providers and repetitions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import product
+
+import pytest
+
+from harness.kernels.core import parse_core
+from harness.plugin.options import SETTINGS, Settings
+from harness.report.verdict import Status
+from scenarios.claims import CLAIMS, Claim, SurfaceKind, expected_status, select_claims
+
+__all__ = ["Axes", "axes_of", "claim_of"]
+
+
+@dataclass(frozen=True)
+class Axes:
+    """Where one scenario runs; ``repetition`` counts from 0."""
+
+    kernel: str
+    tsm: str
+    provider: str
+    repetition: int = 0
+
+
+def _all_axes(settings: Settings) -> list[Axes]:
+    found = product(settings.kernels, settings.tsms, settings.providers, range(settings.times))
+    return [Axes(*values) for values in found]
+
+
+def _ident(axes: Axes) -> str:
+    parts = [axes.kernel.rpartition("/")[2], axes.tsm, axes.provider]
+    return "-".join([*parts, str(axes.repetition)] if axes.repetition else parts)
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run a scenario once per kernel, core, provider and repetition."""
+    if "axes" in metafunc.fixturenames and metafunc.definition.get_closest_marker("claim"):
+        axes = _all_axes(metafunc.config.stash[SETTINGS])
+        metafunc.parametrize("axes", axes, ids=[_ident(one) for one in axes])
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Keep the claims asked for, and the cells of one core together."""
+    settings = config.stash[SETTINGS]
+    wanted = {claim.id for claim in select_claims(settings.claims)}
+    order = {axes: index for index, axes in enumerate(_all_axes(settings))}
+    claims = list(CLAIMS)
+    scenarios = [item for item in items if item.get_closest_marker("claim")]
+    dropped = [item for item in scenarios if claim_of(item)[0].id not in wanted]
+    kept = [item for item in items if item not in dropped]
+
+    def place(item: pytest.Item) -> tuple[int, int]:
+        if not item.get_closest_marker("claim"):
+            return (-1, 0)
+        return (order[axes_of(item)], claims.index(claim_of(item)[0].id))
+
+    config.hook.pytest_deselected(items=dropped)
+    items[:] = sorted(kept, key=place)
+
+
+def claim_of(item: pytest.Item) -> tuple[Claim, SurfaceKind | None]:
+    """The claim a scenario decides, and the one surface it is for, if only one."""
+    mark = item.get_closest_marker("claim")
+    assert mark is not None
+    return CLAIMS[mark.args[0]], mark.kwargs.get("only")
+
+
+def axes_of(item: pytest.Item) -> Axes:
+    """Where this item runs."""
+    callspec = getattr(item, "callspec", None)
+    axes = callspec.params.get("axes") if callspec is not None else None
+    assert isinstance(axes, Axes), "a scenario asks for a guest, which has axes"
+    return axes
+
+
+def expected_of(item: pytest.Item) -> Status:
+    """The verdict expected of this item."""
+    claim, only = claim_of(item)
+    return expected_status(claim, parse_core(axes_of(item).tsm), only)

@@ -1,0 +1,164 @@
+# SPDX-License-Identifier: MIT
+"""Brings the verdicts together: one per cell, also when cells run in parallel workers."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import time
+from collections.abc import Callable, Generator
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.guest.guest import Guest
+from harness.plugin.fixtures import GUEST, WORKBENCH
+from harness.plugin.judge import Judgement, classify
+from harness.plugin.matrix import axes_of, claim_of, expected_of
+from harness.plugin.options import SETTINGS
+from harness.report.artifacts import Evidence, write_artifacts
+from harness.report.verdict import Cell, CellResult, Status
+
+__all__ = ["Collector"]
+
+_PROPERTY = "tsm-harness"
+_STARTED = pytest.StashKey[float]()
+
+
+class Collector:
+    """Receives every cell's verdict in the process that shows them.
+
+    ``on_start`` is told how many cells there are, ``on_result`` each as it comes in. ``missed`` are node ids that were collected and never
+    reported: a worker died under them, or the run was interrupted.
+    """
+
+    def __init__(
+        self,
+        on_result: Callable[[CellResult], None] = lambda _: None,
+        on_start: Callable[[int], None] = lambda _: None,
+    ) -> None:
+        self._on_result = on_result
+        self._on_start = on_start
+        self.results: dict[str, CellResult] = {}
+        self.collected: list[str] = []
+        self.errors: list[str] = []
+
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        """Remember what was collected in this process."""
+        self.collected = [item.nodeid for item in session.items]
+        self._on_start(len(self.collected))
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_xdist_node_collection_finished(self, node: object, ids: list[str]) -> None:
+        """Remember what the workers collected, which is the same for each."""
+        if not self.collected:
+            self.collected = list(ids)
+            self._on_start(len(ids))
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        """Keep what went wrong while scenarios were collected."""
+        if report.failed:
+            self.errors.append(report.longreprtext)
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Take the verdict a phase of a cell carries."""
+        for name, value in report.user_properties:
+            if name == _PROPERTY and report.when != "teardown":
+                self._add(report.nodeid, _from_json(str(value)))
+        if report.when == "teardown" and report.failed and report.nodeid in self.results:
+            broken = f"harness: clean-up failed: {report.longreprtext[-500:]}"
+            result = self.results[report.nodeid]
+            self._add(report.nodeid, replace(result, status=Status.ERROR, detail=broken))
+
+    def _add(self, nodeid: str, result: CellResult) -> None:
+        self.results[nodeid] = result
+        self._on_result(result)
+
+    @property
+    def missed(self) -> list[str]:
+        """Cells that were collected and gave no verdict."""
+        return [nodeid for nodeid in self.collected if nodeid not in self.results]
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Start the cell's clock."""
+    item.stash[_STARTED] = time.monotonic()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Turn the outcome of a cell into its verdict, and keep the evidence of a bad one."""
+    report = yield
+    decided = call.when == "call" or (call.when == "setup" and call.excinfo is not None)
+    if decided and item.get_closest_marker("claim"):
+        judgement = classify(call.excinfo.value if call.excinfo else None)
+        result = _result(item, judgement)
+        report.user_properties.append((_PROPERTY, _to_json(result)))
+    return report
+
+
+def _result(item: pytest.Item, judgement: Judgement) -> CellResult:
+    axes, settings = axes_of(item), item.config.stash[SETTINGS]
+    claim = claim_of(item)[0]
+    bench = item.config.stash[WORKBENCH]
+    cell = Cell(
+        claim.id,
+        _scenario(item),
+        bench.release(axes.kernel),
+        axes.tsm,
+        axes.provider,
+        settings.seed + axes.repetition,
+    )
+    command = ["tsm-harness", "run", claim.id, "--kernel", axes.kernel, "--tsm", axes.tsm]
+    command += ["--provider", axes.provider, "--seed", str(cell.seed)]
+    result = CellResult(
+        cell,
+        judgement.status,
+        expected_of(item),
+        time.monotonic() - item.stash[_STARTED],
+        judgement.detail,
+        shlex.join(command),
+    )
+    if judgement.status in (Status.FAIL, Status.ERROR):
+        evidence = _evidence(item.stash.get(GUEST, None), bench.versions())
+        return replace(result, artifacts=write_artifacts(settings.artifacts, result, evidence))
+    return result
+
+
+def _scenario(item: pytest.Item) -> str:
+    """The test function, with the parameters that are its own."""
+    callspec = getattr(item, "callspec", None)
+    own = [str(v) for k, v in callspec.params.items() if k != "axes"] if callspec else []
+    name = getattr(item, "originalname", item.name)
+    return f"{name}[{'-'.join(own)}]" if own else str(name)
+
+
+def _evidence(guest: Guest | None, versions: dict[str, str]) -> Evidence:
+    if guest is None:
+        return Evidence(versions=versions)
+    provider = guest.provider
+    entries = provider.transcript.items() if provider else ()
+    return Evidence(
+        console=guest.machine.console,
+        kernel_log=guest.log.records,
+        transcript=[asdict(entry) for entry in entries],
+        qemu_command=guest.machine.command,
+        versions=versions,
+    )
+
+
+def _to_json(result: CellResult) -> str:
+    data = asdict(result) | {"status": result.status.value, "expected": result.expected.value}
+    return json.dumps(data | {"artifacts": str(result.artifacts or "")})
+
+
+def _from_json(text: str) -> CellResult:
+    data: dict[str, Any] = json.loads(text)
+    data["cell"] = Cell(**data["cell"])
+    data["status"], data["expected"] = Status(data["status"]), Status(data["expected"])
+    data["artifacts"] = Path(data["artifacts"]) if data["artifacts"] else None
+    return CellResult(**data)

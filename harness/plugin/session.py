@@ -1,0 +1,32 @@
+# SPDX-License-Identifier: MIT
+"""The workbench of a test session: made when a scenario first needs it, cleared at the end."""
+
+from __future__ import annotations
+
+import pytest
+
+from harness.plugin.fixtures import WORKBENCH
+from harness.plugin.options import SETTINGS
+from harness.progress import NullProgress
+from harness.workbench import Prepared, Workbench
+
+__all__: list[str] = []
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the option by which a run tells its workers what it has prepared."""
+    parser.getgroup("tsm-harness").addoption(
+        "--prepared", default="", help="(internal) what the parent process has prepared"
+    )
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Lay out a workbench; nothing is fetched, built or booted before a scenario asks."""
+    config = session.config
+    prepared = Prepared.from_json(config.option.prepared)
+    config.stash[WORKBENCH] = Workbench(config.stash[SETTINGS], NullProgress(), prepared=prepared)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """End every guest and remove what they left."""
+    session.config.stash[WORKBENCH].close()

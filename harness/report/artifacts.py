@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: MIT
+"""The directory kept of a cell that FAILed or could not be decided.
+
+Files, each left out when there is nothing to put in: ``console.log`` (the serial console, as it
+came), ``kernel.log`` (the kernel log, one line each: time, level, caller, text),
+``transcript.jsonl`` (what crossed the provider port), ``qemu.txt`` (the command line),
+``rerun.txt``, ``versions.json``, ``verdict.json``.
+
+A guest may print without end and the disk may be full: sizes are capped, and nothing here raises
+over the verdict.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import shlex
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from harness.oracle.records import LogRecord
+from harness.report.json_report import cell_as_json
+from harness.report.verdict import Cell, CellResult
+
+__all__ = ["MAX_FILE", "Evidence", "artifact_directory", "write_artifacts"]
+
+MAX_FILE = 8 * 1024 * 1024
+"""Bytes kept of one file: its first quarter and its last three; what lies between is counted."""
+
+_UNSAFE = re.compile(r"[^A-Za-z0-9.+-]+")
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What was recorded while the cell ran; leave out what does not exist.
+
+    ``console`` may be the file the emulator writes. ``transcript`` holds JSON objects in order.
+    """
+
+    console: bytes | Path | None = None
+    kernel_log: Sequence[LogRecord] = ()
+    transcript: Iterable[Mapping[str, object]] = ()
+    qemu_command: Sequence[str] = ()
+    versions: Mapping[str, str] = field(default_factory=dict)
+
+
+def artifact_directory(root: Path, cell: Cell) -> Path:
+    """Name the cell's directory: readable, without characters that mean something, unique."""
+    parts = (cell.claim, cell.scenario, cell.kernel, cell.tsm, cell.provider, str(cell.seed))
+    readable = "_".join(_UNSAFE.sub("-", part).strip("-.")[:40] for part in parts)
+    digest = hashlib.sha256("\0".join(parts).encode("utf-8", "replace")).hexdigest()
+    return root / f"{readable}_{digest[:8]}"
+
+
+def write_artifacts(root: Path, result: CellResult, evidence: Evidence) -> Path | None:
+    """Write the cell's directory below ``root`` and return it; None when it cannot be made.
+
+    A file that cannot be written is named in ``verdict.json``, under ``not_written``.
+    """
+    directory = artifact_directory(root, result.cell)
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return None
+    makers: dict[str, Callable[[], bytes]] = {
+        "console.log": lambda: _console(evidence.console),
+        "kernel.log": lambda: _lines(map(_record_line, evidence.kernel_log)),
+        "transcript.jsonl": lambda: _lines(
+            json.dumps(entry, default=repr) for entry in evidence.transcript
+        ),
+        "qemu.txt": lambda: _lines([shlex.join(evidence.qemu_command)]),
+        "rerun.txt": lambda: _lines([result.rerun]),
+        "versions.json": lambda: _json(dict(evidence.versions)) if evidence.versions else b"",
+    }
+    problems = {
+        name: problem
+        for name, make in makers.items()
+        if (problem := _write(directory / name, make))
+    }
+    verdict = cell_as_json(result) | {"artifacts": str(directory), "not_written": problems}
+    _write(directory / "verdict.json", lambda: _json(verdict))
+    return directory
+
+
+def _write(path: Path, make: Callable[[], bytes]) -> str:
+    """Write one file; return what went wrong, or nothing."""
+    try:
+        data = make()
+        if data.strip():
+            path.write_bytes(data)
+    except (OSError, ValueError, TypeError) as error:
+        return f"{type(error).__name__}: {error}"
+    return ""
+
+
+def _console(console: bytes | Path | None) -> bytes:
+    if console is None:
+        return b""
+    if isinstance(console, bytes):
+        return _capped(console[: MAX_FILE // 4], console[MAX_FILE // 4 :], 0)
+    with console.open("rb") as file:
+        head = file.read(MAX_FILE // 4)
+        size = file.seek(0, 2)
+        start = max(len(head), size - (MAX_FILE - MAX_FILE // 4))
+        file.seek(start)
+        return _capped(head, file.read(MAX_FILE), start - len(head))
+
+
+def _capped(head: bytes, tail: bytes, omitted: int) -> bytes:
+    keep = MAX_FILE - MAX_FILE // 4
+    omitted += max(0, len(tail) - keep)
+    if not omitted:
+        return head + tail
+    return head + f"\n[{omitted} bytes left out]\n".encode("ascii") + tail[-keep:]
+
+
+def _lines(lines: Iterable[str]) -> bytes:
+    """Join lines; beyond the cap, keep the first and the last, as of a console."""
+    head, tail = bytearray(), bytearray()
+    omitted = 0
+    for line in lines:
+        data = line.encode("utf-8", "replace") + b"\n"
+        if not tail and len(head) + len(data) <= MAX_FILE // 4:
+            head += data
+            continue
+        tail += data
+        if len(tail) > 2 * MAX_FILE:
+            omitted += len(tail) - MAX_FILE
+            del tail[:-MAX_FILE]
+    return _capped(bytes(head), bytes(tail), omitted)
+
+
+def _record_line(record: LogRecord) -> str:
+    caller = f"[{record.caller}] " if record.caller else ""
+    user = "" if record.from_kernel else "(user) "
+    text = record.text.replace("\n", "\n    ")
+    return f"<{record.level}>[{record.time_s:12.6f}] {caller}{user}{text}"
+
+
+def _json(value: Mapping[str, object]) -> bytes:
+    return (json.dumps(value, indent=1, default=repr) + "\n").encode("ascii")

@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: MIT
+"""The verdict table for people: claims down, cores across, then what needs attention.
+
+Plain ASCII besides the words of others; readable without colour and at 80 columns. Text that
+comes from a guest is shown without control characters and without markup.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from harness.oracle.printable import printable
+from harness.report.verdict import EXIT_AS_EXPECTED, CellResult, Status, exit_status, summary, worst
+
+__all__ = ["print_report"]
+
+MAX_DETAIL = 4000
+
+_STYLES = {
+    Status.PASS: "green",
+    Status.FAIL: "yellow",
+    Status.ERROR: "magenta",
+    Status.MISS: "magenta",
+    Status.SKIP: "dim",
+}
+_UNEXPECTED_STYLE = "bold red"
+
+
+def print_report(results: Sequence[CellResult], console: Console) -> None:
+    """Print the tables, the details of every result that is not as expected, and the summary.
+
+    A verdict marked ``!`` was not expected; ``2/5`` after it says how many of a claim's results
+    in that place have it, when there are several.
+    """
+    groups = sorted({(r.cell.kernel, r.cell.provider) for r in results})
+    for kernel, provider in groups:
+        members = [r for r in results if (r.cell.kernel, r.cell.provider) == (kernel, provider)]
+        console.print(Text(printable(f"{kernel}, {provider}"), style="bold"))
+        console.print(_table(members))
+    for result in results:
+        if not result.as_expected:
+            _print_details(result, console)
+    console.print(_summary(results), soft_wrap=True)
+
+
+def _table(results: Sequence[CellResult]) -> Table:
+    table = Table(box=box.ASCII2)
+    cores = list(dict.fromkeys(result.cell.tsm for result in results))
+    table.add_column("claim", no_wrap=True)
+    for core in cores:
+        table.add_column(Text(printable(core)), overflow="fold")
+    for claim in dict.fromkeys(result.cell.claim for result in results):
+        row = [[r for r in results if (r.cell.claim, r.cell.tsm) == (claim, c)] for c in cores]
+        table.add_row(Text(printable(claim)), *(_cell_text(members) for members in row))
+    return table
+
+
+def _cell_text(results: Sequence[CellResult]) -> Text:
+    if not results:
+        return Text("-", style="dim")
+    speaker = worst(results)
+    text = speaker.status.value
+    if speaker.decided and not speaker.as_expected:
+        text += " !"
+    same = sum(result.status is speaker.status for result in results)
+    if len(results) > 1:
+        text += f" {same}/{len(results)}"
+    return Text(text, style=_style(speaker))
+
+
+def _style(result: CellResult) -> str:
+    if result.decided and not result.as_expected:
+        return _UNEXPECTED_STYLE
+    return _STYLES[result.status]
+
+
+def _print_details(result: CellResult, console: Console) -> None:
+    cell = result.cell
+    console.print()
+    console.print(
+        Text(
+            printable(
+                f"{result.status.value} {cell.claim} {cell.scenario} "
+                f"[{cell.kernel}, {cell.tsm}, {cell.provider}, seed {cell.seed}]"
+            ),
+            style=_style(result),
+        ),
+        soft_wrap=True,
+    )
+    notes = []
+    if result.decided:
+        notes.append(f"expected {result.expected.value}, got {result.status.value}")
+    if result.infrastructure_retries:
+        notes.append(f"retried {result.infrastructure_retries} times after a harness error")
+    _print_lines(console, [*notes, *printable(result.detail, MAX_DETAIL).splitlines()])
+    if result.rerun:
+        _print_lines(console, [f"rerun: {printable(result.rerun)}"])
+    if result.artifacts:
+        _print_lines(console, [f"recorded: {printable(str(result.artifacts))}"])
+
+
+def _print_lines(console: Console, lines: Iterable[str]) -> None:
+    for line in lines:
+        console.print(Text(f"  {line}"), soft_wrap=True)
+
+
+def _summary(results: Sequence[CellResult]) -> Text:
+    counts = ", ".join(f"{n} {status}" for status, n in summary(results).items() if n)
+    unexpected = sum(result.decided and not result.as_expected for result in results)
+    text = f"\n{len(results)} cells: {counts or 'nothing ran'}"
+    if unexpected:
+        text += f"; {unexpected} not as expected (!)"
+    elif exit_status(results) == EXIT_AS_EXPECTED:
+        text += "; all as expected"
+    return Text(text, style="bold")

@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: MIT
+"""Runs cells through pytest and brings back their verdicts."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+import scenarios
+from harness.errors import HarnessError
+from harness.plugin.options import Settings
+from harness.plugin.results import Collector
+from harness.progress import Progress
+from harness.report.verdict import Cell, CellResult, Status
+from harness.workbench import Workbench
+
+__all__ = ["Outcome", "run_cells"]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Every verdict of a run, the host it ran on, and whether it was interrupted."""
+
+    results: list[CellResult]
+    host: dict[str, object]
+    interrupted: bool
+
+
+def run_cells(
+    settings: Settings,
+    workers: int,
+    progress: Progress,
+    on_result: Callable[[CellResult], None] = lambda _: None,
+    on_start: Callable[[int], None] = lambda _: None,
+) -> Outcome:
+    """Prepare kernels, cores and templates, then run every cell in ``workers`` processes.
+
+    A core that cannot be prepared costs its own cells, which become ERROR, and no others. Raises
+    :class:`HarnessError` when the scenarios themselves cannot be collected.
+    """
+    with Workbench(settings, progress) as bench:
+        prepared = bench.prepare()
+        host = bench.describe_host()
+    collector = Collector(on_result, on_start)
+    arguments = [
+        str(Path(scenarios.__file__).parent),
+        f"--rootdir={Path(scenarios.__file__).parent.parent}",
+        "-p", "harness.plugin",
+        "-p", "no:terminal", "-p", "no:cacheprovider",
+        "-c", os.devnull,
+        *settings.arguments(),
+        f"--prepared={prepared.to_json()}",
+    ]  # fmt: skip
+    if workers > 1:
+        arguments += [f"--numprocesses={workers}", "--dist=worksteal", "--maxprocesses=64"]
+    with contextlib.redirect_stdout(io.StringIO()):
+        code = pytest.main(arguments, plugins=[collector])
+    if collector.errors or code == pytest.ExitCode.INTERNAL_ERROR:
+        words = "\n".join(collector.errors) or "pytest broke; run `pytest scenarios` to see how"
+        raise HarnessError(f"the scenarios cannot be collected:\n{words}")
+    missed = [_missed(nodeid) for nodeid in collector.missed]
+    results = sorted([*collector.results.values(), *missed], key=lambda result: result.cell)
+    return Outcome(results, host, code == pytest.ExitCode.INTERRUPTED)
+
+
+def _missed(nodeid: str) -> CellResult:
+    cell = Cell("", nodeid.rpartition("::")[2], "", "", "")
+    return CellResult(cell, Status.MISS, Status.PASS, 0.0, "it was never run, or its worker died")

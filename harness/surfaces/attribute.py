@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: MIT
+"""One file of a surface: how its value travels, and how its use is remembered."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from harness.guest.actor import Actor, read_ops, read_result
+from harness.guest.call import Call, checked
+from harness.oracle.content import OptionWrite, ReportRead
+from harness.surfaces.history import History
+from providers_sim.wire.ops import Op, OpResult
+
+__all__ = ["BLOBS", "Attribute", "Value"]
+
+Value = bytes | int | str
+
+BLOBS = ("outblob", "auxblob", "manifestblob")
+
+
+def _text(value: Value) -> bytes:
+    return value if isinstance(value, bytes) else f"{value}\n".encode()
+
+
+@dataclass(frozen=True)
+class Attribute:
+    """The file ``path``; ``name`` is what the interface calls it, ``entry`` whose it is.
+
+    ``encode`` turns a value into the bytes that are written (hex for a text nonce).
+    """
+
+    path: str
+    name: str
+    entry: str
+    history: History
+    encode: Callable[[Value], bytes] = _text
+
+    def start_read(self, actor: Actor, *, line: int = 0) -> Call[bytes]:
+        """Begin to open, read to the end and close, as cat does."""
+
+        def decode(results: Sequence[OpResult]) -> bytes:
+            data = read_result(results, self.path)
+            if self.name in BLOBS:
+                start, end = results[0].start_ns, results[-2].end_ns
+                self._remember_read(actor, data, start, end)
+            return data
+
+        return actor.start(read_ops(self.path), decode, f"read of {self.path}", line=line)
+
+    def start_write(self, actor: Actor, value: Value, *, line: int = 0) -> Call[int]:
+        """Begin to open for writing, write once and close, as a shell's redirection does."""
+        data = self.encode(value)
+
+        def decode(results: Sequence[OpResult]) -> int:
+            failed = any(result.err for result in results)
+            start, end = results[0].start_ns, results[-1].end_ns
+            write = OptionWrite(self.entry, self.name, value, start, end, not failed)
+            self.history.writes.append(write)
+            return checked(results, self.path)[1].ret
+
+        ops = [Op.open(self.path, os.O_WRONLY | os.O_TRUNC), Op.write(data), Op.close()]
+        return actor.start(ops, decode, f"write to {self.path}", line=line)
+
+    def _remember_read(self, actor: Actor, data: bytes, start_ns: int, end_ns: int) -> None:
+        self.history.reads.append(
+            ReportRead(
+                entry=self.entry,
+                blob=self.name,
+                data=data,
+                offset=0,
+                whole=True,
+                start_ns=start_ns,
+                end_ns=end_ns,
+                reader=repr(actor),
+            )
+        )

@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: MIT
+"""The private directory of one harness process, and the guarantee that it goes away.
+
+Sockets, consoles and emulator logs live here. A normal exit removes the directory; when the
+harness is killed outright, a reaper - one shell that waits for the end of a pipe only the
+harness holds - ends the emulators that were started from this directory and removes it.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import IO
+
+from harness.errors import HostError
+
+__all__ = ["RunDirectory"]
+
+# The emulators are found by the directory's unguessable name in their arguments; the name
+# reaches the reaper through its environment so that it does not find itself. The second look
+# catches a process that was between fork and exec at the first.
+_REAPER = """
+trap '' INT TERM HUP
+cat > /dev/null
+for look in 1 2; do
+    for found in $(grep -lsF -- "$TSM_HARNESS_RUN" /proc/[0-9]*/cmdline); do
+        pid=${found#/proc/}; kill -9 "${pid%/cmdline}" 2> /dev/null
+    done
+done
+rm -rf -- "$TSM_HARNESS_RUN"
+"""
+
+
+class RunDirectory:
+    """A private (0700) directory that does not outlive the process that made it.
+
+    Raises :class:`HostError` when it cannot be made (no space, no permission).
+    """
+
+    def __init__(self) -> None:
+        try:
+            self.path = Path(tempfile.mkdtemp(prefix="tsm-harness-"))
+            self._lifeline = self._start_reaper()
+        except OSError as error:
+            raise HostError(
+                f"cannot make a run directory in {tempfile.gettempdir()}: {error.strerror}",
+                hint="free some space, or set TMPDIR to a directory you can write to",
+            ) from error
+        self._serial = 0
+
+    def _start_reaper(self) -> IO[bytes]:
+        self._reaper = subprocess.Popen(
+            ["/bin/sh", "-c", _REAPER],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            env={"PATH": os.defpath, "TSM_HARNESS_RUN": str(self.path)},
+            start_new_session=True,
+        )
+        assert self._reaper.stdin is not None
+        return self._reaper.stdin
+
+    def subdirectory(self, stem: str) -> Path:
+        """Make a fresh directory inside; ``stem`` only helps the reader of a listing."""
+        self._serial += 1
+        path = self.path / f"{stem}-{self._serial}"
+        path.mkdir(mode=0o700)
+        return path
+
+    def close(self) -> None:
+        """Remove the directory now; emulators must have ended."""
+        if self._lifeline.closed:
+            return
+        shutil.rmtree(self.path, ignore_errors=True)
+        self._lifeline.close()
+        self._reaper.wait()

@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: MIT
+"""Templates: a guest frozen at its ready point, to be cloned.
+
+A template is a directory of two files and a manifest. ``memory`` is the guest's memory, which
+clones map copy-on-write; ``state`` is the state of its devices, some 0.3 MB. The manifest binds
+the two: sizes, digests, and how fast the guest answered when it was frozen. A template that does
+not match its manifest to the byte is not used.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from harness.errors import BuildError, HostError
+from harness.vm.emulator import Emulator
+
+__all__ = ["Template", "digest_sparse", "seal"]
+
+_SCHEMA = 1
+_BLOCK = 1 << 20
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What must be true of a template's files; ``ping_s`` is the frozen guest's round trip."""
+
+    schema: int
+    emulator: str
+    memory_bytes: int
+    memory_digest: str
+    state_digest: str
+    ping_s: float
+
+
+@dataclass(frozen=True)
+class Template:
+    """A frozen guest in ``directory``, fit for ``emulator``."""
+
+    directory: Path
+    emulator: Emulator
+    ping_s: float
+
+    @property
+    def memory(self) -> Path:
+        """The memory file that clones map privately."""
+        return self.directory / "memory"
+
+    @property
+    def state(self) -> Path:
+        """The device state that clones load."""
+        return self.directory / "state"
+
+    @classmethod
+    def load(cls, directory: Path, emulator: Emulator, *, verify: bool) -> Template:
+        """Read a template; raises :class:`BuildError` when it is damaged or another's.
+
+        ``verify`` compares every byte with the manifest; without it only what is cheap is
+        compared, for processes whose parent has just verified.
+        """
+        try:
+            manifest = Manifest(**json.loads((directory / "manifest.json").read_bytes()))
+            template = cls(directory, emulator, manifest.ping_s)
+            good = (
+                manifest.schema == _SCHEMA
+                and manifest.emulator == emulator.identity()
+                and template.memory.stat().st_size == manifest.memory_bytes
+                and hashlib.sha256(template.state.read_bytes()).hexdigest() == manifest.state_digest
+                and (not verify or digest_sparse(template.memory) == manifest.memory_digest)
+            )
+        except (OSError, ValueError, TypeError) as error:
+            raise BuildError(f"the template in {directory} is damaged: {error}") from error
+        if not good:
+            raise BuildError(f"the template in {directory} is damaged, stale or foreign")
+        return template
+
+
+def seal(directory: Path, emulator: Emulator, ping_s: float) -> None:
+    """Write the manifest of a freshly frozen guest."""
+    memory, state = directory / "memory", directory / "state"
+    manifest = Manifest(
+        _SCHEMA,
+        emulator.identity(),
+        memory.stat().st_size,
+        digest_sparse(memory),
+        hashlib.sha256(state.read_bytes()).hexdigest(),
+        ping_s,
+    )
+    (directory / "manifest.json").write_text(json.dumps(asdict(manifest)), encoding="ascii")
+
+
+def digest_sparse(path: Path) -> str:
+    """A digest of a sparse file that reads only what is allocated; holes count by position."""
+    digest = hashlib.blake2b(digest_size=32)
+    with path.open("rb") as stream:
+        for start, end in _extents(stream.fileno(), path.stat().st_size):
+            digest.update(f"{start}-{end};".encode())
+            stream.seek(start)
+            left = end - start
+            while left and (block := stream.read(min(_BLOCK, left))):
+                digest.update(block)
+                left -= len(block)
+    return digest.hexdigest()
+
+
+def copy_sparse(source: Path, target: Path) -> None:
+    """Copy a memory file, holes staying holes; raises :class:`HostError` on a full disk."""
+    try:
+        with source.open("rb") as reading, target.open("xb") as writing:
+            size = source.stat().st_size
+            writing.truncate(size)
+            for start, end in _extents(reading.fileno(), size):
+                offset = start
+                while offset < end:
+                    copied = os.copy_file_range(
+                        reading.fileno(), writing.fileno(), end - offset, offset, offset
+                    )
+                    if copied == 0:
+                        raise BuildError(f"{source} shrank while it was copied")
+                    offset += copied
+    except OSError as error:
+        raise HostError(
+            f"cannot copy a template's memory: {error.strerror}",
+            hint="free some space in the cache directory (`tsm-harness images prune`)",
+        ) from error
+
+
+def _extents(fd: int, size: int) -> Iterator[tuple[int, int]]:
+    offset = 0
+    while offset < size:
+        try:
+            start = os.lseek(fd, offset, os.SEEK_DATA)
+        except OSError as error:
+            if error.errno == errno.ENXIO:
+                return
+            raise
+        offset = os.lseek(fd, start, os.SEEK_HOLE)
+        yield start, offset

@@ -1,0 +1,197 @@
+# SPDX-License-Identifier: MIT
+"""Everything a run needs besides the scenarios: kernels, images, templates, guests, providers.
+
+This is the line of the design in one place: a kernel spec and a core spec become an image, an
+image becomes a template, a clone of it is handed out, and a provider is made to go with it.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from functools import cached_property
+from importlib.metadata import version
+
+from harness.cache import Cache
+from harness.errors import BuildError, TsmHarnessError
+from harness.guest.accelerator import Choice, choose_accelerator
+from harness.guest.factory import GuestFactory, ModuleLoad, boot_of
+from harness.guest.guest import Guest
+from harness.guest.pool import ClonePool
+from harness.images import GuestImage, prepare_image
+from harness.kernels import Kernel, resolve_kernel
+from harness.kernels.core import parse_core
+from harness.paths import cache_directory
+from harness.plugin.options import Settings
+from harness.progress import Progress
+from harness.report.host import describe_host
+from harness.vm.emulator import Emulator, find_emulator
+from harness.vm.rundir import RunDirectory
+from harness.vm.template import Template
+from providers_sim import Provider, create
+
+__all__ = ["Prepared", "Workbench"]
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What the parent of a worker process found out, so that the worker need not.
+
+    ``failures`` says why a (kernel, core) pair cannot run, by ``kernel tsm``.
+    """
+
+    failures: dict[str, str] = field(default_factory=dict)
+
+    def to_json(self) -> str:
+        """As one word of a command line."""
+        return json.dumps(self.failures)
+
+    @classmethod
+    def from_json(cls, text: str) -> Prepared | None:
+        """The inverse; None for the empty text of a process that has no such parent."""
+        return cls(json.loads(text)) if text else None
+
+
+class Workbench:
+    """Makes and remembers what a run needs; nothing is made before it is asked for.
+
+    ``prepared`` marks a worker whose parent has verified the cache. Use it as a context manager.
+    """
+
+    def __init__(
+        self, settings: Settings, progress: Progress, *, prepared: Prepared | None = None
+    ) -> None:
+        self._settings = settings
+        self.progress = progress
+        self._prepared = prepared
+        self._kernels: dict[str, Kernel] = {}
+        self._factories: dict[str, GuestFactory] = {}
+        self._pools: dict[str, ClonePool] = {}
+        self._run: RunDirectory | None = None
+        self._choice: Choice | None = None
+
+    def __enter__(self) -> Workbench:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End every clone nobody took and remove the run directory."""
+        for pool in self._pools.values():
+            pool.close()
+        if self._run is not None:
+            self._run.close()
+
+    @cached_property
+    def cache(self) -> Cache:
+        """The cache, in the directory asked for or the user's own."""
+        return Cache(cache_directory(self._settings.cache))
+
+    @cached_property
+    def emulator(self) -> Emulator:
+        """QEMU as found; its accelerator is chosen with the first image."""
+        settings = self._settings
+        return find_emulator(settings.qemu, smp=settings.smp, memory_mib=settings.memory_mib)
+
+    @property
+    def run_directory(self) -> RunDirectory:
+        """The private directory of this process."""
+        if self._run is None:
+            self._run = RunDirectory()
+        return self._run
+
+    def kernel(self, spec: str) -> Kernel:
+        """The kernel ``spec`` names, fetched when it has to be."""
+        if spec not in self._kernels:
+            self._kernels[spec] = resolve_kernel(
+                spec, self.cache, self.progress, build=self._settings.build
+            )
+        return self._kernels[spec]
+
+    def image(self, spec: str) -> GuestImage:
+        """The image of a kernel: one initramfs for every core."""
+        return prepare_image(self.kernel(spec), self.cache, self.progress)
+
+    def accelerator(self, spec: str) -> Choice:
+        """KVM or TCG, proved with this kernel's image if no answer is known yet."""
+        if self._choice is None:
+            boot = boot_of(self.image(spec))
+            self._choice = choose_accelerator(
+                self.emulator, boot, self.cache.root, self.run_directory, self.progress
+            )
+        return self._choice
+
+    def factory(self, spec: str) -> GuestFactory:
+        """Where guests of this kernel are made."""
+        if spec not in self._factories:
+            emulator = self.emulator.with_accelerator(self.accelerator(spec).accelerator)
+            self._factories[spec] = GuestFactory(
+                self.image(spec),
+                emulator,
+                self.cache,
+                self.run_directory,
+                self.progress,
+                trusted=self._prepared is not None,
+            )
+        return self._factories[spec]
+
+    def template(self, spec: str, tsm: str) -> Template:
+        """The template of a kernel with a TSM core and the provider driver loaded."""
+        core = parse_core(tsm)
+        loads = [ModuleLoad(path, text) for path, text in core.load_plan(self.kernel(spec))]
+        return self.factory(spec).template(loads)
+
+    def take_guest(self, spec: str, tsm: str) -> Guest:
+        """A pristine guest; the next one of its kind is begun."""
+        if self._prepared is not None and f"{spec} {tsm}" in self._prepared.failures:
+            raise BuildError(self._prepared.failures[f"{spec} {tsm}"])
+        if spec not in self._pools:
+            self._pools[spec] = ClonePool(self.factory(spec))
+        return self._pools[spec].take(self.template(spec, tsm))
+
+    def provider(self, ident: str, seed: int) -> Provider:
+        """A simulated TEE whose evidence depends on ``seed`` and this cache's test PKI alone."""
+        return create(ident, seed=seed, pki_dir=self.cache.root / "pki")
+
+    def prepare(self) -> Prepared:
+        """Make every template the settings ask for; what cannot be made is noted, not raised."""
+        failures = {}
+        for spec in self._settings.kernels:
+            for tsm in self._settings.tsms:
+                try:
+                    self.template(spec, tsm)
+                except TsmHarnessError as error:
+                    failures[f"{spec} {tsm}"] = _words(error)
+        for ident in self._settings.providers:
+            self.provider(ident, 0)
+        return Prepared(failures)
+
+    def release(self, spec: str) -> str:
+        """The kernel's full release, or its spec when it could not be had."""
+        try:
+            return self.kernel(spec).release
+        except TsmHarnessError:
+            return spec
+
+    def versions(self) -> dict[str, str]:
+        """What the evidence of a cell says about how it came to be."""
+        described = self.describe_host()
+        return {name: json.dumps(value) for name, value in described.items()}
+
+    def describe_host(self) -> dict[str, object]:
+        """The host's part of a report."""
+        accelerator = self._choice.accelerator if self._choice else "not chosen"
+        emulator = self.emulator
+        if self._choice is not None:
+            emulator = emulator.with_accelerator(self._choice.accelerator)
+        return describe_host(
+            harness_version=version("tsm-harness"),
+            qemu_version=emulator.version_text,
+            accelerator=accelerator,
+            cpu_flags=emulator.cpu.split(","),
+        )
+
+
+def _words(error: TsmHarnessError) -> str:
+    return f"{error}\nhint: {error.hint}" if error.hint else str(error)

@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: MIT
+"""Simulated TSM providers: the evidence of several TEEs, and the protocol that delivers it.
+
+A ``Provider`` makes evidence; a ``ProviderLoop`` serves one to a guest over a stream socket,
+holds requests at a gate, injects faults and keeps a transcript. Nothing here knows what is at
+the socket's other end.
+"""
+
+from __future__ import annotations
+
+from providers_sim.errors import (
+    EvidenceError,
+    ProviderError,
+    ProviderRefusal,
+    ProviderTimeout,
+    WireError,
+)
+from providers_sim.faults import Corruption, Fault, FaultQueue
+from providers_sim.gate import Gate
+from providers_sim.loop import ProviderLoop
+from providers_sim.provider import Provider
+from providers_sim.registry import available, create
+from providers_sim.transcript import IssuedReport, Transcript
+from providers_sim.wire.report import Evidence, ReportRequest
+
+__all__ = [
+    "Corruption",
+    "Evidence",
+    "EvidenceError",
+    "Fault",
+    "FaultQueue",
+    "Gate",
+    "IssuedReport",
+    "Provider",
+    "ProviderError",
+    "ProviderLoop",
+    "ProviderRefusal",
+    "ProviderTimeout",
+    "ReportRequest",
+    "Transcript",
+    "WireError",
+    "available",
+    "create",
+]

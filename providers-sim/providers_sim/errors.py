@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: MIT
+"""Every error the simulated providers raise.
+
+The tree::
+
+    ProviderError
+    ├── WireError         bytes that are no valid frame or message
+    ├── EvidenceError     bytes that are no valid evidence, or evidence that cannot be made
+    ├── ProviderTimeout   a condition (registration, a held request) did not come true in time
+    └── ProviderRefusal   a provider's answer to one request: no evidence, but this status
+"""
+
+from __future__ import annotations
+
+from providers_sim.wire.constants import Status
+
+__all__ = [
+    "EvidenceError",
+    "ProviderError",
+    "ProviderRefusal",
+    "ProviderTimeout",
+    "WireError",
+]
+
+
+class ProviderError(Exception):
+    """Root of the tree."""
+
+
+class WireError(ProviderError):
+    """A frame or message breaks the protocol, or cannot be expressed in it."""
+
+
+class EvidenceError(ProviderError):
+    """Evidence, a key or a certificate is malformed."""
+
+
+class ProviderTimeout(ProviderError):  # noqa: N818 - named after what happened
+    """A condition did not come true in time; the message names it and what was seen instead."""
+
+
+class ProviderRefusal(ProviderError):  # noqa: N818 - a verdict, not an accident
+    """The provider refuses one request with ``status``, as the real one would.
+
+    ``retry_ms`` goes with ``Status.THROTTLED``: when the guest should ask again.
+    """
+
+    def __init__(self, status: Status, reason: str, *, retry_ms: int = 0) -> None:
+        super().__init__(f"{status.name}: {reason}")
+        self.status = status
+        self.reason = reason
+        self.retry_ms = retry_ms

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: MIT
+"""The simulated TEEs; a module that defines ``PROVIDER`` adds one (see ``registry``)."""

@@ -1,0 +1,191 @@
+# SPDX-License-Identifier: MIT
+"""The SEV-SNP ATTESTATION_REPORT, 1184 bytes, versions 2 to 5.
+
+Source: AMD, SEV Secure Nested Paging Firmware ABI Specification (document 56860), table
+"ATTESTATION_REPORT Structure". Little-endian; bytes 0x000..0x29F are signed with ECDSA P-384
+and SHA-384; R and S follow as 72-byte little-endian integers.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from struct import Struct
+from struct import error as StructError  # noqa: N812
+
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
+
+from providers_sim.errors import EvidenceError
+
+__all__ = [
+    "REPORT_SIZE",
+    "SIGNED_SIZE",
+    "AttestationReport",
+    "Tcb",
+    "encode_report",
+    "parse_report",
+]
+
+REPORT_SIZE = 0x4A0
+SIGNED_SIZE = 0x2A0
+
+_BODY = Struct(
+    "<"
+    "I"  # 0x000 version
+    "I"  # 0x004 guest SVN
+    "Q"  # 0x008 guest policy
+    "16s"  # 0x010 family id
+    "16s"  # 0x020 image id
+    "I"  # 0x030 VMPL
+    "I"  # 0x034 signature algorithm
+    "8s"  # 0x038 current TCB
+    "Q"  # 0x040 platform info
+    "I"  # 0x048 key info
+    "4s"  # 0x04C reserved
+    "64s"  # 0x050 report data
+    "48s"  # 0x090 measurement
+    "32s"  # 0x0C0 host data
+    "48s"  # 0x0E0 id key digest
+    "48s"  # 0x110 author key digest
+    "32s"  # 0x140 report id
+    "32s"  # 0x160 report id of the migration agent
+    "8s"  # 0x180 reported TCB
+    "3s"  # 0x188 CPUID family, model, stepping (version 3 on)
+    "21s"  # 0x18B reserved
+    "64s"  # 0x1A0 chip id
+    "8s"  # 0x1E0 committed TCB
+    "3s"  # 0x1E8 current build, minor, major
+    "s"  # 0x1EB reserved
+    "3s"  # 0x1EC committed build, minor, major
+    "s"  # 0x1EF reserved
+    "8s"  # 0x1F0 launch TCB
+    "Q"  # 0x1F8 launch mitigation vector (version 5)
+    "Q"  # 0x200 current mitigation vector (version 5)
+    "152s"  # 0x208 reserved
+)
+_RESERVED = frozenset({10, 20, 24, 26, 30})  # positions of the reserved members above
+_SCALAR_SIZE = 72
+_P384_SIZE = 48
+_ECDSA_P384_SHA384 = 1
+_POLICY_RESERVED_ONE = 1 << 17
+_VERSIONS = (2, 3, 4, 5)
+_MITIGATION_VERSION = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Tcb:
+    """A TCB_VERSION of Milan and Genoa: security patch levels, 0..255 each."""
+
+    boot_loader: int
+    tee: int
+    snp: int
+    microcode: int
+
+    def encode(self) -> bytes:
+        """Return the eight bytes: boot loader, TEE, four zeros, SNP, microcode."""
+        return bytes((self.boot_loader, self.tee, 0, 0, 0, 0, self.snp, self.microcode))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttestationReport:
+    """The members of a report in their order, reserved ones left out.
+
+    TCBs are their eight bytes (their meaning depends on the product); ``cpuid`` is family,
+    model and stepping; ``current`` and ``committed`` firmware versions are build, minor, major.
+    """
+
+    version: int
+    guest_svn: int = 0
+    policy: int
+    family_id: bytes = bytes(16)
+    image_id: bytes = bytes(16)
+    vmpl: int
+    signature_algo: int = _ECDSA_P384_SHA384
+    current_tcb: bytes
+    platform_info: int
+    key_info: int = 0
+    report_data: bytes
+    measurement: bytes
+    host_data: bytes = bytes(32)
+    id_key_digest: bytes = bytes(48)
+    author_key_digest: bytes = bytes(48)
+    report_id: bytes
+    report_id_ma: bytes = b"\xff" * 32
+    reported_tcb: bytes
+    cpuid: bytes = bytes(3)
+    chip_id: bytes
+    committed_tcb: bytes
+    current: bytes
+    committed: bytes
+    launch_tcb: bytes
+    launch_mit_vector: int = 0
+    current_mit_vector: int = 0
+
+
+def _pack(report: AttestationReport) -> bytes:
+    values = iter([getattr(report, field.name) for field in fields(report)])
+    count = len(fields(report)) + len(_RESERVED)
+    try:
+        body = _BODY.pack(*(b"" if n in _RESERVED else next(values) for n in range(count)))
+    except StructError as error:
+        raise EvidenceError(f"a member of the report does not fit: {error}") from None
+    if _unpack(body) != report:  # struct pads and cuts byte strings silently
+        raise EvidenceError("a member of the report does not have its exact size")
+    return body
+
+
+def _unpack(body: bytes) -> AttestationReport:
+    values = [value for n, value in enumerate(_BODY.unpack(body)) if n not in _RESERVED]
+    names = (field.name for field in fields(AttestationReport))
+    return AttestationReport(**dict(zip(names, values, strict=True)))
+
+
+def _check(report: AttestationReport) -> None:
+    if report.version not in _VERSIONS:
+        raise EvidenceError(f"report version {report.version} is none of {_VERSIONS}")
+    if report.signature_algo != _ECDSA_P384_SHA384:
+        raise EvidenceError(f"signature algorithm {report.signature_algo} is not ECDSA P-384")
+    if not report.policy & _POLICY_RESERVED_ONE:
+        raise EvidenceError(f"bit 17 of the guest policy {report.policy:#x} must be 1")
+    if report.vmpl > 3:
+        raise EvidenceError(f"VMPL {report.vmpl} is not one of 0 to 3")
+    if report.version == _VERSIONS[0] and any(report.cpuid):
+        raise EvidenceError("a version 2 report has no CPUID bytes")
+    vectors = report.launch_mit_vector | report.current_mit_vector
+    if report.version < _MITIGATION_VERSION and vectors:
+        raise EvidenceError(f"a version {report.version} report has no mitigation vectors")
+
+
+def encode_report(report: AttestationReport, vcek: ec.EllipticCurvePrivateKey) -> bytes:
+    """Encode ``report`` and sign it; EvidenceError when a member breaks the specification.
+
+    The ECDSA nonce is RFC 6979's: the same report and key give the same bytes.
+    """
+    _check(report)
+    body = _pack(report)
+    signature = vcek.sign(body, ec.ECDSA(hashes.SHA384(), deterministic_signing=True))
+    r, s = decode_dss_signature(signature)
+    tail = r.to_bytes(_SCALAR_SIZE, "little") + s.to_bytes(_SCALAR_SIZE, "little")
+    return (body + tail).ljust(REPORT_SIZE, b"\0")
+
+
+def parse_report(blob: bytes) -> AttestationReport:
+    """Decode a report; its signature is not verified, only the signature's padding.
+
+    Raises EvidenceError on a wrong length, an unknown version, a reserved byte that is not 0
+    or a member outside its range.
+    """
+    if len(blob) != REPORT_SIZE:
+        raise EvidenceError(f"a report has {REPORT_SIZE} bytes, not {len(blob)}")
+    body, signature = blob[:SIGNED_SIZE], blob[SIGNED_SIZE:]
+    report = _unpack(body)
+    _check(report)
+    for n, value in enumerate(_BODY.unpack(body)):
+        if n in _RESERVED and any(value):
+            raise EvidenceError("a reserved byte of the report is not 0")
+    r_padding = signature[_P384_SIZE:_SCALAR_SIZE]
+    s_padding = signature[_SCALAR_SIZE + _P384_SIZE : 2 * _SCALAR_SIZE]
+    if any(r_padding) or any(s_padding) or any(signature[2 * _SCALAR_SIZE :]):
+        raise EvidenceError("the padding of the report's signature is not 0")
+    return report

@@ -1,0 +1,229 @@
+# SPDX-License-Identifier: MIT
+"""Faults: what goes wrong with one request, as data, and the queue they wait in."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from threading import Lock
+from typing import Self
+
+from providers_sim.errors import ProviderError
+from providers_sim.wire.constants import ReplyFlag, Status
+
+__all__ = ["NO_FAULT", "Corruption", "Fault", "FaultQueue"]
+
+_MAX_ERRNO = 4095
+_MAX_OVERSIZE = 64 << 20
+_MAX_DELAY = 3600.0
+
+
+class Corruption(StrEnum):
+    """Which bytes of a reply are damaged."""
+
+    PAYLOAD = "payload"
+    """One byte of the first frame's payload: its CRC does not match."""
+    HEADER = "header"
+    """One byte of the first frame's header: the guest loses synchronisation."""
+    GARBAGE = "garbage"
+    """Bytes before the reply, a magic number among them; the reply itself is sound."""
+    LENGTHS = "lengths"
+    """The reply announces one byte more than it brings."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fault:
+    """What happens to one request, in this order; the defaults are what no fault does.
+
+    ``silent``: never answered. ``inject``: the value the guest's ``report_new`` returns (signed,
+    -4095..4095). ``status``: refused with it; ``retry_ms`` goes with THROTTLED. ``empty``: all
+    blobs have length 0. ``oversize``: the outblob has this many bytes. ``truncated``: it lacks
+    its last bytes, consistently. ``no_auxblob``: there is none, as when a host has no
+    certificates. ``keep_lengths``: neither auxblob nor manifestblob, and the driver leaves their
+    lengths as the core had them. ``no_outblob``: the driver reports success without one.
+    ``vmalloc``: the driver hands over vmalloc memory. ``corrupt``: the reply's bytes are damaged.
+    ``late``: answered only after the guest has cancelled the request. ``delay``: answered this
+    many seconds later (times the loop's time scale). ``duplicate``: answered twice.
+    """
+
+    silent: bool = False
+    inject: int | None = None
+    status: Status | None = None
+    retry_ms: int = 0
+    empty: bool = False
+    oversize: int | None = None
+    truncated: int = 0
+    no_auxblob: bool = False
+    keep_lengths: bool = False
+    no_outblob: bool = False
+    vmalloc: bool = False
+    corrupt: Corruption | None = None
+    late: bool = False
+    delay: float = 0.0
+    duplicate: bool = False
+
+    def __post_init__(self) -> None:
+        self._within("inject", self.inject or 0, -_MAX_ERRNO, _MAX_ERRNO)
+        self._within("oversize", self.oversize or 0, 0, _MAX_OVERSIZE)
+        self._within("truncated", self.truncated, 0, _MAX_OVERSIZE)
+        self._within("retry_ms", self.retry_ms, 0, 0xFFFF_FFFF)
+        self._within("delay", self.delay, 0.0, _MAX_DELAY)
+
+    def _within(self, name: str, value: float, low: float, high: float) -> None:
+        if not low <= value <= high:
+            raise ProviderError(f"a fault's {name} is within {low}..{high}, not {value}")
+
+    @property
+    def flags(self) -> int:
+        """The flags of the REPORT reply."""
+        return (
+            ReplyFlag.VMALLOC * self.vmalloc
+            | ReplyFlag.KEEP_LENGTHS * self.keep_lengths
+            | ReplyFlag.NO_OUTBLOB * self.no_outblob
+        )
+
+    @property
+    def delivers_nothing(self) -> bool:
+        """Whether a guest that follows the protocol gets no evidence from the reply."""
+        damaged = self.corrupt is not None and self.corrupt is not Corruption.GARBAGE
+        return self.silent or self.late or self.no_outblob or damaged
+
+    def summary(self) -> str:
+        """Return the members that differ from no fault, for a transcript."""
+        return " ".join(
+            f"{name}={value}"
+            for name, value in asdict(self).items()
+            if value != getattr(NO_FAULT, name)
+        )
+
+
+NO_FAULT = Fault()
+
+
+class FaultQueue:
+    """Faults that wait for requests: each is used up by one, first in, first out.
+
+    The methods named after a fault append it for ``times`` requests and return the queue, so
+    that a script reads in the order it happens: ``faults.delay(0.5).empty().silent()``.
+    Faults that meet in one request are one ``Fault``: ``faults.add(Fault(late=True, empty=True))``.
+    """
+
+    def __init__(self) -> None:
+        self._waiting: deque[Fault] = deque()
+        self._lock = Lock()
+
+    def __len__(self) -> int:
+        with self._lock:
+            return len(self._waiting)
+
+    def add(self, fault: Fault, times: int = 1) -> Self:
+        """Append ``fault`` for this many requests."""
+        if times < 1:
+            raise ProviderError(f"a fault is for at least one request, not {times}")
+        with self._lock:
+            self._waiting.extend([fault] * times)
+        return self
+
+    def clear(self) -> None:
+        """Forget the faults that have not been used."""
+        with self._lock:
+            self._waiting.clear()
+
+    def take(self) -> Fault:
+        """Use up the first; NO_FAULT when none waits."""
+        with self._lock:
+            return self._waiting.popleft() if self._waiting else NO_FAULT
+
+    def named(self, name: str, **params: object) -> Self:
+        """Append the fault called ``name``, with its parameters, as the method of that name."""
+        method: Callable[..., Self] | None = getattr(self, name) if name in FAULT_NAMES else None
+        if method is None:
+            raise ProviderError(f"there is no fault {name!r}; there are: {', '.join(FAULT_NAMES)}")
+        try:
+            return method(**params)
+        except TypeError as error:
+            raise ProviderError(f"fault {name!r}: {error}") from None
+
+    def fail(self, errno: int, times: int = 1) -> Self:
+        """Make the guest's ``report_new`` return ``-errno``."""
+        return self.inject(-errno, times)
+
+    def inject(self, value: int, times: int = 1) -> Self:
+        """Make the guest's ``report_new`` return ``value`` as it is, positive ones too."""
+        return self.add(Fault(inject=value), times)
+
+    def refuse(self, status: Status, retry_ms: int = 0, times: int = 1) -> Self:
+        """Refuse with a wire status, which the driver translates."""
+        return self.add(Fault(status=status, retry_ms=retry_ms), times)
+
+    def delay(self, seconds: float, times: int = 1) -> Self:
+        """Answer later."""
+        return self.add(Fault(delay=seconds), times)
+
+    def empty(self, times: int = 1) -> Self:
+        """Answer with blobs of length 0."""
+        return self.add(Fault(empty=True), times)
+
+    def oversize(self, total: int, times: int = 1) -> Self:
+        """Answer with an outblob of ``total`` bytes."""
+        return self.add(Fault(oversize=total), times)
+
+    def truncated(self, n: int, times: int = 1) -> Self:
+        """Answer with an outblob that lacks its last ``n`` bytes."""
+        return self.add(Fault(truncated=n), times)
+
+    def silent(self, times: int = 1) -> Self:
+        """Never answer."""
+        return self.add(Fault(silent=True), times)
+
+    def corrupt(self, what: str = Corruption.PAYLOAD, times: int = 1) -> Self:
+        """Damage the reply's bytes: "payload", "header", "garbage" or "lengths"."""
+        if what not in tuple(Corruption):
+            raise ProviderError(f"what can be corrupt is {', '.join(Corruption)}; not {what!r}")
+        return self.add(Fault(corrupt=Corruption(what)), times)
+
+    def duplicate(self, times: int = 1) -> Self:
+        """Answer twice."""
+        return self.add(Fault(duplicate=True), times)
+
+    def late(self, times: int = 1) -> Self:
+        """Answer only after the guest has cancelled the request."""
+        return self.add(Fault(late=True), times)
+
+    def vmalloc(self, on: bool = True, times: int = 1) -> Self:
+        """Have the blobs handed over in vmalloc memory."""
+        return self.add(Fault(vmalloc=on), times)
+
+    def no_auxblob(self, times: int = 1) -> Self:
+        """Answer without an auxblob, as a host without certificates does."""
+        return self.add(Fault(no_auxblob=True), times)
+
+    def keep_lengths(self, times: int = 1) -> Self:
+        """Answer with the outblob alone; the driver leaves the other lengths as they were."""
+        return self.add(Fault(keep_lengths=True), times)
+
+    def no_outblob(self, times: int = 1) -> Self:
+        """Have the driver report success without an outblob."""
+        return self.add(Fault(no_outblob=True), times)
+
+
+FAULT_NAMES = (
+    "corrupt",
+    "delay",
+    "duplicate",
+    "empty",
+    "fail",
+    "inject",
+    "keep_lengths",
+    "late",
+    "no_auxblob",
+    "no_outblob",
+    "oversize",
+    "refuse",
+    "silent",
+    "truncated",
+    "vmalloc",
+)
+"""What ``FaultQueue.named`` accepts."""

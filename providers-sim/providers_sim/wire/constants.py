@@ -1,0 +1,166 @@
+# SPDX-License-Identifier: MIT
+"""The numbers of the TSMW protocol, as ``guest-images/include/tsmw.h`` defines them."""
+
+from __future__ import annotations
+
+from enum import IntEnum, IntFlag
+
+__all__ = [
+    "MAGIC",
+    "MAX_IN_FLIGHT",
+    "MAX_PAYLOAD",
+    "MAX_REQUEST",
+    "MAX_TLVS",
+    "OPTIONAL_TLV",
+    "PORT_AGENT",
+    "PORT_PROVIDER",
+    "PORT_SSH",
+    "PROVIDER_DEVICE",
+    "REPLY",
+    "RUN_STOP_ON_ERROR",
+    "VERSION",
+    "ActorPhase",
+    "Api",
+    "FrameFlag",
+    "FrameType",
+    "HelloTag",
+    "OpCode",
+    "ReplyFlag",
+    "RequestTag",
+    "Status",
+]
+
+MAGIC = 0x574D5354
+VERSION = 1
+REPLY = 0x80
+"""A reply's type is its request's type with this bit set."""
+MAX_PAYLOAD = 65536
+"""Bytes of payload of one frame."""
+MAX_REQUEST = 4096
+"""Bytes of payload of one request on the provider port."""
+MAX_IN_FLIGHT = 16
+MAX_TLVS = 16
+OPTIONAL_TLV = 0x8000
+"""A TLV whose tag has this bit may be ignored when unknown."""
+RUN_STOP_ON_ERROR = 0x1
+
+PORT_AGENT = "org.tsm-harness.agent"
+PORT_PROVIDER = "org.tsm-harness.provider"
+PORT_SSH = "org.tsm-harness.ssh"
+PROVIDER_DEVICE = "/dev/tsm_sim"
+
+
+class FrameFlag(IntFlag):
+    """Bits of the header's flags."""
+
+    MORE = 0x0001
+
+
+class FrameType(IntEnum):
+    """Message types of both ports (each port uses its part)."""
+
+    HELLO = 0x01
+    PING = 0x06
+
+    REPORT = 0x02
+    CANCEL = 0x03
+    RESET = 0x07
+    GOING_AWAY = 0x40
+    REGISTERED = 0x41
+
+    SPAWN = 0x10
+    RUN = 0x11
+    STATE = 0x12
+    GO = 0x13
+    KILL = 0x14
+    LOG_SYNC = 0x15
+    RESEED = 0x16
+    RELAY = 0x17
+    ECHO = 0x18
+    STRESS = 0x19
+    LOG = 0x48
+    ACTOR_DIED = 0x49
+
+
+class Status(IntEnum):
+    """The header's status; the driver in the guest maps each to an errno."""
+
+    OK = 0
+    BUSY = 1
+    THROTTLED = 2
+    INVALID = 3
+    UNSUPPORTED = 4
+    NO_DEVICE = 5
+    IO = 6
+    TOO_BIG = 7
+    NO_KEY = 8
+    BAD_MESSAGE = 9
+    TIMEOUT = 10
+    INTERNAL = 11
+    INJECT = 255
+
+
+class Api(IntEnum):
+    """Which TSM core the driver in the guest was built for."""
+
+    CLASS = 1
+    TSM_6_7 = 2
+    TSM_6_11 = 3
+    TSM_REPORT = 4
+
+
+class HelloTag(IntEnum):
+    """TLVs of the host's HELLO reply."""
+
+    NAME = 1
+    PRIVLEVEL_FLOOR = 2
+    ATTRS = 3
+    BIN_ATTRS = 4
+    TIMEOUT_MS = 5
+
+
+class RequestTag(IntEnum):
+    """TLVs of a REPORT request."""
+
+    PRIVLEVEL = 1
+    INBLOB = 2
+    INBLOB_ARRAY = 3
+    SERVICE_PROVIDER = 4
+    SERVICE_GUID = 5
+    MANIFEST_VERSION = 6
+    FORMAT = 7
+
+
+class ReplyFlag(IntFlag):
+    """Bits of a REPORT reply's own flags: how the driver hands the blobs to the core."""
+
+    VMALLOC = 0x1
+    KEEP_LENGTHS = 0x2
+    NO_OUTBLOB = 0x4
+
+
+class OpCode(IntEnum):
+    """System calls an actor can be told to make."""
+
+    OPEN = 1
+    CLOSE = 2
+    READ = 3
+    PREAD = 4
+    WRITE = 5
+    PWRITE = 6
+    LSEEK = 7
+    MKDIR = 8
+    RMDIR = 9
+    STAT = 10
+    LIST = 11
+    INSMOD = 12
+    RMMOD = 13
+
+
+class ActorPhase(IntEnum):
+    """What an actor is doing."""
+
+    IDLE = 0
+    AT_LINE = 1
+    IN_CALL = 2
+    DEAD = 3

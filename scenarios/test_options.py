@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: MIT
+"""What reaches the provider, and what must not: T3, K3, T4."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Callable
+
+import pytest
+
+from harness.guest.actor import Actor
+from harness.guest.guest import Guest
+from harness.guest.second_host import SecondHost
+from harness.oracle.expect import demand, raises_errno
+from harness.surfaces.report import Report
+from providers_sim.loop import ProviderLoop
+from scenarios.claims import claim
+
+_INBLOB_MAX = 64
+
+
+@claim("T3")
+def test_a_shorter_nonce_leaves_no_stale_tail(
+    report: Report, provider: ProviderLoop, actors: tuple[Actor, ...]
+) -> None:
+    report.write_inblob(b"\xcc" * _INBLOB_MAX)
+    report.write_inblob(b"\x11" * 32)
+    with provider.hold() as gate:
+        reading = actors[1].read(report.outblob)
+        request = gate.wait_for_request()[0]
+    reading.results()  # a provider that insists on 64 bytes may refuse; what it was shown counts
+    demand(request.inblob == b"\x11" * 32, f"the provider was given {request.inblob.hex()}")
+    tail = (request.inblob_array or b"")[32:]
+    demand(not any(tail), f"after a nonce of 32 bytes the provider was shown {tail.hex()}")
+
+
+@claim("K3")
+@pytest.mark.parametrize("level", [4, 2**32 - 1])
+def test_a_privilege_level_out_of_range_is_refused(report: Report, level: int) -> None:
+    with raises_errno(errno.EINVAL):
+        report.write("privlevel", level)
+
+
+@claim("T4")
+def test_a_second_provider_is_refused(
+    report: Report, guest: Guest, nonce: Callable[[], bytes]
+) -> None:
+    with SecondHost(guest.actors[3]) as second:
+        got = second.register("second")
+        demand(got == errno.EBUSY, f"registering a second provider gave errno {got}, not EBUSY")
+    report.write_inblob(nonce())
+    report.read_outblob()  # the first provider is not disturbed

@@ -1,0 +1,578 @@
+# SPDX-License-Identifier: MIT
+"""The guest agent, built and run on the host, its port a socket pair.
+
+Everything but the virtio port itself is exercised here; the framing is written
+out again in this file, so that the agent is not tested against its own twin.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import random
+import shutil
+import signal
+import socket
+import struct
+import subprocess
+import zlib
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+AGENT_DIR = Path(__file__).parent.parent / "guest-images" / "agent"
+HEADER = struct.Struct("<IBBHIIIIII")
+MAGIC = 0x574D5354
+HELLO, PING, SPAWN, RUN, STATE, GO, KILL = 0x01, 0x06, 0x10, 0x11, 0x12, 0x13, 0x14
+LOG_SYNC, RELAY, ECHO, STRESS = 0x15, 0x17, 0x18, 0x19
+LOG, ACTOR_DIED, REPLY = 0x48, 0x49, 0x80
+OK, BUSY, INVALID, UNSUPPORTED, NO_DEVICE = 0, 1, 3, 4, 5
+OPEN, CLOSE, READ, PREAD, WRITE, PWRITE, LSEEK, MKDIR, RMDIR, STAT, LIST = range(1, 12)
+LAST = -2
+MAX_PAYLOAD = 65536
+IDLE, AT_LINE, IN_CALL, DEAD = range(4)
+
+pytestmark = pytest.mark.skipif(
+    not shutil.which("gcc"), reason="no C compiler; the agent cannot be built"
+)
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One frame as it came from the agent."""
+
+    kind: int
+    session: int
+    ident: int
+    status: int
+    payload: bytes
+
+
+@dataclass(frozen=True)
+class Result:
+    """One operation's outcome."""
+
+    ret: int
+    err: int
+    data: bytes
+    start_ns: int
+    end_ns: int
+
+
+def build(kind: int, session: int, ident: int, payload: bytes = b"") -> bytes:
+    head = struct.pack(
+        "<IBBHIIIII", MAGIC, 1, kind, 0, session, ident, len(payload), 0, zlib.crc32(payload)
+    )
+    return head + struct.pack("<I", zlib.crc32(head)) + payload
+
+
+def op(code: int, fd: int = -1, **f: int | bytes) -> bytes:
+    data = f.get("data", b"")
+    assert isinstance(data, bytes)
+    return (
+        struct.pack(
+            "<HHiIIQII",
+            *(code, 0, fd, f.get("arg", 0), f.get("mode", 0)),
+            *(f.get("offset", 0), f.get("count", 0), len(data)),
+        )
+        + data
+    )
+
+
+def batch(actor: int, *ops: bytes, line: int = 0, flags: int = 0) -> bytes:
+    return struct.pack("<IIII", actor, line, len(ops), flags) + b"".join(ops)
+
+
+def results(payload: bytes) -> list[Result]:
+    count, _ = struct.unpack_from("<II", payload)
+    found, at = [], 8
+    for _ in range(count):
+        ret, err, size, start, end = struct.unpack_from("<qiIQQ", payload, at)
+        at += 32
+        found.append(Result(ret, err, payload[at : at + size], start, end))
+        at += size
+    assert at == len(payload)
+    return found
+
+
+class _Client:
+    """A strict host end: any byte that is not a good frame fails the test."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self.sock = sock
+        self.session = 0
+        self.ident = 0
+        self.events: list[Frame] = []
+        self.buffer = bytearray()
+
+    def exactly(self, count: int) -> bytes:
+        while len(self.buffer) < count:
+            data = self.sock.recv(1 << 17)
+            assert data, "the agent closed its port"
+            self.buffer += data
+        data = bytes(self.buffer[:count])
+        del self.buffer[:count]
+        return data
+
+    def receive(self) -> Frame:
+        head = self.exactly(HEADER.size)
+        magic, version, kind, flags, session, ident, length, status, crc, head_crc = HEADER.unpack(
+            head
+        )
+        assert (magic, version, flags) == (MAGIC, 1, 0)
+        assert zlib.crc32(head[:-4]) == head_crc
+        payload = self.exactly(length)
+        assert zlib.crc32(payload) == crc
+        return Frame(kind, session, ident, status, payload)
+
+    def send(self, kind: int, payload: bytes = b"") -> int:
+        self.ident += 1
+        self.sock.sendall(build(kind, self.session, self.ident, payload))
+        return self.ident
+
+    def wait(self, ident: int) -> Frame:
+        for frame in self.events:
+            if frame.ident == ident:
+                self.events.remove(frame)
+                return frame
+        while True:
+            frame = self.receive()
+            if frame.ident == ident:
+                return frame
+            self.events.append(frame)
+
+    def event(self, kind: int) -> Frame:
+        while True:
+            for frame in self.events:
+                if frame.kind == kind:
+                    self.events.remove(frame)
+                    return frame
+            self.events.append(self.receive())
+
+    def call(self, kind: int, payload: bytes = b"") -> Frame:
+        return self.wait(self.send(kind, payload))
+
+    def run(self, actor: int, *ops: bytes, flags: int = 0) -> list[Result]:
+        reply = self.call(RUN, batch(actor, *ops, flags=flags))
+        assert (reply.kind, reply.status) == (RUN | REPLY, OK)
+        return results(reply.payload)
+
+    def state(self, actor: int) -> tuple[int, int, int, int, list[bytes]]:
+        reply = self.call(STATE, struct.pack("<I", actor))
+        assert reply.status == OK
+        texts, at = [], 16
+        for _ in range(5):
+            (size,) = struct.unpack_from("<I", reply.payload, at)
+            texts.append(reply.payload[at + 4 : at + 4 + size])
+            at += 4 + size
+        assert at == len(reply.payload)
+        phase, pid, index, status = struct.unpack_from("<IiIi", reply.payload)
+        return phase, pid, index, status, texts
+
+    def until_phase(self, actor: int, phase: int) -> None:
+        while self.state(actor)[0] != phase:
+            pass
+
+    def hello(self, nonce: int = 1) -> Frame:
+        self.ident += 1
+        self.sock.sendall(build(HELLO, 0, self.ident, struct.pack("<QHHI", nonce, 1, 1, 0)))
+        while True:
+            frame = self.receive()
+            if frame.kind == HELLO | REPLY and frame.payload[:8] == struct.pack("<Q", nonce):
+                self.session = frame.session
+                return frame
+
+
+@pytest.fixture(scope="session")
+def agent_binary(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("agent") / "agent"
+    subprocess.run(
+        [
+            "make",
+            "-s",
+            "-C",
+            AGENT_DIR,
+            f"OUT={out}",
+            "CFLAGS=-O2 -Werror -Wall -Wextra -I../include",
+        ],
+        check=True,
+    )
+    return out
+
+
+@pytest.fixture
+def log_socket() -> Iterator[tuple[socket.socket, socket.socket]]:
+    """A stand-in for /dev/kmsg: one record a read, EAGAIN when there is none."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with ours, theirs:
+        yield ours, theirs
+
+
+@pytest.fixture
+def raw(agent_binary: Path, log_socket: tuple[socket.socket, socket.socket]) -> Iterator[_Client]:
+    ours, theirs = socket.socketpair()
+    ours.settimeout(20)
+    fds = (theirs.fileno(), log_socket[1].fileno())
+    process = subprocess.Popen(
+        [agent_binary, "--fd", str(fds[0]), "--kmsg-fd", str(fds[1])], pass_fds=fds
+    )
+    theirs.close()
+    with ours:
+        yield _Client(ours)
+    assert process.wait(timeout=20) == 0, "the agent did not end with its port"
+
+
+@pytest.fixture
+def client(raw: _Client) -> _Client:
+    raw.hello()
+    return raw
+
+
+def test_hello_gives_a_session_and_the_limits(raw: _Client) -> None:
+    reply = raw.hello(nonce=0x1122334455667788)
+    nonce, version, actors, max_data = struct.unpack_from("<QHHI", reply.payload)
+    assert (nonce, version, actors) == (0x1122334455667788, 1, 8)
+    assert max_data == MAX_PAYLOAD - 8 - 32
+    assert reply.payload[16:].decode() == os.uname().release
+    first = raw.session
+    raw.hello()
+    assert first and raw.session not in (0, first)
+
+
+def test_hello_of_an_unknown_version_is_refused(raw: _Client) -> None:
+    raw.sock.sendall(build(HELLO, 0, 9, struct.pack("<QHHI", 5, 2, 7, 0)))
+    assert raw.receive().status == UNSUPPORTED
+
+
+def test_ping_echoes_and_another_session_is_ignored(client: _Client) -> None:
+    assert client.call(PING, b"x" * MAX_PAYLOAD).payload == b"x" * MAX_PAYLOAD
+    client.sock.sendall(build(PING, client.session + 1, 77, b"stale"))
+    assert client.call(PING, b"now").payload == b"now"
+
+
+def test_byte_at_a_time(client: _Client) -> None:
+    for byte in build(PING, client.session, 500, b"slow"):
+        client.sock.send(bytes([byte]))
+    assert client.wait(500).payload == b"slow"
+
+
+@pytest.mark.parametrize(
+    "junk",
+    [
+        b"TSM" * 99,
+        b"TSMW" * 1000,
+        build(PING, 1, 1, b"abc")[:-1] + b"!",
+        build(PING, 1, 1)[:31] + b"?",
+        struct.pack("<IBBHIIIIII", MAGIC, 1, PING, 0, 1, 1, 0xFFFFFFFF, 0, 0, 0),
+    ],
+    ids=["cut-magic", "magics", "bad-payload", "bad-header", "huge-length"],
+)
+def test_junk_costs_no_good_frame(client: _Client, junk: bytes) -> None:
+    client.sock.sendall(junk)
+    assert client.call(PING, b"still here").payload == b"still here"
+
+
+def test_good_length_without_its_payload_is_given_up(client: _Client) -> None:
+    client.sock.sendall(build(PING, client.session, 1, b"z" * 60000)[:40])
+    assert client.call(PING, b"behind it").payload == b"behind it"
+
+
+def test_random_bytes_between_frames(client: _Client) -> None:
+    rng = random.Random(20)
+    for _ in range(200):
+        noise = rng.randbytes(rng.randrange(200)).replace(b"TSMW", b"....")
+        frame = bytearray(build(PING, client.session, 1 << 30, rng.randbytes(50)))
+        frame[rng.randrange(len(frame))] ^= 1 << rng.randrange(8)
+        client.sock.sendall(noise + frame)
+        assert client.call(PING, noise).payload == noise
+
+
+def test_malformed_requests_are_invalid(client: _Client) -> None:
+    good = batch(0, op(CLOSE, 5))
+    cases = [
+        (RUN, good[:-1]),
+        (RUN, good + b"x"),
+        (RUN, batch(8, op(CLOSE, 5))),
+        (RUN, batch(0, op(99))),
+        (RUN, struct.pack("<IIII", 0, 0, 0xFFFFFFFF, 0)),
+        (RUN, batch(0, flags=2)),
+        (RUN, batch(0, op(WRITE, 1, data=b"a")[:-1])),
+        (STATE, struct.pack("<I", 8)),
+        (STATE, b""),
+        (KILL, struct.pack("<I", 0xFFFFFFFF)),
+        (GO, struct.pack("<I", 0)),
+        (SPAWN, struct.pack("<IIIi", 8, 0, 0, -1)),
+        (SPAWN, struct.pack("<IIIi", 5, 0, 0, 4000)),
+        (RELAY, struct.pack("<I", 7)),
+        (STRESS, struct.pack("<II", 0, 1)),
+    ]
+    for kind, payload in cases:
+        assert client.call(kind, payload).status == INVALID, (kind, payload)
+    assert client.call(0x3F).status == UNSUPPORTED
+
+
+def test_a_batch_of_file_operations(client: _Client, tmp_path: Path) -> None:
+    name = str(tmp_path / "file").encode()
+    flags = os.O_RDWR | os.O_CREAT
+    got = client.run(
+        0,
+        op(OPEN, data=name, arg=flags, mode=0o640),
+        op(WRITE, LAST, data=b"hello world"),
+        op(PWRITE, LAST, data=b"W", offset=6),
+        op(LSEEK, LAST, offset=1, arg=os.SEEK_SET),
+        op(READ, LAST, count=4),
+        op(PREAD, LAST, count=100, offset=6),
+        op(CLOSE, LAST),
+        op(STAT, data=name),
+        op(MKDIR, data=name + b".d", arg=0o700),
+        op(RMDIR, data=name + b".d"),
+        op(LIST, data=str(tmp_path).encode()),
+    )
+    assert [r.err for r in got] == [0] * 11
+    assert [r.ret for r in got[1:]] == [11, 1, 1, 4, 5, 0, 0, 0, 0, 1]
+    assert (got[4].data, got[5].data, got[10].data) == (b"ello", b"World", b"file\0")
+    mode, _, _, nlink, size = struct.unpack("<IIIIQ", got[7].data)
+    assert (mode & 0o777, nlink, size) == (0o640, 1, 11)
+    assert (tmp_path / "file").read_bytes() == b"hello World"
+    assert all(a.end_ns >= a.start_ns for a in got)
+    assert all(a.end_ns <= b.start_ns for a, b in pairwise(got))
+
+
+def test_errors_are_errnos_and_may_stop_the_batch(client: _Client, tmp_path: Path) -> None:
+    absent = op(OPEN, data=str(tmp_path / "no" / "no").encode())
+    after = op(RMDIR, data=b"/proc/no")
+    assert [r.err for r in client.run(0, absent, after)] == [errno.ENOENT] * 2
+    assert [r.err for r in client.run(0, absent, after, flags=1)] == [errno.ENOENT]
+    bad = [op(OPEN, data=b"/tmp\0x"), op(OPEN, data=b"a" * 5000), op(READ, LAST, count=1)]
+    assert [r.err for r in client.run(0, *bad)] == [errno.EINVAL, errno.ENAMETOOLONG, errno.EBADF]
+
+
+def test_the_agents_own_descriptors_are_out_of_reach(client: _Client) -> None:
+    got = client.run(0, *(op(CLOSE, fd) for fd in range(3, 1024)))
+    assert {r.err for r in got} == {errno.EBADF}
+    assert client.call(PING, b"open").payload == b"open"
+
+
+def test_what_does_not_fit_is_not_executed(client: _Client, tmp_path: Path) -> None:
+    path = tmp_path / "big"
+    path.write_bytes(bytes(range(256)) * 400)
+    data = str(path).encode()
+    most = MAX_PAYLOAD - 8 - 2 * 32
+    fits, big = client.run(0, op(OPEN, data=data), op(READ, LAST, count=most))
+    assert (fits.err, big.ret, big.data) == (0, most, path.read_bytes()[:most])
+    got = client.run(
+        1, op(OPEN, data=data), op(READ, LAST, count=most + 1), op(LSEEK, LAST, arg=os.SEEK_CUR)
+    )
+    assert (got[1].err, got[1].data, got[2].ret) == (errno.EMSGSIZE, b"", 0)
+
+
+def test_start_line_releases_together(client: _Client, tmp_path: Path) -> None:
+    where = op(STAT, data=str(tmp_path).encode())
+    idents = [client.send(RUN, batch(actor, where, line=7)) for actor in range(3)]
+    other = client.send(RUN, batch(3, where, line=8))
+    client.until_phase(1, AT_LINE)
+    assert client.call(RUN, batch(1, where)).status == BUSY
+    assert client.call(GO, struct.pack("<I", 9)).payload == struct.pack("<I", 0)
+    go = client.send(GO, struct.pack("<I", 7))
+    frames = {frame.ident: frame for frame in (client.receive() for _ in range(4))}
+    assert frames[go].payload == struct.pack("<I", 3)
+    assert all(results(frames[i].payload)[0].err == 0 for i in idents)
+    assert client.state(3)[0] == AT_LINE
+    client.call(GO, struct.pack("<I", 8))
+    assert results(client.wait(other).payload)[0].err == 0
+
+
+def test_go_may_follow_at_once(client: _Client, tmp_path: Path) -> None:
+    where = op(STAT, data=str(tmp_path).encode())
+    for _ in range(100):
+        runs = {client.send(RUN, batch(actor, where, line=1)) for actor in (0, 1)}
+        go = client.send(GO, struct.pack("<I", 1))
+        frames = {frame.ident: frame for frame in (client.receive() for _ in range(3))}
+        assert frames.keys() == runs | {go}
+        assert frames[go].payload == struct.pack("<I", 2)
+
+
+def blocked_in_fifo(client: _Client, actor: int, tmp_path: Path) -> int:
+    fifo = tmp_path / f"fifo{actor}"
+    os.mkfifo(fifo)
+    path = str(fifo).encode()
+    ident = client.send(
+        RUN, batch(actor, op(STAT, data=path), op(OPEN, data=path, arg=os.O_RDONLY))
+    )
+    client.until_phase(actor, IN_CALL)
+    while client.state(actor)[2] != 1:
+        pass
+    return ident
+
+
+def test_state_of_a_blocked_actor(client: _Client, tmp_path: Path) -> None:
+    assert client.state(0)[0] == IDLE
+    ident = blocked_in_fifo(client, 0, tmp_path)
+    phase, pid, index, _, texts = client.state(0)
+    assert (phase, index) == (IN_CALL, 1)
+    assert texts[0].startswith(f"{pid} (actor-0) ".encode())
+    assert b"\nPid:\t%d\n" % pid in texts[4]
+    with (tmp_path / "fifo0").open("wb"):
+        assert results(client.wait(ident).payload)[1].ret >= 0
+
+
+def test_kill_reports_the_death_and_spawn_revives(client: _Client, tmp_path: Path) -> None:
+    blocked_in_fifo(client, 2, tmp_path)
+    pid = client.state(2)[1]
+    assert client.call(KILL, struct.pack("<I", 2)).status == OK
+    died = client.event(ACTOR_DIED)
+    assert struct.unpack("<IiI", died.payload) == (2, pid, signal.SIGKILL)
+    assert (died.ident, died.session) == (0, client.session)
+    assert client.state(2) == (DEAD, 0, 1, signal.SIGKILL, [b""] * 5)
+    assert client.call(RUN, batch(2)).status == NO_DEVICE
+    assert client.call(KILL, struct.pack("<I", 2)).status == NO_DEVICE
+    spawned = client.call(SPAWN, struct.pack("<IIIi", 2, 0, 0, -1))
+    assert spawned.status == OK
+    assert client.state(2)[1] == struct.unpack("<I", spawned.payload)[0] != pid
+    assert client.call(SPAWN, struct.pack("<IIIi", 2, 0, 0, -1)).status == BUSY
+    assert client.run(2) == []
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="changing the user needs root")
+def test_spawn_as_another_user(client: _Client, tmp_path: Path) -> None:
+    tmp_path.chmod(0o700)
+    cpu = min(os.sched_getaffinity(0))
+    assert client.call(SPAWN, struct.pack("<IIIi", 6, 65534, 65533, cpu)).status == OK
+    status = client.state(6)[4][4].decode()
+    assert "Uid:\t65534\t65534\t65534\t65534" in status
+    assert "Gid:\t65533\t65533\t65533\t65533" in status
+    assert "Groups:\t \n" in status and f"Cpus_allowed_list:\t{cpu}\n" in status
+    assert client.run(6, op(LIST, data=str(tmp_path).encode()))[0].err == errno.EACCES
+
+
+def test_kill_under_load_leaves_no_half_frame(client: _Client, tmp_path: Path) -> None:
+    (tmp_path / "f").write_bytes(b"k" * 60000)
+    read = batch(0, op(OPEN, data=str(tmp_path / "f").encode()), op(READ, LAST, count=60000))
+    for round_ in range(30):
+        for _ in range(round_ % 3 + 1):
+            client.send(RUN, read)
+        assert client.call(KILL, struct.pack("<I", 0)).status == OK
+        client.event(ACTOR_DIED)
+        assert client.call(SPAWN, struct.pack("<IIIi", 0, 0, 0, -1)).status == OK
+    assert client.call(PING, b"whole").payload == b"whole"
+
+
+def test_a_host_that_does_not_read_stops_the_agent_from_reading(
+    client: _Client, tmp_path: Path
+) -> None:
+    (tmp_path / "f").write_bytes(b"b" * 60000)
+    read = op(OPEN, data=str(tmp_path / "f").encode()) + op(READ, LAST, count=60000)
+    request = struct.pack("<IIII", 0, 0, 2, 0) + read
+    client.sock.setblocking(False)
+    sent = 0
+    stream = b"".join(
+        build(PING, client.session, 1000 + i, b"p" * 40000)
+        + build(RUN, client.session, 5000 + i, struct.pack("<I", i % 4) + request[4:])
+        for i in range(60)
+    )
+    with pytest.raises(BlockingIOError):
+        while True:
+            sent += client.sock.send(stream[sent : sent + 65536])
+    assert sent < len(stream)
+    client.sock.settimeout(20)
+    answered: set[int] = set()
+    client.sock.setblocking(False)
+    while len(answered) < 120:
+        with suppress(BlockingIOError):
+            sent += client.sock.send(stream[sent : sent + 65536]) if sent < len(stream) else 0
+        try:
+            client.buffer += client.sock.recv(1 << 17)
+        except BlockingIOError:
+            continue
+        while len(client.buffer) >= HEADER.size:
+            length = HEADER.unpack_from(client.buffer)[6]
+            if len(client.buffer) < HEADER.size + length:
+                break
+            frame = client.receive()
+            assert frame.status in (OK, BUSY)
+            answered.add(frame.ident)
+    client.sock.settimeout(20)
+    assert client.call(PING, b"flows").payload == b"flows"
+
+
+def test_hello_drops_what_was_going_on(client: _Client, tmp_path: Path) -> None:
+    ident = blocked_in_fifo(client, 1, tmp_path)
+    client.hello(nonce=99)
+    with (tmp_path / "fifo1").open("wb"):
+        client.until_phase(1, IDLE)
+    assert client.run(1) == []
+    assert ident not in {frame.ident for frame in client.events}
+
+
+def test_echo_is_raw_and_ends_after_its_count(client: _Client) -> None:
+    client.sock.sendall(build(ECHO, client.session, 41, struct.pack("<Q", 70)) + b"early")
+    assert client.wait(41).status == OK
+    assert client.exactly(5) == b"early"
+    client.sock.sendall(b"x" * 65 + build(PING, client.session, 42, b"framed again"))
+    assert client.exactly(65) == b"x" * 65
+    assert client.wait(42).payload == b"framed again"
+
+
+def test_stress_counts_every_round(client: _Client) -> None:
+    ident = client.send(STRESS, struct.pack("<II", 3, 5))
+    assert client.call(STRESS, struct.pack("<II", 1, 1)).status in (OK, BUSY)
+    done = client.wait(ident)
+    assert (done.status, done.payload) == (OK, struct.pack("<Q", 15))
+
+
+def record(seq: int, text: str = "message") -> bytes:
+    return f"6,{seq},1234,-;{text}\n".encode()
+
+
+def log_records(frame: Frame) -> tuple[int, list[bytes]]:
+    (lost,) = struct.unpack_from("<Q", frame.payload)
+    found, at = [], 8
+    while at < len(frame.payload):
+        (size,) = struct.unpack_from("<I", frame.payload, at)
+        found.append(frame.payload[at + 4 : at + 4 + size])
+        at += 4 + size
+    return lost, found
+
+
+def test_log_waits_for_a_session_then_comes_by_itself(
+    raw: _Client, log_socket: tuple[socket.socket, socket.socket]
+) -> None:
+    log_socket[0].send(record(0, "boot"))
+    raw.hello()
+    assert log_records(raw.event(LOG)) == (0, [record(0, "boot")])
+    log_socket[0].send(record(1))
+    assert log_records(raw.event(LOG)) == (0, [record(1)])
+
+
+def test_log_sync_comes_after_every_record_and_gaps_are_lost(
+    client: _Client, log_socket: tuple[socket.socket, socket.socket]
+) -> None:
+    for seq in (0, 1, 5):
+        log_socket[0].send(record(seq))
+    log_socket[0].send(b"not a record")
+    assert client.call(LOG_SYNC).payload == struct.pack("<Q", 5)
+    frames = [log_records(f) for f in client.events if f.kind == LOG]
+    assert [r for _, found in frames for r in found] == [record(s) for s in (0, 1, 5)]
+    assert frames[-1][0] == 3
+
+
+def test_log_flood_is_whole_and_in_order(
+    client: _Client, log_socket: tuple[socket.socket, socket.socket]
+) -> None:
+    log_socket[0].setblocking(False)
+    seq, seen, full = 0, 0, 0
+    while seen < 3000:
+        try:
+            while seq < 3000:
+                log_socket[0].send(record(seq, "y" * 1000))
+                seq += 1
+        except BlockingIOError:
+            full += 1
+        _, found = log_records(client.event(LOG))
+        assert found == [record(seen + i, "y" * 1000) for i in range(len(found))]
+        seen += len(found)
+    assert full

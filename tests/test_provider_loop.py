@@ -1,0 +1,584 @@
+# SPDX-License-Identifier: MIT
+"""The provider loop against a guest's driver played by the test over a socket pair."""
+
+from __future__ import annotations
+
+import errno
+import json
+import socket
+import threading
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from time import monotonic
+from typing import ClassVar, Self
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from typing_extensions import Buffer
+
+from providers_sim import (
+    Evidence,
+    Fault,
+    Provider,
+    ProviderError,
+    ProviderLoop,
+    ProviderRefusal,
+    ProviderTimeout,
+    ReportRequest,
+)
+from providers_sim.port import Port
+from providers_sim.provider import State
+from providers_sim.transcript import BoundedLog
+from providers_sim.wire.constants import Api, FrameFlag, FrameType, ReplyFlag, Status
+from providers_sim.wire.frame import Frame, FrameParser, encode_frame
+from providers_sim.wire.hello import (
+    GUEST_HELLO,
+    GuestHello,
+    HostHello,
+    decode_host_hello,
+    encode_guest_hello,
+)
+from providers_sim.wire.report import (
+    REPORT_REPLY,
+    decode_report_reply,
+    encode_report_request,
+)
+
+SECONDS = 5.0
+NONCE = 0x1122334455667788
+REPORT_REPLY_TYPE = FrameType.REPORT | 0x80
+
+
+class _EchoProvider(Provider):
+    """Its evidence is the inblob and a counter; some inblobs make it refuse or break."""
+
+    id: ClassVar[str] = "echo"
+    kernel_name: ClassVar[str] = "echo_guest"
+    attrs: ClassVar[int] = 0xF
+    bin_attrs: ClassVar[int] = 0x7
+    privlevel_floor = 1
+
+    def __init__(self) -> None:
+        self.made = 0
+
+    def report(self, request: ReportRequest) -> Evidence:
+        if request.inblob == b"refuse":
+            raise ProviderRefusal(Status.THROTTLED, "too fast", retry_ms=250)
+        if request.inblob == b"break":
+            raise ZeroDivisionError("a bug")
+        self.made += 1
+        return Evidence(request.inblob + b"#%d" % self.made, b"aux", b"manifest")
+
+    def get_state(self) -> State:
+        return {"made": self.made}
+
+    def set_state(self, state: Mapping[str, object]) -> None:
+        raise NotImplementedError
+
+    def collateral(self) -> dict[str, bytes]:
+        return {}
+
+
+class FakeGuest:
+    """The driver's side of the port, strictly sequential."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        sock.settimeout(SECONDS)
+        self.sock = sock
+        self.parser = FrameParser()
+        self.frames: list[Frame] = []
+        self.session = 0
+
+    def send(self, kind: int, ident: int = 0, payload: bytes = b"") -> None:
+        """Send one frame of the session."""
+        self.sock.sendall(encode_frame(Frame(kind, 0, self.session, ident, 0, payload)))
+
+    def receive(self) -> Frame:
+        """Receive the next frame; EOFError when the host has gone."""
+        while not self.frames:
+            data = self.sock.recv(65536)
+            if not data:
+                raise EOFError
+            self.frames = self.parser.feed(data)
+        return self.frames.pop(0)
+
+    def say_hello(self, max_payload: int = 65536, versions: tuple[int, int] = (1, 1)) -> HostHello:
+        """Open a session."""
+        self.session = 0
+        hello = GuestHello(NONCE, *versions, Api.TSM_6_11, max_payload, 32769, 16)
+        self.send(FrameType.HELLO, 1, encode_guest_hello(hello))
+        reply = self.receive()
+        assert (reply.type, reply.id) == (FrameType.HELLO | 0x80, 1)
+        self.session = reply.session
+        return decode_host_hello(reply.payload)
+
+    def ask(self, ident: int, inblob: bytes = b"nonce") -> None:
+        """Send a REPORT request."""
+        self.send(
+            FrameType.REPORT, ident, encode_report_request(ReportRequest(id=ident, inblob=inblob))
+        )
+
+    def cancel(self, ident: int) -> None:
+        """Cancel a request."""
+        self.send(FrameType.CANCEL, 0, ident.to_bytes(4, "little"))
+
+    def ping(self) -> None:
+        """Return when everything sent before has been handled; nothing else may be waiting."""
+        self.send(FrameType.PING, 9999, b"ping")
+        assert self.receive() == Frame(FrameType.PING | 0x80, 0, self.session, 9999, 0, b"ping")
+
+    def answer(self) -> tuple[int, Evidence, int]:
+        """Receive one whole successful reply: id, evidence, reply flags."""
+        frames = [self.receive()]
+        while frames[-1].flags & FrameFlag.MORE:
+            frames.append(self.receive())
+        assert {(f.type, f.id, f.status) for f in frames} == {
+            (REPORT_REPLY_TYPE, frames[0].id, Status.OK)
+        }
+        evidence, flags = decode_report_reply(b"".join(f.payload for f in frames))
+        return frames[0].id, evidence, flags
+
+
+class Rig:
+    """A loop and its guest."""
+
+    def __init__(self, provider: Provider | None = None) -> None:
+        ours, theirs = socket.socketpair()
+        self.guest = FakeGuest(theirs)
+        self.loop = ProviderLoop(provider or _EchoProvider(), ours, request_timeout_ms=1500)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.loop.close()
+        self.guest.sock.close()
+
+
+@pytest.fixture
+def rig() -> Iterator[Rig]:
+    with Rig() as made:
+        made.guest.say_hello()
+        yield made
+
+
+def test_hello_describes_the_provider_and_echoes_the_nonce() -> None:
+    with Rig() as rig:
+        hello = rig.guest.say_hello()
+        assert hello == HostHello(NONCE, "echo_guest", 1, 0xF, 0x7, 16, 1500)
+        assert rig.guest.session == rig.loop.session != 0
+
+
+def test_other_versions_are_answered_unsupported() -> None:
+    with Rig() as rig:
+        rig.guest.send(
+            FrameType.HELLO, 1, encode_guest_hello(GuestHello(NONCE, 2, 3, 1, 65536, 1, 1))
+        )
+        reply = rig.guest.receive()
+        assert (reply.status, reply.session) == (Status.UNSUPPORTED, 0)
+        assert decode_host_hello(reply.payload).nonce == NONCE
+        rig.guest.say_hello()
+
+
+def test_registration_is_waited_for(rig: Rig) -> None:
+    with pytest.raises(ProviderTimeout, match="registration"):
+        rig.loop.wait_registered(0.01)
+    rig.guest.send(FrameType.REGISTERED, 0, errno.EBUSY.to_bytes(4, "little"))
+    assert rig.loop.wait_registered(SECONDS) == errno.EBUSY
+    rig.guest.say_hello()
+    with pytest.raises(ProviderTimeout):
+        rig.loop.wait_registered(0.01)
+
+
+def test_report_is_answered_issued_and_transcribed(rig: Rig, tmp_path: Path) -> None:
+    rig.guest.ask(1, b"abc")
+    ident, evidence, flags = rig.guest.answer()
+    assert (ident, evidence, flags) == (1, Evidence(b"abc#1", b"aux", b"manifest"), 0)
+    (issued,) = rig.loop.issued
+    assert (issued.request.inblob, issued.evidence) == (b"abc", evidence)
+    assert (rig.loop.requests, rig.loop.in_flight, rig.loop.max_in_flight_seen) == (1, 0, 1)
+    rig.loop.transcript.to_jsonl(tmp_path / "t.jsonl")
+    entries = [json.loads(line) for line in (tmp_path / "t.jsonl").read_text().splitlines()]
+    assert [(e["direction"], e["type"]) for e in entries] == [
+        ("guest>host", "HELLO"),
+        ("host>guest", "HELLO_REPLY"),
+        ("guest>host", "REPORT"),
+        ("host>guest", "REPORT_REPLY"),
+    ]
+    assert "inblob=616263" in entries[2]["summary"]
+
+
+def test_gate_holds_until_released(rig: Rig) -> None:
+    with rig.loop.hold() as gate:
+        rig.guest.ask(1, b"a")
+        rig.guest.ask(2, b"b")
+        held = gate.wait_for_request(2, SECONDS)
+        assert [request.id for request in held] == [1, 2]
+        rig.guest.ping()  # a held request holds nothing else up
+        assert (rig.loop.in_flight, rig.loop.issued) == (2, ())
+        assert gate.release(1) == 1
+        assert rig.guest.answer()[0] == 1
+        assert [request.id for request in gate.held] == [2]
+        with pytest.raises(ProviderError, match="already held"):
+            rig.loop.hold()
+    assert rig.guest.answer()[0] == 2
+    rig.guest.ask(3)
+    assert rig.guest.answer()[0] == 3
+    assert rig.loop.max_in_flight_seen == 2
+
+
+def test_gate_releases_in_reverse(rig: Rig) -> None:
+    with rig.loop.hold() as gate:
+        for ident in (1, 2, 3):
+            rig.guest.ask(ident)
+        gate.wait_for_request(3, SECONDS)
+        gate.release(reverse=True)
+        assert [rig.guest.answer()[0] for _ in range(3)] == [3, 2, 1]
+
+
+def test_gate_wait_has_a_deadline(rig: Rig) -> None:
+    with rig.loop.hold() as gate, pytest.raises(ProviderTimeout, match="0 held and 0 arrived"):
+        gate.wait_for_request(1, 0.01)
+
+
+def test_cancelled_request_leaves_the_gate_unanswered(rig: Rig) -> None:
+    with rig.loop.hold() as gate:
+        rig.guest.ask(1)
+        gate.wait_for_request(1, SECONDS)
+        rig.guest.cancel(1)
+        rig.loop.wait_cancelled(1, SECONDS)
+        assert (gate.held, gate.arrived, rig.loop.in_flight) == ([], 1, 0)
+    rig.guest.ping()
+    assert rig.loop.issued == ()
+
+
+def test_faults_are_used_first_in_first_out(rig: Rig) -> None:
+    rig.loop.fail_next(errno.EIO, 2)
+    rig.loop.fault("empty").inject(7).no_outblob().vmalloc()
+    for ident, value in ((1, -errno.EIO), (2, -errno.EIO)):
+        rig.guest.ask(ident)
+        frame = rig.guest.receive()
+        assert (frame.id, frame.status) == (ident, Status.INJECT)
+        assert int.from_bytes(frame.payload, "little", signed=True) == value
+    rig.guest.ask(3)
+    assert rig.guest.answer() == (3, Evidence(b""), 0)
+    rig.guest.ask(4)
+    assert rig.guest.receive().payload == (7).to_bytes(4, "little")
+    rig.guest.ask(5)
+    assert rig.guest.answer()[1:] == (Evidence(b"", b"aux", b"manifest"), ReplyFlag.NO_OUTBLOB)
+    rig.guest.ask(6)
+    assert rig.guest.answer()[2] == ReplyFlag.VMALLOC
+    rig.guest.ask(7)
+    assert rig.guest.answer()[1].auxblob == b"aux"
+    # What a reader may see, and nothing else: the empty, the vmalloc and the faultless one.
+    assert [issued.request.id for issued in rig.loop.issued] == [3, 6, 7]
+    faults = [entry.fault for entry in rig.loop.transcript.items() if entry.type == "REPORT"]
+    assert faults[:3] == [f"inject={-errno.EIO}"] * 2 + ["empty=True"]
+
+
+def test_faults_shape_the_blobs(rig: Rig) -> None:
+    rig.loop.faults.truncated(2).oversize(200_000).no_auxblob().keep_lengths()
+    rig.guest.ask(1, b"abc")
+    assert rig.guest.answer()[1].outblob == b"abc"
+    rig.guest.ask(2, b"abc")
+    evidence = rig.guest.answer()[1]
+    assert len(evidence.outblob) == 200_000
+    assert evidence == rig.loop.issued[-1].evidence
+    rig.guest.ask(3)
+    assert rig.guest.answer()[1:] == (Evidence(b"nonce#3", b"", b"manifest"), 0)
+    rig.guest.ask(4)
+    assert rig.guest.answer()[1:] == (Evidence(b"nonce#4"), ReplyFlag.KEEP_LENGTHS)
+
+
+def test_delayed_answer_lets_others_pass(rig: Rig) -> None:
+    rig.loop.fault("delay", seconds=0.05)
+    start = monotonic()
+    rig.guest.ask(1)
+    rig.guest.ask(2)
+    assert [rig.guest.answer()[0], rig.guest.answer()[0]] == [2, 1]
+    assert monotonic() - start >= 0.05
+
+
+def test_delayed_request_is_not_answered_once_cancelled(rig: Rig) -> None:
+    rig.loop.faults.delay(0.01).delay(0.02)
+    rig.guest.ask(1)
+    rig.guest.cancel(1)
+    rig.guest.ask(2)
+    assert rig.guest.answer()[0] == 2
+    assert [issued.request.id for issued in rig.loop.issued] == [2]
+
+
+def test_late_answer_follows_the_cancellation(rig: Rig) -> None:
+    rig.loop.fault("late")
+    rig.guest.ask(1)
+    rig.guest.ping()
+    rig.guest.cancel(1)
+    assert rig.guest.answer()[0] == 1
+    assert rig.loop.issued == ()
+
+
+def test_silent_request_is_in_flight_until_cancelled(rig: Rig) -> None:
+    rig.loop.fault("silent")
+    rig.guest.ask(1)
+    rig.guest.ping()
+    assert rig.loop.in_flight == 1
+    rig.guest.cancel(1)
+    rig.guest.ping()
+    assert rig.loop.in_flight == 0
+
+
+def test_duplicate_answers_are_alike(rig: Rig) -> None:
+    rig.loop.fault("duplicate")
+    rig.guest.ask(1)
+    assert rig.guest.answer() == rig.guest.answer()
+    assert len(rig.loop.issued) == 1
+
+
+@pytest.mark.parametrize(
+    ("what", "resyncs", "crc_errors"), [("payload", 0, 1), ("header", 1, 0), ("garbage", 1, 0)]
+)
+def test_corrupt_bytes_reach_the_guest(rig: Rig, what: str, resyncs: int, crc_errors: int) -> None:
+    rig.loop.fault("corrupt", what=what)
+    rig.guest.ask(1)
+    rig.guest.ask(2)
+    idents = [rig.guest.answer()[0]]
+    if what == "garbage":
+        idents.append(rig.guest.answer()[0])
+    assert idents == ([1, 2] if what == "garbage" else [2])
+    assert (rig.guest.parser.resyncs, rig.guest.parser.crc_errors) == (resyncs, crc_errors)
+    assert [issued.request.id for issued in rig.loop.issued] == idents
+
+
+def test_corrupt_lengths_announce_more_than_they_bring(rig: Rig) -> None:
+    rig.loop.fault("corrupt", what="lengths")
+    rig.guest.ask(1)
+    payload = rig.guest.receive().payload
+    out, aux, manifest, _ = REPORT_REPLY.unpack_from(payload)
+    assert out + aux + manifest == len(payload) - REPORT_REPLY.size + 1
+
+
+def test_combined_fault_is_one_fault(rig: Rig) -> None:
+    rig.loop.fault(Fault(delay=0.01, duplicate=True, keep_lengths=True))
+    rig.guest.ask(1)
+    assert rig.guest.answer()[2] == rig.guest.answer()[2] == ReplyFlag.KEEP_LENGTHS
+
+
+@pytest.mark.parametrize(
+    ("name", "params"),
+    [
+        ("explode", {}),
+        ("add", {}),
+        ("delay", {}),
+        ("delay", {"seconds": -1.0}),
+        ("inject", {"value": 4096}),
+        ("corrupt", {"what": "mood"}),
+        ("oversize", {"total": 1 << 40}),
+        ("silent", {"times": 0}),
+    ],
+)
+def test_impossible_fault_is_refused(rig: Rig, name: str, params: dict[str, object]) -> None:
+    with pytest.raises(ProviderError):
+        rig.loop.fault(name, **params)
+    assert len(rig.loop.faults) == 0
+
+
+def test_refusal_carries_its_status(rig: Rig) -> None:
+    rig.guest.ask(1, b"refuse")
+    frame = rig.guest.receive()
+    assert (frame.status, frame.payload) == (Status.THROTTLED, (250).to_bytes(4, "little"))
+    rig.loop.raise_if_failed()
+
+
+def test_broken_provider_is_told_and_survived(rig: Rig) -> None:
+    rig.guest.ask(1, b"break")
+    assert rig.guest.receive().status == Status.INTERNAL
+    rig.guest.ask(2)
+    assert rig.guest.answer()[0] == 2
+    assert isinstance(rig.loop.error, ZeroDivisionError)
+    with pytest.raises(ProviderError, match="a bug"):
+        rig.loop.raise_if_failed()
+
+
+def test_new_hello_makes_a_new_session_and_drops_the_old(rig: Rig) -> None:
+    old = rig.guest.session
+    with rig.loop.hold() as gate:
+        rig.guest.ask(1)
+        gate.wait_for_request(1, SECONDS)
+        rig.guest.say_hello()
+        assert rig.guest.session != old
+        assert (gate.held, rig.loop.in_flight) == ([], 0)
+    new, rig.guest.session = rig.guest.session, old
+    rig.guest.ask(2)
+    rig.guest.session = new
+    rig.guest.ping()
+    assert rig.loop.requests == 1
+
+
+def test_reset_and_going_away_are_sent(rig: Rig) -> None:
+    rig.guest.send(FrameType.REGISTERED, 0, bytes(4))
+    assert rig.loop.wait_registered(SECONDS) == 0
+    rig.loop.reset()
+    assert rig.guest.receive() == Frame(FrameType.RESET, session=rig.guest.session)
+    rig.guest.say_hello()
+    assert rig.loop.wait_registered(0) == 0  # the driver stays registered over a reset
+    rig.loop.going_away()
+    assert rig.guest.receive() == Frame(FrameType.GOING_AWAY, session=rig.guest.session)
+
+
+def test_farewell_just_before_close_is_sent(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    def go(_: ReportRequest) -> Evidence:
+        # In the thread, after it has looked for commands: the last moment there is.
+        rig.loop.going_away()
+        rig.loop._stopping = True
+        raise ProviderRefusal(Status.NO_DEVICE, "going")
+
+    monkeypatch.setattr(rig.loop.provider, "report", go)
+    rig.loop.fault("delay", seconds=0.001)
+    rig.guest.ask(1)
+    assert rig.guest.receive().status == Status.NO_DEVICE
+    assert rig.guest.receive().type == FrameType.GOING_AWAY
+    with pytest.raises(EOFError):
+        rig.guest.receive()
+
+
+def test_more_than_16_in_flight_are_busy(rig: Rig) -> None:
+    with rig.loop.hold() as gate:
+        for ident in range(1, 18):
+            rig.guest.ask(ident)
+        frame = rig.guest.receive()
+        assert (frame.id, frame.status) == (17, Status.BUSY)
+        gate.wait_for_request(16, SECONDS)
+        rig.guest.ask(16)  # an id in flight is not a second request
+        rig.guest.ping()
+        assert rig.loop.in_flight == rig.loop.requests == 16
+    assert [rig.guest.answer()[0] for _ in range(16)] == list(range(1, 17))
+
+
+def test_malformed_requests_are_answered(rig: Rig) -> None:
+    for ident, payload, status in (
+        (1, b"", Status.BAD_MESSAGE),
+        (2, b"\x02\x00\x00\x00\xff\xff\xff\xff", Status.BAD_MESSAGE),
+        (3, b"\x63\x00" + bytes(6), Status.UNSUPPORTED),
+    ):
+        rig.guest.send(FrameType.REPORT, ident, payload)
+        frame = rig.guest.receive()
+        assert (frame.id, frame.status) == (ident, status)
+    assert rig.loop.requests == 0
+
+
+def test_long_reply_does_not_hold_up_a_ping() -> None:
+    with Rig() as rig:
+        rig.guest.say_hello(max_payload=4096)
+        rig.loop.fault("oversize", total=16 << 20)
+        rig.guest.ask(1)
+        assert rig.guest.receive().flags & FrameFlag.MORE
+        rig.guest.send(FrameType.PING, 2)
+        size = 0
+        while (frame := rig.guest.receive()).type == REPORT_REPLY_TYPE:
+            size += len(frame.payload)
+        assert frame.type == FrameType.PING | 0x80
+        assert size < 16 << 20
+        while frame.flags & FrameFlag.MORE or frame.type != REPORT_REPLY_TYPE:
+            frame = rig.guest.receive()
+
+
+def test_fast_reader_does_not_keep_the_port_from_reading() -> None:
+    class Bottomless(socket.socket):
+        sent = 0
+
+        def send(self, data: Buffer, flags: int = 0, /) -> int:
+            Bottomless.sent += 1
+            return memoryview(data).nbytes
+
+    ours, theirs = socket.socketpair()
+    port = Port(Bottomless(fileno=ours.detach()))
+    theirs.sendall(encode_frame(Frame(FrameType.PING)))
+    port.send_bulk(iter([b"frame"] * 10_000))
+    assert port.pump(0) == [Frame(FrameType.PING)]
+    assert 0 < Bottomless.sent < 100
+    port.close()
+    theirs.close()
+
+
+def test_guest_that_never_reads_is_not_read_either(rig: Rig) -> None:
+    rig.guest.sock.settimeout(0.2)
+    with pytest.raises(TimeoutError):
+        for _ in range(100_000):
+            rig.guest.send(FrameType.PING, 1, bytes(4000))
+    assert len(rig.loop._port._urgent) < 200
+    rig.loop.close()
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.binary(max_size=100) | st.sampled_from([encode_frame(Frame(2)), b"TSMW"])))
+def test_loop_survives_garbage(parts: list[bytes]) -> None:
+    with Rig() as rig:
+        rig.guest.sock.sendall(b"".join(parts))
+        rig.guest.say_hello()
+        rig.guest.ask(1)
+        assert rig.guest.answer()[0] == 1
+        rig.loop.raise_if_failed()
+
+
+def test_damaged_hello_is_noted_only(rig: Rig) -> None:
+    session = rig.guest.session
+    rig.guest.session = 0
+    rig.guest.send(FrameType.HELLO, 1, bytes(GUEST_HELLO.size - 1))
+    rig.guest.session = session
+    rig.guest.ping()
+
+
+def test_close_ends_waits_threads_and_the_guest(rig: Rig) -> None:
+    failed: list[ProviderError] = []
+    gate = rig.loop.hold()
+
+    def wait() -> None:
+        try:
+            gate.wait_for_request(1, 60)
+        except ProviderError as error:
+            failed.append(error)
+
+    waiter = threading.Thread(target=wait)
+    waiter.start()
+    rig.loop.close()
+    waiter.join(SECONDS)
+    assert "was closed" in str(failed[0])
+    assert rig.loop.closed
+    assert not [thread for thread in threading.enumerate() if thread.name == "provider-echo"]
+    with pytest.raises(EOFError):
+        rig.guest.receive()
+    rig.loop.close()
+    rig.loop.reset()
+
+
+def test_guest_gone_ends_the_loop(rig: Rig) -> None:
+    rig.guest.sock.close()
+    with pytest.raises(ProviderError, match="guest's side"):
+        rig.loop.wait_requests(1, SECONDS)
+    assert rig.loop.error is None
+
+
+def test_broken_loop_closes_the_socket_and_says_so(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def explode(_: object) -> None:
+        raise RuntimeError("harness bug")
+
+    monkeypatch.setattr(rig.loop._service, "dispatch", explode)
+    rig.guest.ask(1)
+    with pytest.raises(EOFError):
+        rig.guest.receive()
+    with pytest.raises(ProviderError, match="harness bug"):
+        rig.loop.wait_requests(1, SECONDS)
+    with pytest.raises(ProviderError, match="harness bug"):
+        rig.loop.raise_if_failed()
+
+
+def test_bounded_log_keeps_the_latest_and_counts_the_rest() -> None:
+    log: BoundedLog[bytes] = BoundedLog(10, len)
+    for item in (b"aaaa", b"bbbb", b"cc", b"dddd"):
+        log.append(item)
+    assert (log.items(), log.dropped) == ((b"bbbb", b"cc", b"dddd"), 1)
+    log.append(bytes(100))
+    assert (log.items(), log.dropped) == ((bytes(100),), 4)
