@@ -69,7 +69,7 @@ class DeadlineError(HarnessError):
     """A condition did not come true in time; the message names the condition."""
 
 
-class KernelFault(TsmHarnessError):
+class KernelFault(TsmHarnessError):  # noqa: N818 - evidence, not an error of ours
     """The kernel under test misbehaved; this is evidence, not an accident."""
 
 

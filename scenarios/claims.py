@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 import pytest
-from harness.kernels.core import CoreSpec
 
 from harness.errors import UsageError
+from harness.kernels.core import CoreSpec
 from harness.report.verdict import Status
 
 __all__ = ["CLAIMS", "SURFACE_KINDS", "Claim", "claim", "expected_status", "select_claims"]

@@ -243,6 +243,13 @@ def test_hello_gives_a_session_and_the_limits(raw: _Client) -> None:
     assert first and raw.session not in (0, first)
 
 
+def test_hello_may_name_its_session(raw: _Client) -> None:
+    raw.sock.sendall(build(HELLO, 0xC0FFEE, 3, struct.pack("<QHHI", 5, 1, 1, 0)))
+    assert raw.receive().session == 0xC0FFEE
+    raw.session = 0xC0FFEE
+    assert raw.call(PING, b"named").payload == b"named"
+
+
 def test_hello_of_an_unknown_version_is_refused(raw: _Client) -> None:
     raw.sock.sendall(build(HELLO, 0, 9, struct.pack("<QHHI", 5, 2, 7, 0)))
     assert raw.receive().status == UNSUPPORTED
@@ -425,7 +432,7 @@ def test_kill_reports_the_death_and_spawn_revives(client: _Client, tmp_path: Pat
     pid = client.state(2)[1]
     assert client.call(KILL, struct.pack("<I", 2)).status == OK
     died = client.event(ACTOR_DIED)
-    assert struct.unpack("<IiI", died.payload) == (2, pid, signal.SIGKILL)
+    assert struct.unpack("<II", died.payload) == (2, signal.SIGKILL)
     assert (died.ident, died.session) == (0, client.session)
     assert client.state(2) == (DEAD, 0, 1, signal.SIGKILL, [b""] * 5)
     assert client.call(RUN, batch(2)).status == NO_DEVICE

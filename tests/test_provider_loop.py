@@ -10,12 +10,11 @@ import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from time import monotonic
-from typing import ClassVar, Self
+from typing import TYPE_CHECKING, ClassVar, Self
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from typing_extensions import Buffer
 
 from providers_sim import (
     Evidence,
@@ -44,6 +43,9 @@ from providers_sim.wire.report import (
     decode_report_reply,
     encode_report_request,
 )
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
 
 SECONDS = 5.0
 NONCE = 0x1122334455667788
@@ -487,7 +489,7 @@ def test_fast_reader_does_not_keep_the_port_from_reading() -> None:
     class Bottomless(socket.socket):
         sent = 0
 
-        def send(self, data: Buffer, flags: int = 0, /) -> int:
+        def send(self, data: ReadableBuffer, flags: int = 0, /) -> int:
             Bottomless.sent += 1
             return memoryview(data).nbytes
 

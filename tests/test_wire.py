@@ -279,7 +279,7 @@ def test_state_and_log_layout() -> None:
     with pytest.raises(WireError):
         agent.decode_state(agent.STATE_REPLY.pack(9, 41, 3, 0) + tail)
     log = agent.decode_log(agent.LOG_HEAD.pack(2) + b"\x03\0\0\0abc\x01\0\0\0\xff")
-    assert log == agent.LogBatch(2, ("abc", "\\xff"))
+    assert log == agent.LogBatch(2, (b"abc", b"\xff"))
 
 
 def test_agent_hello_layout() -> None:

@@ -21,11 +21,12 @@
 #include "sys.h"
 
 #define STACK_SIZE 65536
+#define YIELD_SPINS 4096
+#define READY_MS 1000
 #define MEET_NS 5000000u	/* how long actors wait for each other behind the line */
 
 static struct {
 	pid_t pid;		/* 0: dead */
-	pid_t last_pid;
 	int wait_status;
 	bool died;		/* event not sent yet */
 } slots[ACTORS];
@@ -45,8 +46,12 @@ static void meet(void)
 	atomic_fetch_add(&shared->go_arrived, 1);
 	if (need < 2 || processors < 2)
 		return;
-	while (atomic_load(&shared->go_arrived) < need && now_ns() < deadline)
-		__builtin_ia32_pause();
+	for (int spins = 1; atomic_load(&shared->go_arrived) < need && now_ns() < deadline; spins++) {
+		if (spins % YIELD_SPINS)
+			__builtin_ia32_pause();
+		else
+			SYS1(SYS_sched_yield, 0);	/* the other may need this processor */
+	}
 }
 
 static void wait_at_line(struct mailbox *box)
@@ -141,9 +146,12 @@ __attribute__((noreturn)) static int actor_main(void *arg)
 
 	name[6] = (char)('0' + start.req.actor);
 	SYS2(SYS_prctl, PR_SET_NAME, name);
-	if (!become(&start.req))
+	if (!become(&start.req)) {
+		futex_wake(&box->phase, 1);
 		SYS1(SYS_exit_group, 1);
+	}
 	atomic_store(&box->phase, TSMA_IDLE);
+	futex_wake(&box->phase, 1);
 	for (;;) {
 		uint32_t kick = atomic_load(&box->kick);
 
@@ -165,7 +173,7 @@ static bool cpu_usable(int cpu)
 	return cpu < CPU_SETSIZE && !sched_getaffinity(0, sizeof(set), &set) && CPU_ISSET(cpu, &set);
 }
 
-/* Fills a dead slot. BUSY when it is alive, INVALID for a bad slot or processor. */
+/* Fills a dead slot. BUSY: it is alive; INVALID: bad slot or processor; IO: it failed. */
 uint32_t actor_spawn(const struct tsma_spawn *req, uint32_t *pid)
 {
 	static struct start starts[ACTORS];
@@ -184,10 +192,12 @@ uint32_t actor_spawn(const struct tsma_spawn *req, uint32_t *pid)
 		      &starts[req->actor]);
 	if (child < 0)
 		return TSMW_IO;
-	slots[req->actor].pid = slots[req->actor].last_pid = child;
+	slots[req->actor].pid = child;
 	slots[req->actor].died = false;
 	*pid = (uint32_t)child;
-	return TSMW_OK;
+	/* Only one that has changed its user is of use to the host. */
+	futex_wait(&box->phase, TSMA_DEAD, READY_MS);
+	return atomic_load(&box->phase) == TSMA_DEAD ? TSMW_IO : TSMW_OK;
 }
 
 void actors_start(void)
@@ -306,12 +316,11 @@ bool actor_reaped(pid_t pid, int status)
 	return false;
 }
 
-/* ACTOR_DIED events: __le32 slot, __le32 pid, __le32 wait status. */
+/* ACTOR_DIED events: __le32 slot, __le32 wait status. */
 void actors_report_dead(uint32_t session)
 {
 	for (uint32_t i = 0; i < ACTORS && session; i++) {
-		uint32_t event[3] = { i, (uint32_t)slots[i].last_pid,
-				      (uint32_t)slots[i].wait_status };
+		uint32_t event[2] = { i, (uint32_t)slots[i].wait_status };
 
 		if (!slots[i].died || !out_room())
 			continue;

@@ -124,23 +124,29 @@ void kmsg_open(int fd);
 int kmsg_fd(void);
 bool kmsg_sync(uint32_t id);
 bool kmsg_sync_waiting(void);
-void kmsg_pump(uint32_t session);
+bool kmsg_pump(uint32_t session);
 void kmsg_delivered(void);
 void kmsg_rewind(void);
 
 /* pump.c */
-enum pump_end { PUMP_HOST_GONE, PUMP_PEER_GONE };
-enum pump_end pump(int port, int peer, const void *first, size_t first_len);
+enum pump_end { PUMP_HOST_GONE, PUMP_PEER_GONE, PUMP_NEW_HOST };
+struct pump_start {
+	const char *marker;
+	size_t marker_len;
+	uint8_t bytes[FRAME_MAX];
+	size_t len;
+};
+enum pump_end pump(int port, int peer, struct pump_start *start);
 
 /* relay.c, ssh.c, stress.c, seed.c, init.c: one helper each */
 pid_t fork_helper(const char *name);
 uint32_t relay_start(void);
 bool relay_stop(uint32_t id, uint32_t *status);
-bool relay_reaped(pid_t pid, uint32_t session);
-int relay_deadline(uint32_t session);
+bool relay_reaped(pid_t pid);
+int relay_deadline(void);
 void ssh_start(void);
 uint32_t stress_start(uint32_t id, uint32_t procs, uint32_t rounds);
-bool stress_reaped(pid_t pid, int status, uint32_t session);
+bool stress_reaped(pid_t pid, int status);
 uint32_t reseed(const uint8_t *payload, size_t len);
 void init_system(void);
 void power_off(void) __attribute__((noreturn));

@@ -115,6 +115,8 @@ void init_system(void)
 	write_sysctl("/proc/sys/kernel/hung_task_warnings", "-1");
 	write_sysctl("/proc/sys/kernel/printk_devkmsg", "on\n");
 	load_modules();
+	/* Where a configfs core has its files; the directory is the module's. */
+	mount("configfs", "/sys/kernel/config", "configfs", 0, "");
 	if (verbose)
 		fprintf(stderr, "tsm-harness: file systems mounted, modules loaded\n");
 }

@@ -104,23 +104,26 @@ static bool push_batch(uint32_t session)
 	return n;
 }
 
-/* Queues what the log has, as far as there is room, then answers LOG_SYNC. */
-void kmsg_pump(uint32_t session)
+/*
+ * Queues what the log has, then answers LOG_SYNC. False when room ran out
+ * before, or nobody is there to read.
+ */
+bool kmsg_pump(uint32_t session)
 {
 	uint64_t last;
 
 	if (!session)
-		return;
+		return false;
 	do {
 		if (!out_room())
-			return;
+			return false;
 	} while (push_batch(session));
-	if (!sync_wanted)
-		return;
-	sync_wanted = false;
 	last = next_seq - 1;
-	out_frame(TSMA_LOG_SYNC | TSMW_REPLY, session, sync_id,
-		  fd < 0 ? TSMW_UNSUPPORTED : TSMW_OK, &last, sizeof(last));
+	if (sync_wanted)
+		out_frame(TSMA_LOG_SYNC | TSMW_REPLY, session, sync_id,
+			  fd < 0 ? TSMW_UNSUPPORTED : TSMW_OK, &last, sizeof(last));
+	sync_wanted = false;
+	return true;
 }
 
 /* Everything queued so far has been sent. */

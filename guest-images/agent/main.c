@@ -86,8 +86,8 @@ static void reap(void)
 	while (read(signal_fd, info, sizeof(info)) > 0)
 		;
 	while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
-		if (!actor_reaped(pid, status) && !relay_reaped(pid, serve_session()))
-			stress_reaped(pid, status, serve_session());
+		if (!actor_reaped(pid, status) && !relay_reaped(pid))
+			stress_reaped(pid, status);
 }
 
 static void on_event(const struct epoll_event *e)
@@ -124,7 +124,7 @@ static void watch_all(void)
 
 static int timeout_ms(void)
 {
-	int relay = relay_deadline(serve_session());
+	int relay = relay_deadline();
 
 	if (serve_partial() && (relay < 0 || relay > STALLED_MS))
 		return STALLED_MS;
@@ -136,14 +136,13 @@ __attribute__((noreturn)) static void loop(void)
 	struct epoll_event events[SOURCES];
 
 	for (;;) {
+		int timeout = timeout_ms(), n;
 		bool log = false;
-		int timeout, n;
 
-		timeout = timeout_ms();
 		host_check();
 		watch_all();
 		n = epoll_wait(epoll_fd, events, SOURCES, timeout);
-		if (!n && serve_partial())
+		if (!n && timeout == STALLED_MS && serve_partial())
 			serve_give_up();
 		for (int i = 0; i < n; i++) {
 			log |= events[i].data.u32 == ON_KMSG;

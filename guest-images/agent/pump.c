@@ -37,10 +37,10 @@ static bool fill(struct flow *f, int from)
 {
 	ssize_t n = read(from, f->buf, sizeof(f->buf));
 
+	f->head = 0;
+	f->tail = n > 0 ? (size_t)n : 0;
 	if (n < 0)
 		return errno == EAGAIN || errno == EINTR;
-	f->head = 0;
-	f->tail = (size_t)n;
 	return n > 0;
 }
 
@@ -50,15 +50,27 @@ static short wanted(const struct flow *in, const struct flow *out)
 		       (out->head < out->tail ? POLLOUT : 0));
 }
 
-/* Runs until either side ends; both descriptors must be non-blocking. */
-enum pump_end pump(int port, int peer, const void *first, size_t first_len)
+/* A host that came back at once may not be seen to have left, only heard to start anew. */
+static bool starts_anew(const struct pump_start *start)
+{
+	return start && to_peer.tail >= start->marker_len &&
+	       !memcmp(to_peer.buf, start->marker, start->marker_len);
+}
+
+/*
+ * Runs until either side ends; both descriptors must be non-blocking. start may
+ * be NULL; else its bytes go to the peer first, and bytes of the host that begin
+ * with its marker end the pump and are left in it for the next one.
+ */
+enum pump_end pump(int port, int peer, struct pump_start *start)
 {
 	struct pollfd p[2] = { { .fd = port }, { .fd = peer } };
 
-	to_port.head = to_port.tail = to_peer.head = 0;
-	to_peer.tail = first_len <= sizeof(to_peer.buf) ? first_len : 0;
-	if (to_peer.tail)
-		memcpy(to_peer.buf, first, first_len);
+	to_port.head = to_port.tail = to_peer.head = to_peer.tail = 0;
+	if (start) {
+		memcpy(to_peer.buf, start->bytes, start->len);
+		to_peer.tail = start->len;
+	}
 	for (;;) {
 		if (!drain(&to_peer, peer))
 			return PUMP_PEER_GONE;
@@ -68,8 +80,15 @@ enum pump_end pump(int port, int peer, const void *first, size_t first_len)
 		p[1].events = wanted(&to_port, &to_peer);
 		if (poll(p, 2, -1) < 0)
 			continue;
-		if (p[0].revents & POLLIN && !fill(&to_peer, port))
-			return PUMP_HOST_GONE;
+		if (p[0].revents & POLLIN) {
+			if (!fill(&to_peer, port))
+				return PUMP_HOST_GONE;
+			if (starts_anew(start)) {
+				memcpy(start->bytes, to_peer.buf, to_peer.tail);
+				start->len = to_peer.tail;
+				return PUMP_NEW_HOST;
+			}
+		}
 		if (p[1].revents & POLLIN && !fill(&to_port, peer))
 			return PUMP_PEER_GONE;
 		/* An end counts once what came before it has been read. */

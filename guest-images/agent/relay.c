@@ -18,7 +18,7 @@
 #define STOP_NS		1000000000u
 
 static pid_t relay_pid;
-static uint32_t stop_id;
+static uint32_t stop_id, stop_session;
 static uint64_t stop_deadline;		/* 0: no stop in progress */
 
 /* Until the host leaves: its bytes have nowhere to go. */
@@ -61,7 +61,7 @@ __attribute__((noreturn)) static void relay_main(void)
 		device = open_device(port);
 		if (device < 0)
 			continue;
-		end = pump(port, device, NULL, 0);
+		end = pump(port, device, NULL);
 		close(device);
 		if (end == PUMP_PEER_GONE)
 			discard(port);
@@ -90,29 +90,30 @@ bool relay_stop(uint32_t id, uint32_t *status)
 		return true;
 	kill(relay_pid, SIGKILL);
 	stop_id = id;
+	stop_session = atomic_load(&shared->session);
 	stop_deadline = now_ns() + STOP_NS;
 	return false;
 }
 
-static void stop_reply(uint32_t session, uint32_t status)
+static void stop_reply(uint32_t status)
 {
 	stop_deadline = 0;
-	if (session)
-		out_frame(TSMA_RELAY | TSMW_REPLY, session, stop_id, status, NULL, 0);
+	if (stop_session == atomic_load(&shared->session))
+		out_frame(TSMA_RELAY | TSMW_REPLY, stop_session, stop_id, status, NULL, 0);
 }
 
-bool relay_reaped(pid_t pid, uint32_t session)
+bool relay_reaped(pid_t pid)
 {
 	if (pid != relay_pid)
 		return false;
 	relay_pid = 0;
 	if (stop_deadline)
-		stop_reply(session, TSMW_OK);
+		stop_reply(TSMW_OK);
 	return true;
 }
 
 /* Milliseconds until main has to look again, -1 for never; answers an overdue stop. */
-int relay_deadline(uint32_t session)
+int relay_deadline(void)
 {
 	uint64_t now;
 
@@ -121,6 +122,6 @@ int relay_deadline(uint32_t session)
 	now = now_ns();
 	if (now < stop_deadline)
 		return (int)((stop_deadline - now) / 1000000u) + 1;
-	stop_reply(session, TSMW_BUSY);
+	stop_reply(TSMW_BUSY);
 	return -1;
 }

@@ -1,11 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Requests of the host and their replies. A HELLO starts a new session at any
- * time; frames of another session, bad ones and unknown ones are dropped.
- *
- * Payloads that tsmw.h does not spell out: STATE, KILL and GO take a __le32
- * (actor, actor, line), RELAY a __le32 (1 start, 0 stop), STRESS two __le32
- * (processes, rounds), ECHO a __le64 byte count.
+ * Requests of the host and their replies. A HELLO starts the session that its
+ * header names (the next one when that is 0), at any time; bad frames and those
+ * of another session are dropped.
  */
 #include <errno.h>
 #include <poll.h>
@@ -21,6 +18,7 @@
 
 static struct parser parser;
 static uint32_t last_session;
+static bool log_pending;	/* the log has records that have not been read */
 
 static void reply(const struct tsmw_header *h, uint32_t status, const void *data, size_t len)
 {
@@ -48,7 +46,9 @@ static void hello(const struct tsmw_header *h, const uint8_t *payload)
 	memcpy(&in, payload, sizeof(in));
 	out_drop(false);
 	kmsg_rewind();
-	atomic_store(&shared->session, ++last_session ? last_session : ++last_session);
+	last_session = h->session ? h->session : last_session + 1;
+	last_session += !last_session;
+	atomic_store(&shared->session, last_session);
 	if (!uname(&uts))
 		n = strlen(uts.release);
 	out = (struct tsma_hello_reply *)data;
@@ -253,23 +253,31 @@ bool serve_read(void)
 	return true;
 }
 
-/* Everything there is to do now, in the order that lets room come free first. */
-void serve_work(bool log_ready)
+/* Everything there is to do now, once; what stops for want of room stops at once. */
+static void work(void)
 {
-	static bool log_pending;
 	uint32_t session;
 
-	log_pending |= log_ready;
-	out_flush();
 	actors_collect();
 	take_frames();
 	session = serve_session();
 	actors_report_dead(session);
-	if (log_pending || kmsg_sync_waiting()) {
-		kmsg_pump(session);
-		log_pending = false;
-	}
+	if (log_pending || kmsg_sync_waiting())
+		log_pending = !kmsg_pump(session);
+}
+
+/* Works until nothing is left to do, or the port takes no more. */
+void serve_work(bool log_ready)
+{
+	bool full;
+
+	log_pending |= log_ready;
 	out_flush();
+	do {
+		work();
+		full = !out_room();
+		out_flush();
+	} while (full && out_room());
 }
 
 /* The host is gone: so are its session and what was queued for it. */
@@ -288,9 +296,11 @@ bool serve_partial(void)
 	return parser.accepted;
 }
 
+/* Its rest did not come; while there is no room it may have, unread. */
 void serve_give_up(void)
 {
-	parser_give_up(&parser);
+	if (out_room())
+		parser_give_up(&parser);
 }
 
 uint32_t serve_session(void)

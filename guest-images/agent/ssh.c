@@ -19,8 +19,10 @@
 #define HOST_KEY	"/etc/dropbear/dropbear_ed25519_host_key"
 #define PORT_MS		2000
 
-/* The first bytes of a new connection. */
-static size_t wait_client(int port, uint8_t *buf, size_t size)
+static struct pump_start start = { .marker = "SSH-", .marker_len = 4 };
+
+/* Returns with the first bytes of a new connection. */
+static void wait_client(int port)
 {
 	for (;;) {
 		struct pollfd p = { .fd = port, .events = POLLIN };
@@ -29,9 +31,12 @@ static size_t wait_client(int port, uint8_t *buf, size_t size)
 		port_wait_host(port);
 		if (poll(&p, 1, -1) <= 0 || !(p.revents & POLLIN))
 			continue;
-		n = read(port, buf, size);
-		if (n >= 4 && !memcmp(buf, "SSH-", 4))
-			return (size_t)n;
+		n = read(port, start.bytes, sizeof(start.bytes));
+		if (n < (ssize_t)start.marker_len ||
+		    memcmp(start.bytes, start.marker, start.marker_len))
+			continue;
+		start.len = (size_t)n;
+		return;
 	}
 }
 
@@ -51,7 +56,7 @@ static pid_t start_dropbear(int *sock)
 		setsid();
 		dup2(pair[1], 0);
 		dup2(pair[1], 1);
-		execl(DROPBEAR, "dropbear", "-i", "-E", "-s", "-r", HOST_KEY, NULL);
+		execl(DROPBEAR, "dropbear", "-i", "-s", "-r", HOST_KEY, NULL);
 		_exit(127);
 	}
 	close(pair[1]);
@@ -60,26 +65,33 @@ static pid_t start_dropbear(int *sock)
 	return pid;
 }
 
+static enum pump_end serve_client(int port)
+{
+	enum pump_end end = PUMP_PEER_GONE;
+	int sock = -1;
+	pid_t pid = start_dropbear(&sock);
+
+	if (pid > 0)
+		end = pump(port, sock, &start);
+	if (sock >= 0)
+		close(sock);
+	if (pid > 0) {
+		kill(pid, SIGKILL);
+		waitpid(pid, NULL, 0);
+	}
+	return end;
+}
+
 __attribute__((noreturn)) static void ssh_main(void)
 {
-	static uint8_t first[4096];
 	int port = port_find(TSMW_PORT_SSH, PORT_MS);
 
 	if (port < 0)
 		_exit(0);
 	for (;;) {
-		size_t n = wait_client(port, first, sizeof(first));
-		int sock = -1;
-		pid_t pid = start_dropbear(&sock);
-
-		if (pid > 0)
-			pump(port, sock, first, n);
-		if (sock >= 0)
-			close(sock);
-		if (pid > 0) {
-			kill(pid, SIGKILL);
-			waitpid(pid, NULL, 0);
-		}
+		wait_client(port);
+		while (serve_client(port) == PUMP_NEW_HOST)
+			;
 	}
 }
 

@@ -17,7 +17,7 @@
 #define AREA		(256u * 1024)
 
 static pid_t stress_pid;
-static uint32_t stress_id;
+static uint32_t stress_id, stress_session;
 
 static bool one_round(const char *path)
 {
@@ -84,21 +84,22 @@ uint32_t stress_start(uint32_t id, uint32_t procs, uint32_t rounds)
 	if (!stress_pid)
 		manager(procs, rounds);
 	stress_id = id;
+	stress_session = atomic_load(&shared->session);
 	if (stress_pid > 0)
 		return TSMW_OK;
 	stress_pid = 0;
 	return TSMW_IO;
 }
 
-bool stress_reaped(pid_t pid, int status, uint32_t session)
+bool stress_reaped(pid_t pid, int status)
 {
 	uint64_t rounds = atomic_load(&shared->stress_rounds);
 
 	if (pid != stress_pid)
 		return false;
 	stress_pid = 0;
-	if (session)
-		out_frame(TSMA_STRESS | TSMW_REPLY, session, stress_id,
+	if (stress_session == atomic_load(&shared->session))
+		out_frame(TSMA_STRESS | TSMW_REPLY, stress_session, stress_id,
 			  status ? TSMW_IO : TSMW_OK, &rounds, sizeof(rounds));
 	return true;
 }

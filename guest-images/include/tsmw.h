@@ -136,17 +136,17 @@ enum tsmw_status {
 /* Agent port: the host asks, the agent answers. */
 #define TSMA_SPAWN		0x10
 #define TSMA_RUN		0x11
-#define TSMA_STATE		0x12
-#define TSMA_GO			0x13
-#define TSMA_KILL		0x14
-#define TSMA_LOG_SYNC		0x15
-#define TSMA_RESEED		0x16
-#define TSMA_RELAY		0x17
-#define TSMA_ECHO		0x18
-#define TSMA_STRESS		0x19
+#define TSMA_STATE		0x12	/* __le32 actor */
+#define TSMA_GO			0x13	/* __le32 line -> __le32 actors released */
+#define TSMA_KILL		0x14	/* __le32 actor */
+#define TSMA_LOG_SYNC		0x15	/* -> __le64 sequence number of the last record */
+#define TSMA_RESEED		0x16	/* __le64 UNIX time in ns, 8 to 512 random bytes */
+#define TSMA_RELAY		0x17	/* __le32: 1 start, 0 stop */
+#define TSMA_ECHO		0x18	/* __le64 n; the n bytes after the reply come back raw */
+#define TSMA_STRESS		0x19	/* __le32 processes, __le32 rounds -> __le64 rounds done */
 /* Events, id 0. */
 #define TSMA_LOG		0x48
-#define TSMA_ACTOR_DIED		0x49
+#define TSMA_ACTOR_DIED		0x49	/* __le32 actor, __le32 wait status */
 
 struct tsma_hello {		/* the header's session is the one to use from now on */
 	__u64 nonce;

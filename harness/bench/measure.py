@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import shutil
@@ -152,10 +153,8 @@ def _reproduce(factory: GuestFactory, template: Template, provider: Provider) ->
         report.write_inblob(bytes(64))
         report.write_inblob(b"\1" * 64)
         loop.fail_next(errno.EIO)
-        try:
+        with contextlib.suppress(OSError):  # the failure that was asked for
             report.read_outblob()
-        except OSError:
-            pass  # the failure that was asked for
         report.read_outblob()
         seen: list[KernelReport] = guest.log.reports()
         if not seen:
@@ -183,7 +182,11 @@ def virtme_ng(kernel: Kernel) -> float | None:
     start = time.perf_counter()
     try:
         done = subprocess.run(
-            command, stdin=subprocess.DEVNULL, capture_output=True, timeout=_VIRTME_SECONDS
+            command,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=_VIRTME_SECONDS,
+            check=False,
         )
     except (OSError, subprocess.TimeoutExpired):
         return None

@@ -33,10 +33,7 @@ def _status() -> int:
     except click.ClickException as error:
         error.show()
         return EXIT_USAGE
-    except click.Abort:
-        errors.print("interrupted: every guest was ended")
-        return EXIT_NO_VERDICT
-    except KeyboardInterrupt:
+    except (click.Abort, KeyboardInterrupt):
         errors.print("interrupted: every guest was ended")
         return EXIT_NO_VERDICT
     except BrokenPipeError:

@@ -3,24 +3,26 @@
 
 from __future__ import annotations
 
-import typer
+import click
 
 from harness.cli import bench, doctor, images, run, shell
 
 __all__ = ["app"]
 
-app = typer.Typer(
-    name="tsm-harness",
-    help="Does this kernel's TSM report interface do what its reviewers demanded?",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-)
-app.command("run")(run.run)
-app.command("reproduce")(run.reproduce)
-app.command("exec", context_settings={"ignore_unknown_options": True})(shell.exec_)
-app.command("shell")(shell.shell)
-app.command("doctor")(doctor.doctor)
-app.command("bench")(bench.bench)
-app.add_typer(images.app, name="images")
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="tsm-harness")
+def app() -> None:
+    """Does this kernel's TSM report interface do what its reviewers demanded?"""
+
+
+for _command in (
+    run.run,
+    run.reproduce,
+    shell.exec_,
+    shell.shell,
+    doctor.doctor,
+    bench.bench,
+    images.images,
+):
+    app.add_command(_command)

@@ -7,15 +7,14 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
 
-import typer
+import click
 from rich.console import Console
 from rich.table import Table
 
 from harness.bench import measure
 from harness.cli import options
-from harness.plugin.options import DEFAULT_KERNEL, DEFAULT_PROVIDER, Settings
+from harness.plugin.options import Settings
 from harness.report.json_report import write_atomically
 from harness.workbench import Workbench
 
@@ -42,22 +41,16 @@ class Row:
         return f"{self.value / self.baseline:.2f}"
 
 
-def bench(
-    rounds: Annotated[int, typer.Option(min=1, max=1000, help="repetitions; medians count")] = 9,
-    json_file: Annotated[Path | None, typer.Option("--json", help="numbers as JSON")] = None,
-    kernel: options.OneKernel = DEFAULT_KERNEL,
-    cache: options.CacheDir = None,
-    kernel_build: options.Build = None,
-    qemu: options.Qemu = None,
-    smp: options.Smp = 1,
-    memory: options.Memory = 256,
-) -> None:
+@click.command()
+@options.one_cell("mainline")
+@click.option(
+    "--rounds", type=click.IntRange(1, 1000), default=9, help="Repetitions; medians count."
+)
+@click.option("--json", "json_file", type=click.Path(path_type=Path), help="Numbers as JSON.")
+def bench(settings: Settings, rounds: int, json_file: Path | None) -> None:
     """Measure boots, clones, operations, reports and a race, side by side in one run."""
-    settings = Settings(
-        kernels=(kernel,), cache=cache, build=kernel_build, qemu=qemu, smp=smp, memory_mib=memory
-    ).check()
     with Workbench(settings, options.progress()) as work:
-        rows = _measure(work, kernel, rounds)
+        rows = _measure(work, settings, rounds)
         host = work.describe_host()
     _show(rows, Console(highlight=False))
     if json_file is not None:
@@ -67,10 +60,11 @@ def bench(
         write_atomically(json_file, (json.dumps(document, indent=1) + "\n").encode())
 
 
-def _measure(work: Workbench, kernel: str, rounds: int) -> list[Row]:
-    factory, base = work.factory(kernel), work.template(kernel, "mainline")
+def _measure(work: Workbench, settings: Settings, rounds: int) -> list[Row]:
+    kernel = settings.kernels[0]
+    factory, base = work.factory(kernel), work.template(kernel, settings.tsms[0])
     posted = work.template(kernel, "as-posted")
-    provider = work.provider(DEFAULT_PROVIDER, 0)
+    provider = work.provider(settings.providers[0], settings.seed)
     with work.progress.step("measuring boots"):
         cold = measure.cold_boot(factory)
         rival = measure.virtme_ng(work.kernel(kernel))

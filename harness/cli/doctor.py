@@ -6,15 +6,14 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Annotated
 
-import typer
+import click
 from rich.console import Console
 
 from harness.cli import options
 from harness.errors import HostError, TsmHarnessError
 from harness.guest.soundness import stress
-from harness.plugin.options import DEFAULT_KERNEL, Settings
+from harness.plugin.options import Settings
 from harness.report.verdict import EXIT_NO_VERDICT
 from harness.workbench import Workbench
 
@@ -33,24 +32,16 @@ class Finding:
     hint: str = ""
 
 
-def doctor(
-    kernel: options.OneKernel = DEFAULT_KERNEL,
-    rounds: Annotated[
-        int, typer.Option(min=1, max=100_000, help="rounds of each process of the stress")
-    ] = 60,
-    cache: options.CacheDir = None,
-    kernel_build: options.Build = None,
-    qemu: options.Qemu = None,
-    smp: options.Smp = 2,
-    memory: options.Memory = 256,
-) -> int:
+@click.command()
+@options.one_cell("mainline")
+@click.option(
+    "--rounds", type=click.IntRange(1, 100_000), default=60, help="Rounds of each stress process."
+)
+def doctor(settings: Settings, rounds: int) -> int:
     """Say what this host can do, and prove it with guests."""
-    settings = Settings(
-        kernels=(kernel,), cache=cache, build=kernel_build, qemu=qemu, smp=smp, memory_mib=memory
-    ).check()
     console, healthy = Console(highlight=False), True
     with Workbench(settings, options.progress()) as bench:
-        for finding in _examine(bench, kernel, rounds):
+        for finding in _examine(bench, settings.kernels[0], rounds):
             healthy = healthy and finding.good
             mark = "[green]ok[/]  " if finding.good else "[bold red]FAIL[/]"
             console.print(f"{mark} {finding.name}: ", end="")

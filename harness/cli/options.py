@@ -1,47 +1,123 @@
 # SPDX-License-Identifier: MIT
-"""Options that several commands share."""
+"""Options that several commands share; a command receives them as checked settings."""
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import ParamSpec, TypeVar
 
-import typer
+import click
 from rich.console import Console
 
+from harness.plugin.options import DEFAULT_KERNEL, DEFAULT_PROVIDER, DEFAULT_TSMS, Settings
 from harness.progress import Progress, terminal_progress
 
-__all__ = ["Build", "CacheDir", "Kernels", "Memory", "OneKernel", "OneProvider", "OneTsm",
-           "Providers", "Qemu", "Seed", "Smp", "Tsms", "progress"]  # fmt: skip
+__all__ = ["artifacts", "cache_option", "many_cells", "one_cell", "progress", "workers"]
 
-Kernels = Annotated[
-    list[str] | None,
-    typer.Option("--kernel", metavar="K", help="debian:6.12, or the path of a bzImage"),
-]
-Tsms = Annotated[
-    list[str] | None,
-    typer.Option("--tsm", metavar="T", help="mainline, as-posted, revised, defect:NAME"),
-]
-Providers = Annotated[
-    list[str] | None, typer.Option("--provider", metavar="P", help="the TEE to simulate")
-]
-OneKernel = Annotated[str, typer.Option("--kernel", metavar="K", help="kernel to boot")]
-OneTsm = Annotated[str, typer.Option("--tsm", metavar="T", help="TSM core to load")]
-OneProvider = Annotated[str, typer.Option("--provider", metavar="P", help="TEE to simulate")]
-Seed = Annotated[int, typer.Option(help="seed of nonces and evidence")]
-CacheDir = Annotated[
-    Path | None,
-    typer.Option("--cache", envvar="TSM_HARNESS_CACHE", help="cache directory"),
-]
-Build = Annotated[
-    Path | None,
-    typer.Option("--kernel-build", help="build tree or headers of a kernel given by path"),
-]
-Qemu = Annotated[str | None, typer.Option("--qemu", help="QEMU binary to use")]
-Smp = Annotated[int, typer.Option("--smp", min=1, max=16, help="virtual processors of a guest")]
-Memory = Annotated[
-    int, typer.Option("--memory", min=128, max=65536, help="memory of a guest in MiB")
-]
+P = ParamSpec("P")
+R = TypeVar("R")
+
+_PATH = click.Path(path_type=Path)
+
+cache_option = click.option(
+    "--cache", type=_PATH, envvar="TSM_HARNESS_CACHE", help="Cache directory."
+)
+artifacts = click.option(
+    "--artifacts",
+    type=_PATH,
+    default=Path("tsm-harness-results"),
+    show_default=True,
+    help="Where evidence of FAIL and ERROR is kept.",
+)
+workers = click.option(
+    "-n",
+    "workers",
+    type=click.IntRange(0, 64),
+    default=0,
+    help="Guests side by side; 0: one per core.",
+)
+
+_GUEST = (
+    click.option("--seed", type=int, default=0, help="Seed of nonces and evidence."),
+    cache_option,
+    click.option(
+        "--kernel-build",
+        "build",
+        type=_PATH,
+        help="Build tree or headers of a kernel given by its path.",
+    ),
+    click.option("--qemu", help="QEMU binary to use."),
+    click.option(
+        "--smp",
+        type=click.IntRange(1, 16),
+        default=1,
+        show_default=True,
+        help="Processors.",
+    ),
+    click.option(
+        "--memory",
+        "memory_mib",
+        type=click.IntRange(128, 65536),
+        default=256,
+        show_default=True,
+        help="Memory of a guest in MiB.",
+    ),
+)
+_KERNEL_HELP = "debian:6.12, or the path of a kernel image."
+_TSM_HELP = "TSM core: mainline, as-posted, revised or defect:NAME."
+_PROVIDER_HELP = "The TEE to simulate."
+
+
+def _settings_from(words: dict[str, object]) -> Settings:
+    names = set(Settings.__dataclass_fields__)
+    given = {name: words.pop(name) for name in list(words) if name in names}
+    return Settings(**given).check()  # type: ignore[arg-type] # click has converted each
+
+
+def _passing_settings(command: Callable[..., R], many: bool) -> Callable[..., R]:
+    @functools.wraps(command)
+    def wrapper(**words: object) -> R:
+        for plural, default in (
+            ("kernels", (DEFAULT_KERNEL,)),
+            ("tsms", DEFAULT_TSMS),
+            ("providers", (DEFAULT_PROVIDER,)),
+        ):
+            value = words.pop(plural)
+            words[plural] = (tuple(value) or default) if many else (value,)  # type: ignore[arg-type]
+        return command(settings=_settings_from(words), **words)
+
+    for option in reversed(_GUEST):
+        wrapper = option(wrapper)
+    return wrapper
+
+
+def many_cells(command: Callable[..., R]) -> Callable[..., R]:
+    """Give a command repeatable ``--kernel``, ``--tsm``, ``--provider``, and ``settings``."""
+    wrapper = _passing_settings(command, many=True)
+    wrapper = click.option("--provider", "providers", multiple=True, help=_PROVIDER_HELP)(wrapper)
+    wrapper = click.option("--tsm", "tsms", multiple=True, help=_TSM_HELP)(wrapper)
+    return click.option("--kernel", "kernels", multiple=True, help=_KERNEL_HELP)(wrapper)
+
+
+def one_cell(tsm: str) -> Callable[[Callable[..., R]], Callable[..., R]]:
+    """Give a command single ``--kernel``, ``--tsm`` (default ``tsm``), ``--provider``."""
+
+    def decorate(command: Callable[..., R]) -> Callable[..., R]:
+        wrapper = _passing_settings(command, many=False)
+        for name, default, words in (
+            ("provider", DEFAULT_PROVIDER, _PROVIDER_HELP),
+            ("tsm", tsm, _TSM_HELP),
+            ("kernel", DEFAULT_KERNEL, _KERNEL_HELP),
+        ):
+            option = click.option(
+                f"--{name}", f"{name}s", default=default, show_default=True, help=words
+            )
+            wrapper = option(wrapper)
+        return wrapper
+
+    return decorate
 
 
 def progress() -> Progress:

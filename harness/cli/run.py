@@ -7,15 +7,15 @@ import os
 import statistics
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
 
-import typer
+import click
 from rich.console import Console
 
 from harness.cli import options
 from harness.cli.live import LiveRun
-from harness.plugin.options import DEFAULT_KERNEL, DEFAULT_PROVIDER, DEFAULT_TSMS, Settings
+from harness.plugin.options import Settings
 from harness.report.json_report import write_json
 from harness.report.junit import write_junit
 from harness.report.table import print_report
@@ -24,44 +24,19 @@ from harness.runner import Outcome, run_cells
 
 __all__ = ["reproduce", "run"]
 
-_MAX_WORKERS = 64
-_Workers = Annotated[
-    int, typer.Option("-n", min=0, max=_MAX_WORKERS, help="guests side by side; 0: one per core")
-]
-_Artifacts = Annotated[Path, typer.Option("--artifacts", help="where evidence is kept")]
-_DEFAULT_ARTIFACTS = Path("tsm-harness-results")
 
+@click.command()
+@click.argument("claims", nargs=-1, metavar="[CLAIM]...")
+@options.many_cells
+@click.option("--json", "json_file", type=click.Path(path_type=Path), help="Verdicts as JSON.")
+@click.option("--junit", "junit_file", type=click.Path(path_type=Path), help="Verdicts as JUnit.")
+@options.workers
+@options.artifacts
+def run(settings: Settings, workers: int, json_file: Path | None, junit_file: Path | None) -> int:
+    """Decide claims on kernels and TSM cores.
 
-def run(
-    claims: Annotated[list[str] | None, typer.Argument(metavar="[CLAIM]...")] = None,
-    kernel: options.Kernels = None,
-    tsm: options.Tsms = None,
-    provider: options.Providers = None,
-    json_file: Annotated[Path | None, typer.Option("--json", help="verdicts as JSON")] = None,
-    junit_file: Annotated[Path | None, typer.Option("--junit", help="verdicts as JUnit")] = None,
-    workers: _Workers = 0,
-    seed: options.Seed = 0,
-    artifacts: _Artifacts = _DEFAULT_ARTIFACTS,
-    cache: options.CacheDir = None,
-    kernel_build: options.Build = None,
-    qemu: options.Qemu = None,
-    smp: options.Smp = 1,
-    memory: options.Memory = 256,
-) -> int:
-    """Decide claims on kernels and TSM cores; without arguments, all of them on debian:6.12."""
-    settings = Settings(
-        kernels=tuple(kernel or [DEFAULT_KERNEL]),
-        tsms=tuple(tsm or DEFAULT_TSMS),
-        providers=tuple(provider or [DEFAULT_PROVIDER]),
-        claims=tuple(claims or ()),
-        seed=seed,
-        artifacts=artifacts.absolute(),
-        cache=cache,
-        build=kernel_build,
-        qemu=qemu,
-        smp=smp,
-        memory_mib=memory,
-    ).check()
+    Without arguments: every claim on debian:6.12 with the cores as-posted, revised and mainline.
+    """
     outcome = _run(settings, workers)
     if json_file is not None:
         write_json(json_file, outcome.results, outcome.host)
@@ -71,40 +46,20 @@ def run(
     return EXIT_NO_VERDICT if outcome.interrupted else exit_status(outcome.results)
 
 
-def reproduce(
-    claim: Annotated[str, typer.Argument(metavar="CLAIM")],
-    times: Annotated[int, typer.Option(min=1, max=1_000_000, help="how often")] = 20,
-    kernel: options.OneKernel = DEFAULT_KERNEL,
-    tsm: options.OneTsm = "as-posted",
-    provider: options.OneProvider = DEFAULT_PROVIDER,
-    workers: _Workers = 0,
-    seed: options.Seed = 0,
-    artifacts: _Artifacts = _DEFAULT_ARTIFACTS,
-    cache: options.CacheDir = None,
-    kernel_build: options.Build = None,
-    qemu: options.Qemu = None,
-    smp: options.Smp = 1,
-    memory: options.Memory = 256,
-) -> int:
+@click.command()
+@click.argument("claim")
+@options.one_cell("as-posted")
+@click.option(
+    "--times", type=click.IntRange(1, 1_000_000), default=20, show_default=True, help="How often."
+)
+@options.workers
+@options.artifacts
+def reproduce(settings: Settings, claim: str, workers: int) -> int:
     """Run one claim many times, each in a fresh clone; print hits, rate and time.
 
     The seed moves by one each time.
     """
-    settings = Settings(
-        kernels=(kernel,),
-        tsms=(tsm,),
-        providers=(provider,),
-        claims=(claim,),
-        seed=seed,
-        times=times,
-        artifacts=artifacts.absolute(),
-        cache=cache,
-        build=kernel_build,
-        qemu=qemu,
-        smp=smp,
-        memory_mib=memory,
-    ).check()
-    outcome = _run(settings, workers)
+    outcome = _run(replace(settings, claims=(claim,)).check(), workers)
     console = Console(highlight=False, soft_wrap=True)
     for line in _rates(outcome.results):
         console.print(line, markup=False)
@@ -130,7 +85,7 @@ def _rates(results: Sequence[CellResult]) -> list[str]:
             f"median {statistics.median(seconds):.3f} s, longest {max(seconds):.3f} s"
         )
         others = {s: n for s, n in counts.items() if s not in (Status.FAIL, Status.PASS)}
-        lines += [f"  {count} × {status.value}" for status, count in others.items()]
+        lines += [f"  {count} times {status.value}" for status, count in others.items()]
         words = Counter(result.detail.splitlines()[0] for result in mine if result.detail)
-        lines += [f"  {count} × {word}" for word, count in words.most_common(5)]
+        lines += [f"  {count} times {word}" for word, count in words.most_common(5)]
     return lines

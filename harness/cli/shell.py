@@ -7,14 +7,13 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
 
-import typer
+import click
 
 from harness.cli import options
 from harness.errors import HarnessError, UsageError
 from harness.guest.ssh import SshSession
-from harness.plugin.options import DEFAULT_KERNEL, DEFAULT_PROVIDER, Settings
+from harness.plugin.options import Settings
 from harness.workbench import Workbench
 
 __all__ = ["exec_", "shell"]
@@ -23,31 +22,20 @@ _REGISTRATION_SECONDS = 20.0
 _LARGEST_STATUS = 125
 
 
+@click.command("exec", context_settings={"ignore_unknown_options": True})
+@click.argument("command", nargs=-1, required=True, metavar="-- COMMAND...")
+@options.one_cell("mainline")
+@click.option("--push", multiple=True, metavar="LOCAL:REMOTE", help="Copy in, before.")
+@click.option("--pull", multiple=True, metavar="REMOTE:LOCAL", help="Copy out, after.")
 def exec_(
-    command: Annotated[list[str], typer.Argument(metavar="-- COMMAND...")],
-    push: Annotated[
-        list[str] | None, typer.Option("--push", metavar="LOCAL:REMOTE", help="copy in, before")
-    ] = None,
-    pull: Annotated[
-        list[str] | None, typer.Option("--pull", metavar="REMOTE:LOCAL", help="copy out, after")
-    ] = None,
-    kernel: options.OneKernel = DEFAULT_KERNEL,
-    tsm: options.OneTsm = "mainline",
-    provider: options.OneProvider = DEFAULT_PROVIDER,
-    seed: options.Seed = 0,
-    cache: options.CacheDir = None,
-    kernel_build: options.Build = None,
-    qemu: options.Qemu = None,
-    smp: options.Smp = 1,
-    memory: options.Memory = 256,
+    settings: Settings, command: tuple[str, ...], push: tuple[str, ...], pull: tuple[str, ...]
 ) -> int:
     """Run COMMAND in a fresh guest; its streams and exit status are passed through.
 
     A status above 125 becomes 125, with the real one on standard error.
     """
-    settings = _settings(kernel, tsm, provider, seed, cache, kernel_build, qemu, smp, memory)
-    pushes = [_pair(text, "LOCAL:REMOTE") for text in push or ()]
-    pulls = [_pair(text, "REMOTE:LOCAL") for text in pull or ()]
+    pushes = [_pair(text, "LOCAL:REMOTE") for text in push]
+    pulls = [_pair(text, "REMOTE:LOCAL") for text in pull]
     for local, _ in pushes:
         if not Path(local).is_file():
             raise UsageError(f"there is no file {local} to push")
@@ -58,51 +46,18 @@ def exec_(
         status = session.run(command, stdin, sys.stdout.buffer, sys.stderr.buffer)
         for remote, local in pulls:
             session.pull(remote, Path(local))
-    if status > _LARGEST_STATUS or status < 0:
+    if not 0 <= status <= _LARGEST_STATUS:
         print(f"tsm-harness: the command ended with status {status}", file=sys.stderr)
         return _LARGEST_STATUS
     return status
 
 
-def shell(
-    kernel: options.OneKernel = DEFAULT_KERNEL,
-    tsm: options.OneTsm = "mainline",
-    provider: options.OneProvider = DEFAULT_PROVIDER,
-    seed: options.Seed = 0,
-    cache: options.CacheDir = None,
-    kernel_build: options.Build = None,
-    qemu: options.Qemu = None,
-    smp: options.Smp = 1,
-    memory: options.Memory = 256,
-) -> int:
-    """A shell in a fresh guest with the provider attached; the guest ends with it."""
-    settings = _settings(kernel, tsm, provider, seed, cache, kernel_build, qemu, smp, memory)
+@click.command()
+@options.one_cell("mainline")
+def shell(settings: Settings) -> int:
+    """Open a shell in a fresh guest with the provider attached; the guest ends with it."""
     with _session(settings) as session:
-        return min(session.interact(), _LARGEST_STATUS)
-
-
-def _settings(
-    kernel: str,
-    tsm: str,
-    provider: str,
-    seed: int,
-    cache: Path | None,
-    build: Path | None,
-    qemu: str | None,
-    smp: int,
-    memory: int,
-) -> Settings:
-    return Settings(
-        kernels=(kernel,),
-        tsms=(tsm,),
-        providers=(provider,),
-        seed=seed,
-        cache=cache,
-        build=build,
-        qemu=qemu,
-        smp=smp,
-        memory_mib=memory,
-    ).check()
+        return min(max(session.interact(), 0), _LARGEST_STATUS)
 
 
 @contextmanager

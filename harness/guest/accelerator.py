@@ -8,6 +8,7 @@ answer is remembered until the host reboots or QEMU changes.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from dataclasses import asdict, dataclass
@@ -52,10 +53,8 @@ def choose_accelerator(
         pass  # never asked, asked before a reboot, or the note is damaged: ask again
     with progress.step("probing KVM with a guest"):
         choice = _probe(kvm, boot, run)
-    try:
+    with contextlib.suppress(OSError):  # then the next run asks again
         remembered.write_text(json.dumps({"key": key, **asdict(choice)}), encoding="utf-8")
-    except OSError:
-        pass  # the next run asks again
     return choice
 
 

@@ -82,6 +82,7 @@ class GuestFactory:
         self._progress = progress
         self._trusted = trusted
         self._known: dict[tuple[ModuleLoad, ...], Template] = {}
+        self._broken: BuildError | None = None
 
     def boot(self, memory: Path | None = None) -> Guest:
         """Boot the image from cold; ``memory`` keeps its memory file for a template."""
@@ -101,14 +102,23 @@ class GuestFactory:
         """The template in which ``loads`` are loaded and the relay runs; made when missing."""
         wanted = tuple(loads)
         if wanted not in self._known:
-            base = self._cached(self._base_key(), self._make_base, "booting")
-            if wanted:
+            if not wanted:
+                self._known[wanted] = self._base()
+            else:
+                base = self.template()
                 key = _digest(base.directory.name, [[m.path, m.parameters] for m in wanted])
                 make = self._stager(base, wanted)
                 self._known[wanted] = self._cached(key, make, "loading the TSM core into")
-            else:
-                self._known[wanted] = base
         return self._known[wanted]
+
+    def _base(self) -> Template:
+        if self._broken is not None:  # one boot that fails is enough for every core
+            raise self._broken
+        try:
+            return self._cached(self._base_key(), self._make_base, "booting")
+        except BuildError as error:
+            self._broken = error
+            raise
 
     def clone(self, template: Template) -> Guest:
         """A pristine copy-on-write copy of a frozen guest, running and reseeded."""
@@ -186,7 +196,7 @@ def _insmod(guest: Guest, load: ModuleLoad) -> None:
     except OSError as error:
         raise BuildError(
             f"the guest refused {load.path} {load.parameters}: {error.strerror}\n"
-            + guest.log.tail(5)
+            + "\n".join(record.text for record in guest.log.records[-5:])
         ) from error
 
 

@@ -21,7 +21,7 @@ from providers_sim.wire.constants import FrameType
 
 __all__ = ["Guest"]
 
-_BOOT_SECONDS = 90.0
+_BOOT_SECONDS = 40.0
 _ANSWER_SECONDS = 20.0
 _ENTROPY = 64  # bytes
 _PINGS = 21

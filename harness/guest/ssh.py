@@ -132,7 +132,7 @@ class SshSession:
     def _pump(
         self, channel: paramiko.Channel, stdin: int | None, stdout: BinaryIO, stderr: BinaryIO
     ) -> None:
-        watched: list[object] = [channel] if stdin is None else [channel, stdin]
+        watched: list[paramiko.Channel | int] = [channel] if stdin is None else [channel, stdin]
         while not (channel.exit_status_ready() and not channel.recv_ready()):
             ready = select.select(watched, [], [], 0.2)[0]
             if stdin in ready and not _feed(channel, stdin):

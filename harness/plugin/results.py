@@ -30,8 +30,9 @@ _STARTED = pytest.StashKey[float]()
 class Collector:
     """Receives every cell's verdict in the process that shows them.
 
-    ``on_start`` is told how many cells there are, ``on_result`` each as it comes in. ``missed`` are node ids that were collected and never
-    reported: a worker died under them, or the run was interrupted.
+    ``on_start`` is told how many cells there are, ``on_result`` each verdict as it comes in.
+    ``missed`` are node ids that were collected and never reported: a worker died under them,
+    or the run was interrupted.
     """
 
     def __init__(

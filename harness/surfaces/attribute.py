@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from harness.guest.actor import Actor, read_ops, read_result
 from harness.guest.call import Call, checked
-from harness.oracle.content import OptionWrite, ReportRead
+from harness.oracle.content import Blob, Options, OptionWrite, ReportRead
 from harness.surfaces.history import History
 from providers_sim.wire.ops import Op, OpResult
 
@@ -17,7 +17,7 @@ __all__ = ["BLOBS", "Attribute", "Value"]
 
 Value = bytes | int | str
 
-BLOBS = ("outblob", "auxblob", "manifestblob")
+BLOBS: tuple[Blob, ...] = ("outblob", "auxblob", "manifestblob")
 
 
 def _text(value: Value) -> bytes:
@@ -42,9 +42,9 @@ class Attribute:
 
         def decode(results: Sequence[OpResult]) -> bytes:
             data = read_result(results, self.path)
-            if self.name in BLOBS:
-                start, end = results[0].start_ns, results[-2].end_ns
-                self._remember_read(actor, data, start, end)
+            for blob in BLOBS:
+                if blob == self.name:
+                    self._remember_read(actor, blob, data, results)
             return data
 
         return actor.start(read_ops(self.path), decode, f"read of {self.path}", line=line)
@@ -56,23 +56,26 @@ class Attribute:
         def decode(results: Sequence[OpResult]) -> int:
             failed = any(result.err for result in results)
             start, end = results[0].start_ns, results[-1].end_ns
-            write = OptionWrite(self.entry, self.name, value, start, end, not failed)
-            self.history.writes.append(write)
+            if self.name in Options.__dataclass_fields__:
+                write = OptionWrite(self.entry, self.name, value, start, end, not failed)
+                self.history.writes.append(write)
             return checked(results, self.path)[1].ret
 
         ops = [Op.open(self.path, os.O_WRONLY | os.O_TRUNC), Op.write(data), Op.close()]
         return actor.start(ops, decode, f"write to {self.path}", line=line)
 
-    def _remember_read(self, actor: Actor, data: bytes, start_ns: int, end_ns: int) -> None:
+    def _remember_read(
+        self, actor: Actor, blob: Blob, data: bytes, results: Sequence[OpResult]
+    ) -> None:
         self.history.reads.append(
             ReportRead(
                 entry=self.entry,
-                blob=self.name,
+                blob=blob,
                 data=data,
                 offset=0,
                 whole=True,
-                start_ns=start_ns,
-                end_ns=end_ns,
+                start_ns=results[0].start_ns,
+                end_ns=results[-2].end_ns,
                 reader=repr(actor),
             )
         )

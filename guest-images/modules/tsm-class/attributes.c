@@ -9,25 +9,9 @@
 #include <linux/string.h>
 #include <linux/sysfs.h>
 
+#include "bin_attr.h"
 #include "defects.h"
 #include "state.h"
-
-/*
- * The callbacks of binary attributes take a pointer to const or not, depending
- * on the kernel; these are the two argument types of the kernel at hand.
- */
-#define BIN_ATTR_ARG(callback, type) \
-	typeof(_Generic((callback), type: (struct bin_attribute *)NULL, \
-			default: (const struct bin_attribute *)NULL))
-
-typedef BIN_ATTR_ARG(((struct bin_attribute *)NULL)->read,
-		     ssize_t (*)(struct file *, struct kobject *,
-				 struct bin_attribute *, char *, loff_t, size_t))
-	bin_attr_arg;
-typedef BIN_ATTR_ARG(((struct attribute_group *)NULL)->is_bin_visible,
-		     umode_t (*)(struct kobject *, struct bin_attribute *, int))
-	bin_visible_arg;
-typedef typeof(((struct attribute_group *)NULL)->bin_attrs[0]) bin_attr_entry;
 
 /* Store @len bytes of @value; under tsm_lock for write. */
 static void set_inblob(const u8 *value, size_t len)
@@ -117,13 +101,27 @@ static ssize_t outblob_read(struct file *file, struct kobject *kobj,
 	return rc;
 }
 
+static void lock_for_show(void)
+{
+	if (!has_defect(DEFECT_UNLOCKED_SHOW))
+		down_read(&tsm_lock);
+}
+
+static void unlock_after_show(void)
+{
+	if (!has_defect(DEFECT_UNLOCKED_SHOW))
+		up_read(&tsm_lock);
+}
+
 static ssize_t privlevel_show(struct device *dev,
 			      struct device_attribute *attr, char *buf)
 {
-	if (has_defect(DEFECT_UNLOCKED_SHOW))
-		return sysfs_emit(buf, "%u\n", tsm_state.desc.privlevel);
-	guard(rwsem_read)(&tsm_lock);
-	return sysfs_emit(buf, "%u\n", tsm_state.desc.privlevel);
+	ssize_t len;
+
+	lock_for_show();
+	len = sysfs_emit(buf, "%u\n", tsm_state.desc.privlevel);
+	unlock_after_show();
+	return len;
 }
 
 static ssize_t privlevel_store(struct device *dev,
@@ -158,12 +156,13 @@ static const char *const format_names[] = {
 static ssize_t format_show(struct device *dev, struct device_attribute *attr,
 			   char *buf)
 {
-	if (has_defect(DEFECT_UNLOCKED_SHOW))
-		return sysfs_emit(buf, "%s\n",
-				  format_names[tsm_state.desc.outblob_format]);
-	guard(rwsem_read)(&tsm_lock);
-	return sysfs_emit(buf, "%s\n",
-			  format_names[tsm_state.desc.outblob_format]);
+	ssize_t len;
+
+	lock_for_show();
+	len = sysfs_emit(buf, "%s\n",
+			 format_names[tsm_state.desc.outblob_format]);
+	unlock_after_show();
+	return len;
 }
 
 static ssize_t format_store(struct device *dev, struct device_attribute *attr,

@@ -58,7 +58,7 @@ typedef struct tsm_desc core_desc;
 
 #endif
 
-/* Largest blob the core hands to its readers. */
+/* Largest blob the core hands to its readers, and how many blobs it knows. */
 #ifndef SIM_OUTBLOB_MAX
 #ifdef TSM_OUTBLOB_MAX
 #define SIM_OUTBLOB_MAX		TSM_OUTBLOB_MAX
@@ -72,5 +72,11 @@ typedef struct tsm_desc core_desc;
 #else
 #define SIM_BLOBS		3
 #endif
+
+struct sim;
+struct sim_reply;
+
+/* ask.c */
+int sim_ask(struct sim *sim, const core_desc *desc, struct sim_reply *reply);
 
 #endif

@@ -9,12 +9,10 @@
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
 #include <linux/bits.h>
-#include <linux/build_bug.h>
 #include <linux/cleanup.h>
 #include <linux/device.h>
 #include <linux/err.h>
-#include <linux/minmax.h>
-#include <linux/mm.h>
+#include <linux/mutex.h>
 #include <linux/slab.h>
 #include <linux/string.h>
 
@@ -31,76 +29,11 @@ struct sim_registration {
 
 /*
  * The provider the core has. Not every callback is told which one it is; there
- * can be only one, so the first to come is it until it has gone.
+ * can be only one, so the first to come is it until it has gone. The callbacks
+ * read it without the mutex: they run only while it is set.
  */
 static struct sim *current_sim;
-
-struct tlvs {
-	u8 *data;
-	size_t len;
-};
-
-static int put_tlv(struct tlvs *tlvs, u16 tag, const void *value, size_t len)
-{
-	struct tsmw_tlv tlv = {
-		.tag = (__force u16)cpu_to_le16(tag),
-		.length = (__force u32)cpu_to_le32(len),
-	};
-
-	if (len > TSMW_MAX_REQUEST - sizeof(tlv) ||
-	    tlvs->len > TSMW_MAX_REQUEST - sizeof(tlv) - len)
-		return -E2BIG;
-	memcpy(tlvs->data + tlvs->len, &tlv, sizeof(tlv));
-	memcpy(tlvs->data + tlvs->len + sizeof(tlv), value, len);
-	tlvs->len += sizeof(tlv) + len;
-	return 0;
-}
-
-static int put_u32(struct tlvs *tlvs, u16 tag, u32 value)
-{
-	__le32 le = cpu_to_le32(value);
-
-	return put_tlv(tlvs, tag, &le, sizeof(le));
-}
-
-static int put_options(struct tlvs *tlvs, const core_desc *desc)
-{
-#if defined(TSM_SIM_CLASS)
-	return put_u32(tlvs, TSMW_REQ_FORMAT, desc->outblob_format);
-#elif defined(SIM_HAS_SERVICES)
-	int rc = 0;
-
-	if (desc->service_provider)
-		rc = put_tlv(tlvs, TSMW_REQ_SERVICE_PROVIDER,
-			     desc->service_provider,
-			     strlen(desc->service_provider));
-	return rc ?: put_tlv(tlvs, TSMW_REQ_SERVICE_GUID, &desc->service_guid,
-			     sizeof(desc->service_guid))
-		  ?: put_u32(tlvs, TSMW_REQ_MANIFEST_VERSION,
-			     desc->service_manifest_version);
-#else
-	return 0;
-#endif
-}
-
-/* Ask the host of @sim for the report that @desc describes; see sim_request(). */
-static int ask(struct sim *sim, const core_desc *desc, struct sim_reply *reply)
-{
-	struct tlvs tlvs = { .data = kmalloc(TSMW_MAX_REQUEST, GFP_KERNEL) };
-	int rc;
-
-	if (!tlvs.data)
-		return -ENOMEM;
-	rc = put_u32(&tlvs, TSMW_REQ_PRIVLEVEL, desc->privlevel) ?:
-	     put_tlv(&tlvs, TSMW_REQ_INBLOB, desc->inblob,
-		     min(desc->inblob_len, sizeof(desc->inblob))) ?:
-	     put_tlv(&tlvs, TSMW_REQ_INBLOB_ARRAY, desc->inblob,
-		     sizeof(desc->inblob)) ?:
-	     put_options(&tlvs, desc) ?:
-	     sim_request(sim, tlvs.data, tlvs.len, reply);
-	kfree(tlvs.data);
-	return rc;
-}
+static DEFINE_MUTEX(registering);
 
 #ifdef TSM_SIM_CLASS
 
@@ -112,7 +45,7 @@ static u8 *report_new(struct device *dev, const struct tsm_desc *desc,
 	u8 *outblob;
 	int rc;
 
-	rc = ask(READ_ONCE(current_sim), desc, &reply);
+	rc = sim_ask(READ_ONCE(current_sim), desc, &reply);
 	if (rc)
 		return rc < 0 ? ERR_PTR(rc) : NULL;
 	if (reply.blob[0].data || !(reply.flags & TSMW_REPLY_KEEP_LENGTHS))
@@ -167,7 +100,7 @@ static int report_new(struct tsm_report *report, void *data)
 	struct sim_reply reply = {};
 	int rc;
 
-	rc = ask(data, &report->desc, &reply);
+	rc = sim_ask(data, &report->desc, &reply);
 	if (rc)
 		return rc;
 	give(&report->outblob, &report->outblob_len, &reply, 0);
@@ -220,6 +153,14 @@ static int unregister_from_core(struct sim *sim)
 
 #endif
 
+static void forget(struct sim *sim)
+{
+	if (current_sim == sim)
+		WRITE_ONCE(current_sim, NULL);
+	kfree(sim->registration);
+	sim->registration = NULL;
+}
+
 static int do_register(struct sim *sim)
 {
 	int rc;
@@ -230,32 +171,30 @@ static int do_register(struct sim *sim)
 	scoped_guard(mutex, &sim->lock)
 		sim->registration->offer = sim->offer;
 	fill_ops(sim->registration);
-	cmpxchg(&current_sim, NULL, sim);
+
+	guard(mutex)(&registering);
+	if (!current_sim)
+		WRITE_ONCE(current_sim, sim);
 	rc = register_with_core(sim);
-	if (rc) {
-		cmpxchg(&current_sim, sim, NULL);
-		kfree(sim->registration);
-		sim->registration = NULL;
-	}
+	if (rc)
+		forget(sim);
 	return rc;
 }
 
 /* Undo the registration, if there is one. Only the work item, or after it. */
 void sim_unregister(struct sim *sim)
 {
-	bool known = READ_ONCE(current_sim) == sim;
 	int rc;
 
 	if (!sim->registration)
 		return;
+	guard(mutex)(&registering);
 	rc = unregister_from_core(sim);
 	/* A core that said yes to a second provider may say no now. */
-	if (rc && known)
+	if (rc && current_sim == sim)
 		pr_err("the core does not let go of %s (%d)\n",
 		       sim->registration->offer.name, rc);
-	cmpxchg(&current_sim, sim, NULL);
-	kfree(sim->registration);
-	sim->registration = NULL;
+	forget(sim);
 }
 
 /* Make the registration what the host wants, and tell it. */

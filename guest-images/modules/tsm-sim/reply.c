@@ -98,6 +98,8 @@ static int begin(struct sim_request *request, const u8 *payload, u32 len)
 	reply->flags = get_unaligned_le32(payload + 4 * SIM_BLOB_COUNT);
 	if (total > max_total)
 		return -EMSGSIZE;
+	if (reply->flags & TSMW_REPLY_NO_OUTBLOB && reply->blob[0].len)
+		return -EBADMSG;
 
 	for (i = 0; i < SIM_BLOB_COUNT; i++) {
 		/* Only the outblob may be there and empty. */
@@ -173,6 +175,8 @@ void sim_report_reply(struct sim *sim, const struct tsmw_header *head,
 		if (!rc && request->received != request->expected)
 			rc = -EBADMSG;
 	}
+	if (!(head->flags & TSMW_F_MORE))
+		sim->answered[sim->answered_next++ % SIM_ANSWERED] = head->id;
 	sim_finish(sim, request, rc);
 }
 

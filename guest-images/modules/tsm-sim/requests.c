@@ -66,7 +66,6 @@ static void take_out(struct sim *sim, struct sim_request *request)
 /* Give the request, with its result, back to its waiter. Locked. */
 void sim_finish(struct sim *sim, struct sim_request *request, int result)
 {
-	sim->answered[sim->answered_next++ % SIM_ANSWERED] = request->id;
 	request->result = result;
 	take_out(sim, request);
 	complete(&request->done);

@@ -11,9 +11,11 @@
  *   requests.c  the table of requests in flight, and those who wait for them
  *   reply.c     frames of a REPORT reply to a result
  *   core.c      registration with the TSM core, and its report_new
+ *   ask.c       a core's options to a REPORT request
  *   counters.c  /sys/class/misc/tsm_sim/<counter>
  *
- * Locks, outermost first: write_mutex, the core's own, lock, queue_lock.
+ * Locks, outermost first: registering (core.c), the core's own, lock, queue_lock.
+ * write_mutex is outside lock, and never held while the core's is waited for.
  * read_mutex is taken alone or outside queue_lock.
  */
 #ifndef TSM_SIM_H

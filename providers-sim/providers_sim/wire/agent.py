@@ -71,10 +71,10 @@ class ActorState:
 
 @dataclass(frozen=True, slots=True)
 class LogBatch:
-    """Kernel log records as /dev/kmsg gives them; ``lost`` is how many were overwritten, in all."""
+    """Records as /dev/kmsg gives them; ``lost`` is how many were overwritten, in all."""
 
     lost: int
-    records: tuple[str, ...]
+    records: tuple[bytes, ...]
 
 
 def encode_agent_hello(nonce: int) -> bytes:
@@ -105,7 +105,10 @@ def decode_state(payload: bytes) -> ActorState:
     phase, pid, op_index, wait_status = STATE_REPLY.unpack_from(payload)
     if phase not in _PHASES:
         raise WireError(f"a STATE reply has the unknown phase {phase}")
-    texts = _length_prefixed("STATE reply", payload, STATE_REPLY.size)
+    texts = [
+        text.decode("utf-8", "backslashreplace")
+        for text in _length_prefixed("STATE reply", payload, STATE_REPLY.size)
+    ]
     if len(texts) != 5:
         raise WireError(f"a STATE reply has five texts, not {len(texts)}")
     stat, wchan, syscall, stack, status = texts
@@ -125,13 +128,13 @@ def decode_log(payload: bytes) -> LogBatch:
 _PHASES = frozenset(ActorPhase)
 
 
-def _length_prefixed(what: str, data: bytes, pos: int) -> list[str]:
-    texts: list[str] = []
+def _length_prefixed(what: str, data: bytes, pos: int) -> list[bytes]:
+    texts: list[bytes] = []
     while pos < len(data):
         start = pos + 4
         end = start + int.from_bytes(data[pos:start], "little")
         if start > len(data) or end > len(data):
             raise WireError(f"a {what} is cut off in its text number {len(texts) + 1}")
-        texts.append(data[start:end].decode("utf-8", "backslashreplace"))
+        texts.append(data[start:end])
         pos = end
     return texts
