@@ -243,19 +243,24 @@ uint32_t ops_run(struct mailbox *box)
 	struct tsma_run_reply head = { 0 };
 	uint64_t clock = now_ns();
 	int last_fd = -1;
+	bool failed = false;
 	struct tsma_run run;
 	struct op op;
 	long ret;
 
 	memcpy(&run, box->request, sizeof(run));
 	op.last_fd = &last_fd;
-	while (head.nresults < run.nops) {
+	for (uint32_t i = 0; i < run.nops; i++) {
 		struct tsma_result r = { .start_ns = clock };
-		size_t later = (size_t)(run.nops - head.nresults - 1) * sizeof(r);
+		size_t later = (size_t)(run.nops - i - 1) * sizeof(r);
 
-		atomic_store_explicit(&box->op_index, head.nresults, memory_order_relaxed);
 		memcpy(&op.head, in, sizeof(op.head));
 		op.data = in + sizeof(op.head);
+		in = op.data + op.head.data_len;
+		/* A failed batch still gives back the descriptors it opened. */
+		if (failed && op.head.code != TSMA_CLOSE)
+			continue;
+		atomic_store_explicit(&box->op_index, i, memory_order_relaxed);
 		op.out = out + sizeof(r);
 		op.room = (size_t)(reply + TSMW_MAX_PAYLOAD - op.out) - later;
 		op.out_len = 0;
@@ -267,10 +272,8 @@ uint32_t ops_run(struct mailbox *box)
 		r.end_ns = clock = now_ns();
 		memcpy(out, &r, sizeof(r));
 		out = op.out + op.out_len;
-		in = op.data + op.head.data_len;
 		head.nresults++;
-		if (r.err && run.flags & TSMA_RUN_STOP_ON_ERROR)
-			break;
+		failed |= r.err && run.flags & TSMA_RUN_STOP_ON_ERROR;
 	}
 	memcpy(reply, &head, sizeof(head));
 	return (uint32_t)(out - reply);

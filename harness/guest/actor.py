@@ -3,13 +3,14 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
 from harness.errors import DeadlineError, GuestLostError, ScenarioError
-from harness.guest.call import ActorDiedError, Call, checked
+from harness.guest.call import ActorDiedError, Call, GuestCallError, checked
 from harness.guest.patience import Deadline
 from providers_sim.errors import WireError
 from providers_sim.wire.agent import ActorState, decode_state, encode_spawn
@@ -90,8 +91,10 @@ class Actor:
         """Whether ``path`` can be found."""
         try:
             self.stat(path)
-        except FileNotFoundError:
-            return False
+        except GuestCallError as error:
+            if error.errno == errno.ENOENT:
+                return False
+            raise
         return True
 
     def insmod(self, path: str, parameters: str = "") -> None:

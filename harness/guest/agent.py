@@ -95,7 +95,8 @@ class AgentClient:
 
     def poll(self) -> None:
         """Take in whatever has arrived, without waiting."""
-        while self._take_in(socket.MSG_DONTWAIT):
+        self._socket.settimeout(0)
+        while self._take_in():
             pass
 
     def call(self, kind: int, payload: bytes, deadline: Deadline) -> bytes:
@@ -109,7 +110,7 @@ class AgentClient:
     def wait_for_news(self, deadline: Deadline) -> None:
         """Wait until the guest has sent something, and take it in."""
         self._socket.settimeout(deadline.remaining())
-        if not self._take_in(0):
+        if not self._take_in():
             deadline.remaining()
 
     def forget(self, ident: int) -> None:
@@ -125,9 +126,9 @@ class AgentClient:
         """End the session."""
         self._socket.close()
 
-    def _take_in(self, flags: int) -> bool:
+    def _take_in(self) -> bool:
         try:
-            data = self._socket.recv(_RECEIVE, flags)
+            data = self._socket.recv(_RECEIVE)
         except (BlockingIOError, TimeoutError):
             return False
         except OSError as error:

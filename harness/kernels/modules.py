@@ -155,7 +155,7 @@ def _find(kernel: Kernel, name: str) -> Path:
 @cache
 def _module_files(directory: Path) -> dict[str, Path]:
     """Every module file below ``directory`` by module name: one walk, trees are large."""
-    files = {}
+    files: dict[str, Path] = {}
     for suffix in _SUFFIXES:
         for path in directory.rglob(f"*{suffix}"):
             files.setdefault(path.name.removesuffix(suffix).replace("-", "_"), path)

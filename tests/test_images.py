@@ -1,0 +1,369 @@
+# SPDX-License-Identifier: MIT
+"""The cache, the progress of long steps, and the image: keys, archive, agent, initramfs."""
+
+from __future__ import annotations
+
+import base64
+import errno
+import fcntl
+import io
+import os
+import shutil
+import stat
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from harness.cache import Cache
+from harness.errors import BuildError, HostError
+from harness.images import agent, cpio
+from harness.images.initramfs import tree
+from harness.images.keys import ssh_keys
+from harness.paths import cache_directory, guest_images_directory
+from harness.progress import NullProgress, terminal_progress
+
+KEY = "k" * 64
+SHOW_CURSOR = "\x1b[?25h"  # written when a live display ends
+needs_guest_tools = pytest.mark.skipif(
+    not (shutil.which("busybox") and shutil.which("dropbear")), reason="run `make setup`"
+)
+
+
+def filled(text: str) -> Callable[[Path], None]:
+    def make(directory: Path) -> None:
+        (directory / "file").write_text(text)
+
+    return make
+
+
+def refuse(directory: Path) -> None:
+    raise AssertionError("made again")
+
+
+class Elsewhere:
+    """Another process that runs ``code`` with ``cache`` on the same root, then waits for a line."""
+
+    def __init__(self, root: Path, code: str) -> None:
+        head = "import sys; from pathlib import Path; from harness.cache import Cache\n"
+        head += f"cache = Cache(Path({str(root)!r}))\n"
+        tail = "\nprint('ready', flush=True); sys.stdin.readline()"
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", head + code + tail],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def wait_for_line(self) -> str:
+        """The next line it prints, empty when it ended."""
+        assert self.process.stdout is not None
+        return self.process.stdout.readline().strip()
+
+    def end(self) -> None:
+        """Kill it, as a crash or a power cut would."""
+        self.process.kill()
+        self.process.communicate()
+
+
+# Paths
+
+
+def test_cache_directory_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
+    monkeypatch.delenv("TSM_HARNESS_CACHE", raising=False)
+    assert cache_directory() == tmp_path / "xdg/tsm-harness"
+    monkeypatch.setenv("TSM_HARNESS_CACHE", str(tmp_path / "named"))
+    assert cache_directory() == tmp_path / "named"
+    assert cache_directory(tmp_path / "chosen") == tmp_path / "chosen"
+    (tmp_path / "file").touch()
+    with pytest.raises(HostError, match="cannot make"):
+        cache_directory(tmp_path / "file")
+
+
+# Cache
+
+
+def test_an_entry_is_made_once(tmp_path: Path) -> None:
+    first = Cache(tmp_path).get_or_make("kind", KEY, filled("a"))
+    assert (first / "file").read_text() == "a"
+    assert Cache(tmp_path).get_or_make("kind", KEY, refuse) == first
+    assert [(entry.kind, entry.key) for entry in Cache(tmp_path).entries()] == [("kind", KEY)]
+    assert Cache(tmp_path).has("kind", KEY)
+
+
+def test_a_failed_maker_leaves_nothing(tmp_path: Path) -> None:
+    cache = Cache(tmp_path)
+
+    def fail(directory: Path) -> None:
+        (directory / "half").touch()
+        raise BuildError("broken")
+
+    with pytest.raises(BuildError, match="broken"):
+        cache.get_or_make("kind", KEY, fail)
+    assert list((tmp_path / "kind").iterdir()) == []
+    assert (cache.get_or_make("kind", KEY, filled("b")) / "file").exists()
+
+
+def test_what_a_killed_maker_left_is_never_used(tmp_path: Path) -> None:
+    code = (
+        "def make(d):\n (d / 'half').touch(); print('making', flush=True); sys.stdin.readline()\n"
+        f"cache.get_or_make('kind', '{KEY}', make)"
+    )
+    maker = Elsewhere(tmp_path, code)
+    assert maker.wait_for_line() == "making"
+    assert Cache(tmp_path).entries() == []
+    maker.end()
+    assert (tmp_path / f"kind/.partial-{KEY}/half").exists()
+    entry = Cache(tmp_path).get_or_make("kind", KEY, filled("whole"))
+    assert [path.name for path in entry.iterdir()] == ["file"]
+    assert [path.name for path in (tmp_path / "kind").iterdir()] == [KEY]
+
+
+def test_two_that_want_it_at_once_share_it(tmp_path: Path) -> None:
+    made: list[int] = []
+
+    def make(directory: Path) -> None:
+        made.append(threading.get_ident())
+        (directory / "file").touch()
+
+    wanting = [
+        threading.Thread(target=Cache(tmp_path).get_or_make, args=("kind", KEY, make))
+        for _ in range(8)
+    ]
+    for thread in wanting:
+        thread.start()
+    for thread in wanting:
+        thread.join()
+    assert len(made) == 1
+
+
+def test_prune_spares_what_another_process_uses(tmp_path: Path) -> None:
+    code = f"cache.get_or_make('kind', '{KEY}', lambda d: (d / 'file').write_text('x' * 9000))"
+    user = Elsewhere(tmp_path, code)
+    assert user.wait_for_line() == "ready"
+    assert Cache(tmp_path).prune(older_than_days=0) == 0
+    user.end()
+    assert Cache(tmp_path).prune(older_than_days=1) == 0
+    assert Cache(tmp_path).has("kind", KEY)
+    assert Cache(tmp_path).prune(older_than_days=0) >= 9000
+    assert not Cache(tmp_path).has("kind", KEY)
+
+
+def test_nobody_gets_an_entry_that_is_being_pruned(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    user = Elsewhere(tmp_path, f"cache.get_or_make('kind', '{KEY}', lambda d: None)")
+    assert user.wait_for_line() == "ready"
+    user.end()
+    attempts = []
+
+    def remove(self: Cache, path: Path) -> None:
+        with (self.root / "locks" / f"kind-{KEY}.use").open() as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                attempts.append("waits")
+
+    monkeypatch.setattr(Cache, "_remove", remove)
+    Cache(tmp_path).prune(older_than_days=0)
+    assert attempts == ["waits"]
+
+
+def test_prune_knows_what_it_did_not_make(tmp_path: Path) -> None:
+    (tmp_path / "pki/sev-snp").mkdir(parents=True)
+    with Cache(tmp_path).lock("apt/debian-6.12") as state:
+        (state / "newest.json").touch()
+    (tmp_path / "kind/.partial-old").mkdir(parents=True)
+    (tmp_path / "kind/.partial-old.removed").mkdir()
+    cache = Cache(tmp_path)
+    assert cache.entries() == []
+    cache.prune(older_than_days=0)
+    assert (tmp_path / "pki/sev-snp").is_dir()
+    assert (state / "newest.json").exists()
+    assert list((tmp_path / "kind").iterdir()) == []
+
+
+def test_a_full_disk_is_the_hosts_fault(tmp_path: Path) -> None:
+    def fill(directory: Path) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(directory / "file"))
+
+    with pytest.raises(HostError, match="disk is full") as caught:
+        Cache(tmp_path).get_or_make("kind", KEY, fill)
+    assert "prune" in caught.value.hint
+    assert list((tmp_path / "kind").iterdir()) == []
+
+
+def test_only_the_caches_own_permissions_are_blamed_on_it(tmp_path: Path) -> None:
+    def denied(path: Path) -> Callable[[Path], None]:
+        def make(directory: Path) -> None:
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+        return make
+
+    with pytest.raises(HostError, match="cannot be written"):
+        Cache(tmp_path).get_or_make("kind", KEY, denied(tmp_path / "x"))
+    with pytest.raises(PermissionError):
+        Cache(tmp_path).get_or_make("kind", KEY, denied(Path("/elsewhere")))
+
+
+# Progress
+
+
+def test_plain_progress_is_a_line_a_step() -> None:
+    out = io.StringIO()
+    progress = terminal_progress(Console(file=out, force_terminal=False))
+    with progress.step("doing [this]", total=3) as step:
+        step.advance(1)
+    assert out.getvalue() == "doing [this] ...\n"
+
+
+def test_live_steps_of_threads_may_overlap() -> None:
+    out = io.StringIO()
+    progress = terminal_progress(Console(file=out, force_terminal=True))
+    both, errors = threading.Barrier(2, timeout=10), []
+
+    def work(name: str) -> None:
+        try:
+            both.wait()
+            with progress.step(name, total=2) as step:
+                both.wait()
+                step.advance(1)
+            both.wait()
+            with progress.step(name, total=2 << 30) as step:
+                step.describe(f"{name} again")
+        except BaseException as error:
+            errors.append(error)
+            both.abort()
+
+    threads = [threading.Thread(target=work, args=(name,)) for name in ("first", "second")]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert errors == []
+    assert "first" in out.getvalue()
+
+
+def test_live_display_lasts_until_its_last_step() -> None:
+    out = io.StringIO()
+    progress = terminal_progress(Console(file=out, force_terminal=True))
+    first, second = progress.step("first"), progress.step("second")
+    first.__enter__()
+    second.__enter__()
+    first.__exit__(None, None, None)
+    assert SHOW_CURSOR not in out.getvalue()
+    second.__exit__(None, None, None)
+    assert SHOW_CURSOR in out.getvalue()
+
+
+# Keys
+
+
+def test_keys_are_made_once_and_private(tmp_path: Path) -> None:
+    keys = ssh_keys(Cache(tmp_path))
+    assert keys == ssh_keys(Cache(tmp_path))
+    assert keys != ssh_keys(Cache(tmp_path / "other"))
+    assert stat.S_IMODE(keys.client_private.stat().st_mode) == 0o600
+
+
+@pytest.mark.skipif(shutil.which("dropbearkey") is None, reason="run `make setup`")
+def test_dropbear_reads_the_host_key_as_we_do(tmp_path: Path) -> None:
+    keys = ssh_keys(Cache(tmp_path))
+    path = tmp_path / "host_key"
+    path.write_bytes(keys.host_dropbear)
+    command = ["dropbearkey", "-y", "-f", str(path)]
+    shown = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    words = next(line for line in shown.splitlines() if line.startswith("ssh-ed25519")).split()
+    assert base64.b64decode(words[1]) == keys.host_public
+    path.write_bytes(keys.host_dropbear[:-20])
+    assert subprocess.run(command, capture_output=True, check=False).returncode != 0
+
+
+# Archive
+
+
+def members(archive: bytes) -> dict[str, tuple[int, bytes, tuple[int, int]]]:
+    """An independent reader of the format: mode, data and device number by path."""
+    found: dict[str, tuple[int, bytes, tuple[int, int]]] = {}
+    at = 0
+    while True:
+        assert archive[at : at + 6] == b"070701" and at % 4 == 0
+        field = [int(archive[at + 6 + 8 * n : at + 14 + 8 * n], 16) for n in range(13)]
+        name = archive[at + 110 : at + 110 + field[11] - 1].decode()
+        start = (at + 110 + field[11] + 3) // 4 * 4
+        at = (start + field[6] + 3) // 4 * 4
+        if name == "TRAILER!!!":
+            assert at == len(archive)
+            return found
+        assert name not in found
+        found[name] = (field[1], archive[start : start + field[6]], (field[9], field[10]))
+
+
+def test_archive_holds_what_was_put_in() -> None:
+    nodes = [
+        cpio.directory("d"),
+        cpio.file("d/empty", b""),
+        cpio.file("d/file", b"12345", 0o755),
+        cpio.symlink("link", "d/file"),
+        cpio.device("console", 5, 1),
+    ]
+    archive = cpio.newc(nodes)
+    assert members(archive) == {
+        "console": (0o020600, b"", (5, 1)),
+        "d": (0o040755, b"", (0, 0)),
+        "d/empty": (0o100644, b"", (0, 0)),
+        "d/file": (0o100755, b"12345", (0, 0)),
+        "link": (0o120777, b"d/file", (0, 0)),
+    }
+    assert cpio.newc(reversed(nodes)) == archive
+    assert cpio.newc([cpio.file("d/file", b"12345", 0o700)]) != cpio.newc(nodes[2:3])
+
+
+@needs_guest_tools
+def test_initramfs_has_what_the_guest_needs(tmp_path: Path) -> None:
+    keys = ssh_keys(Cache(tmp_path))
+    modules = {"configfs.ko": b"one", "tsm-class.ko": b"two"}
+    nodes = tree(agent=b"agent", modules=modules, boot_modules=["configfs"], keys=keys)
+    archive = cpio.newc(nodes)
+    found = members(archive)
+    assert found["init"] == (0o100755, b"agent", (0, 0))
+    assert found["etc/modules-load"][1] == b"/lib/tsm/configfs.ko\n"
+    assert found["lib/tsm/tsm-class.ko"][1] == b"two"
+    assert found["bin/sh"] == (0o120777, b"busybox", (0, 0))
+    assert found["dev/console"][0::2] == (0o020600, (5, 1))
+    assert found["root/.ssh/authorized_keys"][0] == 0o100600
+    assert found["root/.ssh"][0] == 0o040700
+    assert "usr/sbin/dropbear" in found and "lib64/ld-linux-x86-64.so.2" in found
+    for name in found:
+        parent = str(Path(name).parent)
+        assert parent == "." or list(found).index(parent) < list(found).index(name)
+    again = tree(agent=b"agent", modules=modules, boot_modules=["configfs"], keys=keys)
+    assert cpio.newc(again) == archive
+    assert len(archive) < 8 << 20
+
+
+# Agent
+
+
+def test_agent_does_not_depend_on_where(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    contents = []
+    for name in ("one", "a-much-longer-name"):
+        sources = tmp_path / name / "guest-images"
+        (sources / "agent").mkdir(parents=True)
+        (sources / "agent/main.c").write_text(
+            '#include <stdio.h>\n#include "tsmw.h"\nint main(void) { puts(__FILE__); return 7; }\n'
+        )
+        shutil.copytree(guest_images_directory() / "include", sources / "include")
+        monkeypatch.setattr(agent, "guest_images_directory", lambda where=sources: where)
+        built = agent.build_agent(Cache(tmp_path / name / "cache"), NullProgress()) / "agent"
+        assert subprocess.run([built], check=False, stdout=subprocess.DEVNULL).returncode == 7
+        contents.append(built.read_bytes())
+    assert contents[0] == contents[1]
+    (sources / "agent/main.c").write_text("int main(void) { return nothing; }\n")
+    with pytest.raises(BuildError, match="nothing"):
+        agent.build_agent(Cache(tmp_path / "cache"), NullProgress())

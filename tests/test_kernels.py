@@ -1,0 +1,372 @@
+# SPDX-License-Identifier: MIT
+"""Kernel and core specs, packaged kernels from a stand-in apt, images by path, module builds."""
+
+from __future__ import annotations
+
+import lzma
+import os
+import re
+import shutil
+import struct
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from harness.cache import Cache
+from harness.errors import BuildError, HarnessError, HostError, UsageError
+from harness.kernels import apt, resolve_kernel
+from harness.kernels.bzimage import image_release, kernel_from_image
+from harness.kernels.core import DEFECTS, core_module, parse_core
+from harness.kernels.model import Kernel, parse_config
+from harness.kernels.modules import boot_modules, build_guest_modules, kernel_modules
+from harness.kernels.spec import KernelImage, PackagedKernel, parse_kernel
+from harness.paths import guest_images_directory
+from harness.progress import NullProgress
+
+CONFIG = "".join(
+    f"CONFIG_{name}=y\n"
+    for name in ("VIRTIO_CONSOLE", "VIRTIO_PCI", "MODULES", "BLK_DEV_INITRD", "DEVTMPFS")
+)
+RELEASE = "6.12.9+test"
+
+
+def bzimage(release: bytes = RELEASE.encode() + b" (builder) #1", *, body: int = 4096) -> bytes:
+    """A boot header as the specification lays it out, and nothing that could boot."""
+    data = bytearray(0x400 + body)
+    data[0x1F1] = 1
+    struct.pack_into("<I", data, 0x1F4, body // 16)
+    data[0x202:0x206] = b"HdrS"
+    struct.pack_into("<H", data, 0x20E, 0x100)
+    data[0x300 : 0x300 + len(release) + 1] = release + b"\0"
+    return bytes(data)
+
+
+def build_tree(path: Path, config: str = CONFIG, release: str = RELEASE) -> Path:
+    (path / "include" / "config").mkdir(parents=True)
+    (path / "include" / "config" / "kernel.release").write_text(f"{release}\n")
+    (path / "Makefile").write_text("")
+    (path / "Module.symvers").write_text("")
+    (path / ".config").write_text(config)
+    return path
+
+
+def kernel(config: str = "", *, release: str = RELEASE, modules: Path | None = None) -> Kernel:
+    nowhere = Path("/nonexistent")
+    return Kernel("test", release, nowhere, nowhere, modules, parse_config(config))
+
+
+# Specs
+
+
+def test_known_spec_and_path_are_told_apart(tmp_path: Path) -> None:
+    image = tmp_path / "tree:6.12+kasan"
+    image.touch()
+    assert isinstance(parse_kernel("debian:6.12"), PackagedKernel)
+    assert parse_kernel(str(image)) == KernelImage(image)
+
+
+@pytest.mark.parametrize(
+    "spec",
+    ["", "debian:", "debian:9.99", "debian:6.12+kasan", "tree:/src", "no/such", "x" * 5000, "a\0b"],
+)
+def test_junk_specs_say_what_is_possible(spec: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        parse_kernel(spec)
+    assert "debian:6.12" in caught.value.hint
+
+
+@pytest.mark.parametrize("name", ["", "defect:", "defect:nope", "mainline:x", "patch:f", "dir:d"])
+def test_junk_cores_are_usage_errors(name: str) -> None:
+    with pytest.raises(UsageError):
+        parse_core(name)
+
+
+def test_defects_are_those_of_the_module() -> None:
+    source = (guest_images_directory() / "modules/tsm-class/defects.c").read_text()
+    table = dict(re.findall(r'"([a-z-]+)", "([A-Z]\d+)"', source))
+    assert table == DEFECTS
+    assert set(parse_core("as-posted").defects) == set(table)
+    assert parse_core("revised").defects == ()
+
+
+def test_load_plans() -> None:
+    assert [path for path, _ in parse_core("revised").load_plan(kernel())] == [
+        "/lib/tsm/tsm-class.ko",
+        "/lib/tsm/tsm-sim-class.ko",
+    ]
+    assert parse_core("defect:stale-tail").load_plan(kernel())[0][1] == "defects=stale-tail"
+    built_in = parse_core("mainline").load_plan(kernel("CONFIG_TSM_REPORTS=y"))
+    assert built_in == [("/lib/tsm/tsm-sim-mainline.ko", "")]
+    module = parse_core("mainline").load_plan(kernel("CONFIG_TSM_REPORTS=m"))
+    assert module[0] == ("/lib/tsm/tsm.ko", "")
+    with pytest.raises(UsageError, match="CONFIG_TSM_REPORTS"):
+        parse_core("mainline").load_plan(kernel("# CONFIG_TSM_REPORTS is not set\nCONFIG_A=y"))
+
+
+@pytest.mark.parametrize(
+    ("release", "name"),
+    [("6.12.1", "tsm"), ("6.15.9", "tsm"), ("6.16-rc1", "tsm_report"), ("7.3.4+x", "tsm_report")],
+)
+def test_core_module_was_renamed(release: str, name: str) -> None:
+    assert core_module(kernel(release=release)) == name
+
+
+# Images by path
+
+
+def test_image_with_its_build_tree(tmp_path: Path) -> None:
+    tree = build_tree(tmp_path / "tree")
+    image = tree / "arch/x86/boot/bzImage"
+    image.parent.mkdir(parents=True)
+    image.write_bytes(bzimage())
+    found = kernel_from_image(image, None)
+    assert (found.release, found.build) == (RELEASE, tree)
+    assert found.setting("DEVTMPFS") == "y"
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"", "not an x86 kernel"),
+        (b"\x7fELF" + bytes(4096), "not an x86 kernel"),
+        (bzimage()[:0x208], "not an x86 kernel"),
+        (bzimage()[:-1], "cut off"),
+        (bzimage(b""), "which release"),
+        (bzimage(b"../../etc"), "which release"),
+        (bzimage(b"6.12/../../x"), "which release"),
+    ],
+)
+def test_what_is_no_kernel_is_refused(tmp_path: Path, content: bytes, words: str) -> None:
+    path = tmp_path / "image"
+    path.write_bytes(content)
+    with pytest.raises(UsageError, match=words):
+        image_release(path)
+
+
+def test_directories_and_fifos_are_no_kernels(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    for path in (tmp_path, tmp_path / "fifo", tmp_path / "missing"):
+        with pytest.raises(UsageError):
+            image_release(path)
+
+
+def test_build_tree_must_fit(tmp_path: Path) -> None:
+    image = tmp_path / "vmlinuz"
+    image.write_bytes(bzimage())
+    with pytest.raises(UsageError, match="no build tree") as caught:
+        kernel_from_image(image, None)
+    assert "--kernel-build" in caught.value.hint
+    with pytest.raises(UsageError, match=r"lacks Makefile, Module\.symvers"):
+        kernel_from_image(image, tmp_path)
+    with pytest.raises(UsageError, match=r"is of 6\.1\.0"):
+        kernel_from_image(image, build_tree(tmp_path / "other", release="6.1.0"))
+    bare = CONFIG.replace("CONFIG_VIRTIO_CONSOLE=y\n", "")
+    with pytest.raises(UsageError, match="CONFIG_VIRTIO_CONSOLE"):
+        kernel_from_image(image, build_tree(tmp_path / "bare", bare))
+
+
+# Modules
+
+
+def compile_module(path: Path, depends: str) -> None:
+    source = f'const char info[] __attribute__((section(".modinfo"))) = "depends={depends}";'
+    path.parent.mkdir(parents=True, exist_ok=True)
+    command = ["gcc", "-x", "c", "-c", "-o", str(path), "-"]
+    subprocess.run(command, input=source, text=True, check=True)
+
+
+def test_own_modules_come_with_what_they_need(tmp_path: Path) -> None:
+    compile_module(tmp_path / "fs/configfs.ko", "")
+    compile_module(tmp_path / "virt/tsm.ko", "configfs")
+    compile_module(tmp_path / "char/virtio-console.ko", "virtio-ring")
+    compile_module(tmp_path / "ring/virtio_ring.ko", "")
+    packed = tmp_path / "ring/virtio_ring.ko"
+    packed.with_suffix(".ko.xz").write_bytes(lzma.compress(packed.read_bytes()))
+    packed.unlink()
+    config = "CONFIG_VIRTIO_CONSOLE=m\nCONFIG_CONFIGFS_FS=m\nCONFIG_TSM_REPORTS=m\n"
+    named = kernel(config, modules=tmp_path)
+    assert boot_modules(named) == ["virtio_ring", "virtio_console", "configfs"]
+    found = kernel_modules(named)
+    assert sorted(found) == ["configfs.ko", "tsm.ko", "virtio_console.ko", "virtio_ring.ko"]
+    assert all(data.startswith(b"\x7fELF") for data in found.values())
+
+
+def test_missing_and_broken_modules_are_explained(tmp_path: Path) -> None:
+    with pytest.raises(HostError, match="configfs"):
+        kernel_modules(kernel("CONFIG_CONFIGFS_FS=m", modules=tmp_path / "empty"))
+    (tmp_path / "configfs.ko.xz").write_bytes(b"not xz")
+    with pytest.raises(BuildError, match="cannot be read"):
+        kernel_modules(kernel("CONFIG_CONFIGFS_FS=m", modules=tmp_path))
+
+
+def buildable(path: Path, recipe: str) -> Kernel:
+    build_tree(path)
+    (path / "Makefile").write_text(f"modules:\n\t{recipe}\n")
+    (path / "image").write_bytes(bzimage())
+    return Kernel("test", RELEASE, path / "image", path, None, {"TSM_REPORTS": "m"})
+
+
+def test_built_modules_do_not_depend_on_where(tmp_path: Path) -> None:
+    recipe = (
+        "echo 'const char *where = __FILE__;' > $(M)/f.c; "
+        "gcc -g $(KCFLAGS) -c -o $(M)/$(notdir $(M)).ko $(M)/f.c"
+    )
+    made = buildable(tmp_path / "tree", recipe)
+    contents = []
+    for name in ("one", "a-much-longer-name"):
+        directory = build_guest_modules(made, Cache(tmp_path / name), NullProgress())
+        contents.append({path.name: path.read_bytes() for path in directory.iterdir()})
+    assert contents[0] == contents[1]
+    assert sorted(contents[0]) == ["tsm-class.ko", "tsm-sim-class.ko", "tsm-sim-mainline.ko"]
+
+
+def test_build_failure_carries_the_compilers_words(tmp_path: Path) -> None:
+    broken = buildable(tmp_path / "tree", "echo 'core.c:7: error: no semicolon' >&2; false")
+    cache = Cache(tmp_path / "cache")
+    with pytest.raises(BuildError, match="no semicolon"):
+        build_guest_modules(broken, cache, NullProgress())
+    assert cache.entries() == []
+
+
+def test_missing_compiler_names_its_package(tmp_path: Path) -> None:
+    asking = buildable(tmp_path / "tree", "true")
+    (asking.build / ".kernelvariables").write_text("CC = $(CROSS_COMPILE)gcc-99\n")
+    with pytest.raises(HostError) as caught:
+        build_guest_modules(asking, Cache(tmp_path / "cache"), NullProgress())
+    assert "gcc-99" in caught.value.hint
+
+
+# Packaged kernels, from an apt that is a script
+
+
+APT_GET = """#!/bin/sh
+echo "$@" >> {log}
+test -e {offline} && {{ echo "E: no network" >&2; exit 100; }}
+case "$*" in
+*indextargets*)
+    echo "Docker|main|bookworm|http://other.invalid/debian"
+    echo "Debian|main|bookworm|http://main.invalid/debian"
+    echo "Debian|main|bookworm-security|http://security.invalid/debian-security" ;;
+*--print-uris*) echo "'http://x/a.deb' a.deb 100 SHA256:0" ;;
+*download*) cp {debs}/*.deb . ;;
+esac
+"""
+APT_CACHE = """#!/bin/sh
+case "$*" in
+*pkgnames*)
+    echo linux-image-6.12.9+deb12-cloud-amd64; echo linux-image-6.12.117+deb12-cloud-amd64
+    echo linux-image-6.12.200+deb12-amd64 ;;
+*)
+    for word; do case "$word" in linux-*)
+        echo "Package: $word"; echo "Version: 6.12.117-1"
+        echo "Depends: linux-headers-6.12.117+deb12-common (= 6), linux-kbuild-6.12, gcc-12"
+        echo ;; esac; done ;;
+esac
+"""
+NEWEST = "6.12.117+deb12-cloud-amd64"
+
+
+class Mirror:
+    """Programs named as apt's, a package with a kernel's layout, and a network to cut."""
+
+    def __init__(self, root: Path) -> None:
+        self.offline, self.log = root / "offline", root / "log"
+        (root / "bin").mkdir(parents=True)
+        self._pack(root)
+        for name, text in {"apt-get": APT_GET, "apt-cache": APT_CACHE}.items():
+            program = root / "bin" / name
+            program.write_text(
+                text.format(log=self.log, offline=self.offline, debs=root / "debs")
+                if name == "apt-get"
+                else text
+            )
+            program.chmod(0o755)
+
+    def _pack(self, root: Path) -> None:
+        files = {
+            "DEBIAN/control": "Package: a\nVersion: 1\nArchitecture: all\n"
+            "Maintainer: a <a@b.invalid>\nDescription: a\n",
+            f"boot/vmlinuz-{NEWEST}": "image",
+            f"boot/config-{NEWEST}": CONFIG,
+            f"lib/modules/{NEWEST}/kernel/a.ko": "",
+            f"usr/src/linux-headers-{NEWEST}/Makefile": "include /usr/src/linux-headers-x/Makefile",
+        }
+        for name, text in files.items():
+            path = root / "tree" / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+        (root / "debs").mkdir()
+        command = ["dpkg-deb", "-Znone", "--build", str(root / "tree"), str(root / "debs/a.deb")]
+        subprocess.run(command, check=True, capture_output=True)
+
+
+@pytest.fixture
+def mirror(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Mirror:
+    if shutil.which("dpkg-deb") is None:
+        pytest.skip("no dpkg-deb on this host")
+    made = Mirror(tmp_path / "mirror")
+    monkeypatch.setenv("PATH", f"{tmp_path / 'mirror' / 'bin'}:{os.environ['PATH']}")
+    monkeypatch.delenv("TSM_HARNESS_MIRROR", raising=False)
+    monkeypatch.delenv("TSM_HARNESS_SECURITY_MIRROR", raising=False)
+    (tmp_path / "keys").touch()
+    monkeypatch.setattr(apt, "_KEYRING", tmp_path / "keys")
+    return made
+
+
+def fetch(root: Path) -> Kernel:
+    return resolve_kernel("debian:6.12", Cache(root), NullProgress())
+
+
+def test_newest_packaged_kernel_is_fetched_once(tmp_path: Path, mirror: Mirror) -> None:
+    first = fetch(tmp_path / "cache")
+    assert first.release == NEWEST
+    makefile = (first.build / "Makefile").read_text()
+    assert makefile == "include $(dir $(lastword $(MAKEFILE_LIST)))../linux-headers-x/Makefile"
+    assert f"linux-image-{NEWEST}=6.12.117-1" in mirror.log.read_text()
+    sources = (tmp_path / "cache/apt/debian-6.12/etc/sources.list").read_text()
+    assert "http://main.invalid/debian bookworm-backports main" in sources
+    assert "http://security.invalid/debian-security bookworm-security main" in sources
+    mirror.log.unlink()
+    assert fetch(tmp_path / "cache") == first
+    assert not mirror.log.exists()
+
+
+def test_warm_cache_needs_no_network_however_old(tmp_path: Path, mirror: Mirror) -> None:
+    first = fetch(tmp_path / "cache")
+    mirror.offline.touch()
+    assert fetch(tmp_path / "cache") == first
+    old = time.time() - 30 * 86400
+    os.utime(tmp_path / "cache/apt/debian-6.12/newest.json", (old, old))
+    assert fetch(tmp_path / "cache") == first
+    shutil.rmtree(tmp_path / "cache/kernel")
+    with pytest.raises(HostError) as caught:
+        fetch(tmp_path / "cache")
+    assert caught.value.hint
+
+
+def test_damaged_memory_is_looked_up_anew(tmp_path: Path, mirror: Mirror) -> None:
+    first = fetch(tmp_path / "cache")
+    for junk in (b"", b"[1, []]", b"{", b"\xff", b"null", b'["x", {"a": 1}]'):
+        (tmp_path / "cache/apt/debian-6.12/newest.json").write_bytes(junk)
+        assert fetch(tmp_path / "cache") == first
+
+
+def test_failing_apt_is_the_hosts_fault(
+    tmp_path: Path, mirror: Mirror, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mirror.offline.touch()
+    monkeypatch.setenv("TSM_HARNESS_MIRROR", "http://x.invalid")
+    monkeypatch.setenv("TSM_HARNESS_SECURITY_MIRROR", "http://x.invalid")
+    with pytest.raises(HostError, match="no network"):
+        fetch(tmp_path / "cache")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(HostError, match="no apt-get"):
+        fetch(tmp_path / "cache")
+    monkeypatch.delenv("TSM_HARNESS_MIRROR")
+    with pytest.raises(HarnessError, match="no mirror"):
+        fetch(tmp_path / "cache")
+    monkeypatch.setattr(apt, "_KEYRING", tmp_path / "none")
+    with pytest.raises(HostError, match="archive keys"):
+        fetch(tmp_path / "cache")
