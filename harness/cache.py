@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """A cache of immutable directories, each made once under a key that says what it was made of.
 
-Layout: ``ROOT/KIND/KEY/`` is an entry; ``ROOT/KIND/.partial-KEY/`` one that is being made, or
-whose maker was killed; ``ROOT/locks/KIND-KEY.make`` is held exclusively while an entry is made,
+Layout: ``ROOT/KIND/KEY/`` is an entry; ``ROOT/KIND/.partial-KEY.RANDOM/`` one being made, or left
+by a maker that was killed; ``ROOT/locks/KIND-KEY.make`` is held exclusively while an entry is made,
 ``….use`` shared by every process that uses it, so that pruning leaves it alone.
 """
 
@@ -13,6 +13,7 @@ import ctypes
 import errno
 import fcntl
 import os
+import secrets
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -24,7 +25,6 @@ from harness.errors import HostError
 
 __all__ = ["Cache", "Entry"]
 
-_DOOMED = ".removed"
 _PRUNE_HINT = "free some space (`tsm-harness images prune`), or move the cache with --cache"
 
 
@@ -107,27 +107,29 @@ class Cache:
         return freed
 
     def _make(self, entry: Path, make: Callable[[Path], None]) -> None:
-        partial = entry.with_name(f".partial-{entry.name}")
-        self._remove(partial)  # of a maker that was killed: the lock is ours now
+        for stale in entry.parent.glob(f".partial-{entry.name}.*"):
+            # Of a maker that was killed: the lock is ours now. What it had started may live on
+            # and write there, which is why no two makers use the same directory.
+            shutil.rmtree(stale, ignore_errors=True)
+        partial = _partial(entry)
         partial.mkdir(parents=True)
         try:
             make(partial)
             _flush(partial)
             partial.rename(entry)
         except BaseException:
-            self._remove(partial)
+            shutil.rmtree(partial, ignore_errors=True)
             raise
 
     def _remove(self, path: Path) -> None:
         if path.exists():
             # Renamed first, so that a half-removed entry is never mistaken for a whole one.
-            doomed = path.with_name(f".partial-{path.name.removeprefix('.partial-')}{_DOOMED}")
-            shutil.rmtree(doomed, ignore_errors=True)  # of a remover that was killed
+            doomed = _partial(path)
             path.rename(doomed)
             shutil.rmtree(doomed, ignore_errors=True)
 
     def _prune_partial(self, partial: Path) -> int:
-        key = partial.name.removeprefix(".partial-").removesuffix(_DOOMED)
+        key = partial.name.removeprefix(".partial-").rpartition(".")[0]
         with self._lock_file(f"{partial.parent.name}-{key}.make") as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -186,6 +188,10 @@ def _explained(root: Path) -> Iterator[None]:
                 hint="choose another with --cache or TSM_HARNESS_CACHE",
             ) from error
         raise
+
+
+def _partial(entry: Path) -> Path:
+    return entry.with_name(f".partial-{entry.name}.{secrets.token_hex(4)}")
 
 
 def _flush(directory: Path) -> None:

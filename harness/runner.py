@@ -19,6 +19,7 @@ from harness.plugin.results import Collector
 from harness.progress import Progress
 from harness.report.verdict import Cell, CellResult, Status
 from harness.workbench import Workbench
+from scenarios.claims import CLAIMS
 
 __all__ = ["Outcome", "run_cells"]
 
@@ -65,8 +66,20 @@ def run_cells(
         words = "\n".join(collector.errors) or "pytest broke; run `pytest scenarios` to see how"
         raise HarnessError(f"the scenarios cannot be collected:\n{words}")
     missed = [_missed(nodeid) for nodeid in collector.missed]
-    results = sorted([*collector.results.values(), *missed], key=lambda result: result.cell)
+    results = sorted([*collector.results.values(), *missed], key=_reading_order(settings))
     return Outcome(results, host, code == pytest.ExitCode.INTERRUPTED)
+
+
+def _reading_order(settings: Settings) -> Callable[[CellResult], tuple[object, ...]]:
+    """Claims as the catalogue has them, cores and providers as they were asked for."""
+    claims = {claim: place for place, claim in enumerate(CLAIMS)}
+
+    def order(result: CellResult) -> tuple[object, ...]:
+        cell = result.cell
+        core = settings.tsms.index(cell.tsm) if cell.tsm in settings.tsms else -1
+        return (claims.get(cell.claim, -1), cell.kernel, core, cell.provider, cell.scenario, cell.seed)
+
+    return order
 
 
 def _missed(nodeid: str) -> CellResult:

@@ -111,15 +111,22 @@ def test_a_failed_maker_leaves_nothing(tmp_path: Path) -> None:
 
 def test_what_a_killed_maker_left_is_never_used(tmp_path: Path) -> None:
     code = (
-        "def make(d):\n (d / 'half').touch(); print('making', flush=True); sys.stdin.readline()\n"
+        "def make(d):\n"
+        " (d / 'half').touch(); print(d, flush=True); sys.stdin.readline()\n"
         f"cache.get_or_make('kind', '{KEY}', make)"
     )
     maker = Elsewhere(tmp_path, code)
-    assert maker.wait_for_line() == "making"
+    left = Path(maker.wait_for_line())
     assert Cache(tmp_path).entries() == []
     maker.end()
-    assert (tmp_path / f"kind/.partial-{KEY}/half").exists()
-    entry = Cache(tmp_path).get_or_make("kind", KEY, filled("whole"))
+    assert (left / "half").exists()
+
+    def make_while_an_orphan_still_writes(directory: Path) -> None:
+        assert directory != left
+        assert not left.exists()
+        filled("whole")(directory)
+
+    entry = Cache(tmp_path).get_or_make("kind", KEY, make_while_an_orphan_still_writes)
     assert [path.name for path in entry.iterdir()] == ["file"]
     assert [path.name for path in (tmp_path / "kind").iterdir()] == [KEY]
 
@@ -178,8 +185,7 @@ def test_prune_knows_what_it_did_not_make(tmp_path: Path) -> None:
     (tmp_path / "pki/sev-snp").mkdir(parents=True)
     with Cache(tmp_path).lock("apt/debian-6.12") as state:
         (state / "newest.json").touch()
-    (tmp_path / "kind/.partial-old").mkdir(parents=True)
-    (tmp_path / "kind/.partial-old.removed").mkdir()
+    (tmp_path / "kind/.partial-old.0a1b2c3d").mkdir(parents=True)
     cache = Cache(tmp_path)
     assert cache.entries() == []
     cache.prune(older_than_days=0)

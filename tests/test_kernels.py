@@ -126,6 +126,19 @@ def test_image_with_its_build_tree(tmp_path: Path) -> None:
     assert found.setting("DEVTMPFS") == "y"
 
 
+def test_modules_are_found_beside_an_unpacked_image(tmp_path: Path) -> None:
+    image = tmp_path / "boot/vmlinuz"
+    image.parent.mkdir()
+    image.write_bytes(bzimage())
+    tree = build_tree(tmp_path / "headers")
+    assert kernel_from_image(image, tree).modules is None
+    modules = tmp_path / "lib/modules" / RELEASE / "kernel"
+    modules.mkdir(parents=True)
+    assert kernel_from_image(image, tree).modules == modules
+    (tree / "modules.order").touch()
+    assert kernel_from_image(image, tree).modules == tree
+
+
 @pytest.mark.parametrize(
     ("content", "words"),
     [

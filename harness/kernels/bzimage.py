@@ -64,7 +64,7 @@ def kernel_from_image(path: Path, build: Path | None) -> Kernel:
         config = parse_config((tree / ".config").read_text(encoding="utf-8", errors="replace"))
     except OSError as error:
         raise UsageError(f"cannot read {error.filename}: {error.strerror}") from error
-    kernel = Kernel(str(path), release, path, tree, _modules(tree, release), config)
+    kernel = Kernel(str(path), release, path, tree, _modules(path, tree, release), config)
     for symbol, why in _REQUIRED.items():
         kernel.require(symbol, why)
     return kernel
@@ -100,8 +100,9 @@ def _build_tree(path: Path, release: str, named: Path | None) -> Path:
     )
 
 
-def _modules(tree: Path, release: str) -> Path | None:
-    installed = Path(f"/lib/modules/{release}/kernel")
+def _modules(path: Path, tree: Path, release: str) -> Path | None:
     if (tree / "modules.order").exists():
         return tree
-    return installed if installed.is_dir() else None
+    roots = [path.resolve().parent.parent, Path("/")]  # ROOT/boot/vmlinuz, and this host's own
+    places = [root / "lib" / "modules" / release / "kernel" for root in roots]
+    return next((place for place in places if place.is_dir()), None)

@@ -76,6 +76,8 @@ def _oracles(guest: Guest, surface: Surface | None) -> list[TsmHarnessError]:
     found: list[TsmHarnessError] = []
     try:
         guest.log.verify()
+    except KernelFault as error:
+        found.append(error)
     except TsmHarnessError as error:
         found.append(_panic(guest) or error)
     if guest.provider is not None:
