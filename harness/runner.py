@@ -13,13 +13,13 @@ from pathlib import Path
 import pytest
 
 import scenarios
+from harness.claims import catalogue
 from harness.errors import HarnessError
-from harness.plugin.options import Settings
 from harness.plugin.results import Collector
 from harness.progress import Progress
 from harness.report.verdict import Cell, CellResult, Status
+from harness.settings import Settings
 from harness.workbench import Workbench
-from scenarios.claims import CLAIMS
 
 __all__ = ["Outcome", "run_cells"]
 
@@ -72,12 +72,19 @@ def run_cells(
 
 def _reading_order(settings: Settings) -> Callable[[CellResult], tuple[object, ...]]:
     """Claims as the catalogue has them, cores and providers as they were asked for."""
-    claims = {claim: place for place, claim in enumerate(CLAIMS)}
+    claims = {claim: place for place, claim in enumerate(catalogue())}
 
     def order(result: CellResult) -> tuple[object, ...]:
         cell = result.cell
         core = settings.tsms.index(cell.tsm) if cell.tsm in settings.tsms else -1
-        return (claims.get(cell.claim, -1), cell.kernel, core, cell.provider, cell.scenario, cell.seed)
+        return (
+            claims.get(cell.claim, -1),
+            cell.kernel,
+            core,
+            cell.provider,
+            cell.scenario,
+            cell.seed,
+        )
 
     return order
 

@@ -22,9 +22,9 @@ from harness.images import GuestImage, prepare_image
 from harness.kernels import Kernel, resolve_kernel
 from harness.kernels.core import parse_core
 from harness.paths import cache_directory
-from harness.plugin.options import Settings
 from harness.progress import Progress
 from harness.report.host import describe_host
+from harness.settings import Settings
 from harness.vm.emulator import Emulator, find_emulator
 from harness.vm.rundir import RunDirectory
 from harness.vm.template import Template

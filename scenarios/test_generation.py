@@ -5,13 +5,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from harness.claims import claim
 from harness.guest.actor import Actor
 from harness.oracle.expect import demand
 from harness.surfaces.attribute import Value
 from harness.surfaces.find import Surface
 from harness.surfaces.report import Report
 from providers_sim.loop import ProviderLoop
-from scenarios.claims import claim
 
 
 def _rewrite(report: Report, option: str, value: Value) -> None:

@@ -8,13 +8,13 @@ from collections.abc import Callable
 
 import pytest
 
+from harness.claims import claim
 from harness.guest.actor import Actor
 from harness.guest.guest import Guest
 from harness.guest.second_host import SecondHost
 from harness.oracle.expect import demand, raises_errno
 from harness.surfaces.report import Report
 from providers_sim.loop import ProviderLoop
-from scenarios.claims import claim
 
 _INBLOB_MAX = 64
 

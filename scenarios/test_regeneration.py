@@ -6,12 +6,12 @@ from __future__ import annotations
 import errno
 from collections.abc import Callable
 
+from harness.claims import claim
 from harness.guest.actor import Actor
 from harness.oracle.expect import demand, raises_errno
 from harness.oracle.kernel_log import KernelLog
 from harness.surfaces.report import Report
 from providers_sim.loop import ProviderLoop
-from scenarios.claims import claim
 
 
 @claim("R1")

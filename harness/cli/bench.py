@@ -14,8 +14,8 @@ from rich.table import Table
 
 from harness.bench import measure
 from harness.cli import options
-from harness.plugin.options import Settings
 from harness.report.json_report import write_atomically
+from harness.settings import Settings
 from harness.workbench import Workbench
 
 __all__ = ["bench"]

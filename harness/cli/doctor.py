@@ -13,8 +13,8 @@ from rich.console import Console
 from harness.cli import options
 from harness.errors import HostError, TsmHarnessError
 from harness.guest.soundness import stress
-from harness.plugin.options import Settings
 from harness.report.verdict import EXIT_NO_VERDICT
+from harness.settings import Settings
 from harness.workbench import Workbench
 
 __all__ = ["doctor"]

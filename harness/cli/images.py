@@ -13,7 +13,7 @@ from harness.cache import Cache
 from harness.cli import options
 from harness.errors import HarnessError
 from harness.paths import cache_directory
-from harness.plugin.options import Settings
+from harness.settings import Settings
 from harness.workbench import Workbench
 
 __all__ = ["images"]

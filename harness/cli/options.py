@@ -11,8 +11,8 @@ from typing import ParamSpec, TypeVar
 import click
 from rich.console import Console
 
-from harness.plugin.options import DEFAULT_KERNEL, DEFAULT_PROVIDER, DEFAULT_TSMS, Settings
 from harness.progress import Progress, terminal_progress
+from harness.settings import DEFAULT_KERNEL, DEFAULT_PROVIDER, DEFAULT_TSMS, Settings
 
 __all__ = ["artifacts", "cache_option", "many_cells", "one_cell", "progress", "workers"]
 

@@ -15,12 +15,12 @@ from rich.console import Console
 
 from harness.cli import options
 from harness.cli.live import LiveRun
-from harness.plugin.options import Settings
 from harness.report.json_report import write_json
 from harness.report.junit import write_junit
 from harness.report.table import print_report
 from harness.report.verdict import EXIT_NO_VERDICT, CellResult, Status, exit_status
 from harness.runner import Outcome, run_cells
+from harness.settings import Settings
 
 __all__ = ["reproduce", "run"]
 

@@ -13,7 +13,7 @@ import click
 from harness.cli import options
 from harness.errors import HarnessError, UsageError
 from harness.guest.ssh import SshSession
-from harness.plugin.options import Settings
+from harness.settings import Settings
 from harness.workbench import Workbench
 
 __all__ = ["exec_", "shell"]

@@ -8,18 +8,19 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from harness.claims import surface_kind
 from harness.errors import HarnessError
 from harness.guest.actor import Actor
 from harness.guest.guest import Guest
 from harness.kernels.core import parse_core
 from harness.oracle.kernel_log import KernelLog
 from harness.plugin.matrix import Axes, claim_of
-from harness.plugin.options import SETTINGS, Settings
+from harness.plugin.options import SETTINGS
+from harness.settings import Settings
 from harness.surfaces.find import Surface, find_surface
 from harness.surfaces.report import Report
 from harness.workbench import Workbench
 from providers_sim.loop import ProviderLoop
-from scenarios.claims import surface_kind
 
 __all__ = ["GUEST", "SURFACE", "WORKBENCH"]
 

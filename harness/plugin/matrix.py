@@ -8,10 +8,11 @@ from itertools import product
 
 import pytest
 
+from harness.claims import Claim, SurfaceKind, catalogue, expected_status, select_claims
 from harness.kernels.core import parse_core
-from harness.plugin.options import SETTINGS, Settings
+from harness.plugin.options import SETTINGS
 from harness.report.verdict import Status
-from scenarios.claims import CLAIMS, Claim, SurfaceKind, expected_status, select_claims
+from harness.settings import Settings
 
 __all__ = ["Axes", "axes_of", "claim_of"]
 
@@ -48,7 +49,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     settings = config.stash[SETTINGS]
     wanted = {claim.id for claim in select_claims(settings.claims)}
     order = {axes: index for index, axes in enumerate(_all_axes(settings))}
-    claims = list(CLAIMS)
+    claims = list(catalogue())
     scenarios = [item for item in items if item.get_closest_marker("claim")]
     dropped = [item for item in scenarios if claim_of(item)[0].id not in wanted]
     kept = [item for item in items if item not in dropped]
@@ -66,7 +67,7 @@ def claim_of(item: pytest.Item) -> tuple[Claim, SurfaceKind | None]:
     """The claim a scenario decides, and the one surface it is for, if only one."""
     mark = item.get_closest_marker("claim")
     assert mark is not None
-    return CLAIMS[mark.args[0]], mark.kwargs.get("only")
+    return catalogue()[mark.args[0]], mark.kwargs.get("only")
 
 
 def axes_of(item: pytest.Item) -> Axes:

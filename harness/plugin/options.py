@@ -1,79 +1,16 @@
 # SPDX-License-Identifier: MIT
-"""The plugin's command-line options, and the settings they amount to."""
+"""The plugin's command-line options."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
 from harness.errors import UsageError
-from harness.kernels.core import parse_core
-from harness.kernels.spec import parse_kernel
-from providers_sim import available
-from scenarios.claims import select_claims
+from harness.settings import DEFAULT_KERNEL, DEFAULT_PROVIDER, DEFAULT_TSMS, Settings
 
-__all__ = ["DEFAULT_KERNEL", "DEFAULT_PROVIDER", "DEFAULT_TSMS", "SETTINGS", "Settings"]
-
-DEFAULT_KERNEL = "debian:6.12"
-DEFAULT_TSMS = ("as-posted", "revised", "mainline")
-DEFAULT_PROVIDER = "sev-snp"
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What to run, and with what; the same words as the command line.
-
-    ``times`` repeats every cell, ``build`` names a kernel image's build tree, ``qemu`` another
-    emulator, ``smp`` and ``memory_mib`` the guest's size; an empty ``cache`` is the default one.
-    """
-
-    kernels: tuple[str, ...] = (DEFAULT_KERNEL,)
-    tsms: tuple[str, ...] = DEFAULT_TSMS
-    providers: tuple[str, ...] = (DEFAULT_PROVIDER,)
-    claims: tuple[str, ...] = ()
-    seed: int = 0
-    times: int = 1
-    cache: Path | None = None
-    build: Path | None = None
-    qemu: str | None = None
-    smp: int = 1
-    memory_mib: int = 256
-    artifacts: Path = field(default_factory=lambda: Path("tsm-harness-results"))
-
-    def check(self) -> Settings:
-        """Return the settings; raises :class:`UsageError` for words that mean nothing."""
-        for kernel in self.kernels:
-            parse_kernel(kernel)
-        for tsm in self.tsms:
-            parse_core(tsm)
-        unknown = sorted(set(self.providers) - set(available()))
-        if unknown:
-            raise UsageError(
-                f"unknown provider: {', '.join(unknown)}",
-                hint=f"there are {', '.join(available())}",
-            )
-        select_claims(self.claims)
-        if self.times < 1 or self.smp < 1 or self.memory_mib < 128:
-            raise UsageError("times and smp are at least 1, memory at least 128 MiB")
-        return self
-
-    def arguments(self) -> list[str]:
-        """The pytest arguments that say the same."""
-        lists = {"kernel": self.kernels, "tsm": self.tsms, "provider": self.providers}
-        words = [f"--{name}={value}" for name, values in lists.items() for value in values]
-        words += [f"--claim={claim}" for claim in self.claims]
-        words += [f"--seed={self.seed}", f"--times={self.times}"]
-        words += [f"--smp={self.smp}", f"--memory={self.memory_mib}"]
-        words += [f"--artifacts={self.artifacts}"]
-        for name, value in {
-            "cache": self.cache, "kernel-build": self.build, "qemu": self.qemu
-        }.items():  # fmt: skip
-            if value is not None:
-                words.append(f"--{name}={value}")
-        return words
-
+__all__ = ["SETTINGS"]
 
 SETTINGS = pytest.StashKey[Settings]()
 

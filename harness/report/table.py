@@ -64,6 +64,8 @@ def _cell_text(results: Sequence[CellResult]) -> Text:
     if not results:
         return Text("-", style="dim")
     speaker = worst(results)
+    # A scenario that does not apply here is not one of those that have a say.
+    results = [r for r in results if r.status is not Status.SKIP] or results
     text = speaker.status.value
     if speaker.decided and not speaker.as_expected:
         text += " !"

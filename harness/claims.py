@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: MIT
+"""What a claim is, and which verdict on it a correct harness gives.
+
+The claims themselves are data, in :mod:`scenarios.claims`; this module is the one place that
+looks them up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Literal
+
+import pytest
+
+from harness.errors import UsageError
+from harness.kernels.core import CoreSpec
+from harness.report.verdict import Status
+
+__all__ = [
+    "Claim",
+    "SurfaceKind",
+    "catalogue",
+    "claim",
+    "expected_status",
+    "select_claims",
+    "surface_kind",
+]
+
+SurfaceKind = Literal["class", "configfs"]
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One statement of the review.
+
+    ``broken_by`` names the defects of the sysfs-class core that break it, ``impossible_on`` the
+    surfaces whose very design breaks it, ``fails_on_mainline`` whether the kernel's own core does.
+    """
+
+    id: str
+    raised_by: str
+    demand: str
+    broken_by: tuple[str, ...] = ()
+    impossible_on: tuple[SurfaceKind, ...] = ()
+    fails_on_mainline: bool = False
+
+
+def catalogue() -> Mapping[str, Claim]:
+    """Every claim by its id, in the order a report shows them."""
+    claims: Mapping[str, Claim] = import_module("scenarios.claims").CLAIMS
+    return claims
+
+
+def claim(ident: str, *, only: SurfaceKind | None = None) -> pytest.MarkDecorator:
+    """Mark a scenario as one that decides the claim ``ident``.
+
+    ``only`` names the one surface that has what the scenario is about; elsewhere it SKIPs.
+    """
+    return pytest.mark.claim(ident, only=only)
+
+
+def surface_kind(core: CoreSpec) -> SurfaceKind:
+    """The surface that a core offers."""
+    return "configfs" if core.kind == "mainline" else "class"
+
+
+def expected_status(claim: Claim, core: CoreSpec, only: SurfaceKind | None) -> Status:
+    """The verdict that a correct harness gives for a reference core."""
+    surface = surface_kind(core)
+    if only not in (None, surface):
+        return Status.SKIP
+    broken = (
+        surface in claim.impossible_on
+        or (core.kind == "mainline" and claim.fails_on_mainline)
+        or any(defect in claim.broken_by for defect in core.defects)
+    )
+    return Status.FAIL if broken else Status.PASS
+
+
+def select_claims(idents: Iterable[str]) -> tuple[Claim, ...]:
+    """The claims of those ids, all without any; raises :class:`UsageError` on an unknown one."""
+    wanted = [ident.upper() for ident in idents]
+    known = catalogue()
+    unknown = sorted(set(wanted) - set(known))
+    if unknown:
+        raise UsageError(
+            f"unknown claim: {', '.join(unknown)}", hint=f"there are {', '.join(known)}"
+        )
+    return tuple(item for item in known.values() if not wanted or item.id in wanted)
