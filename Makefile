@@ -31,7 +31,7 @@ packages:
 
 $(STAMP): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
-	$(VENV)/bin/pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	$(VENV)/bin/pip install -qq --disable-pip-version-check --editable '.[dev]'
 	touch $@
 
 clean: ## remove the virtual environments; the cache stays (tsm-harness images prune)
