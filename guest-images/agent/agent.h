@@ -138,13 +138,14 @@ struct pump_start {
 };
 enum pump_end pump(int port, int peer, struct pump_start *start);
 
-/* relay.c, ssh.c, stress.c, seed.c, init.c: one helper each */
+/* relay.c, ssh.c, tty.c, stress.c, seed.c, init.c: one helper each */
 pid_t fork_helper(const char *name);
 uint32_t relay_start(void);
 bool relay_stop(uint32_t id, uint32_t *status);
 bool relay_reaped(pid_t pid);
 int relay_deadline(void);
 void ssh_start(void);
+void tty_start(void);
 uint32_t stress_start(uint32_t id, uint32_t procs, uint32_t rounds);
 bool stress_reaped(pid_t pid, int status);
 uint32_t reseed(const uint8_t *payload, size_t len);

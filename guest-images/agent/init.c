@@ -114,6 +114,8 @@ void init_system(void)
 	write_sysctl("/proc/sys/kernel/hung_task_timeout_secs", "5");
 	write_sysctl("/proc/sys/kernel/hung_task_warnings", "-1");
 	write_sysctl("/proc/sys/kernel/printk_devkmsg", "on\n");
+	/* A person at the console of a wedged guest may ask the kernel anything. */
+	write_sysctl("/proc/sys/kernel/sysrq", "1");
 	load_modules();
 	/* Where a configfs core has its files; the directory is the module's. */
 	mount("configfs", "/sys/kernel/config", "configfs", 0, "");

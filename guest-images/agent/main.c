@@ -223,7 +223,9 @@ int main(int argc, char **argv)
 	is_socket = !fstat(port_fd, &st) && S_ISSOCK(st.st_mode);
 	kmsg_open(kmsg);
 	actors_start();
-	if (init)
+	if (init) {
 		ssh_start();
+		tty_start();
+	}
 	loop();
 }

@@ -11,15 +11,19 @@ from pathlib import Path
 import click
 
 from harness.cli import options
-from harness.errors import HarnessError, UsageError
+from harness.errors import GuestLostError, HarnessError, UsageError
+from harness.guest.console import Console
+from harness.guest.guest import Guest
 from harness.guest.ssh import SshSession
 from harness.settings import Settings
+from harness.vm.machine import Machine
 from harness.workbench import Workbench
 
 __all__ = ["exec_", "shell"]
 
 _REGISTRATION_SECONDS = 20.0
 _LARGEST_STATUS = 125
+_CONSOLE_SECONDS = 120.0
 
 
 @click.command("exec", context_settings={"ignore_unknown_options": True})
@@ -39,7 +43,11 @@ def exec_(
     for local, _ in pushes:
         if not Path(local).is_file():
             raise UsageError(f"there is no file {local} to push")
-    with _session(settings) as session:
+    with (
+        Workbench(settings, options.progress()) as bench,
+        _guest(bench, settings) as guest,
+        _ssh(bench, settings, guest) as session,
+    ):
         for local, remote in pushes:
             session.push(Path(local), remote)
         stdin = None if sys.stdin is None or sys.stdin.closed else sys.stdin.fileno()
@@ -47,31 +55,71 @@ def exec_(
         for remote, local in pulls:
             session.pull(remote, Path(local))
     if not 0 <= status <= _LARGEST_STATUS:
-        print(f"tsm-harness: the command ended with status {status}", file=sys.stderr)
+        _tell(f"the command ended with status {status}")
         return _LARGEST_STATUS
     return status
 
 
 @click.command()
 @options.one_cell("mainline")
-def shell(settings: Settings) -> int:
-    """Open a shell in a fresh guest with the provider attached; the guest ends with it."""
-    with _session(settings) as session:
-        return min(max(session.interact(), 0), _LARGEST_STATUS)
+@click.option("--console", is_flag=True, help="Boot from cold, at the serial console.")
+def shell(settings: Settings, console: bool) -> int:
+    """Open a shell in a fresh guest with the provider attached; the guest ends with it.
+
+    Ctrl-] changes to the guest's serial console, also when the guest hangs, and leaves that.
+    """
+    with Workbench(settings, options.progress()) as bench:
+        if console:
+            return _watch_boot(bench, settings)
+        with _guest(bench, settings) as guest:
+            try:
+                with _ssh(bench, settings, guest) as session:
+                    status = session.interact()
+            except GuestLostError as error:
+                if not (guest.machine.running and sys.stdin.isatty()):
+                    raise
+                _tell(f"{error}")
+                status = None
+            return _attach(guest.machine) if status is None else min(status, _LARGEST_STATUS)
+
+
+def _watch_boot(bench: Workbench, settings: Settings) -> int:
+    machine = bench.factory(settings.kernels[0]).start()
+    try:
+        return _attach(machine)
+    finally:
+        machine.kill()
+
+
+def _attach(machine: Machine) -> int:
+    """Stay at the console of ``machine``: until the user leaves, or through the lines of a file."""
+    with Console(machine) as console:
+        if sys.stdin.isatty():
+            _tell("serial console: Enter for a shell, Ctrl-\\ for SysRq, Ctrl-] to leave")
+            console.interact(sys.stdout.buffer)
+        else:
+            lines = (line.rstrip(b"\n") for line in sys.stdin.buffer)
+            console.run(lines, sys.stdout.buffer, seconds=_CONSOLE_SECONDS)
+    return 0
+
+
+def _tell(words: str) -> None:
+    print(f"tsm-harness: {words}", file=sys.stderr)
 
 
 @contextmanager
-def _session(settings: Settings) -> Iterator[SshSession]:
+def _guest(bench: Workbench, settings: Settings) -> Iterator[Guest]:
     kernel, tsm = settings.kernels[0], settings.tsms[0]
-    with Workbench(settings, options.progress()) as bench:
-        factory = bench.factory(kernel)
-        with factory.clone(bench.template(kernel, tsm)) as guest:
-            loop = guest.attach(bench.provider(settings.providers[0], settings.seed))
-            refused = loop.wait_registered(guest.patience.seconds(_REGISTRATION_SECONDS))
-            if refused:
-                raise HarnessError(f"the core refused the provider with errno {refused}")
-            with SshSession(guest, factory.image.ssh_keys) as session:
-                yield session
+    with bench.factory(kernel).clone(bench.template(kernel, tsm)) as guest:
+        loop = guest.attach(bench.provider(settings.providers[0], settings.seed))
+        refused = loop.wait_registered(guest.patience.seconds(_REGISTRATION_SECONDS))
+        if refused:
+            raise HarnessError(f"the core refused the provider with errno {refused}")
+        yield guest
+
+
+def _ssh(bench: Workbench, settings: Settings, guest: Guest) -> SshSession:
+    return SshSession(guest, bench.image(settings.kernels[0]).ssh_keys)
 
 
 def _pair(text: str, form: str) -> tuple[str, str]:

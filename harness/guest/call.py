@@ -68,6 +68,7 @@ class Call(Generic[T]):
         self._results: Sequence[OpResult] | None = None
         payload = encode_run(actor.slot, ops, line=line, stop_on_error=True)
         self._id = actor.guest.agent.send(FrameType.RUN, payload)
+        actor.guest.open_calls[self._id] = self
 
     def __repr__(self) -> str:
         return f"<{self.what} by {self.actor}>"
@@ -90,7 +91,9 @@ class Call(Generic[T]):
 
     def result(self, *, seconds: float = _CALL_SECONDS) -> T:
         """The call's value; raises :class:`OSError` with the errno the guest saw."""
-        return self._decode(self.results(seconds=seconds))
+        results = self.results(seconds=seconds)
+        self.actor.guest.open_calls.pop(self._id, None)
+        return self._decode(results)
 
     def error(self, *, seconds: float = _CALL_SECONDS) -> int:
         """The errno the call ended with, 0 when it succeeded."""

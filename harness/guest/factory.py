@@ -84,18 +84,22 @@ class GuestFactory:
         self._known: dict[tuple[ModuleLoad, ...], Template] = {}
         self._broken: BuildError | None = None
 
-    def boot(self, memory: Path | None = None) -> Guest:
-        """Boot the image from cold; ``memory`` keeps its memory file for a template."""
+    def start(self, memory: Path | None = None) -> Machine:
+        """Begin to boot the image from cold; ``memory`` keeps its memory file for a template."""
         directory = self._run.subdirectory("boot")
-        kernel = self.image.kernel
         backing = Memory(memory or directory / "memory", shared=True)
-        machine = Machine(self.emulator, backing, directory, boot=boot_of(self.image))
+        return Machine(self.emulator, backing, directory, boot=boot_of(self.image))
+
+    def boot(self, memory: Path | None = None) -> Guest:
+        """Boot the image from cold and wait until it is ready."""
+        kernel, machine = self.image.kernel, self.start(memory)
         try:
             return Guest.booted(machine)
         except HarnessError as error:
             raise BuildError(
                 f"{kernel.spec} did not come up: {error}{_console_tail(machine.console)}",
-                hint=f"the whole console is in {_keep_console(machine.console, self._cache.root)}",
+                hint=f"the whole console is in {_keep_console(machine.console, self._cache.root)}; "
+                "`tsm-harness shell --console` shows it live",
             ) from error
 
     def template(self, loads: Sequence[ModuleLoad] = ()) -> Template:

@@ -3,13 +3,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 import statistics
 import time
+from typing import Any
 
-from harness.errors import GuestLostError, HarnessError
+from harness.errors import GuestLostError, HarnessError, TsmHarnessError
 from harness.guest.actor import Actor
 from harness.guest.agent import AgentClient
+from harness.guest.call import Call
 from harness.guest.patience import Patience
 from harness.oracle.kernel_log import KernelLog
 from harness.vm.machine import Machine
@@ -31,8 +34,9 @@ class Guest:
     """Owns a machine whose agent answers; use it as a context manager.
 
     ``actors`` are the agent's actor slots, ``log`` the kernel log since boot, ``patience`` the
-    guest's measured slowness. Raises :class:`GuestLostError` when the machine ends or its agent
-    stays mute for longer than ``seconds``.
+    guest's measured slowness, ``open_calls`` the calls whose outcome nobody asked for yet. Raises
+    :class:`GuestLostError` when the machine ends or its agent stays mute for longer than
+    ``seconds``.
     """
 
     def __init__(
@@ -47,6 +51,7 @@ class Guest:
         self.actors: tuple[Actor, ...] = ()
         self.log = KernelLog(sync=self._sync_log)
         self.provider: ProviderLoop | None = None
+        self.open_calls: dict[int, Call[Any]] = {}
         try:
             self.agent = AgentClient(
                 machine.connect("agent"),
@@ -113,6 +118,17 @@ class Guest:
         deadline = self.patience.deadline(_ANSWER_SECONDS, f"the start at line {line}")
         payload = self.agent.call(FrameType.GO, line.to_bytes(4, "little"), deadline)
         return int.from_bytes(payload[:4], "little")
+
+    def settle(self) -> None:
+        """Take in the outcome of calls that have returned and that nobody asked about."""
+        try:
+            self.agent.poll()
+        except GuestLostError:
+            return  # whoever asks for one of them will be told
+        for call in list(self.open_calls.values()):
+            if call.done():
+                with contextlib.suppress(OSError, TsmHarnessError):
+                    call.result()
 
     def protocol_error(self, error: WireError) -> HarnessError:
         """What a malformed answer of the agent means."""

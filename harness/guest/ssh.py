@@ -8,15 +8,12 @@ The agent bridges the port to a dropbear of its own; keys belong to the cache. R
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 import select
 import shlex
 import socket
 import sys
-import termios
-import tty
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import BinaryIO
 
@@ -24,6 +21,7 @@ import paramiko
 
 from harness.errors import GuestLostError, UsageError
 from harness.guest.guest import Guest
+from harness.guest.terminal import LEAVE, raw_terminal
 from harness.images import SshKeys
 
 __all__ = ["SshSession"]
@@ -77,13 +75,15 @@ class SshSession:
             self._pump(channel, stdin, stdout, stderr)
             return channel.recv_exit_status()
 
-    def interact(self) -> int:
-        """A login shell on this terminal; its exit status."""
-        with self._channel() as channel, _raw_terminal():
+    def interact(self) -> int | None:
+        """A login shell on this terminal; its exit status, None when Ctrl-] was pressed."""
+        with self._channel() as channel, raw_terminal():
             size = os.get_terminal_size() if sys.stdout.isatty() else os.terminal_size((80, 24))
             channel.get_pty(os.environ.get("TERM", "dumb"), size.columns, size.lines)
             channel.invoke_shell()
-            self._pump(channel, sys.stdin.fileno(), sys.stdout.buffer, sys.stderr.buffer)
+            keyboard = sys.stdin.fileno()
+            if not self._pump(channel, keyboard, sys.stdout.buffer, sys.stderr.buffer, LEAVE):
+                return None
             return channel.recv_exit_status()
 
     def push(self, local: Path, remote: str) -> None:
@@ -130,25 +130,34 @@ class SshSession:
             ) from error
 
     def _pump(
-        self, channel: paramiko.Channel, stdin: int | None, stdout: BinaryIO, stderr: BinaryIO
-    ) -> None:
+        self,
+        channel: paramiko.Channel,
+        stdin: int | None,
+        stdout: BinaryIO,
+        stderr: BinaryIO,
+        leave: bytes = b"",
+    ) -> bool:
+        """Pass everything on until the command ends; False when ``leave`` was typed."""
         watched: list[paramiko.Channel | int] = [channel] if stdin is None else [channel, stdin]
         while not (channel.exit_status_ready() and not channel.recv_ready()):
             ready = select.select(watched, [], [], 0.2)[0]
-            if stdin in ready and not _feed(channel, stdin):
-                watched.remove(stdin)
+            if stdin is not None and stdin in ready:
+                data = os.read(stdin, _CHUNK)
+                if leave and leave in data:
+                    return False
+                if not _feed(channel, data):
+                    watched.remove(stdin)
             if _drain(channel, stdout, stderr) and channel.closed:
-                return
+                return True
             if not self._transport.is_active():
                 raise GuestLostError(f"the guest's shell ended{self._guest.machine.last_words()}")
         while _drain(channel, stdout, stderr) is False:
             pass
+        return True
 
 
-def _feed(channel: paramiko.Channel, stdin: int | None) -> bool:
-    """Pass on what can be read; False at the end of input."""
-    assert stdin is not None
-    data = os.read(stdin, _CHUNK)
+def _feed(channel: paramiko.Channel, data: bytes) -> bool:
+    """Pass on what was read; False at the end of input."""
     if not data:
         channel.shutdown_write()
         return False
@@ -169,20 +178,3 @@ def _drain(channel: paramiko.Channel, stdout: BinaryIO, stderr: BinaryIO) -> boo
             sink.flush()
             idle = False
     return idle
-
-
-@contextlib.contextmanager
-def _raw_terminal() -> Iterator[None]:
-    if not sys.stdin.isatty():
-        yield
-        return
-    saved = termios.tcgetattr(sys.stdin)
-    try:
-        tty.setraw(sys.stdin)
-        yield
-    finally:
-        try:
-            termios.tcsetattr(sys.stdin, termios.TCSADRAIN, saved)
-        except termios.error as error:
-            if error.args[0] != errno.EIO:
-                raise

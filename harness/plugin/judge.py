@@ -9,7 +9,7 @@ what the provider issued, is a PASS.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator
 from dataclasses import dataclass
 
 import pytest
@@ -38,6 +38,7 @@ __all__ = ["Judgement", "classify"]
 
 _FORMATS = ("default", "extended")
 _EXIT_SECONDS = 2.0
+_MOST_VIOLATIONS = 3
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, o
     guest = pyfuncitem.stash.get(GUEST, None)
     if guest is None:
         return (yield)
-    failure: BaseException | None = None
+    failure: Exception | None = None
     outcome: object = None
     try:
         outcome = yield
@@ -62,37 +63,55 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, o
         raise
     except Exception as error:
         failure = error
-    findings = _oracles(guest, pyfuncitem.stash.get(SURFACE, None))
-    kernel_faults = [one for one in findings if isinstance(one, KernelFault)]
-    for verdict in [*kernel_faults, *([failure] if failure else []), *findings]:
-        for other in (failure, *findings):
-            if other is not None and other is not verdict:
-                verdict.add_note(f"also: {other}")
-        raise verdict
-    return outcome
+    witnesses = _witnesses(guest, pyfuncitem.stash.get(SURFACE, None), failure)
+    if not witnesses:
+        return outcome
+    verdict, *others = witnesses
+    words = {str(verdict)}
+    for other in others:
+        if str(other) not in words:
+            verdict.add_note(f"also: {other}")
+        words.add(str(other))
+    raise verdict
 
 
-def _oracles(guest: Guest, surface: Surface | None) -> list[TsmHarnessError]:
-    found: list[TsmHarnessError] = []
+def _witnesses(guest: Guest, surface: Surface | None, failure: Exception | None) -> list[Exception]:
+    """All that speaks against a PASS, the most telling first.
+
+    What the kernel said, then a provider that broke (whose failure the scenario would blame on
+    the kernel), then what the scenario saw, then what it did not look at.
+    """
+    log = _log(guest)
+    broken = _provider_broke(guest)
+    content = _content(guest, surface) if surface is not None and not broken else []
+    kernel = [error for error in log if isinstance(error, KernelFault)]
+    rest = [error for error in log if error not in kernel]
+    return [*kernel, *broken, *([failure] if failure else []), *content, *rest]
+
+
+def _log(guest: Guest) -> list[TsmHarnessError]:
     try:
         guest.log.verify()
     except KernelFault as error:
-        found.append(error)
+        return [error]
     except TsmHarnessError as error:
-        found.append(_panic(guest) or error)
-    if guest.provider is not None:
-        if guest.provider.error is not None:
-            found.append(HarnessError(f"the simulated provider broke: {guest.provider.error!r}"))
-        elif surface is not None:
-            found += _content(guest.provider.issued, surface)
-    return found
+        return [_panic(guest) or error]
+    return []
 
 
-def _content(issued: Sequence[IssuedReport], surface: Surface) -> list[TsmHarnessError]:
-    reports = [_as_issued(serial, one) for serial, one in enumerate(issued)]
+def _provider_broke(guest: Guest) -> list[TsmHarnessError]:
+    error = guest.provider.error if guest.provider is not None else None
+    return [HarnessError(f"the simulated provider broke: {error!r}")] if error else []
+
+
+def _content(guest: Guest, surface: Surface) -> list[TsmHarnessError]:
+    if guest.provider is None:
+        return []
+    guest.settle()
+    reports = [_as_issued(serial, one) for serial, one in enumerate(guest.provider.issued)]
     history = surface.history
     violations = check_content(reports, history.reads, history.writes)
-    return [ClaimViolatedError(str(violation)) for violation in violations[:3]]
+    return [ClaimViolatedError(str(violation)) for violation in violations[:_MOST_VIOLATIONS]]
 
 
 def _as_issued(serial: int, one: IssuedReport) -> Issued:

@@ -44,6 +44,13 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("axes", axes, ids=[_ident(one) for one in axes])
 
 
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Let ``-k`` select scenarios by their claim."""
+    mark = item.get_closest_marker("claim")
+    if mark is not None:
+        item.extra_keyword_matches.add(str(mark.args[0]))
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Keep the claims asked for, and the cells of one core together."""
     settings = config.stash[SETTINGS]

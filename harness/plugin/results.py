@@ -6,13 +6,15 @@ from __future__ import annotations
 import json
 import shlex
 import time
-from collections.abc import Callable, Generator
+import traceback
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from harness.errors import TsmHarnessError
 from harness.guest.guest import Guest
 from harness.plugin.fixtures import GUEST, WORKBENCH
 from harness.plugin.judge import Judgement, classify
@@ -88,18 +90,50 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     item.stash[_STARTED] = time.monotonic()
 
 
-@pytest.hookimpl(wrapper=True)
+@pytest.hookimpl(tryfirst=True)
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
-) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+) -> pytest.TestReport | None:
     """Turn the outcome of a cell into its verdict, and keep the evidence of a bad one."""
-    report = yield
     decided = call.when == "call" or (call.when == "setup" and call.excinfo is not None)
-    if decided and item.get_closest_marker("claim"):
-        judgement = classify(call.excinfo.value if call.excinfo else None)
-        result = _result(item, judgement)
-        report.user_properties.append((_PROPERTY, _to_json(result)))
-    return report
+    if not decided or not item.get_closest_marker("claim"):
+        return None
+    error = call.excinfo.value if call.excinfo else None
+    result = _result(item, classify(error))
+    properties: list[tuple[str, object]] = [(_PROPERTY, _to_json(result))]
+    if result.status in (Status.PASS, Status.SKIP):
+        report = pytest.TestReport.from_item_and_call(item, call)
+        report.user_properties += properties
+        return report
+    assert error is not None
+    return pytest.TestReport(
+        nodeid=item.nodeid,
+        location=item.location,
+        keywords={},
+        outcome="failed",
+        longrepr=_longrepr(item, error, result),
+        when="call",
+        duration=call.duration,
+        start=call.start,
+        stop=call.stop,
+        user_properties=properties,
+    )
+
+
+def _longrepr(item: pytest.Item, error: BaseException, result: CellResult) -> str:
+    """What pytest shows: the verdict, where the scenario was, and what to do with it.
+
+    The stack is shown whole only where it means something: when something broke.
+    """
+    frames = traceback.extract_tb(error.__traceback__)
+    places = [
+        f"{item.path.name}:{f.lineno}: {f.line}" for f in frames if f.filename == str(item.path)
+    ]
+    known = isinstance(error, (TsmHarnessError, AssertionError, OSError))
+    stack = [] if known else traceback.format_exception(error)
+    kept = [f"recorded: {result.artifacts}"] if result.artifacts else []
+    lines = [f"{result.status.value}: {result.detail}", *places, *kept, f"rerun: {result.rerun}"]
+    return "\n".join([*stack, *lines])
 
 
 def _result(item: pytest.Item, judgement: Judgement) -> CellResult:

@@ -3,7 +3,7 @@
 
 A combination that is known to corrupt guests is never used: the harness would report kernel
 bugs that are not there. :data:`KNOWN_ISSUES` holds what is known, by version and accelerator;
-the soundness self-test (:mod:`harness.vm.soundness`) shows that what remains is sound.
+the soundness self-test (:mod:`harness.guest.soundness`) shows that what remains is sound.
 """
 
 from __future__ import annotations

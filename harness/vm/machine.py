@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import os
 import resource
 import shlex
 import socket
@@ -16,6 +15,7 @@ from pathlib import Path
 from harness.errors import GuestLostError, HostError
 from harness.vm.emulator import Emulator
 from harness.vm.qmp import Monitor
+from harness.vm.sockets import connect, listen
 
 __all__ = ["PORTS", "Boot", "Machine", "Memory"]
 
@@ -68,7 +68,7 @@ class Machine:
         self.directory = directory
         self.console = directory / "console.log"
         self.messages = directory / "qemu.log"
-        listeners = {name: _listen(directory / name) for name in (*PORTS, "qmp")}
+        listeners = _listeners(directory)
         try:
             fds = {name: listener.fileno() for name, listener in listeners.items()}
             self.command = self._command(memory, boot, fds)
@@ -86,11 +86,14 @@ class Machine:
 
     def _command(self, memory: Memory, boot: Boot | None, fds: dict[str, int]) -> list[str]:
         size = f"{self.emulator.memory_mib}M,share={'on' if memory.shared else 'off'}"
+        console = f"server=on,wait=off,logfile={_escaped(self.console)}"
         # fmt: off
         command = [
             str(self.emulator.binary), *self.emulator.machine_arguments(),
-            "-object", f"memory-backend-file,id=ram,size={size},mem-path={memory.path}",
-            "-chardev", f"file,id=console,path={self.console}", "-serial", "chardev:console",
+            "-object", f"memory-backend-file,id=ram,size={size},mem-path={_escaped(memory.path)}",
+            # Nobody listens as a rule: what the guest prints then goes to the file alone.
+            "-chardev", f"socket,id=console,fd={fds['console']},{console}",
+            "-serial", "chardev:console",
             "-device", "virtio-serial-pci",
             "-chardev", f"socket,id=qmp,fd={fds['qmp']},server=on,wait=off",
             "-mon", "chardev=qmp,mode=control",
@@ -146,16 +149,16 @@ class Machine:
             raise GuestLostError(f"{error}{self.last_words()}") from error
 
     def connect(self, port: str) -> socket.socket:
-        """Connect to a virtio-serial port of the guest by its name in :data:`PORTS`."""
-        connection = socket.socket(socket.AF_UNIX)
+        """Connect to a virtio-serial port by its name in :data:`PORTS`, or to the ``console``.
+
+        A console with a peer is no longer drained by QEMU: read it to the end, or the guest stalls.
+        """
         try:
-            connection.connect(str(self.directory / port))
+            return connect(self.directory / port)
         except OSError as error:
-            connection.close()
             raise GuestLostError(
                 f"the guest's {port} port is gone: {error.strerror}{self.last_words()}"
             ) from error
-        return connection
 
     def wait_for_exit(self, seconds: float) -> bool:
         """Give QEMU ``seconds`` to end by itself; whether it did."""
@@ -202,16 +205,21 @@ class Machine:
         return sum(int(line.split()[1]) for line in lines) << 10
 
 
-def _listen(path: Path) -> socket.socket:
-    listener = socket.socket(socket.AF_UNIX)
+def _listeners(directory: Path) -> dict[str, socket.socket]:
+    made: dict[str, socket.socket] = {}
     try:
-        listener.bind(str(path))
-        listener.listen(1)
-        os.set_inheritable(listener.fileno(), True)
+        for name in (*PORTS, "qmp", "console"):
+            made[name] = listen(directory / name)
     except OSError as error:
-        listener.close()
+        for listener in made.values():
+            listener.close()
         raise HostError(
-            f"cannot bind {path}: {error.strerror}",
-            hint="set TMPDIR to a directory with a shorter path and free space",
+            f"cannot make sockets in {directory}: {error.strerror}",
+            hint="set TMPDIR to a directory with free space",
         ) from error
-    return listener
+    return made
+
+
+def _escaped(path: Path) -> str:
+    """A path as QEMU's option syntax takes it: a comma would begin the next option."""
+    return str(path).replace(",", ",,")

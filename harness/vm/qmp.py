@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 from qemu.qmp import QMPClient, QMPError
 
 from harness.errors import GuestLostError
+from harness.vm.sockets import connect
 
 __all__ = ["Monitor"]
 
@@ -49,7 +50,11 @@ class Monitor:
     def __init__(self, path: Path, *, seconds: float) -> None:
         self._seconds = seconds
         self._client = QMPClient("tsm-harness")
-        self._do("connect", self._client.connect(str(path)))
+        try:
+            connection = connect(path)
+        except OSError as error:
+            raise GuestLostError(f"QEMU's monitor is gone: {error.strerror}") from error
+        self._do("connect", self._client.connect(connection))
 
     def _do(self, what: str, work: Coroutine[Any, Any, T]) -> T:
         try:

@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: MIT
+"""What the harness's own tests share: a workbench, and guests that end with their test."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+
+import pytest
+
+from harness.guest.guest import Guest
+from harness.progress import NullProgress
+from harness.settings import DEFAULT_KERNEL, DEFAULT_PROVIDER, Settings
+from harness.workbench import Workbench
+from providers_sim.loop import ProviderLoop
+
+Clone = Callable[[str], Guest]
+Attach = Callable[[Guest], ProviderLoop]
+
+
+@pytest.fixture(scope="session")
+def workbench() -> Iterator[Workbench]:
+    """The default kernel and cores, from the user's cache."""
+    with Workbench(Settings(), NullProgress()) as bench:
+        yield bench
+
+
+@pytest.fixture
+def clone(workbench: Workbench) -> Iterator[Clone]:
+    """Makes pristine guests with a TSM core loaded."""
+    with ExitStack() as stack:
+
+        def make(tsm: str) -> Guest:
+            factory = workbench.factory(DEFAULT_KERNEL)
+            return stack.enter_context(factory.clone(workbench.template(DEFAULT_KERNEL, tsm)))
+
+        yield make
+
+
+@pytest.fixture
+def attach(workbench: Workbench) -> Attach:
+    """Attaches the default provider to a guest and waits until it is registered."""
+
+    def make(guest: Guest) -> ProviderLoop:
+        loop = guest.attach(workbench.provider(DEFAULT_PROVIDER, 0))
+        assert loop.wait_registered() == 0
+        return loop
+
+    return make
