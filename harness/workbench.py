@@ -7,13 +7,14 @@ image becomes a template, a clone of it is handed out, and a provider is made to
 
 from __future__ import annotations
 
+import contextlib
 import json
 from dataclasses import dataclass, field
 from functools import cached_property
 from importlib.metadata import version
 
 from harness.cache import Cache
-from harness.errors import BuildError, TsmHarnessError
+from harness.errors import BuildError, HostError, TsmHarnessError
 from harness.guest.accelerator import Choice, choose_accelerator
 from harness.guest.factory import GuestFactory, ModuleLoad, boot_of
 from harness.guest.guest import Guest
@@ -155,9 +156,14 @@ class Workbench:
         return create(ident, seed=seed, pki_dir=self.cache.root / "pki")
 
     def prepare(self) -> Prepared:
-        """Make every template the settings ask for; what cannot be made is noted, not raised."""
+        """Make every template the settings ask for; what cannot be made is noted, not raised.
+
+        Only a kernel that cannot be what was meant ends it at once, with :class:`UsageError`.
+        """
         failures = {}
         for spec in self._settings.kernels:
+            with contextlib.suppress(HostError, BuildError):  # its cores will say so
+                self.kernel(spec)
             for tsm in self._settings.tsms:
                 try:
                     self.template(spec, tsm)

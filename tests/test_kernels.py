@@ -139,6 +139,14 @@ def test_modules_are_found_beside_an_unpacked_image(tmp_path: Path) -> None:
     assert kernel_from_image(image, tree).modules == tree
 
 
+def test_headers_are_found_beside_an_unpacked_image(tmp_path: Path) -> None:
+    image = tmp_path / "boot/vmlinuz"
+    image.parent.mkdir()
+    image.write_bytes(bzimage())
+    tree = build_tree(tmp_path / f"usr/src/linux-headers-{RELEASE}")
+    assert kernel_from_image(image, None).build == tree
+
+
 @pytest.mark.parametrize(
     ("content", "words"),
     [

@@ -12,7 +12,8 @@ import click
 from rich.console import Console
 
 from harness.cli.app import app
-from harness.errors import KernelFault, TsmHarnessError, UsageError
+from harness.errors import HostError, KernelFault, TsmHarnessError, UsageError
+from harness.guest.call import GuestCallError
 from harness.report.verdict import EXIT_NO_VERDICT, EXIT_UNEXPECTED, EXIT_USAGE
 
 __all__ = ["main"]
@@ -43,17 +44,23 @@ def _status() -> int:
     except TsmHarnessError as error:
         return _explain(error, errors)
     except OSError as error:
+        whose = "guest" if isinstance(error, GuestCallError) else "host"
         where = f" ({error.filename})" if error.filename else ""
-        errors.print(f"[bold red]error[/] (host): {error.strerror or error}{where}", markup=True)
+        errors.print(f"[bold red]error[/] ({whose}): ", end="")
+        errors.print(f"{error.strerror or error}{where}", markup=False)
         return EXIT_NO_VERDICT
 
 
 def _explain(error: TsmHarnessError, errors: Console) -> int:
-    whose, status = "harness", EXIT_NO_VERDICT
-    if isinstance(error, UsageError):
-        whose, status = "usage", EXIT_USAGE
-    elif isinstance(error, KernelFault):
-        whose, status = "kernel", EXIT_UNEXPECTED
+    match error:
+        case UsageError():
+            whose, status = "usage", EXIT_USAGE
+        case HostError():
+            whose, status = "host", EXIT_NO_VERDICT
+        case KernelFault():
+            whose, status = "kernel", EXIT_UNEXPECTED
+        case _:
+            whose, status = "harness", EXIT_NO_VERDICT
     errors.print(f"[bold red]error[/] ({whose}): ", end="")
     errors.print(str(error), markup=False)
     if error.hint:

@@ -88,9 +88,7 @@ def _build_tree(path: Path, release: str, named: Path | None) -> Path:
                 hint="name the tree the kernel was built in, or its headers package's directory",
             )
         return named.absolute()
-    places = [Path(f"/lib/modules/{release}/build")]
-    if path.resolve().parent.name == "boot":  # TREE/arch/x86/boot/bzImage
-        places.insert(0, path.resolve().parent.parent.parent.parent)
+    places = _likely_trees(path.resolve(), release)
     for place in places:
         if all((place / name).exists() for name in _NEEDED):
             return place.resolve()
@@ -98,6 +96,18 @@ def _build_tree(path: Path, release: str, named: Path | None) -> Path:
         f"no build tree for {path} ({release}): looked at {', '.join(map(str, places))}",
         hint="name the tree it was built in, or its headers, with --kernel-build",
     )
+
+
+def _likely_trees(image: Path, release: str) -> list[Path]:
+    headers = f"usr/src/linux-headers-{release}"
+    if image.match("arch/*/boot/*"):  # of the tree it was built in
+        near = [image.parents[3]]
+    elif image.parent.name == "boot":  # of packages unpacked or installed together
+        near = [image.parents[1] / headers]
+    else:
+        near = []
+    installed = [Path(f"/lib/modules/{release}/build"), Path("/") / headers]
+    return list(dict.fromkeys([*near, *installed]))
 
 
 def _modules(path: Path, tree: Path, release: str) -> Path | None:

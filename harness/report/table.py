@@ -42,9 +42,8 @@ def print_report(results: Sequence[CellResult], console: Console) -> None:
         members = [r for r in results if (r.cell.kernel, r.cell.provider) == (kernel, provider)]
         console.print(Text(printable(f"{kernel}, {provider}"), style="bold"))
         console.print(_table(members))
-    for result in results:
-        if not result.as_expected:
-            _print_details(result, console)
+    for result, alike in _with_those_alike(results):
+        _print_details(result, alike, console)
     console.print(_summary(results), soft_wrap=True)
 
 
@@ -81,7 +80,18 @@ def _style(result: CellResult) -> str:
     return _STYLES[result.status]
 
 
-def _print_details(result: CellResult, console: Console) -> None:
+def _with_those_alike(results: Sequence[CellResult]) -> list[tuple[CellResult, int]]:
+    """The first unexpected result of each cause, and how many more have the same."""
+    causes: dict[object, list[CellResult]] = {}
+    for result in results:
+        if not result.as_expected:
+            # What the kernel did is told each time; what kept it from running, once.
+            own = result.cell if result.decided else None
+            causes.setdefault((result.status, result.detail, own), []).append(result)
+    return [(members[0], len(members) - 1) for members in causes.values()]
+
+
+def _print_details(result: CellResult, alike: int, console: Console) -> None:
     cell = result.cell
     console.print()
     console.print(
@@ -104,6 +114,8 @@ def _print_details(result: CellResult, console: Console) -> None:
         _print_lines(console, [f"rerun: {printable(result.rerun)}"])
     if result.artifacts:
         _print_lines(console, [f"recorded: {printable(str(result.artifacts))}"])
+    if alike:
+        _print_lines(console, [f"and {alike} more {result.status.value} for the same reason"])
 
 
 def _print_lines(console: Console, lines: Iterable[str]) -> None:

@@ -1,0 +1,177 @@
+# SPDX-License-Identifier: MIT
+"""The command line as its users meet it: what is printed, written and returned."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+from harness.claims import catalogue
+from harness.settings import DEFAULT_KERNEL, DEFAULT_TSMS
+from harness.workbench import Workbench
+
+Invoke = Callable[..., subprocess.CompletedProcess[str]]
+
+_ATTEST = """
+cd /sys/kernel/config/tsm/report && mkdir mine && cp /tmp/nonce mine/inblob &&
+cat mine/outblob > /tmp/outblob && cat mine/provider mine/generation
+"""
+
+
+@pytest.fixture
+def invoke(tmp_path: Path, workbench: Workbench) -> Invoke:
+    """Runs a command line in an empty directory, with the cache of these tests."""
+    for tsm in DEFAULT_TSMS:
+        workbench.template(DEFAULT_KERNEL, tsm)
+
+    def run(*words: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "harness", *words],
+            input=stdin, capture_output=True, text=True, timeout=120, check=False, cwd=tmp_path,
+            env=os.environ | {"TSM_HARNESS_CACHE": str(workbench.cache.root)},
+        )  # fmt: skip
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["run", "X9"], "unknown claim: X9"),
+        (["run", "--kernel", "/nowhere"], "no such kernel: /nowhere"),
+        (["run", "--kernel", "/etc/passwd"], "not an x86 kernel image"),
+        (["run", "--tsm", "defect:nothing"], "no such defect: nothing"),
+        (["run", "--provider", "nobody"], "unknown provider: nobody"),
+        (["run", "--qemu", "/bin/true"], "does not say that it is QEMU"),
+        (["run", "--smp", "0"], "0 is not in the range"),
+        (["exec", "--push", "nothing:/x", "--", "true"], "there is no file nothing"),
+        (["exec", "--pull", "/x", "--", "true"], "does not have the form REMOTE:LOCAL"),
+        (["exec"], "Missing argument"),
+        (["reproduce"], "Missing argument"),
+        (["nonsense"], "No such command"),
+    ],
+)
+def test_wrong_usage_is_2_and_says_what_is_wrong(
+    invoke: Invoke, words: list[str], said: str
+) -> None:
+    done = invoke(*words)
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_run_writes_json_and_junit_and_keeps_evidence(invoke: Invoke, tmp_path: Path) -> None:
+    done = invoke("run", "R1", "K3", "--json", "out.json", "--junit", "out.xml", "-n", "2")
+    assert done.returncode == 0, done.stderr
+    assert "9 cells: 3 FAIL, 6 PASS; all as expected" in done.stdout
+    report = json.loads((tmp_path / "out.json").read_bytes())
+    assert report["schema"] == 1
+    assert report["summary"] == {"FAIL": 3, "ERROR": 0, "MISS": 0, "PASS": 6, "SKIP": 0}
+    suites = ElementTree.parse(tmp_path / "out.xml").getroot()
+    assert len(suites.findall(".//testcase")) == 9
+    cell = next(c for c in report["cells"] if (c["claim"], c["tsm"]) == ("R1", "as-posted"))
+    assert (cell["status"], cell["expected"]) == ("FAIL", "FAIL")
+    assert "Object already free" in cell["detail"]
+    kept = {path.name for path in (tmp_path / cell["artifacts"]).iterdir()}
+    assert kept >= {"kernel.log", "transcript.jsonl", "qemu.txt", "rerun.txt", "versions.json"}
+
+
+def test_the_rerun_command_repeats_the_cell(invoke: Invoke, tmp_path: Path) -> None:
+    invoke("run", "R1", "--tsm", "as-posted", "--seed", "7", "--json", "first.json")
+    (first,) = json.loads((tmp_path / "first.json").read_bytes())["cells"]
+    program, *words = first["rerun"].split()
+    assert program == "tsm-harness"
+    assert invoke(*words, "--json", "again.json").returncode == 0
+    (again,) = json.loads((tmp_path / "again.json").read_bytes())["cells"]
+    same = ("claim", "scenario", "kernel", "tsm", "provider", "seed", "status")
+    assert [first[key] for key in same] == [again[key] for key in same]
+
+
+def test_an_unexpected_verdict_is_1(workbench: Workbench, tmp_path: Path) -> None:
+    workbench.template(DEFAULT_KERNEL, "mainline")
+    program = """
+import dataclasses
+from scenarios.claims import CLAIMS
+from harness.cli import main
+CLAIMS["T3"] = dataclasses.replace(CLAIMS["T3"], fails_on_mainline=False)
+main()
+"""
+    command = [sys.executable, "-c", program, "run", "T3", "--tsm", "mainline", "-n", "1"]
+    command += ["--cache", str(workbench.cache.root)]
+    done = subprocess.run(
+        command, capture_output=True, text=True, timeout=60, check=False, cwd=tmp_path
+    )
+    assert done.returncode == 1
+    assert "FAIL !" in done.stdout
+    assert "expected PASS, got FAIL" in done.stdout
+
+
+def test_every_defect_is_caught_by_its_claims_alone(invoke: Invoke, tmp_path: Path) -> None:
+    claims = catalogue().values()
+    defects = {defect for claim in claims for defect in claim.broken_by}
+    words = [f"--tsm=defect:{name}" for name in sorted(defects)]
+    done = invoke("run", *words, "--json", "out.json")
+    assert done.returncode == 0, done.stdout
+    cells = json.loads((tmp_path / "out.json").read_bytes())["cells"]
+    for name in defects:
+        failed = {
+            cell["claim"]
+            for cell in cells
+            if (cell["tsm"], cell["status"]) == (f"defect:{name}", "FAIL")
+        }
+        broken = {claim.id for claim in claims if name in claim.broken_by}
+        assert failed - {"S3"} == broken, name
+
+
+def test_reproduce_counts_hits(invoke: Invoke) -> None:
+    done = invoke("reproduce", "R1", "--times", "6")
+    assert done.returncode == 0, done.stderr
+    assert "6 of 6 reproduced it (100.0%)" in done.stdout
+    never = invoke("reproduce", "R1", "--times", "3", "--tsm", "revised")
+    assert never.returncode == 0
+    assert "0 of 3 reproduced it" in never.stdout
+
+
+def test_exec_passes_streams_status_and_files(invoke: Invoke, tmp_path: Path) -> None:
+    (tmp_path / "nonce").write_bytes(bytes(range(64)))
+    copies = ["--push", "nonce:/tmp/nonce", "--pull", "/tmp/outblob:blob"]
+    done = invoke("exec", *copies, "--", _ATTEST)
+    assert (done.returncode, done.stdout.split()) == (0, ["sev_guest", "1"])
+    assert bytes(range(64)) in (tmp_path / "blob").read_bytes()
+    echo = invoke("exec", "--", "sh", "-c", "cat; echo wrong >&2; exit 7", stdin="in and out\n")
+    assert (echo.returncode, echo.stdout, echo.stderr) == (7, "in and out\n", "wrong\n")
+    assert invoke("exec", "--", "sh", "-c", "kill -9 $$").returncode == 125
+
+
+def test_images_list_and_prune(invoke: Invoke, tmp_path: Path) -> None:
+    listed = invoke("images", "list")
+    assert listed.returncode == 0
+    assert {"kernel", "modules", "template"} <= set(listed.stdout.split())
+    pruned = invoke("images", "prune", "--days", "0", "--cache", str(tmp_path / "empty"))
+    assert (pruned.returncode, pruned.stdout) == (0, "0.0 MiB freed\n")
+    assert invoke("images", "build", "--tsm", "revised").stdout == "ready\n"
+
+
+def test_doctor_proves_what_it_says(invoke: Invoke) -> None:
+    done = invoke("doctor", "--rounds", "5")
+    assert done.returncode == 0, done.stdout
+    names = [line.split()[1] for line in done.stdout.splitlines() if line.startswith("ok")]
+    checks = ("emulator", "toolchain", "disk", "kernel", "accelerator", "clone", "soundness")
+    assert names == [f"{check}:" for check in checks]
+
+
+def test_bench_measures_each_number_beside_its_baseline(invoke: Invoke, tmp_path: Path) -> None:
+    done = invoke("bench", "--rounds", "1", "--json", "bench.json")
+    assert done.returncode == 0, done.stderr
+    numbers = json.loads((tmp_path / "bench.json").read_bytes())
+    keys = ("cold_boot_s", "clone_s", "pool_clone_s", "op_us", "echo_us", "report_s", "race_s",
+            "clone_private_mib")  # fmt: skip
+    assert all(numbers[key] > 0 for key in keys)
+    assert set(numbers["baselines"]) >= {"clone_s", "pool_clone_s", "op_us", "race_s"}
