@@ -6,9 +6,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import shutil
 import statistics
-import subprocess
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -18,7 +16,6 @@ from harness.guest.call import checked
 from harness.guest.factory import GuestFactory
 from harness.guest.guest import Guest
 from harness.guest.pool import ClonePool
-from harness.kernels import Kernel
 from harness.oracle.kernel_reports import KernelReport
 from harness.surfaces.find import find_surface
 from harness.vm.template import Template
@@ -34,14 +31,12 @@ __all__ = [
     "private_mib",
     "race",
     "reports",
-    "virtme_ng",
 ]
 
 _ECHO_BYTES = 64
 _SMALL_ROUNDS = 400
 _BATCH = 20
 _REGISTRATION_SECONDS = 20.0
-_VIRTME_SECONDS = 120
 
 
 def _timed(action: Callable[[], object]) -> float:
@@ -168,29 +163,6 @@ def private_mib(factory: GuestFactory, template: Template, guests: int = 3) -> f
         for guest in running:
             _first_call(guest)
         return statistics.median(guest.machine.private_bytes() for guest in running) / 2**20
-
-
-def virtme_ng(kernel: Kernel) -> float | None:
-    """virtme-ng's time to the first command's answer; None where it or its boot is not to be had.
-
-    It needs 9p or virtiofs in the kernel, which Debian's cloud kernels lack.
-    """
-    tool = shutil.which("vng")
-    if tool is None or not kernel.config or kernel.config.get("NET_9P_VIRTIO", "n") == "n":
-        return None
-    command = [tool, "--run", str(kernel.image), "--disable-kvm", "--", "true"]
-    start = time.perf_counter()
-    try:
-        done = subprocess.run(
-            command,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=_VIRTME_SECONDS,
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return time.perf_counter() - start if done.returncode == 0 else None
 
 
 def _first_call(guest: Guest) -> None:

@@ -12,7 +12,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from harness.bench import measure
+from harness.bench import measure, virtme
 from harness.cli import options
 from harness.report.json_report import write_atomically
 from harness.settings import Settings
@@ -52,7 +52,7 @@ def bench(settings: Settings, rounds: int, json_file: Path | None) -> None:
     with Workbench(settings, options.progress()) as work:
         rows = _measure(work, settings, rounds)
         host = work.describe_host()
-    _show(rows, Console(highlight=False))
+    _show(rows, Console(highlight=False, soft_wrap=True))
     if json_file is not None:
         values: dict[str, object] = {row.key: row.value for row in rows}
         baselines = {row.key: row.baseline for row in rows if row.baseline is not None}
@@ -67,7 +67,11 @@ def _measure(work: Workbench, settings: Settings, rounds: int) -> list[Row]:
     provider = work.provider(settings.providers[0], settings.seed)
     with work.progress.step("measuring boots"):
         cold = measure.cold_boot(factory)
-        rival = measure.virtme_ng(work.kernel(kernel))
+    obstacle = virtme.obstacle(work.kernel(kernel))
+    rival = None
+    if not obstacle:
+        with work.progress.step("measuring virtme-ng"):
+            rival = virtme.virtme_ng(work.kernel(kernel), work.run_directory.subdirectory("virtme"))
     with work.progress.step("measuring clones"):
         clone = measure.clone(factory, base, rounds)
         pooled = measure.pool_clone(factory, base, rounds)
@@ -78,7 +82,7 @@ def _measure(work: Workbench, settings: Settings, rounds: int) -> list[Row]:
     with work.progress.step("measuring a race"):
         race = measure.race(factory, posted, provider, rounds)
     return [
-        Row("cold_boot_s", cold, "s", "virtme-ng", rival),
+        Row("cold_boot_s", cold, "s", f"virtme-ng{obstacle and f' ({obstacle})'}", rival),
         Row("clone_s", clone, "s", "cold boot", cold),
         Row("pool_clone_s", pooled, "s", "clone", clone),
         Row("op_us", operation * 1e6, "µs", "raw echo", echo * 1e6),

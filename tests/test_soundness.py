@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: MIT
+"""The emulator's self-test: silent on sound flags, and not on a guest whose memory is damaged."""
+
+from __future__ import annotations
+
+import mmap
+import random
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from harness.guest.guest import Guest
+from harness.guest.soundness import stress
+from harness.settings import DEFAULT_KERNEL
+from harness.vm.emulator import KNOWN_ISSUES, Emulator
+from harness.vm.machine import Machine, Memory
+from harness.vm.template import copy_sparse
+from harness.workbench import Workbench
+
+_PAGE = 4096
+
+
+@contextmanager
+def _writable_clone(workbench: Workbench, directory: Path) -> Iterator[tuple[Guest, Path]]:
+    """A clone whose memory is a file the host can write to as well."""
+    factory = workbench.factory(DEFAULT_KERNEL)
+    template, memory = factory.template(), directory / "memory"
+    copy_sparse(template.memory, memory)
+    machine = Machine(factory.emulator, Memory(memory, shared=True), directory, boot=None)
+    try:
+        monitor = machine.monitor(seconds=30)
+        with template.state.open("rb") as state:
+            monitor.restore(state.fileno())
+        monitor.close()
+        with Guest(machine) as guest:
+            guest.patience = replace(guest.patience, scale=0.2)  # a dead guest says nothing
+            yield guest, memory
+    finally:
+        machine.kill()
+
+
+def _damage(memory: Path, until: threading.Event) -> None:
+    """What an unsound emulator does, only faster: bits of used pages change by themselves."""
+    source = random.Random(1)
+    with memory.open("r+b") as file, mmap.mmap(file.fileno(), 0) as content:
+        pages = len(content) // _PAGE
+        while not until.wait(0.001):
+            for page in source.sample(range(pages), 200):
+                content[page * _PAGE + source.randrange(_PAGE)] ^= 1 << source.randrange(8)
+
+
+def test_chosen_flags_are_sound(clone: Callable[[str], Guest]) -> None:
+    outcome = stress(clone("revised"), rounds=60)
+    assert outcome.sound, outcome.words
+    assert "240 rounds" in outcome.words
+
+
+def test_a_corrupted_guest_is_noticed(workbench: Workbench, tmp_path: Path) -> None:
+    over = threading.Event()
+    with _writable_clone(workbench, tmp_path) as (guest, memory):
+        damage = threading.Thread(target=_damage, args=(memory, over))
+        damage.start()
+        try:
+            outcome = stress(guest, rounds=10_000)
+        finally:
+            over.set()
+            damage.join()
+    assert not outcome.sound
+
+
+@pytest.mark.parametrize(
+    ("version", "accelerator", "masked"),
+    [
+        ((7, 2, 22), "tcg", True),
+        ((9, 2, 0), "tcg", True),
+        ((10, 0, 0), "tcg", False),
+        ((7, 2, 22), "kvm", False),
+    ],
+)
+def test_known_bad_combinations_are_avoided(
+    version: tuple[int, int, int], accelerator: str, masked: bool
+) -> None:
+    emulator = Emulator(Path("/qemu"), version).with_accelerator(
+        "kvm" if accelerator == "kvm" else "tcg"
+    )
+    assert ("-cx16" in emulator.cpu.split(",")) is masked
+    assert bool(emulator.issues) is masked
+    assert all(issue.why for issue in KNOWN_ISSUES)
