@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from harness.kernels.core import DEFECTS
+
 GUEST_IMAGES = Path(__file__).parent.parent / "guest-images"
 TSM_CLASS = GUEST_IMAGES / "modules" / "tsm-class"
 TSM_SIM = GUEST_IMAGES / "modules" / "tsm-sim"
@@ -21,22 +23,6 @@ SOURCES = sorted(
     if path.suffix in (".c", ".h") or path.name == "Kbuild"
 )
 
-CLAIM_OF_DEFECT = {
-    "double-free": "R1",
-    "reader-race": "J1",
-    "same-value": "T1",
-    "prefix-match": "P1",
-    "stale-tail": "T3",
-    "second-register": "T4",
-    "privlevel-unbounded": "K3",
-    "hex-input": "K1",
-    "unregister-deadlock": "P4",
-    "state-survives": "P6",
-    "torn-report": "P7",
-    "unlocked-show": "P8",
-    "null-report": "P12",
-}
-
 
 def declared_defects(header: str) -> set[str]:
     """Return the enumerators of ``enum defect``, without the count."""
@@ -46,11 +32,6 @@ def declared_defects(header: str) -> set[str]:
 def unused_defects(declared: set[str], code: str) -> set[str]:
     """Return the switches that nothing in ``code`` asks for."""
     return declared - set(re.findall(r"has_defect\((DEFECT_\w+)\)", code))
-
-
-def claims_of_defects(table: str) -> dict[str, str]:
-    """Return the claim of each defect's name in the table of defects.c."""
-    return dict(re.findall(r'\[DEFECT_\w+\] = \{\s*"([^"]+)", "([^"]+)"', table))
 
 
 def unmapped_statuses(wire: str, table: str) -> set[str]:
@@ -65,17 +46,13 @@ def unmapped_statuses(wire: str, table: str) -> set[str]:
 def test_every_defect_changes_something() -> None:
     declared = declared_defects((TSM_CLASS / "defects.h").read_text())
     code = "".join(path.read_text() for path in TSM_CLASS.glob("*.c"))
-    assert len(declared) == len(CLAIM_OF_DEFECT)
+    assert len(declared) == len(DEFECTS)
     assert unused_defects(declared, code) == set()
 
 
 def test_a_defect_nobody_asks_for_is_noticed() -> None:
     declared = declared_defects("\tDEFECT_A,\n\tDEFECT_B,\n\tDEFECT_COUNT,\n")
     assert unused_defects(declared, "if (has_defect(DEFECT_A))") == {"DEFECT_B"}
-
-
-def test_defects_have_their_claims() -> None:
-    assert claims_of_defects((TSM_CLASS / "defects.c").read_text()) == CLAIM_OF_DEFECT
 
 
 def test_every_status_has_an_errno() -> None:
