@@ -20,14 +20,17 @@ test: setup ## the tests, through tox
 setup: packages $(STAMP) ## packages of the host and the virtual environment
 
 packages:
-	@missing=""; for tool in $(NEEDED); do command -v $$tool > /dev/null || missing="$$missing $$tool"; done; \
+	@PATH="$$PATH:/usr/sbin:/sbin"; missing=""; \
+	for tool in $(NEEDED); do command -v $$tool > /dev/null || missing="$$missing $$tool"; done; \
 	test -e /usr/include/stdio.h || missing="$$missing libc6-dev"; \
 	$(PYTHON) -c 'import ensurepip' 2> /dev/null || missing="$$missing python3-venv"; \
-	if [ -n "$$missing" ]; then \
-		echo "installing packages (missing:$$missing)"; \
-		$(SUDO) apt-get update -q && \
-		$(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends $(PACKAGES); \
-	fi
+	if [ -z "$$missing" ]; then exit 0; fi; \
+	if [ -n "$(SUDO)" ] && ! command -v $(SUDO) > /dev/null; then \
+		echo "missing:$$missing; as root: apt-get install $(PACKAGES)" >&2; exit 1; \
+	fi; \
+	echo "installing packages (missing:$$missing)"; \
+	$(SUDO) apt-get update -q && \
+	$(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends $(PACKAGES)
 
 $(STAMP): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
