@@ -3,7 +3,22 @@
 
 from __future__ import annotations
 
-from harness.cli import main
+import sys
+
+__all__ = ["main"]
+
+_NO_VERDICT = 125  # harness.report.verdict.EXIT_NO_VERDICT, not to be had before it is imported
+
+
+def main() -> None:
+    """Run the command line; an interrupt while it is still being loaded is no traceback either."""
+    try:
+        from harness.cli import main as run  # noqa: PLC0415
+
+        run()
+    except KeyboardInterrupt:
+        sys.exit(_NO_VERDICT)
+
 
 if __name__ == "__main__":
     main()

@@ -6,6 +6,8 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import shlex
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,7 +61,7 @@ def run_cells(
         f"--prepared={prepared.to_json()}",
     ]  # fmt: skip
     if workers > 1:
-        arguments += [f"--numprocesses={workers}", "--dist=worksteal", "--maxprocesses=64"]
+        arguments += ["--dist=worksteal", f"--tx={workers}*popen//python={_worker_python()}"]
     with contextlib.redirect_stdout(io.StringIO()):
         code = pytest.main(arguments, plugins=[collector])
     if collector.errors or code == pytest.ExitCode.INTERNAL_ERROR:
@@ -68,6 +70,14 @@ def run_cells(
     missed = [_missed(nodeid) for nodeid in collector.missed]
     results = sorted([*collector.results.values(), *missed], key=_reading_order(settings))
     return Outcome(results, host, code == pytest.ExitCode.INTERRUPTED)
+
+
+def _worker_python() -> str:
+    """How a worker's Python is started: deaf to Ctrl-C until it can end cleanly.
+
+    The plugin makes it listen; until then the parent, which hears it as well, ends the worker.
+    """
+    return f"env --ignore-signal=INT {shlex.quote(sys.executable)}"
 
 
 def _reading_order(settings: Settings) -> Callable[[CellResult], tuple[object, ...]]:

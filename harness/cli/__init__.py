@@ -22,7 +22,11 @@ __all__ = ["main"]
 def main() -> None:
     """Run the command and exit with the status ``git bisect run`` understands (0, 1, 2, 125)."""
     signal.signal(signal.SIGTERM, _terminate)
-    sys.exit(_status())
+    status = _status()
+    # All is said and cleaned up: an interrupt could only spoil the way out.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    sys.exit(status)
 
 
 def _status() -> int:

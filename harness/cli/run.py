@@ -69,7 +69,10 @@ def reproduce(settings: Settings, claim: str, workers: int) -> int:
 def _run(settings: Settings, workers: int) -> Outcome:
     cores = len(os.sched_getaffinity(0))
     with LiveRun(options.progress()) as live:
-        return run_cells(settings, workers or cores, live.progress, live.result, live.start)
+        outcome = run_cells(settings, workers or cores, live.progress, live.result, live.start)
+    if outcome.interrupted:
+        Console(stderr=True).print("interrupted: what was decided until then follows")
+    return outcome
 
 
 def _rates(results: Sequence[CellResult]) -> list[str]:

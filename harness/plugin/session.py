@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import signal
+
 import pytest
 
 from harness.plugin.fixtures import WORKBENCH
@@ -23,6 +25,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_sessionstart(session: pytest.Session) -> None:
     """Lay out a workbench; nothing is fetched, built or booted before a scenario asks."""
     config = session.config
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a worker was started deaf to it
     prepared = Prepared.from_json(config.option.prepared)
     config.stash[WORKBENCH] = Workbench(config.stash[SETTINGS], NullProgress(), prepared=prepared)
 
