@@ -79,7 +79,11 @@ class Actor:
 
     def stat(self, path: str) -> FileStat:
         """``stat``; raises the guest's :class:`OSError`."""
-        return decode_stat(self._one(Op.stat(path), f"stat {path}").data)
+        data = self._one(Op.stat(path), f"stat {path}").data
+        try:
+            return decode_stat(data)
+        except WireError as error:
+            raise self.guest.protocol_error(error) from error
 
     def list(self, path: str) -> tuple[str, ...]:
         """The names in a directory, sorted, without ``.`` and ``..``."""
@@ -156,15 +160,20 @@ class Actor:
         status = self._wait_status
         if status is None:
             return
-        how = (
-            f"signal {signal.Signals(os.WTERMSIG(status)).name}"
-            if os.WIFSIGNALED(status)
-            else (f"exit status {os.WEXITSTATUS(status)}")
-        )
-        raise ActorDiedError(f"{self!r} died in {what} ({how})", status)
+        raise ActorDiedError(f"{self!r} died in {what} ({_ending(status)})", status)
 
     def _one(self, op: Op, what: str) -> OpResult:
         return self.start([op], lambda results: checked(results, what)[0], what).result()
+
+
+def _ending(wait_status: int) -> str:
+    if not os.WIFSIGNALED(wait_status):
+        return f"exit status {os.WEXITSTATUS(wait_status)}"
+    number = os.WTERMSIG(wait_status)
+    try:
+        return f"signal {signal.Signals(number).name}"
+    except ValueError:  # a real-time signal in between has no name
+        return f"signal {number}"
 
 
 def read_ops(path: str) -> list[Op]:

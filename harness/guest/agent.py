@@ -18,7 +18,7 @@ from harness.errors import GuestLostError, ScenarioError
 from harness.guest.patience import Deadline
 from providers_sim.errors import WireError
 from providers_sim.wire import agent as messages
-from providers_sim.wire.constants import REPLY, FrameType, Status
+from providers_sim.wire.constants import REPLY, VERSION, FrameType, Status
 from providers_sim.wire.frame import Frame, FrameParser, encode_frame
 
 __all__ = ["AgentClient"]
@@ -27,6 +27,7 @@ T = TypeVar("T")
 
 _MAX_PENDING = 256
 _RECEIVE = 1 << 17
+_POLL_RECEIVES = 64
 _SEND_SECONDS = 30.0  # only a guest that stopped reading for good gets here
 
 
@@ -62,9 +63,10 @@ class AgentClient:
 
     def greeted(self, ident: int, deadline: Deadline) -> messages.AgentHello:
         """The agent's answer to :meth:`greet`."""
-        answer = self._decoded(
-            messages.decode_agent_hello_reply, self.receive(ident, deadline).payload
-        )
+        frame = self.receive(ident, deadline)
+        if frame.status != Status.OK:
+            raise GuestLostError(f"the guest's agent refused version {VERSION} of the protocol")
+        answer = self._decoded(messages.decode_agent_hello_reply, frame.payload)
         if answer.nonce != self._session:
             raise GuestLostError("the guest's agent answered somebody else's greeting")
         return answer
@@ -94,10 +96,11 @@ class AgentClient:
         return ident in self._replies
 
     def poll(self) -> None:
-        """Take in whatever has arrived, without waiting."""
+        """Take in what has arrived, without waiting, also for a guest that never stops sending."""
         self._socket.settimeout(0)
-        while self._take_in():
-            pass
+        for _ in range(_POLL_RECEIVES):
+            if not self._take_in():
+                return
 
     def call(self, kind: int, payload: bytes, deadline: Deadline) -> bytes:
         """Send a request and wait for its successful reply's payload."""

@@ -66,7 +66,11 @@ class Call(Generic[T]):
         self.what = what
         self._decode = decode
         self._results: Sequence[OpResult] | None = None
-        payload = encode_run(actor.slot, ops, line=line, stop_on_error=True)
+        self._count = len(ops)
+        try:
+            payload = encode_run(actor.slot, ops, line=line, stop_on_error=True)
+        except WireError as error:
+            raise ScenarioError(f"{what}: {error}") from error
         self._id = actor.guest.agent.send(FrameType.RUN, payload)
         actor.guest.open_calls[self._id] = self
 
@@ -132,9 +136,13 @@ class Call(Generic[T]):
         if frame.status != Status.OK:
             raise ScenarioError(f"{self!r} was refused: the actor is busy, dead or not spawned")
         try:
-            return decode_results(frame.payload)
+            results = decode_results(frame.payload)
         except WireError as error:
             raise guest.protocol_error(error) from error
+        failed = any(result.err for result in results)
+        if len(results) > self._count or (len(results) < self._count and not failed):
+            raise guest.protocol_error(f"{len(results)} results of {self._count} calls")
+        return results
 
 
 def _sleeping(state: ActorState) -> bool:

@@ -52,6 +52,7 @@ class Guest:
         self.log = KernelLog(sync=self._sync_log)
         self.provider: ProviderLoop | None = None
         self.open_calls: dict[int, Call[Any]] = {}
+        self._served = False
         try:
             self.agent = AgentClient(
                 machine.connect("agent"),
@@ -68,7 +69,11 @@ class Guest:
     def booted(cls, machine: Machine) -> Guest:
         """Wait for a cold boot to become ready, and measure how fast the guest answers."""
         guest = cls(machine, seconds=_BOOT_SECONDS)
-        guest.patience = Patience.calibrated(guest.ping())
+        try:
+            guest.patience = Patience.calibrated(guest.ping())
+        except BaseException:
+            guest.close()
+            raise
         return guest
 
     def _begin(self, seconds: float) -> None:
@@ -95,7 +100,13 @@ class Guest:
 
     def attach(self, provider: Provider) -> ProviderLoop:
         """Serve ``provider`` on the provider port until the guest is closed or detached."""
-        self.detach()
+        if self._served:
+            # The relay may not have noticed that the last host left: with a new one there at
+            # once, the guest would go on with the old session.
+            self.detach()
+            self.relay(start=False)
+            self.relay(start=True)
+        self._served = True
         loop = ProviderLoop(
             provider, self.machine.connect("provider"), time_scale=self.patience.scale
         )
@@ -130,7 +141,7 @@ class Guest:
                 with contextlib.suppress(OSError, TsmHarnessError):
                     call.result()
 
-    def protocol_error(self, error: WireError) -> HarnessError:
+    def protocol_error(self, error: WireError | str) -> HarnessError:
         """What a malformed answer of the agent means."""
         return GuestLostError(f"the guest's agent broke the protocol: {error}")
 

@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-import select
 import shlex
-import socket
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,12 +19,14 @@ import paramiko
 
 from harness.errors import GuestLostError, UsageError
 from harness.guest.guest import Guest
+from harness.guest.streams import Streams
 from harness.guest.terminal import LEAVE, raw_terminal
 from harness.images import SshKeys
 
 __all__ = ["SshSession"]
 
 _CONNECT_SECONDS = 30.0
+_CLOSE_SECONDS = 5.0
 _CHUNK = 1 << 15
 
 
@@ -48,18 +48,24 @@ class SshSession:
             key = paramiko.Ed25519Key.from_private_key_file(str(keys.client_private))
             self._transport.auth_publickey("root", key)
         except (paramiko.SSHException, OSError, EOFError) as error:
-            self._transport.close()
+            self._close()
             raise GuestLostError(
                 f"no shell over the guest's ssh port: {error or type(error).__name__}"
                 f"{guest.machine.last_words()}",
-                hint="a guest without dropbear in its image has no shell; see `images list`",
             ) from error
+        except BaseException:
+            self._close()
+            raise
 
     def __enter__(self) -> SshSession:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._close()
+
+    def _close(self) -> None:
         self._transport.close()
+        self._transport.join(_CLOSE_SECONDS)  # the thread that reads ends a little later
 
     def run(
         self, command: Sequence[str], stdin: int | None, stdout: BinaryIO, stderr: BinaryIO
@@ -68,12 +74,12 @@ class SshSession:
 
         ``stdin`` is a descriptor to read from, None for an empty one.
         """
+        text = shlex.join(command) if len(command) > 1 else command[0]
         with self._channel() as channel:
-            channel.exec_command(shlex.join(command) if len(command) > 1 else command[0])
-            if stdin is None:
-                channel.shutdown_write()
-            self._pump(channel, stdin, stdout, stderr)
-            return channel.recv_exit_status()
+            # By way of a shell that lives on: of one that a signal ends, paramiko learns nothing.
+            channel.exec_command(f"sh -c {shlex.quote(text)}; exit $?")
+            Streams(channel, stdin, stdout, stderr).pass_on()
+            return self._exit_status(channel)
 
     def interact(self) -> int | None:
         """A login shell on this terminal; its exit status, None when Ctrl-] was pressed."""
@@ -81,10 +87,10 @@ class SshSession:
             size = os.get_terminal_size() if sys.stdout.isatty() else os.terminal_size((80, 24))
             channel.get_pty(os.environ.get("TERM", "dumb"), size.columns, size.lines)
             channel.invoke_shell()
-            keyboard = sys.stdin.fileno()
-            if not self._pump(channel, keyboard, sys.stdout.buffer, sys.stderr.buffer, LEAVE):
+            keyboard, out, err = sys.stdin.fileno(), sys.stdout.buffer, sys.stderr.buffer
+            if not Streams(channel, keyboard, out, err, LEAVE).pass_on():
                 return None
-            return channel.recv_exit_status()
+            return self._exit_status(channel)
 
     def push(self, local: Path, remote: str) -> None:
         """Copy a host file into the guest, keeping its permission bits."""
@@ -95,10 +101,11 @@ class SshSession:
         command = f"cat > {shlex.quote(remote)} && chmod {mode:o} {shlex.quote(remote)}"
         with self._channel() as channel:
             channel.exec_command(command)
-            channel.sendall(data)
-            channel.shutdown_write()
+            with contextlib.suppress(OSError):  # its status says why it does not read
+                channel.sendall(data)
+                channel.shutdown_write()
             words = channel.makefile_stderr("rb").read().decode("utf-8", "replace").strip()
-            if channel.recv_exit_status():
+            if self._exit_status(channel):
                 raise UsageError(f"cannot write {remote} in the guest: {words}")
 
     def pull(self, remote: str, local: Path, limit: int = 1 << 30) -> None:
@@ -116,7 +123,7 @@ class SshSession:
                         raise UsageError(f"{remote} in the guest is longer than {limit} bytes")
                     target.write(block)
             words = channel.makefile_stderr("rb").read().decode("utf-8", "replace").strip()
-            if channel.recv_exit_status():
+            if self._exit_status(channel):
                 partial.unlink()
                 raise UsageError(f"cannot read {remote} in the guest: {words}")
             partial.replace(local)
@@ -129,52 +136,8 @@ class SshSession:
                 f"the guest's shell is gone: {error}{self._guest.machine.last_words()}"
             ) from error
 
-    def _pump(
-        self,
-        channel: paramiko.Channel,
-        stdin: int | None,
-        stdout: BinaryIO,
-        stderr: BinaryIO,
-        leave: bytes = b"",
-    ) -> bool:
-        """Pass everything on until the command ends; False when ``leave`` was typed."""
-        watched: list[paramiko.Channel | int] = [channel] if stdin is None else [channel, stdin]
-        while not (channel.exit_status_ready() and not channel.recv_ready()):
-            ready = select.select(watched, [], [], 0.2)[0]
-            if stdin is not None and stdin in ready:
-                data = os.read(stdin, _CHUNK)
-                if leave and leave in data:
-                    return False
-                if not _feed(channel, data):
-                    watched.remove(stdin)
-            if _drain(channel, stdout, stderr) and channel.closed:
-                return True
-            if not self._transport.is_active():
-                raise GuestLostError(f"the guest's shell ended{self._guest.machine.last_words()}")
-        while _drain(channel, stdout, stderr) is False:
-            pass
-        return True
-
-
-def _feed(channel: paramiko.Channel, data: bytes) -> bool:
-    """Pass on what was read; False at the end of input."""
-    if not data:
-        channel.shutdown_write()
-        return False
-    with contextlib.suppress(socket.error):
-        channel.sendall(data)
-    return True
-
-
-def _drain(channel: paramiko.Channel, stdout: BinaryIO, stderr: BinaryIO) -> bool:
-    """Pass on what has arrived; whether that was nothing."""
-    idle = True
-    for ready, receive, sink in (
-        (channel.recv_ready, channel.recv, stdout),
-        (channel.recv_stderr_ready, channel.recv_stderr, stderr),
-    ):
-        while ready():
-            sink.write(receive(_CHUNK))
-            sink.flush()
-            idle = False
-    return idle
+    def _exit_status(self, channel: paramiko.Channel) -> int:
+        status = channel.recv_exit_status()
+        if status < 0:
+            raise GuestLostError(f"the guest's shell is gone{self._guest.machine.last_words()}")
+        return status

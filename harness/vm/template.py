@@ -22,8 +22,8 @@ from harness.vm.emulator import Emulator
 
 __all__ = ["Template", "digest_sparse", "seal"]
 
-_SCHEMA = 1
-_BLOCK = 1 << 20
+_SCHEMA = 2
+_BLOCK = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -68,6 +68,7 @@ class Template:
             template = cls(directory, emulator, manifest.ping_s)
             good = (
                 manifest.schema == _SCHEMA
+                and isinstance(manifest.ping_s, float)
                 and manifest.emulator == emulator.identity()
                 and template.memory.stat().st_size == manifest.memory_bytes
                 and hashlib.sha256(template.state.read_bytes()).hexdigest() == manifest.state_digest
@@ -95,16 +96,24 @@ def seal(directory: Path, emulator: Emulator, ping_s: float) -> None:
 
 
 def digest_sparse(path: Path) -> str:
-    """A digest of a sparse file that reads only what is allocated; holes count by position."""
+    """A digest of a sparse file's content that reads only what is allocated.
+
+    Blocks of zeroes do not count, so that holes filled with them make no difference: copies,
+    and file systems that allocate on access, leave other holes than QEMU did.
+    """
     digest = hashlib.blake2b(digest_size=32)
+    size, done = path.stat().st_size, 0
+    digest.update(size.to_bytes(8, "little"))
     with path.open("rb") as stream:
-        for start, end in _extents(stream.fileno(), path.stat().st_size):
-            digest.update(f"{start}-{end};".encode())
-            stream.seek(start)
-            left = end - start
-            while left and (block := stream.read(min(_BLOCK, left))):
-                digest.update(block)
-                left -= len(block)
+        for start, end in _extents(stream.fileno(), size):
+            offset = max(done, start - start % _BLOCK)
+            stream.seek(offset)
+            while offset < end and (block := stream.read(_BLOCK)):
+                if block != bytes(len(block)):
+                    digest.update(offset.to_bytes(8, "little"))
+                    digest.update(block)
+                offset += len(block)
+            done = max(done, offset)
     return digest.hexdigest()
 
 

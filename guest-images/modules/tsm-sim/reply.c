@@ -167,6 +167,8 @@ void sim_report_reply(struct sim *sim, const struct tsmw_header *head,
 	if (head->flags & ~TSMW_F_MORE) {
 		rc = -EBADMSG;
 	} else if (head->status != TSMW_OK) {
+		/* What earlier frames of it began will not be filled any more. */
+		sim_reply_free(&request->reply);
 		rc = failure(request, head->status, payload, head->length);
 	} else {
 		rc = take_payload(request, payload, head->length);

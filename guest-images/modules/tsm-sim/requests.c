@@ -24,6 +24,7 @@ void sim_reply_free(struct sim_reply *reply)
 	for (i = 0; i < SIM_BLOB_COUNT; i++) {
 		kvfree(reply->blob[i].data);
 		reply->blob[i].data = NULL;
+		reply->blob[i].len = 0;
 	}
 }
 
