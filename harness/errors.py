@@ -16,15 +16,24 @@ The tree::
     │   └── ClaimViolatedError  the claim's demand was seen not to hold
     └── ScenarioError           the scenario's author: the verdict is ERROR
 
+    OSError
+    ├── GuestCallError          a system call in the guest failed: of itself nobody's fault
+    │   └── SurfaceCallError    one on the interface under test that nobody expected: FAIL
+    └── ActorDiedError          an actor's process ended inside a call: the verdict is ERROR
+
 Every message says what happened; ``hint`` says what to do next.
 """
 
 from __future__ import annotations
 
+import errno
+
 __all__ = [
+    "ActorDiedError",
     "BuildError",
     "ClaimViolatedError",
     "DeadlineError",
+    "GuestCallError",
     "GuestLostError",
     "HarnessError",
     "HostError",
@@ -32,6 +41,7 @@ __all__ = [
     "KernelPanicError",
     "KernelReportError",
     "ScenarioError",
+    "SurfaceCallError",
     "TsmHarnessError",
     "UsageError",
 ]
@@ -74,7 +84,11 @@ class KernelFault(TsmHarnessError):  # noqa: N818 - evidence, not an error of ou
 
 
 class KernelReportError(KernelFault):
-    """The kernel log holds a report that the scenario did not expect."""
+    """The kernel log holds reports that the scenario did not expect; ``kinds`` are theirs."""
+
+    def __init__(self, message: str, *, kinds: frozenset[str] = frozenset()) -> None:
+        super().__init__(message)
+        self.kinds = kinds
 
 
 class KernelPanicError(KernelFault):
@@ -87,3 +101,19 @@ class ClaimViolatedError(KernelFault):
 
 class ScenarioError(TsmHarnessError):
     """The scenario misused the harness: a fault of its author."""
+
+
+class GuestCallError(OSError):
+    """A system call in the guest failed; ``errno`` is the guest's, ``filename`` says which call."""
+
+
+class SurfaceCallError(GuestCallError):
+    """A call on the interface under test failed."""
+
+
+class ActorDiedError(ChildProcessError):
+    """The actor's process ended inside the call; ``wait_status`` is as waitpid() gives it."""
+
+    def __init__(self, message: str, wait_status: int) -> None:
+        super().__init__(errno.ECHILD, message)
+        self.wait_status = wait_status

@@ -12,8 +12,7 @@ import click
 from rich.console import Console
 
 from harness.cli.app import app
-from harness.errors import HostError, KernelFault, TsmHarnessError, UsageError
-from harness.guest.call import GuestCallError
+from harness.errors import GuestCallError, HostError, KernelFault, TsmHarnessError, UsageError
 from harness.report.verdict import EXIT_NO_VERDICT, EXIT_UNEXPECTED, EXIT_USAGE
 
 __all__ = ["main"]

@@ -9,8 +9,14 @@ import signal
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
-from harness.errors import DeadlineError, GuestLostError, ScenarioError
-from harness.guest.call import ActorDiedError, Call, GuestCallError, checked
+from harness.errors import (
+    ActorDiedError,
+    DeadlineError,
+    GuestCallError,
+    GuestLostError,
+    ScenarioError,
+)
+from harness.guest.call import Call, checked
 from harness.guest.patience import Deadline
 from providers_sim.errors import WireError
 from providers_sim.wire.agent import ActorState, decode_state, encode_spawn

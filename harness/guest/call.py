@@ -3,12 +3,11 @@
 
 from __future__ import annotations
 
-import errno
 import os
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from harness.errors import ClaimViolatedError, DeadlineError, ScenarioError
+from harness.errors import ClaimViolatedError, DeadlineError, GuestCallError, ScenarioError
 from harness.guest.patience import Deadline
 from providers_sim.errors import WireError
 from providers_sim.wire.agent import ActorState
@@ -18,24 +17,12 @@ from providers_sim.wire.ops import Op, OpResult, decode_results, encode_run
 if TYPE_CHECKING:
     from harness.guest.actor import Actor
 
-__all__ = ["ActorDiedError", "Call", "GuestCallError", "checked"]
+__all__ = ["Call", "checked"]
 
 T = TypeVar("T")
 
 _CALL_SECONDS = 20.0
 _SLEEPING = "DS"  # uninterruptible and interruptible sleep, proc(5), field 3 of stat
-
-
-class GuestCallError(OSError):
-    """A system call in the guest failed; ``errno`` is the guest's, ``filename`` says which call."""
-
-
-class ActorDiedError(ChildProcessError):
-    """The actor's process ended inside the call; ``wait_status`` is as waitpid() gives it."""
-
-    def __init__(self, message: str, wait_status: int) -> None:
-        super().__init__(errno.ECHILD, message)
-        self.wait_status = wait_status
 
 
 def checked(results: Sequence[OpResult], what: str) -> Sequence[OpResult]:
@@ -107,7 +94,8 @@ class Call(Generic[T]):
         """Wait until the call sleeps in the kernel, seen twice at the same place.
 
         ``function`` must then appear in the task's kernel stack or wait channel. Raises
-        :class:`ClaimViolatedError` when the call returned instead of blocking.
+        :class:`ClaimViolatedError` when the call returned instead of blocking, and what
+        :meth:`results` raises when it was refused or its actor died.
         """
         where = f" in {function}" if function else ""
         deadline = self.actor.guest.patience.deadline(seconds, f"{self!r} blocking{where}")
@@ -115,6 +103,7 @@ class Call(Generic[T]):
         while True:
             state = self.actor.state(deadline)
             if self.done() or state.phase == ActorPhase.DEAD:
+                self.results()
                 raise ClaimViolatedError(f"{self!r} returned; it was to block{where}")
             place = (state.stack or state.wchan, _switches(state.status))
             found = not function or function in state.stack or function in state.wchan

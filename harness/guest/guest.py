@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import secrets
+import shutil
 import statistics
 import time
 from typing import Any
@@ -34,7 +35,8 @@ class Guest:
     """Owns a machine whose agent answers; use it as a context manager.
 
     ``actors`` are the agent's actor slots, ``log`` the kernel log since boot, ``patience`` the
-    guest's measured slowness, ``open_calls`` the calls whose outcome nobody asked for yet. Raises
+    guest's measured slowness, ``open_calls`` the calls whose outcome nobody asked for yet,
+    ``provider`` the loop that serves the guest now, ``providers`` all that ever did. Raises
     :class:`GuestLostError` when the machine ends or its agent stays mute for longer than
     ``seconds``.
     """
@@ -51,8 +53,8 @@ class Guest:
         self.actors: tuple[Actor, ...] = ()
         self.log = KernelLog(sync=self._sync_log)
         self.provider: ProviderLoop | None = None
+        self.providers: list[ProviderLoop] = []
         self.open_calls: dict[int, Call[Any]] = {}
-        self._served = False
         try:
             self.agent = AgentClient(
                 machine.connect("agent"),
@@ -72,7 +74,7 @@ class Guest:
         try:
             guest.patience = Patience.calibrated(guest.ping())
         except BaseException:
-            guest.close()
+            machine.kill()
             raise
         return guest
 
@@ -98,19 +100,27 @@ class Guest:
             times.append(time.perf_counter() - start)
         return statistics.median(times)
 
-    def attach(self, provider: Provider) -> ProviderLoop:
-        """Serve ``provider`` on the provider port until the guest is closed or detached."""
-        if self._served:
+    def attach(self, provider: Provider, *, request_timeout_ms: int | None = 0) -> ProviderLoop:
+        """Serve ``provider`` on the provider port until the guest is closed or detached.
+
+        ``request_timeout_ms`` is how long the driver waits for an answer: 0 for ever, so that a
+        slow host shows as a deadline of the harness and not as a failure of the guest's; None
+        the driver's own default.
+        """
+        if self.providers:
             # The relay may not have noticed that the last host left: with a new one there at
             # once, the guest would go on with the old session.
             self.detach()
             self.relay(start=False)
             self.relay(start=True)
-        self._served = True
         loop = ProviderLoop(
-            provider, self.machine.connect("provider"), time_scale=self.patience.scale
+            provider,
+            self.machine.connect("provider"),
+            time_scale=self.patience.scale,
+            request_timeout_ms=request_timeout_ms,
         )
         self.provider = loop
+        self.providers.append(loop)
         return loop
 
     def detach(self) -> None:
@@ -137,8 +147,8 @@ class Guest:
         except GuestLostError:
             return  # whoever asks for one of them will be told
         for call in list(self.open_calls.values()):
-            if call.done():
-                with contextlib.suppress(OSError, TsmHarnessError):
+            with contextlib.suppress(OSError, TsmHarnessError):
+                if call.done():
                     call.result()
 
     def protocol_error(self, error: WireError | str) -> HarnessError:
@@ -146,10 +156,11 @@ class Guest:
         return GuestLostError(f"the guest's agent broke the protocol: {error}")
 
     def close(self) -> None:
-        """End the provider, the session and the machine."""
+        """End the provider, the session and the machine, and remove the machine's files."""
         self.machine.kill()
         self.detach()
         self.agent.close()
+        shutil.rmtree(self.machine.directory, ignore_errors=True)
 
     def __enter__(self) -> Guest:
         return self

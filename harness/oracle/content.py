@@ -9,9 +9,11 @@ guest's CLOCK_MONOTONIC.
 from __future__ import annotations
 
 import enum
+from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
+from itertools import accumulate
 from typing import Literal
 
 from harness.oracle.foreign_bytes import differing_bytes, explain, prefix_length, suffix_length
@@ -25,9 +27,13 @@ __all__ = [
     "ReportRead",
     "Violation",
     "check_content",
+    "option_value",
 ]
 
 Blob = Literal["outblob", "auxblob", "manifestblob"]
+
+_BLOBS: tuple[Blob, ...] = ("outblob", "auxblob", "manifestblob")
+_NUMBERS = ("privlevel", "service_manifest_version")
 
 
 @dataclass(frozen=True)
@@ -82,7 +88,7 @@ class ReportRead:
 
 @dataclass(frozen=True)
 class OptionWrite:
-    """A write of one option: ``attr`` is a field of ``Options``.
+    """A write of one option: ``attr`` is a field of ``Options``, None a value it cannot hold.
 
     It took effect at some instant from ``start_ns`` to ``end_ns``; where a write commits at
     close, that is the close's end. A write that failed changes nothing.
@@ -90,7 +96,7 @@ class OptionWrite:
 
     entry: str
     attr: str
-    value: bytes | int | str
+    value: bytes | int | str | None
     start_ns: int
     end_ns: int
     ok: bool = True
@@ -136,9 +142,13 @@ def check_content(
     written nor given there is not compared.
     """
     history = _history(writes, initial or {})
+    whole = _by_content(issued)
     violations = []
     for read in reads:
-        sources = [report for report in issued if _comes_from(read, report)]
+        if read.whole:
+            sources = whole.get((read.blob, read.data), [])
+        else:
+            sources = [report for report in issued if _comes_from(read, report)]
         if not sources:
             violations.append(_unissued(read, issued))
         elif not any(_fresh(report.options, read, history) for report in sources):
@@ -146,11 +156,36 @@ def check_content(
     return violations
 
 
+def option_value(attr: str, value: bytes | int | str) -> bytes | int | str | None:
+    """A written value in the form :class:`Options` has it; None when it has none in it.
+
+    The kernel takes numbers as kstrtouint() does: 0x for hexadecimal, 0 for octal, one newline.
+    """
+    if attr == "inblob":
+        return value if isinstance(value, bytes) else None
+    if isinstance(value, bytes):
+        value = value.decode("utf-8", "replace")
+    if isinstance(value, str):
+        value = value.removesuffix("\n")
+    if attr not in _NUMBERS or isinstance(value, int):
+        return value
+    try:
+        octal = value[:1] == "0" and value[1:].isdecimal()
+        return int(value, 8 if octal else 0)
+    except ValueError:
+        return None
+
+
+def _by_content(issued: Sequence[Issued]) -> dict[tuple[Blob, bytes], list[Issued]]:
+    found: dict[tuple[Blob, bytes], list[Issued]] = defaultdict(list)
+    for report in issued:
+        for blob in _BLOBS:
+            found[blob, report.blob(blob)].append(report)
+    return found
+
+
 def _comes_from(read: ReportRead, report: Issued) -> bool:
-    blob = report.blob(read.blob)
-    if read.whole:
-        return read.data == blob
-    return read.data == blob[read.offset : read.offset + len(read.data)]
+    return read.data == report.blob(read.blob)[read.offset : read.offset + len(read.data)]
 
 
 # --- provenance ---------------------------------------------------------------------------------
@@ -218,7 +253,8 @@ class _Span:
     end: float
 
 
-_History = dict[tuple[str, str], list[_Span]]
+_Value = bytes | int | str | None
+_History = dict[tuple[str, str], dict[_Value, list[_Span]]]
 _OPTION_NAMES = tuple(option.name for option in fields(Options))
 
 
@@ -239,14 +275,20 @@ def _history(writes: Iterable[OptionWrite], initial: Mapping[str, Options]) -> _
     }
 
 
-def _spans(writes: list[OptionWrite], before: bytes | int | str | None) -> list[_Span]:
-    """Give each value its span: from its write's start until a surely later write has ended."""
-    first_end = min((write.end_ns for write in writes), default=float("inf"))
-    spans = [_Span(before, float("-inf"), first_end)]
+def _spans(writes: list[OptionWrite], before: _Value) -> dict[_Value, list[_Span]]:
+    """Give each value its spans: from its write's start until a surely later write has ended."""
+    inorder = sorted(writes, key=lambda write: write.start_ns)
+    starts = [write.start_ns for write in inorder]
+    ends = [write.end_ns for write in inorder]
+    # The earliest end of all writes that begin at this one or later.
+    earliest = [*accumulate(reversed(ends), min)][::-1]
+    found: dict[_Value, list[_Span]] = defaultdict(list)
+    found[before].append(_Span(before, float("-inf"), min(ends, default=float("inf"))))
     for write in writes:
-        later = (other.end_ns for other in writes if other.start_ns > write.end_ns)
-        spans.append(_Span(write.value, write.start_ns, min(later, default=float("inf"))))
-    return spans
+        later = bisect_right(starts, write.end_ns)
+        end = earliest[later] if later < len(earliest) else float("inf")
+        found[write.value].append(_Span(write.value, write.start_ns, end))
+    return dict(found)
 
 
 def _fresh(options: Options, read: ReportRead, history: _History) -> bool:
@@ -256,7 +298,7 @@ def _fresh(options: Options, read: ReportRead, history: _History) -> bool:
         value = getattr(options, name)
         spans = history.get((read.entry, name))
         if value is not None and spans is not None:
-            possible.append([s for s in spans if s.value is None or s.value == value])
+            possible.append([*spans.get(value, []), *spans.get(None, [])])
     instants = [float(read.start_ns)]
     instants += [s.start for spans in possible for s in spans if s.start > read.start_ns]
     return any(

@@ -7,7 +7,7 @@ import errno as errno_names
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from harness.errors import ClaimViolatedError
+from harness.errors import ClaimViolatedError, GuestCallError
 
 __all__ = ["demand", "raises_errno"]
 
@@ -22,12 +22,13 @@ def demand(holds: bool, seen: str) -> None:
 def raises_errno(*expected: int) -> Iterator[None]:
     """The block's call in the guest must fail with one of these errnos.
 
-    Raises :class:`ClaimViolatedError` when it succeeds or fails with another.
+    Raises :class:`ClaimViolatedError` when it succeeds or fails with another; what goes wrong
+    on the host, or with the actor, passes through.
     """
     wanted = " or ".join(errno_names.errorcode.get(code, str(code)) for code in expected)
     try:
         yield
-    except OSError as error:
+    except GuestCallError as error:
         if error.errno in expected:
             return
         got = errno_names.errorcode.get(error.errno or 0, str(error.errno))

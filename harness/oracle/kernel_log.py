@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from types import TracebackType
 
-from harness.errors import ClaimViolatedError, HarnessError, KernelReportError
+from harness.errors import ClaimViolatedError, HarnessError, KernelReportError, TsmHarnessError
 from harness.oracle.kernel_reports import MAX_REPORTS, KernelReport, find_reports
 from harness.oracle.patterns import ReportKind
 from harness.oracle.records import LogRecord, parse_kmsg
@@ -163,15 +163,16 @@ class KernelLog:
         self._judge(since, self._expected)
 
     def _judge(self, since: int, required: Iterable[Expectation] = ()) -> None:
-        trouble: HarnessError | None = None
+        trouble: TsmHarnessError | None = None
         try:
             self._sync()
-        except HarnessError as error:
+        except TsmHarnessError as error:
             trouble = error
         unexpected = self._unexpected(since)
         evidence = [r for r in unexpected if r.kind is not ReportKind.DETECTOR_OFF]
         if evidence:
-            raise KernelReportError(_describe(evidence)) from trouble
+            kinds = frozenset(report.kind.value for report in evidence)
+            raise KernelReportError(_describe(evidence), kinds=kinds) from trouble
         if trouble is not None:
             raise trouble
         self._raise_if_inconclusive(unexpected)

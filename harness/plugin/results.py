@@ -17,7 +17,7 @@ import pytest
 from harness.errors import TsmHarnessError
 from harness.guest.guest import Guest
 from harness.plugin.fixtures import GUEST, WORKBENCH
-from harness.plugin.judge import Judgement, classify
+from harness.plugin.judge import Judgement, classify, weigh
 from harness.plugin.matrix import axes_of, claim_of, expected_of
 from harness.plugin.options import SETTINGS
 from harness.report.artifacts import Evidence, write_artifacts
@@ -73,7 +73,10 @@ class Collector:
         if report.when == "teardown" and report.failed and report.nodeid in self.results:
             broken = f"harness: clean-up failed: {report.longreprtext[-500:]}"
             result = self.results[report.nodeid]
-            self._add(report.nodeid, replace(result, status=Status.ERROR, detail=broken))
+            # What was seen was seen; only a PASS needs an end without trouble.
+            status = Status.FAIL if result.status is Status.FAIL else Status.ERROR
+            detail = f"{result.detail}\n{broken}" if result.detail else broken
+            self._add(report.nodeid, replace(result, status=status, detail=detail))
 
     def _add(self, nodeid: str, result: CellResult) -> None:
         self.results[nodeid] = result
@@ -99,7 +102,10 @@ def pytest_runtest_makereport(
     if not decided or not item.get_closest_marker("claim"):
         return None
     error = call.excinfo.value if call.excinfo else None
-    result = _result(item, classify(error))
+    setup = call.when == "setup"
+    if setup:  # a guest that its fixtures had already got has something to say, too
+        error = weigh(item, error)
+    result = _result(item, classify(error, setup=setup))
     properties: list[tuple[str, object]] = [(_PROPERTY, _to_json(result))]
     if result.status in (Status.PASS, Status.SKIP):
         report = pytest.TestReport.from_item_and_call(item, call)
@@ -175,8 +181,7 @@ def _scenario(item: pytest.Item) -> str:
 def _evidence(guest: Guest | None, versions: dict[str, str]) -> Evidence:
     if guest is None:
         return Evidence(versions=versions)
-    provider = guest.provider
-    entries = provider.transcript.items() if provider else ()
+    entries = [entry for loop in guest.providers for entry in loop.transcript.items()]
     return Evidence(
         console=guest.machine.console,
         kernel_log=guest.log.records,

@@ -4,12 +4,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
+from harness.errors import GuestCallError, SurfaceCallError
 from harness.guest.actor import Actor, read_ops, read_result
 from harness.guest.call import Call, checked
-from harness.oracle.content import Blob, Options, OptionWrite, ReportRead
+from harness.oracle.content import Blob, Options, OptionWrite, ReportRead, option_value
 from harness.surfaces.history import History
 from providers_sim.wire.ops import Op, OpResult
 
@@ -18,6 +20,14 @@ __all__ = ["BLOBS", "Attribute", "Value"]
 Value = bytes | int | str
 
 BLOBS: tuple[Blob, ...] = ("outblob", "auxblob", "manifestblob")
+
+
+@contextmanager
+def _on_the_surface() -> Iterator[None]:
+    try:
+        yield
+    except GuestCallError as error:
+        raise SurfaceCallError(error.errno, error.strerror, error.filename) from None
 
 
 def _text(value: Value) -> bytes:
@@ -41,7 +51,8 @@ class Attribute:
         """Begin to open, read to the end and close, as cat does."""
 
         def decode(results: Sequence[OpResult]) -> bytes:
-            data = read_result(results, self.path)
+            with _on_the_surface():
+                data = read_result(results, self.path)
             for blob in BLOBS:
                 if blob == self.name:
                     self._remember_read(actor, blob, data, results)
@@ -51,18 +62,22 @@ class Attribute:
 
     def start_write(self, actor: Actor, value: Value, *, line: int = 0) -> Call[int]:
         """Begin to open for writing, write once and close, as a shell's redirection does."""
-        data = self.encode(value)
+        ops = [Op.open(self.path, os.O_WRONLY | os.O_TRUNC), Op.write(self.encode(value))]
+        option = self.name in Options.__dataclass_fields__
 
         def decode(results: Sequence[OpResult]) -> int:
-            failed = any(result.err for result in results)
-            start, end = results[0].start_ns, results[-1].end_ns
-            if self.name in Options.__dataclass_fields__:
-                write = OptionWrite(self.entry, self.name, value, start, end, not failed)
-                self.history.writes.append(write)
-            return checked(results, self.path)[1].ret
+            if option:
+                failed = any(result.err for result in results)
+                start, end = results[0].start_ns, results[-1].end_ns
+                self.history.conclude(number, start_ns=start, end_ns=end, ok=not failed)
+            with _on_the_surface():
+                return checked(results, self.path)[1].ret
 
-        ops = [Op.open(self.path, os.O_WRONLY | os.O_TRUNC), Op.write(data), Op.close()]
-        return actor.start(ops, decode, f"write to {self.path}", line=line)
+        call = actor.start([*ops, Op.close()], decode, f"write to {self.path}", line=line)
+        if option:
+            write = OptionWrite(self.entry, self.name, option_value(self.name, value), 0, 0)
+            number = self.history.begin(write)
+        return call
 
     def _remember_read(
         self, actor: Actor, blob: Blob, data: bytes, results: Sequence[OpResult]

@@ -7,6 +7,7 @@ import socket
 from collections import deque
 from collections.abc import Callable, Sequence
 from threading import Thread
+from time import monotonic
 from types import TracebackType
 from typing import Self
 
@@ -105,6 +106,12 @@ class ProviderLoop:
     def max_in_flight_seen(self) -> int:
         """The largest value ``in_flight`` ever had."""
         return self._service.max_in_flight_seen
+
+    @property
+    def longest_answer_s(self) -> float:
+        """How long a request was kept waiting at most, in seconds, those in flight included."""
+        waiting = [monotonic() - pending.since for pending in [*self._service.in_flight.values()]]
+        return max([self._service.longest_answer_s, *waiting])
 
     @property
     def session(self) -> int:

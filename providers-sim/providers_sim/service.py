@@ -6,7 +6,7 @@ from __future__ import annotations
 import heapq
 import secrets
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import sha256
 from itertools import count
 from time import monotonic
@@ -56,6 +56,7 @@ class Pending:
     session: int
     fault: Fault
     cancelled: bool = False
+    since: float = field(default_factory=monotonic)
 
 
 class Service:
@@ -87,6 +88,7 @@ class Service:
         self.requests = 0
         self.cancelled = 0
         self.max_in_flight_seen = 0
+        self.longest_answer_s = 0.0
         self.in_flight: dict[int, Pending] = {}
         self.gate: Gate | None = None
         self.error: Exception | None = None
@@ -112,6 +114,7 @@ class Service:
 
     def proceed(self, pending: Pending) -> None:
         """Answer a request that nothing holds any more, now or when its fault says."""
+        self.longest_answer_s = max(self.longest_answer_s, monotonic() - pending.since)
         if pending.fault.late and not pending.cancelled:
             self._note(f"request {pending.request.id} waits for its cancellation")
         elif pending.fault.delay:
