@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-import sys
+import os
 
 __all__ = ["main"]
 
@@ -17,7 +17,7 @@ def main() -> None:
 
         run()
     except KeyboardInterrupt:
-        sys.exit(_NO_VERDICT)
+        os._exit(_NO_VERDICT)  # nothing was started; a second interrupt finds nothing to break
 
 
 if __name__ == "__main__":

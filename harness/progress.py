@@ -23,6 +23,7 @@ from rich.progress import Progress as RichProgress
 
 __all__ = ["NullProgress", "Progress", "Step", "terminal_progress"]
 
+_PLAIN_SECONDS = 10.0  # between two lines of one step
 _COUNTED = 1 << 20  # a total below it counts things, one above bytes
 
 
@@ -60,6 +61,28 @@ class NullProgress:
         yield _SilentStep()
 
 
+class _PlainStep:
+    """Says now and then how far a counted step has come."""
+
+    def __init__(self, console: Console, words: str, total: int | None) -> None:
+        self._console = console
+        self._words = words
+        self._total = total
+        self._done = 0
+        self._said = time.monotonic()
+
+    def advance(self, amount: int) -> None:
+        self._done += amount
+        now = time.monotonic()
+        if self._total and now - self._said >= _PLAIN_SECONDS:
+            self._said = now
+            share = f"{self._done / self._total:.0%}"
+            self._console.print(f"{self._words}: {share} done", markup=False)
+
+    def describe(self, words: str) -> None:
+        pass
+
+
 class _PlainProgress:
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -68,7 +91,7 @@ class _PlainProgress:
     def step(self, words: str, total: int | None = None) -> Iterator[Step]:
         self._console.print(f"{words} ...", markup=False)
         start = time.monotonic()
-        yield _SilentStep()
+        yield _PlainStep(self._console, words, total)
         seconds = time.monotonic() - start
         if seconds >= 1:
             self._console.print(f"{words}: done in {seconds:.1f} s", markup=False)

@@ -19,9 +19,10 @@ from harness.claims import catalogue
 from harness.errors import HarnessError
 from harness.plugin.results import Collector
 from harness.progress import Progress
-from harness.report.verdict import Cell, CellResult, Status
+from harness.report.verdict import CellResult
 from harness.settings import Settings
-from harness.workbench import Workbench
+from harness.vm.rundir import RunDirectory
+from harness.workbench import Prepared, Workbench
 
 __all__ = ["Outcome", "run_cells"]
 
@@ -44,13 +45,28 @@ def run_cells(
 ) -> Outcome:
     """Prepare kernels, cores and templates, then run every cell in ``workers`` processes.
 
-    A core that cannot be prepared costs its own cells, which become ERROR, and no others. Raises
-    :class:`HarnessError` when the scenarios themselves cannot be collected.
+    A core that cannot be prepared costs its own cells, which become ERROR, and no others; cells
+    that a broken worker or an interrupt left out are MISS. Raises :class:`HarnessError` when the
+    scenarios themselves cannot be collected.
     """
     with Workbench(settings, progress) as bench:
         prepared = bench.prepare()
         host = bench.describe_host()
     collector = Collector(on_result, on_start)
+    scratch = RunDirectory()
+    try:
+        code = _pytest(_arguments(settings, prepared, workers, scratch.path / "pytest"), collector)
+    finally:
+        scratch.close()
+    broken = code not in (0, 1, pytest.ExitCode.INTERRUPTED)
+    if collector.errors or (broken and not collector.results):
+        words = "\n".join(collector.errors) or "pytest broke; run `pytest scenarios` to see how"
+        raise HarnessError(f"the scenarios cannot be run:\n{words}")
+    results = sorted([*collector.results.values(), *collector.missed], key=_reading_order(settings))
+    return Outcome(results, host, code == pytest.ExitCode.INTERRUPTED)
+
+
+def _arguments(settings: Settings, prepared: Prepared, workers: int, scratch: Path) -> list[str]:
     arguments = [
         str(Path(scenarios.__file__).parent),
         f"--rootdir={Path(scenarios.__file__).parent.parent}",
@@ -59,17 +75,24 @@ def run_cells(
         "-c", os.devnull,
         *settings.arguments(),
         f"--prepared={prepared.to_json()}",
+        f"--basetemp={scratch}",
     ]  # fmt: skip
     if workers > 1:
-        arguments += ["--dist=worksteal", f"--tx={workers}*popen//python={_worker_python()}"]
-    with contextlib.redirect_stdout(io.StringIO()):
-        code = pytest.main(arguments, plugins=[collector])
-    if collector.errors or code == pytest.ExitCode.INTERNAL_ERROR:
-        words = "\n".join(collector.errors) or "pytest broke; run `pytest scenarios` to see how"
-        raise HarnessError(f"the scenarios cannot be collected:\n{words}")
-    missed = [_missed(nodeid) for nodeid in collector.missed]
-    results = sorted([*collector.results.values(), *missed], key=_reading_order(settings))
-    return Outcome(results, host, code == pytest.ExitCode.INTERRUPTED)
+        arguments += ["-p", "xdist", "--dist=worksteal"]
+        arguments += [f"--tx={workers}*popen//python={_worker_python()}"]
+    return arguments
+
+
+def _pytest(arguments: list[str], collector: Collector) -> int:
+    """Run pytest, deaf to what the user's environment tells it for runs of their own."""
+    foreign = {
+        name: os.environ.pop(name) for name in list(os.environ) if name.startswith("PYTEST_")
+    }
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):
+            return pytest.main(arguments, plugins=[collector])
+    finally:
+        os.environ.update(foreign)
 
 
 def _worker_python() -> str:
@@ -97,8 +120,3 @@ def _reading_order(settings: Settings) -> Callable[[CellResult], tuple[object, .
         )
 
     return order
-
-
-def _missed(nodeid: str) -> CellResult:
-    cell = Cell("", nodeid.rpartition("::")[2], "", "", "")
-    return CellResult(cell, Status.MISS, Status.PASS, 0.0, "it was never run, or its worker died")

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -59,15 +60,26 @@ class Settings:
 
     def arguments(self) -> list[str]:
         """The pytest arguments that say the same."""
+        words = [f"--claim={claim}" for claim in self.claims]
+        words += [f"--times={self.times}", f"--artifacts={self.artifacts}"]
+        return [*words, *self._places(), f"--smp={self.smp}", f"--memory={self.memory_mib}"]
+
+    def command(self) -> str:
+        """The command line that decides the same claims again."""
+        standard = Settings()
+        words = ["tsm-harness", "run", *self.claims, *self._places()]
+        if self.smp != standard.smp:
+            words.append(f"--smp={self.smp}")
+        if self.memory_mib != standard.memory_mib:
+            words.append(f"--memory={self.memory_mib}")
+        return shlex.join(words)
+
+    def _places(self) -> list[str]:
         lists = {"kernel": self.kernels, "tsm": self.tsms, "provider": self.providers}
         words = [f"--{name}={value}" for name, values in lists.items() for value in values]
-        words += [f"--claim={claim}" for claim in self.claims]
-        words += [f"--seed={self.seed}", f"--times={self.times}"]
-        words += [f"--smp={self.smp}", f"--memory={self.memory_mib}"]
-        words += [f"--artifacts={self.artifacts}"]
-        for name, value in {
-            "cache": self.cache, "kernel-build": self.build, "qemu": self.qemu
-        }.items():  # fmt: skip
-            if value is not None:
-                words.append(f"--{name}={value}")
-        return words
+        words.append(f"--seed={self.seed}")
+        named = {"cache": self.cache, "kernel-build": self.build, "qemu": self.qemu}
+        return [
+            *words,
+            *(f"--{name}={value}" for name, value in named.items() if value is not None),
+        ]

@@ -46,7 +46,7 @@ class Row:
 @click.option(
     "--rounds", type=click.IntRange(1, 1000), default=9, help="Repetitions; medians count."
 )
-@click.option("--json", "json_file", type=click.Path(path_type=Path), help="Numbers as JSON.")
+@click.option("--json", "json_file", type=options.OUTPUT_FILE, help="Numbers as JSON.")
 def bench(settings: Settings, rounds: int, json_file: Path | None) -> None:
     """Measure boots, clones, operations, reports and a race, side by side in one run."""
     with Workbench(settings, options.progress()) as work:

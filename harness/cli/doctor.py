@@ -13,6 +13,7 @@ from rich.console import Console
 from harness.cli import options
 from harness.errors import HostError, TsmHarnessError
 from harness.guest.soundness import stress
+from harness.oracle.printable import printable
 from harness.report.verdict import EXIT_NO_VERDICT
 from harness.settings import Settings
 from harness.workbench import Workbench
@@ -45,7 +46,7 @@ def doctor(settings: Settings, rounds: int) -> int:
             healthy = healthy and finding.good
             mark = "[green]ok[/]  " if finding.good else "[bold red]FAIL[/]"
             console.print(f"{mark} {finding.name}: ", end="")
-            console.print(finding.words, markup=False, soft_wrap=True)
+            console.print(printable(finding.words), markup=False, soft_wrap=True)
             if finding.hint:
                 console.print(f"     {finding.hint}", markup=False, soft_wrap=True)
     return 0 if healthy else EXIT_NO_VERDICT

@@ -13,7 +13,7 @@ __all__ = ["LiveRun"]
 
 
 class LiveRun:
-    """A bar over the cells, with the latest verdict; a line per surprise where nothing is live."""
+    """A bar over the cells, with the latest verdict."""
 
     def __init__(self, progress: Progress) -> None:
         self.progress = progress

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import functools
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import ParamSpec, TypeVar
@@ -14,12 +15,37 @@ from rich.console import Console
 from harness.progress import Progress, terminal_progress
 from harness.settings import DEFAULT_KERNEL, DEFAULT_PROVIDER, DEFAULT_TSMS, Settings
 
-__all__ = ["artifacts", "cache_option", "many_cells", "one_cell", "progress", "workers"]
+__all__ = [
+    "OUTPUT_FILE",
+    "artifacts",
+    "cache_option",
+    "many_cells",
+    "one_cell",
+    "progress",
+    "workers",
+]
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 _PATH = click.Path(path_type=Path)
+
+
+class _OutputFile(click.Path):
+    """A file to be written at the end of a long run: what would go wrong then is said now."""
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> Path:
+        path = Path(str(super().convert(value, param, ctx)))  # type: ignore[arg-type]
+        parent = next(one for one in (path.absolute().parents) if one.exists())
+        if not os.access(parent if not path.exists() else path, os.W_OK) or not parent.is_dir():
+            self.fail(f"{path} cannot be written", param, ctx)
+        return path
+
+
+OUTPUT_FILE = _OutputFile(dir_okay=False)
+"""The type of an option that names a report."""
 
 cache_option = click.option(
     "--cache", type=_PATH, envvar="TSM_HARNESS_CACHE", help="Cache directory."

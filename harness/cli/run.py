@@ -15,6 +15,7 @@ from rich.console import Console
 
 from harness.cli import options
 from harness.cli.live import LiveRun
+from harness.oracle.printable import printable
 from harness.report.json_report import write_json
 from harness.report.junit import write_junit
 from harness.report.table import print_report
@@ -28,8 +29,8 @@ __all__ = ["reproduce", "run"]
 @click.command()
 @click.argument("claims", nargs=-1, metavar="[CLAIM]...")
 @options.many_cells
-@click.option("--json", "json_file", type=click.Path(path_type=Path), help="Verdicts as JSON.")
-@click.option("--junit", "junit_file", type=click.Path(path_type=Path), help="Verdicts as JUnit.")
+@click.option("--json", "json_file", type=options.OUTPUT_FILE, help="Verdicts as JSON.")
+@click.option("--junit", "junit_file", type=options.OUTPUT_FILE, help="Verdicts as JUnit.")
 @options.workers
 @options.artifacts
 def run(settings: Settings, workers: int, json_file: Path | None, junit_file: Path | None) -> int:
@@ -38,11 +39,11 @@ def run(settings: Settings, workers: int, json_file: Path | None, junit_file: Pa
     Without arguments: every claim on debian:6.12 with the cores as-posted, revised and mainline.
     """
     outcome = _run(settings, workers)
+    print_report(outcome.results, Console())
     if json_file is not None:
         write_json(json_file, outcome.results, outcome.host)
     if junit_file is not None:
         write_junit(junit_file, outcome.results, outcome.host)
-    print_report(outcome.results, Console())
     return EXIT_NO_VERDICT if outcome.interrupted else exit_status(outcome.results)
 
 
@@ -62,7 +63,7 @@ def reproduce(settings: Settings, claim: str, workers: int) -> int:
     outcome = _run(replace(settings, claims=(claim,)).check(), workers)
     console = Console(highlight=False, soft_wrap=True)
     for line in _rates(outcome.results):
-        console.print(line, markup=False)
+        console.print(printable(line), markup=False)
     return EXIT_NO_VERDICT if outcome.interrupted else exit_status(outcome.results)
 
 

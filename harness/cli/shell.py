@@ -15,6 +15,7 @@ from harness.errors import GuestLostError, HarnessError, UsageError
 from harness.guest.console import Console
 from harness.guest.guest import Guest
 from harness.guest.ssh import SshSession
+from harness.oracle.printable import printable
 from harness.settings import Settings
 from harness.vm.machine import Machine
 from harness.workbench import Workbench
@@ -104,7 +105,7 @@ def _attach(machine: Machine) -> int:
 
 
 def _tell(words: str) -> None:
-    print(f"tsm-harness: {words}", file=sys.stderr)
+    print(f"tsm-harness: {printable(words)}", file=sys.stderr)
 
 
 @contextmanager

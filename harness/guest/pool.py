@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from concurrent.futures import Future, ThreadPoolExecutor
 
-from harness.errors import HarnessError
 from harness.guest.factory import GuestFactory
 from harness.guest.guest import Guest
 from harness.vm.template import Template
@@ -53,11 +52,8 @@ class ClonePool:
         self._worker.shutdown()
 
     def _drop(self) -> None:
-        for future in self._ready:
-            if future.cancel():
-                continue
-            try:
+        ready, self._ready = self._ready, []
+        for future in ready:
+            # One that never came up is told to whoever takes the next.
+            if not future.cancel() and future.exception() is None:
                 future.result().close()
-            except HarnessError:
-                continue  # it never came up; whoever takes the next one will be told
-        self._ready.clear()

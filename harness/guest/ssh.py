@@ -27,6 +27,7 @@ __all__ = ["SshSession"]
 
 _CONNECT_SECONDS = 30.0
 _CLOSE_SECONDS = 5.0
+_MUTE_SECONDS = 20.0
 _CHUNK = 1 << 15
 
 
@@ -78,17 +79,18 @@ class SshSession:
         with self._channel() as channel:
             # By way of a shell that lives on: of one that a signal ends, paramiko learns nothing.
             channel.exec_command(f"sh -c {shlex.quote(text)}; exit $?")
-            Streams(channel, stdin, stdout, stderr).pass_on()
+            self._streams(channel, stdin, stdout, stderr).pass_on()
             return self._exit_status(channel)
 
     def interact(self) -> int | None:
         """A login shell on this terminal; its exit status, None when Ctrl-] was pressed."""
         with self._channel() as channel, raw_terminal():
-            size = os.get_terminal_size() if sys.stdout.isatty() else os.terminal_size((80, 24))
-            channel.get_pty(os.environ.get("TERM", "dumb"), size.columns, size.lines)
+            if sys.stdin.isatty():
+                size = os.get_terminal_size(sys.stdin.fileno())
+                channel.get_pty(os.environ.get("TERM", "dumb"), size.columns, size.lines)
             channel.invoke_shell()
             keyboard, out, err = sys.stdin.fileno(), sys.stdout.buffer, sys.stderr.buffer
-            if not Streams(channel, keyboard, out, err, LEAVE).pass_on():
+            if not self._streams(channel, keyboard, out, err, LEAVE).pass_on():
                 return None
             return self._exit_status(channel)
 
@@ -135,6 +137,17 @@ class SshSession:
             raise GuestLostError(
                 f"the guest's shell is gone: {error}{self._guest.machine.last_words()}"
             ) from error
+
+    def _streams(
+        self,
+        channel: paramiko.Channel,
+        stdin: int | None,
+        stdout: BinaryIO,
+        stderr: BinaryIO,
+        leave: bytes = b"",
+    ) -> Streams:
+        patience = self._guest.patience.seconds(_MUTE_SECONDS)
+        return Streams(channel, stdin, stdout, stderr, leave, patience_s=patience)
 
     def _exit_status(self, channel: paramiko.Channel) -> int:
         status = channel.recv_exit_status()

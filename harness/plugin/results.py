@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import json
-import shlex
 import time
 import traceback
 from collections.abc import Callable
@@ -33,8 +32,8 @@ class Collector:
     """Receives every cell's verdict in the process that shows them.
 
     ``on_start`` is told how many cells there are, ``on_result`` each verdict as it comes in.
-    ``missed`` are node ids that were collected and never reported: a worker died under them,
-    or the run was interrupted.
+    ``missed`` are the cells that were collected and never reported: a worker died under them, or
+    the run was interrupted.
     """
 
     def __init__(
@@ -46,11 +45,13 @@ class Collector:
         self._on_start = on_start
         self.results: dict[str, CellResult] = {}
         self.collected: list[str] = []
+        self.cells: dict[str, CellResult] = {}
         self.errors: list[str] = []
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Remember what was collected in this process."""
         self.collected = [item.nodeid for item in session.items]
+        self.cells = {item.nodeid: _unseen(item) for item in session.items}
         self._on_start(len(self.collected))
 
     @pytest.hookimpl(optionalhook=True)
@@ -59,6 +60,13 @@ class Collector:
         if not self.collected:
             self.collected = list(ids)
             self._on_start(len(ids))
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: object, error: object) -> None:
+        """Take over what a worker knew of the cells, which is what every other knew."""
+        told: dict[str, dict[str, str]] = getattr(node, "workeroutput", {})
+        for nodeid, text in told.get(_PROPERTY, {}).items():
+            self.cells[nodeid] = _from_json(text)
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         """Keep what went wrong while scenarios were collected."""
@@ -83,9 +91,17 @@ class Collector:
         self._on_result(result)
 
     @property
-    def missed(self) -> list[str]:
+    def missed(self) -> list[CellResult]:
         """Cells that were collected and gave no verdict."""
-        return [nodeid for nodeid in self.collected if nodeid not in self.results]
+        left = [nodeid for nodeid in self.collected if nodeid not in self.results]
+        return [self.cells.get(nodeid) or _unknown(nodeid) for nodeid in left]
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Let a worker's parent know the cells themselves, not only their names."""
+    output = getattr(session.config, "workeroutput", None)
+    if output is not None:
+        output[_PROPERTY] = {item.nodeid: _to_json(_unseen(item)) for item in session.items}
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
@@ -142,27 +158,43 @@ def _longrepr(item: pytest.Item, error: BaseException, result: CellResult) -> st
     return "\n".join([*stack, *lines])
 
 
-def _result(item: pytest.Item, judgement: Judgement) -> CellResult:
+def _unseen(item: pytest.Item) -> CellResult:
+    """A cell before anything is known of it."""
     axes, settings = axes_of(item), item.config.stash[SETTINGS]
-    claim = claim_of(item)[0]
-    bench = item.config.stash[WORKBENCH]
     cell = Cell(
-        claim.id,
+        claim_of(item)[0].id,
         _scenario(item),
-        bench.release(axes.kernel),
+        item.config.stash[WORKBENCH].release(axes.kernel),
         axes.tsm,
         axes.provider,
         settings.seed + axes.repetition,
     )
-    command = ["tsm-harness", "run", claim.id, "--kernel", axes.kernel, "--tsm", axes.tsm]
-    command += ["--provider", axes.provider, "--seed", str(cell.seed)]
-    result = CellResult(
-        cell,
-        judgement.status,
-        expected_of(item),
-        time.monotonic() - item.stash[_STARTED],
-        judgement.detail,
-        shlex.join(command),
+    same = replace(
+        settings,
+        kernels=(axes.kernel,),
+        tsms=(axes.tsm,),
+        providers=(axes.provider,),
+        claims=(cell.claim,),
+        seed=cell.seed,
+        times=1,
+    )
+    words = "it was never run, or its worker died"
+    return CellResult(cell, Status.MISS, expected_of(item), 0.0, words, same.command())
+
+
+def _unknown(nodeid: str) -> CellResult:
+    """A cell whose every worker died before it could tell what it is."""
+    cell = Cell("?", nodeid.rpartition("::")[2], "?", "?", "?")
+    return CellResult(cell, Status.MISS, Status.PASS, 0.0, "every worker died")
+
+
+def _result(item: pytest.Item, judgement: Judgement) -> CellResult:
+    settings, bench = item.config.stash[SETTINGS], item.config.stash[WORKBENCH]
+    result = replace(
+        _unseen(item),
+        status=judgement.status,
+        duration_s=time.monotonic() - item.stash[_STARTED],
+        detail=judgement.detail,
     )
     if judgement.status in (Status.FAIL, Status.ERROR):
         evidence = _evidence(item.stash.get(GUEST, None), bench.versions())

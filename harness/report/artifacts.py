@@ -29,6 +29,15 @@ __all__ = ["MAX_FILE", "Evidence", "artifact_directory", "write_artifacts"]
 MAX_FILE = 8 * 1024 * 1024
 """Bytes kept of one file: its first quarter and its last three; what lies between is counted."""
 
+_FILES = (
+    "console.log",
+    "kernel.log",
+    "transcript.jsonl",
+    "qemu.txt",
+    "rerun.txt",
+    "versions.json",
+    "verdict.json",
+)
 _UNSAFE = re.compile(r"[^A-Za-z0-9.+-]+")
 
 
@@ -62,6 +71,8 @@ def write_artifacts(root: Path, result: CellResult, evidence: Evidence) -> Path 
     directory = artifact_directory(root, result.cell)
     try:
         directory.mkdir(parents=True, exist_ok=True)
+        for name in _FILES:  # of an earlier run: no evidence of this one
+            (directory / name).unlink(missing_ok=True)
     except OSError:
         return None
     makers: dict[str, Callable[[], bytes]] = {

@@ -15,6 +15,7 @@ from pathlib import Path
 from harness.errors import GuestLostError, HostError
 from harness.vm.emulator import Emulator
 from harness.vm.qmp import Monitor
+from harness.vm.rundir import escaped
 from harness.vm.sockets import connect, listen
 
 __all__ = ["PORTS", "Boot", "Machine", "Memory"]
@@ -86,11 +87,11 @@ class Machine:
 
     def _command(self, memory: Memory, boot: Boot | None, fds: dict[str, int]) -> list[str]:
         size = f"{self.emulator.memory_mib}M,share={'on' if memory.shared else 'off'}"
-        console = f"server=on,wait=off,logfile={_escaped(self.console)}"
+        console = f"server=on,wait=off,logfile={escaped(self.console)}"
         # fmt: off
         command = [
             str(self.emulator.binary), *self.emulator.machine_arguments(),
-            "-object", f"memory-backend-file,id=ram,size={size},mem-path={_escaped(memory.path)}",
+            "-object", f"memory-backend-file,id=ram,size={size},mem-path={escaped(memory.path)}",
             # Nobody listens as a rule: what the guest prints then goes to the file alone.
             "-chardev", f"socket,id=console,fd={fds['console']},{console}",
             "-serial", "chardev:console",
@@ -218,8 +219,3 @@ def _listeners(directory: Path) -> dict[str, socket.socket]:
             hint="set TMPDIR to a directory with free space",
         ) from error
     return made
-
-
-def _escaped(path: Path) -> str:
-    """A path as QEMU's option syntax takes it: a comma would begin the next option."""
-    return str(path).replace(",", ",,")

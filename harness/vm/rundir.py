@@ -17,20 +17,21 @@ from typing import IO
 
 from harness.errors import HostError
 
-__all__ = ["RunDirectory"]
+__all__ = ["RunDirectory", "escaped"]
 
-# The emulators are found by the directory's unguessable name in their arguments; the name
-# reaches the reaper through its environment so that it does not find itself. The second look
-# catches a process that was between fork and exec at the first.
+# The emulators are found by the directory's unguessable name in their arguments, where it stands
+# for their console's log: others may well name a file below it. The name reaches the reaper
+# through its environment so that it does not find itself. The second look catches a process that
+# was between fork and exec at the first.
 _REAPER = """
 trap '' INT TERM HUP
 cat > /dev/null
 for look in 1 2; do
-    for found in $(grep -lsF -- "$TSM_HARNESS_RUN" /proc/[0-9]*/cmdline); do
+    for found in $(grep -lsF -- ",logfile=$TSM_HARNESS_RUN/" /proc/[0-9]*/cmdline); do
         pid=${found#/proc/}; kill -9 "${pid%/cmdline}" 2> /dev/null
     done
 done
-rm -rf -- "$TSM_HARNESS_RUN"
+rm -rf -- "$TSM_HARNESS_DIRECTORY"
 """
 
 
@@ -57,7 +58,11 @@ class RunDirectory:
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
-            env={"PATH": os.defpath, "TSM_HARNESS_RUN": str(self.path)},
+            env={
+                "PATH": os.defpath,
+                "TSM_HARNESS_RUN": escaped(self.path),
+                "TSM_HARNESS_DIRECTORY": str(self.path),
+            },
             start_new_session=True,
         )
         assert self._reaper.stdin is not None
@@ -67,7 +72,13 @@ class RunDirectory:
         """Make a fresh directory inside; ``stem`` only helps the reader of a listing."""
         self._serial += 1
         path = self.path / f"{stem}-{self._serial}"
-        path.mkdir(mode=0o700)
+        try:
+            path.mkdir(mode=0o700)
+        except OSError as error:
+            raise HostError(
+                f"cannot make {path}: {error.strerror}",
+                hint="free some space, or set TMPDIR to a directory you can write to",
+            ) from error
         return path
 
     def close(self) -> None:
@@ -77,3 +88,8 @@ class RunDirectory:
         shutil.rmtree(self.path, ignore_errors=True)
         self._lifeline.close()
         self._reaper.wait()
+
+
+def escaped(path: Path) -> str:
+    """A path as QEMU's option syntax takes it: a comma would begin the next option."""
+    return str(path).replace(",", ",,")
