@@ -51,7 +51,7 @@ class Collector:
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Remember what was collected in this process."""
         self.collected = [item.nodeid for item in session.items]
-        self.cells = {item.nodeid: _unseen(item) for item in session.items}
+        self.cells = _cells(session)
         self._on_start(len(self.collected))
 
     @pytest.hookimpl(optionalhook=True)
@@ -101,7 +101,12 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     """Let a worker's parent know the cells themselves, not only their names."""
     output = getattr(session.config, "workeroutput", None)
     if output is not None:
-        output[_PROPERTY] = {item.nodeid: _to_json(_unseen(item)) for item in session.items}
+        output[_PROPERTY] = {nodeid: _to_json(cell) for nodeid, cell in _cells(session).items()}
+
+
+def _cells(session: pytest.Session) -> dict[str, CellResult]:
+    scenarios = [item for item in session.items if item.get_closest_marker("claim")]
+    return {item.nodeid: _unseen(item) for item in scenarios}
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -72,7 +72,8 @@ def write_artifacts(root: Path, result: CellResult, evidence: Evidence) -> Path 
     try:
         directory.mkdir(parents=True, exist_ok=True)
         for name in _FILES:  # of an earlier run: no evidence of this one
-            (directory / name).unlink(missing_ok=True)
+            if (directory / name).is_file():
+                (directory / name).unlink()
     except OSError:
         return None
     makers: dict[str, Callable[[], bytes]] = {

@@ -1,0 +1,575 @@
+# SPDX-License-Identifier: MIT
+"""Templates and clones: pristine copies, damage that is found, boots that fail."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import psutil
+import pytest
+
+from harness.cache import Cache
+from harness.errors import BuildError, HostError
+from harness.guest.factory import GuestFactory, ModuleLoad
+from harness.guest.guest import Guest
+from harness.images.cpio import directory, file, newc
+from harness.kernels.core import parse_core
+from harness.progress import NullProgress, Step
+from harness.settings import DEFAULT_KERNEL, DEFAULT_PROVIDER
+from harness.surfaces.find import find_surface
+from harness.vm.emulator import Emulator
+from harness.vm.rundir import RunDirectory
+from harness.vm.template import Template, copy_sparse, seal
+from harness.workbench import Workbench
+from providers_sim.loop import ProviderLoop
+from providers_sim.wire.ops import Op
+
+_REPORTS = "/sys/kernel/config/tsm/report"
+_PAGE = 4096
+
+
+class _Steps:
+    """Progress that remembers the first word of every step: what had to be made."""
+
+    def __init__(self) -> None:
+        self.verbs: list[str] = []
+
+    def step(self, words: str, total: int | None = None) -> AbstractContextManager[Step]:
+        """Note the step; show nothing."""
+        self.verbs.append(words.partition(" ")[0])
+        return NullProgress().step(words, total)
+
+
+def _create(guest: Guest, path: str, data: bytes) -> None:
+    ops = [Op.open(path, os.O_WRONLY | os.O_CREAT, 0o644), Op.write(data), Op.close()]
+    errors = guest.actors[0].start(ops, lambda got: [one.err for one in got], path).result()
+    assert errors == [0, 0, 0]
+
+
+def _content(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _emulators(run: RunDirectory) -> list[str]:
+    """The emulators that were started from a run directory."""
+    found = []
+    for process in psutil.process_iter(["name", "cmdline"]):
+        words = " ".join(process.info["cmdline"] or ())
+        if process.info["name"].startswith("qemu") and str(run.path) in words:
+            found.append(words)
+    return found
+
+
+# Clones.
+
+
+def test_clone_is_pristine(
+    clone: Callable[[str], Guest], attach: Callable[[Guest], ProviderLoop], workbench: Workbench
+) -> None:
+    template = workbench.template(DEFAULT_KERNEL, "mainline")
+    before = _content(template.memory), _content(template.state)
+    first = clone("mainline")
+    attach(first)
+    actor = first.actors[0]
+    timeout = actor.read_file("/proc/sys/kernel/hung_task_timeout_secs")
+    assert timeout != b"77\n"
+    _create(first, "/tmp/mine", b"first")
+    actor.write_file("/proc/sys/kernel/hung_task_timeout_secs", b"77\n")
+    actor.mkdir(f"{_REPORTS}/mine")
+    first.actors[1].kill()
+    first.actors[1].wait_until_dead()
+
+    second = clone("mainline")
+    other = second.actors[0]
+    assert not other.exists("/tmp/mine")
+    assert other.read_file("/proc/sys/kernel/hung_task_timeout_secs") == timeout
+    assert other.list(_REPORTS) == ()
+    assert [one.state().phase.name for one in second.actors[:4]] == ["IDLE"] * 4
+    assert actor.read_file("/tmp/mine") == b"first"
+    assert actor.list(_REPORTS) == ("mine",)
+    assert (_content(template.memory), _content(template.state)) == before
+    Template.load(template.directory, template.emulator, verify=True)
+
+
+def test_clones_have_randomness_of_their_own(clone: Callable[[str], Guest]) -> None:
+    drawn = []
+    for _ in range(4):
+        actor = clone("mainline").actors[0]
+        ops = [Op.open("/dev/urandom"), Op.read(32), Op.close()]
+        drawn.append(actor.start(ops, lambda got: got[1].data, "urandom").result())
+        drawn.append(actor.read_file("/proc/sys/kernel/random/uuid"))
+    assert {len(one) for one in drawn} == {32, 37}
+    assert len(set(drawn)) == 8
+
+
+def _guest_time(guest: Guest) -> float:
+    """The guest's CLOCK_REALTIME, to a second: when it booted, by that clock, and how long ago."""
+    actor = guest.actors[0]
+    boot = int(actor.read_file("/proc/stat").partition(b"btime ")[2].split()[0])
+    return boot + float(actor.read_file("/proc/uptime").split()[0])
+
+
+def test_clock_of_a_clone_is_set_to_now(
+    clone: Callable[[str], Guest], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start = time.time()
+    shown = _guest_time(clone("mainline"))
+    assert start - 2 <= shown <= time.time() + 1
+    # A template made a moment ago would show the same; one in another year does not.
+    year = 366 * 86400
+    real = time.time_ns
+    with monkeypatch.context() as patched:
+        patched.setattr(time, "time_ns", lambda: real() + year * 10**9)
+        later = clone("mainline")
+    assert start + year - 2 <= _guest_time(later) <= time.time() + year + 1
+
+
+def test_four_clones_side_by_side(clone: Callable[[str], Guest], workbench: Workbench) -> None:
+    guests = [clone("mainline") for _ in range(4)]
+    loops = [
+        one.attach(workbench.provider(DEFAULT_PROVIDER, seed)) for seed, one in enumerate(guests)
+    ]
+    assert [loop.wait_registered() for loop in loops] == [0] * 4
+    nonces = [bytes([0x40 + number]) * 64 for number in range(4)]
+    reports = [find_surface(guest).report() for guest in guests]
+    for guest, report, nonce in zip(guests, reports, nonces, strict=True):
+        report.write_inblob(nonce)
+        _create(guest, "/tmp/mine", nonce)
+    calls = [guest.actors[1].read(r.outblob) for guest, r in zip(guests, reports, strict=True)]
+    blobs = [call.result() for call in calls]
+    assert [blob[0x50:0x90] for blob in blobs] == nonces
+    assert len(set(blobs)) == 4
+    assert [loop.requests for loop in loops] == [1] * 4
+    guests[0].machine.kill()
+    assert [guest.actors[0].read_file("/tmp/mine") for guest in guests[1:]] == nonces[1:]
+
+
+# Damage, of synthetic templates.
+
+
+def _emulator(root: Path) -> Emulator:
+    binary = root / "qemu"
+    binary.write_bytes(b"not really")
+    return Emulator(binary, (7, 2, 22))
+
+
+def _synthetic(entry: Path, emulator: Emulator) -> Path:
+    """A template of two islands of data in a sea of zeroes, and some state."""
+    entry.mkdir(parents=True)
+    with (entry / "memory").open("xb") as memory:
+        memory.truncate(1 << 20)
+        memory.write(b"low" * _PAGE)
+        memory.seek(1 << 19)
+        memory.write(b"high" * _PAGE)
+    (entry / "state").write_bytes(b"devices" * 100)
+    seal(entry, emulator, 0.00125)
+    return entry
+
+
+@pytest.fixture
+def sealed(tmp_path: Path) -> tuple[Path, Emulator]:
+    emulator = _emulator(tmp_path)
+    return _synthetic(tmp_path / "template", emulator), emulator
+
+
+def _flip(path: Path, offset: int) -> None:
+    with path.open("r+b") as stream:
+        stream.seek(offset)
+        (byte,) = stream.read(1)
+        stream.seek(offset)
+        stream.write(bytes([byte ^ 0x10]))
+
+
+def _change_manifest(entry: Path, **values: object) -> None:
+    path = entry / "manifest.json"
+    path.write_text(json.dumps(json.loads(path.read_bytes()) | values), encoding="ascii")
+
+
+def _flip_memory(entry: Path, _: Emulator) -> None:
+    memory = entry / "memory"
+    with memory.open("rb") as stream:
+        data = os.lseek(stream.fileno(), memory.stat().st_size // 4, os.SEEK_DATA)
+    _flip(memory, data + 100)
+
+
+def _foreign(entry: Path, emulator: Emulator) -> None:
+    _change_manifest(entry, emulator=replace(emulator, smp=emulator.smp + 1).identity())
+
+
+def _cut(path: Path) -> None:
+    os.truncate(path, path.stat().st_size // 2)
+
+
+Damage = Callable[[Path, Emulator], object]
+
+_CHEAP: dict[str, Damage] = {
+    "memory-truncated": lambda entry, _: _cut(entry / "memory"),
+    "memory-grown": lambda entry, _: os.truncate(
+        entry / "memory", (entry / "memory").stat().st_size + _PAGE
+    ),
+    "memory-missing": lambda entry, _: (entry / "memory").unlink(),
+    "state-truncated": lambda entry, _: _cut(entry / "state"),
+    "state-flipped": lambda entry, _: _flip(entry / "state", 100),
+    "state-missing": lambda entry, _: (entry / "state").unlink(),
+    "manifest-missing": lambda entry, _: (entry / "manifest.json").unlink(),
+    "manifest-garbage": lambda entry, _: (entry / "manifest.json").write_bytes(b"\x00\xff{"),
+    "manifest-empty": lambda entry, _: (entry / "manifest.json").write_bytes(b""),
+    "manifest-cut": lambda entry, _: _cut(entry / "manifest.json"),
+    "manifest-list": lambda entry, _: (entry / "manifest.json").write_bytes(b"[]"),
+    "manifest-unknown-field": lambda entry, _: _change_manifest(entry, more=1),
+    "other-schema": lambda entry, _: _change_manifest(entry, schema=0),
+    "foreign-emulator": _foreign,
+}
+
+_DEEP: dict[str, Damage] = {
+    "memory-flipped": _flip_memory,
+    "memory-first-byte": lambda entry, _: _flip(entry / "memory", 0),
+    "memory-last-byte": lambda entry, _: _flip(
+        entry / "memory", (entry / "memory").stat().st_size - 1
+    ),
+}
+
+
+@pytest.mark.parametrize("verify", [False, True])
+def test_whole_template_is_loaded(sealed: tuple[Path, Emulator], verify: bool) -> None:
+    entry, emulator = sealed
+    template = Template.load(entry, emulator, verify=verify)
+    assert (template.directory, template.ping_s) == (entry, 0.00125)
+
+
+@pytest.mark.parametrize("verify", [False, True])
+@pytest.mark.parametrize("name", _CHEAP)
+def test_damage_that_is_cheap_to_see_is_always_seen(
+    sealed: tuple[Path, Emulator], name: str, verify: bool
+) -> None:
+    entry, emulator = sealed
+    _CHEAP[name](entry, emulator)
+    with pytest.raises(BuildError, match="damaged"):
+        Template.load(entry, emulator, verify=verify)
+
+
+@pytest.mark.parametrize("name", _DEEP)
+def test_damaged_byte_is_seen_when_asked_to_look(sealed: tuple[Path, Emulator], name: str) -> None:
+    entry, emulator = sealed
+    _DEEP[name](entry, emulator)
+    Template.load(entry, emulator, verify=False)
+    with pytest.raises(BuildError, match="damaged"):
+        Template.load(entry, emulator, verify=True)
+
+
+@pytest.mark.parametrize("ping", [None, "fast", [1]])
+def test_ping_that_is_no_number_is_damage(sealed: tuple[Path, Emulator], ping: object) -> None:
+    entry, emulator = sealed
+    _change_manifest(entry, ping_s=ping)
+    with pytest.raises(BuildError, match="damaged"):
+        Template.load(entry, emulator, verify=True)
+
+
+@pytest.mark.parametrize("mode", ["never", "always"])
+def test_copy_with_other_holes_is_whole(sealed: tuple[Path, Emulator], mode: str) -> None:
+    entry, emulator = sealed
+    with (entry / "memory").open("r+b") as memory:
+        memory.seek(1 << 18)
+        memory.write(bytes(1 << 16))
+    seal(entry, emulator, 0.001)
+    original = _content(entry / "memory")
+    copy = entry / "copy"
+    subprocess.run(["cp", f"--sparse={mode}", str(entry / "memory"), str(copy)], check=True)
+    copy.rename(entry / "memory")
+    assert _content(entry / "memory") == original
+    Template.load(entry, emulator, verify=True)
+
+
+def test_sparse_copy_is_the_same_and_sparse(sealed: tuple[Path, Emulator]) -> None:
+    source, target = sealed[0] / "memory", sealed[0] / "copy"
+    copy_sparse(source, target)
+    assert _content(target) == _content(source)
+    assert target.stat().st_blocks * 512 < target.stat().st_size // 2
+    with pytest.raises(HostError, match="File exists"):
+        copy_sparse(source, target)
+
+
+# Damage, of real templates in a cache of their own.
+
+
+@dataclass(frozen=True)
+class Shelf:
+    """A private cache that holds copies of the real base and of one staged template."""
+
+    bench: Workbench
+    cache: Cache
+    base: Path
+    staged: Path
+    loads: list[ModuleLoad]
+
+    def factory(self) -> tuple[GuestFactory, _Steps]:
+        """A factory that knows nothing yet, and what it will have had to make."""
+        real, steps = self.bench.factory(DEFAULT_KERNEL), _Steps()
+        run = self.bench.run_directory
+        return GuestFactory(real.image, real.emulator, self.cache, run, steps), steps
+
+
+@pytest.fixture(scope="module")
+def shelf(workbench: Workbench, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shelf]:
+    plan = parse_core("mainline").load_plan(workbench.kernel(DEFAULT_KERNEL))
+    loads = [ModuleLoad(path, parameters) for path, parameters in plan]
+    factory = workbench.factory(DEFAULT_KERNEL)
+    root = tmp_path_factory.mktemp("shelf")
+    for template in (factory.template(), factory.template(loads)):
+        copy = root / "template" / template.directory.name
+        copy.parent.mkdir(exist_ok=True)
+        source = str(template.directory)
+        subprocess.run(["cp", "-a", "--reflink=auto", source, str(copy)], check=True)
+        seal(copy, template.emulator, template.ping_s)
+    base, staged = (
+        root / "template" / one.directory.name
+        for one in (factory.template(), factory.template(loads))
+    )
+    yield Shelf(workbench, Cache(root), base, staged, loads)
+    shutil.rmtree(root)  # pytest would keep these hundreds of megabytes for three runs
+
+
+def _works(factory: GuestFactory, template: Template) -> None:
+    with factory.clone(template) as guest:
+        assert b"\ntsm " in b"\n" + guest.actors[0].read_file("/proc/modules")
+        guest.log.assert_clean()
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "memory-flipped",
+        "memory-truncated",
+        "memory-missing",
+        "state-truncated",
+        "state-flipped",
+        "manifest-missing",
+        "manifest-garbage",
+        "other-schema",
+        "foreign-emulator",
+    ],
+)
+def test_damaged_template_is_made_anew(shelf: Shelf, name: str) -> None:
+    factory, steps = shelf.factory()
+    assert factory.template(shelf.loads).directory == shelf.staged
+    assert steps.verbs == []  # whole until now: what follows is for the damage alone
+    (_CHEAP | _DEEP)[name](shelf.staged, factory.emulator)
+
+    factory, steps = shelf.factory()
+    template = factory.template(shelf.loads)
+    assert steps.verbs == ["loading"]
+    assert template.directory == shelf.staged
+    _works(factory, template)
+    Template.load(shelf.staged, factory.emulator, verify=True)
+    assert sorted(shelf.staged.parent.iterdir()) == sorted([shelf.base, shelf.staged])
+
+
+def test_damaged_base_is_booted_anew(shelf: Shelf) -> None:
+    factory, _ = shelf.factory()
+    staged = _content(shelf.staged / "memory")
+    _flip_memory(shelf.base, factory.emulator)
+    damaged = _content(shelf.base / "memory")
+
+    factory, steps = shelf.factory()
+    template = factory.template(shelf.loads)
+    assert steps.verbs == ["booting"]  # what was staged from the base when it was whole still is
+    assert _content(shelf.staged / "memory") == staged
+    assert _content(shelf.base / "memory") != damaged
+    Template.load(shelf.base, factory.emulator, verify=True)
+    _works(factory, template)
+    assert sorted(shelf.base.parent.iterdir()) == sorted([shelf.base, shelf.staged])
+
+
+def test_module_that_does_not_load_leaves_no_template(shelf: Shelf) -> None:
+    factory, _ = shelf.factory()
+    loads = [ModuleLoad("/lib/tsm/tsm-sim-class.ko")]  # its core is not there
+    with pytest.raises(BuildError, match=r"the guest refused .*/tsm-sim-class\.ko") as caught:
+        factory.template(loads)
+    assert "Unknown symbol register_tsm" in str(caught.value)
+    assert sorted(shelf.base.parent.iterdir()) == sorted([shelf.base, shelf.staged])
+    assert _emulators(shelf.bench.run_directory) == []
+
+
+# What a template is made of decides its key.
+
+
+class _FullCache(Cache):
+    """A cache in which every entry is there already: a synthetic template for ``emulator``."""
+
+    def __init__(self, root: Path, emulator: Emulator) -> None:
+        super().__init__(root)
+        self._emulator = emulator
+
+    def get_or_make(self, kind: str, key: str, make: Callable[[Path], None]) -> Path:
+        """The entry; ``make`` is not asked."""
+        entry = self.root / kind / key
+        return entry if entry.is_dir() else _synthetic(entry, self._emulator)
+
+
+@dataclass(frozen=True)
+class _Inputs:
+    """What goes into a key, and what can be changed of it."""
+
+    emulator: Emulator
+    image: str = "image"
+    loads: tuple[ModuleLoad, ...] = (ModuleLoad("/a.ko", "x=1"), ModuleLoad("/b.ko"))
+
+
+def _key(bench: Workbench, root: Path, inputs: _Inputs) -> str:
+    image = replace(bench.factory(DEFAULT_KERNEL).image, key=inputs.image)
+    cache = _FullCache(root / f"cache{len(list(root.iterdir()))}", inputs.emulator)
+    factory = GuestFactory(image, inputs.emulator, cache, bench.run_directory, NullProgress())
+    return factory.template(inputs.loads).directory.name
+
+
+def test_same_inputs_have_the_same_key(workbench: Workbench, tmp_path: Path) -> None:
+    inputs = _Inputs(_emulator(tmp_path))
+    assert _key(workbench, tmp_path, inputs) == _key(workbench, tmp_path, inputs)
+
+
+def test_every_input_changes_the_key(workbench: Workbench, tmp_path: Path) -> None:
+    plain = _Inputs(_emulator(tmp_path))
+    emulator, loads = plain.emulator, plain.loads
+    other = tmp_path / "other-qemu"
+    other.write_bytes(b"not really")
+    os.utime(other, ns=(0, emulator.binary.stat().st_mtime_ns))
+    variants = {
+        "plain": plain,
+        "smp": replace(plain, emulator=replace(emulator, smp=2)),
+        "memory": replace(plain, emulator=replace(emulator, memory_mib=512)),
+        "version": replace(plain, emulator=replace(emulator, version=(7, 2, 23))),
+        "accelerator": replace(plain, emulator=emulator.with_accelerator("kvm")),
+        "binary": replace(plain, emulator=replace(emulator, binary=other)),
+        "image": replace(plain, image="another"),
+        "fewer loads": replace(plain, loads=loads[:1]),
+        "no loads": replace(plain, loads=()),
+        "order": replace(plain, loads=loads[::-1]),
+        "path": replace(plain, loads=(ModuleLoad("/c.ko", "x=1"), loads[1])),
+        "parameters": replace(plain, loads=(ModuleLoad("/a.ko", "x=2"), loads[1])),
+        "early boundary": replace(plain, loads=(ModuleLoad("/a.ko", "x y"), loads[1])),
+        "late boundary": replace(plain, loads=(ModuleLoad("/a.ko x", "y"), loads[1])),
+    }
+    keys = {name: _key(workbench, tmp_path, inputs) for name, inputs in variants.items()}
+    assert len(set(keys.values())) == len(variants), keys
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("VERSION", 2), ("_KERNEL_ARGUMENTS", ("console=ttyS0",))]
+)
+def test_protocol_and_kernel_arguments_change_the_key(
+    workbench: Workbench,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    value: object,
+) -> None:
+    inputs = _Inputs(_emulator(tmp_path))
+    before = _key(workbench, tmp_path, inputs)
+    monkeypatch.setattr(f"harness.guest.factory.{name}", value)
+    assert _key(workbench, tmp_path, inputs) != before
+
+
+def test_upgraded_emulator_changes_the_key(workbench: Workbench, tmp_path: Path) -> None:
+    inputs = _Inputs(_emulator(tmp_path))
+    before = _key(workbench, tmp_path, inputs)
+    inputs.emulator.binary.write_bytes(b"really not")
+    os.utime(inputs.emulator.binary, ns=(1, 1))
+    assert _key(workbench, tmp_path, inputs) != before
+
+
+# Boots that fail.
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """A factory of an image that may not come up, with a cache and run directory of its own."""
+
+    factory: GuestFactory
+    steps: _Steps
+    cache: Cache
+    run: RunDirectory
+
+    def fails(self) -> BuildError:
+        """What the factory says; nothing of the attempt but its console may be left."""
+        with pytest.raises(BuildError) as caught:
+            self.factory.template()
+        assert self.steps.verbs == ["booting"]
+        assert _emulators(self.run) == []
+        assert list((self.cache.root / "template").iterdir()) == []
+        return caught.value
+
+    def console(self) -> str:
+        """What was kept of it."""
+        return (self.cache.root / "last-failed-boot.log").read_text(errors="replace")
+
+
+@pytest.fixture
+def attempt(workbench: Workbench, tmp_path: Path) -> Iterator[Callable[[bytes], Attempt]]:
+    runs: list[RunDirectory] = []
+
+    def make(initramfs: bytes) -> Attempt:
+        path = tmp_path / "initramfs"
+        path.write_bytes(initramfs)
+        real, steps, cache = workbench.factory(DEFAULT_KERNEL), _Steps(), Cache(tmp_path / "cache")
+        runs.append(RunDirectory())
+        image = replace(real.image, initramfs=path, key="broken")
+        factory = GuestFactory(image, real.emulator, cache, runs[-1], steps)
+        return Attempt(factory, steps, cache, runs[-1])
+
+    yield make
+    for run in runs:
+        run.close()
+        assert not run.path.exists()
+
+
+def test_boot_that_panics_is_told_with_the_console(attempt: Callable[[bytes], Attempt]) -> None:
+    broken = attempt(b"no archive at all" * 1000)
+    error = broken.fails()
+    console = broken.console()
+    assert "Unable to mount root fs" in console
+    assert str(broken.cache.root / "last-failed-boot.log") in error.hint
+    assert f"{DEFAULT_KERNEL} did not come up" in str(error)
+    tail = str(error).partition("last lines of its console:\n")[2].splitlines()
+    printed = [line.rstrip() for line in console.splitlines() if line.strip()]
+    assert [line.removeprefix("  ") for line in tail] == printed[-len(tail) :]
+    assert len(tail) == 12
+    with pytest.raises(BuildError) as again:
+        broken.factory.template(())
+    assert again.value is error
+    assert broken.steps.verbs == ["booting"]  # once is enough
+
+
+def test_boot_that_powers_off_is_told_with_the_console(
+    attempt: Callable[[bytes], Attempt],
+) -> None:
+    busybox = shutil.which("busybox")
+    assert busybox is not None
+    script = b"#!/busybox sh\n/busybox poweroff -f\n"
+    nodes = [file("busybox", Path(busybox).read_bytes(), 0o755), file("init", script, 0o755)]
+    broken = attempt(newc([directory("dev"), *nodes]))
+    error = broken.fails()
+    assert "Power down" in str(error).splitlines()[-1]
+    assert "Kernel panic" not in broken.console()
+
+
+def test_boot_that_hangs_ends_at_its_deadline(
+    attempt: Callable[[bytes], Attempt], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # So short that no emulated kernel is ready by then: hanging looks the same from here.
+    monkeypatch.setattr("harness.guest.guest._BOOT_SECONDS", 0.8)
+    broken = attempt(b"")
+    start = time.monotonic()
+    error = broken.fails()
+    assert time.monotonic() - start >= 0.8
+    assert "did not happen within 0.8 s" in str(error)
+    assert (broken.cache.root / "last-failed-boot.log").is_file()
