@@ -1126,3 +1126,16 @@ def test_another_interface_does_not_compile(compiling: Compile, tmp_path: Path) 
     assert done.returncode != 0
     assert "no member named 'manifestblob'" in done.stderr
     assert "[-Werror=unused-variable]" in done.stderr  # a mere warning would do
+
+
+@pytest.mark.parametrize("tsm", ["revised", "mainline"])
+@pytest.mark.parametrize("size", [4096, 12_289, 32_768])
+def test_long_reports_are_read_to_their_end(
+    clone: Clone, attach: Attach, tsm: str, size: int
+) -> None:
+    guest = clone(tsm)
+    provider = attach(guest)
+    report = find_surface(guest).report()
+    report.write_inblob(bytes(range(64)))
+    provider.fault(Fault(oversize=size, no_auxblob=True))
+    assert report.read_outblob() == provider.issued[0].evidence.outblob
