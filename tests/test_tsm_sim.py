@@ -535,6 +535,25 @@ def test_reset_fails_what_is_in_flight_and_nothing_else(stage: SetStage, tsm: st
     it.works()  # on the entry that was there before
 
 
+def test_reset_is_over_when_the_driver_has_registered(stage: SetStage) -> None:
+    it = stage("mainline")
+    for _ in range(5):
+        it.provider.reset()
+        assert it.provider.wait_registered() == 0
+        it.works()
+
+
+def test_another_offer_after_a_reset_is_registered_anew(stage: SetStage) -> None:
+    it = stage("mainline")
+    assert it.report.read("provider") == b"sev_guest\n"
+    it.remove_entry()
+    it.provider.provider.kernel_name = "another_guest"  # type: ignore[misc]
+    it.provider.reset()
+    assert it.provider.wait_registered() == 0
+    it.begin_again()
+    assert it.report.read("provider") == b"another_guest\n"
+
+
 @pytest.mark.parametrize("tsm", CORES)
 def test_host_takes_its_leave_and_comes_back(stage: SetStage, tsm: str) -> None:
     it = stage(tsm)

@@ -191,7 +191,9 @@ class ProviderLoop:
         return self.faults.named(name, **params)
 
     def reset(self) -> None:
-        """Tell the guest to drop all requests and say HELLO anew."""
+        """Tell the guest to drop all requests and say HELLO anew; it registers anew, too."""
+        with self._waiter.condition:
+            self._service.registered = None
         self._post(self._service.send_reset)
 
     def going_away(self) -> None:

@@ -79,7 +79,6 @@ class Service:
         self._time_scale = time_scale
         self._request_timeout_ms = request_timeout_ms
         self._max_payload = MAX_PAYLOAD
-        self._reset_sent = False
         self._damage = (0, 0, 0)
         self._timers: list[tuple[float, int, Pending]] = []
         self._timer_order = count()
@@ -142,7 +141,6 @@ class Service:
 
     def send_reset(self) -> None:
         """Tell the guest to start over; what is in flight is dropped on both sides."""
-        self._reset_sent = True
         self._send(Frame(FrameType.RESET, session=self.session), "reset")
         self._drop_in_flight()
 
@@ -158,10 +156,7 @@ class Service:
         self._drop_in_flight()
         with self._waiter.condition:
             self.session = secrets.randbelow(0xFFFF_FFFF) + 1 if supported else 0
-            # After our own RESET the driver stays registered and has nothing to tell anew.
-            if not self._reset_sent:
-                self.registered = None
-        self._reset_sent = False
+            self.registered = None  # the driver tells anew after every HELLO
         self._max_payload = min(MAX_PAYLOAD, guest.max_payload)
         status = Status.OK if supported else Status.UNSUPPORTED
         payload = encode_host_hello(self._host_hello(guest))

@@ -197,6 +197,13 @@ void sim_unregister(struct sim *sim)
 	forget(sim);
 }
 
+static bool same_offer(const struct sim_offer *a, const struct sim_offer *b)
+{
+	return !strcmp(a->name, b->name) && a->attrs == b->attrs &&
+	       a->bin_attrs == b->bin_attrs &&
+	       a->privlevel_floor == b->privlevel_floor;
+}
+
 /* Make the registration what the host wants, and tell it. */
 void sim_registration_work(struct work_struct *work)
 {
@@ -207,6 +214,10 @@ void sim_registration_work(struct work_struct *work)
 	scoped_guard(mutex, &sim->lock) {
 		leave = sim->leave;
 		enter = sim->enter;
+		/* A core copies nothing: what it was told must not change under it. */
+		if (enter && sim->registration &&
+		    !same_offer(&sim->registration->offer, &sim->offer))
+			leave = true;
 		sim->leave = false;
 		sim->enter = false;
 	}
