@@ -90,6 +90,12 @@ def _rates(results: Sequence[CellResult]) -> list[str]:
         )
         others = {s: n for s, n in counts.items() if s not in (Status.FAIL, Status.PASS)}
         lines += [f"  {count} times {status.value}" for status, count in others.items()]
-        words = Counter(result.detail.splitlines()[0] for result in mine if result.detail)
+        words = Counter(_gist(result.detail) for result in mine if result.detail)
         lines += [f"  {count} times {word}" for word, count in words.most_common(5)]
     return lines
+
+
+def _gist(detail: str) -> str:
+    """The line that says most: the second where the first only introduces it."""
+    first, *others = detail.splitlines()
+    return others[0].strip() if first.endswith(":") and others else first

@@ -86,7 +86,10 @@ def make_vcek(
 ) -> bytes:
     """Certify ``key`` as the VCEK of this chip (64 bytes) at this TCB; DER."""
     ask = x509.load_der_x509_certificate(authority.ask)
-    ask_key = serialization.load_der_private_key(authority.ask_key, password=None)
+    # Our own key: proving that its primes are prime takes a quarter of a second.
+    ask_key = serialization.load_der_private_key(
+        authority.ask_key, password=None, unsafe_skip_rsa_key_validation=True
+    )
     assert isinstance(ask_key, rsa.RSAPrivateKey)
     builder = (
         x509.CertificateBuilder()
