@@ -1,0 +1,159 @@
+# SPDX-License-Identifier: MIT
+"""The shell in a guest: streams, statuses, copies, and a guest that dies meanwhile."""
+
+from __future__ import annotations
+
+import io
+import random
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import cast
+
+import paramiko
+import pytest
+
+from harness.errors import (
+    GuestLostError,
+    UsageError,
+)
+from harness.guest.guest import Guest
+from harness.guest.ssh import SshSession
+from harness.settings import DEFAULT_KERNEL
+from harness.workbench import Workbench
+
+Clone = Callable[[str], Guest]
+
+
+@pytest.fixture
+def guest(clone: Clone) -> Guest:
+    """A pristine guest with the kernel's own core, and no provider yet."""
+    return clone("mainline")
+
+
+@pytest.fixture
+def shell(guest: Guest, workbench: Workbench) -> Iterator[SshSession]:
+    with SshSession(guest, workbench.image(DEFAULT_KERNEL).ssh_keys) as session:
+        yield session
+
+
+def _run(shell: SshSession, *command: str, stdin: int | None = None) -> tuple[int, bytes, bytes]:
+    stdout, stderr = io.BytesIO(), io.BytesIO()
+    return shell.run(command, stdin, stdout, stderr), stdout.getvalue(), stderr.getvalue()
+
+
+def _feed(shell: SshSession, command: str, data: bytes, file: Path) -> tuple[int, bytes, bytes]:
+    """Run ``command`` with ``data``, kept in ``file``, as its input."""
+    file.write_bytes(data)
+    with file.open("rb") as stream:
+        return _run(shell, command, stdin=stream.fileno())
+
+
+def test_shell_passes_streams_and_status(shell: SshSession, tmp_path: Path) -> None:
+    told = _run(shell, "sh", "-c", "echo out; echo err >&2; exit 7")
+    assert told == (7, b"out\n", b"err\n")
+    assert _run(shell, "echo $((6 * 7))") == (0, b"42\n", b"")  # one word is a shell's line ...
+    told = _run(shell, "printf", "%s|", "a b", "$HOME", "'q'")
+    assert told == (0, b"a b|$HOME|'q'|", b"")  # ... several are a command and its words
+    assert _run(shell, "no-such-command")[0] == 127
+    data = random.Random(1).randbytes(300_000)
+    assert _feed(shell, "cat", data, tmp_path / "input") == (0, data, b"")
+    assert _feed(shell, "true", data, tmp_path / "input") == (0, b"", b"")
+    assert _run(shell, "cat") == (0, b"", b"")
+
+
+def test_shell_copies_files_both_ways(shell: SshSession, guest: Guest, tmp_path: Path) -> None:
+    source, target = tmp_path / "source", tmp_path / "target"
+    data = random.Random(2).randbytes(300_000) + b"\r\n\0\xff"
+    source.write_bytes(data)
+    source.chmod(0o751)
+    shell.push(source, "/tmp/with a blank")
+    told = guest.actors[0].stat("/tmp/with a blank")
+    assert (told.mode & 0o777, told.size) == (0o751, len(data))
+    shell.pull("/tmp/with a blank", target)
+    assert target.read_bytes() == data
+    target.write_bytes(b"stays")
+    with pytest.raises(UsageError, match="No such file"):
+        shell.pull("/tmp/none", target)
+    with pytest.raises(UsageError, match="longer than 1000 bytes"):
+        shell.pull("/dev/zero", target, limit=1000)
+    assert target.read_bytes() == b"stays"
+    source.write_bytes(b"")
+    shell.push(source, "/tmp/empty")
+    assert guest.actors[0].stat("/tmp/empty").size == 0
+    with pytest.raises(UsageError, match="nonexistent directory"):
+        shell.push(source, "/none/file")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["source", "target"]
+
+
+def test_push_of_much_that_is_refused(shell: SshSession, tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    source.write_bytes(bytes(1 << 20))
+    with pytest.raises(UsageError, match="cannot write /none/file"):
+        shell.push(source, "/none/file")
+
+
+@pytest.mark.parametrize("name", ["KILL", "TERM"])
+def test_command_that_a_signal_ends(shell: SshSession, name: str) -> None:
+    number = signal.Signals[f"SIG{name}"]
+    assert _run(shell, f"kill -{name} $$")[0] == 128 + number
+
+
+def _transports() -> set[threading.Thread]:
+    return {one for one in threading.enumerate() if isinstance(one, paramiko.Transport)}
+
+
+class _KillAtOutput(io.BytesIO):
+    """Has a guest killed when its command has printed something, while that goes on."""
+
+    def __init__(self, guest: Guest) -> None:
+        super().__init__()
+        self._killer = threading.Thread(target=guest.machine.kill)
+
+    def write(self, data: object) -> int:
+        """Take the output as the signal to kill."""
+        self._killer.start()
+        return len(cast(bytes, data))
+
+
+def test_guest_that_dies_during_a_command(shell: SshSession, guest: Guest) -> None:
+    with pytest.raises(GuestLostError):
+        shell.run(["echo started; sleep 600"], None, _KillAtOutput(guest), io.BytesIO())
+
+
+def test_command_that_prints_much_before_it_reads(
+    shell: SshSession, guest: Guest, tmp_path: Path
+) -> None:
+    watchdog = threading.Timer(guest.patience.seconds(30), guest.machine.kill)
+    watchdog.start()
+    try:
+        command = "head -c 5000000 /dev/zero; wc -c"
+        status, stdout, _ = _feed(shell, command, bytes(1_000_000), tmp_path / "input")
+    finally:
+        watchdog.cancel()
+    assert (status, len(stdout), stdout[-8:]) == (0, 5_000_008, b"1000000\n")
+
+
+def test_shells_one_after_the_other(guest: Guest, workbench: Workbench) -> None:
+    for number in range(3):
+        with SshSession(guest, workbench.image(DEFAULT_KERNEL).ssh_keys) as session:
+            assert _run(session, f"echo {number}") == (0, b"%d\n" % number, b"")
+
+
+def test_wrong_host_key_is_refused(guest: Guest, workbench: Workbench) -> None:
+    keys = workbench.image(DEFAULT_KERNEL).ssh_keys
+    other = keys.host_public[:-1] + bytes([keys.host_public[-1] ^ 1])
+    with pytest.raises(GuestLostError, match="another host key"):
+        SshSession(guest, replace(keys, host_public=other))
+    assert guest.actors[0].read_file("/proc/uptime")
+
+
+def test_refused_host_key_leaves_no_connection(guest: Guest, workbench: Workbench) -> None:
+    keys, before = workbench.image(DEFAULT_KERNEL).ssh_keys, _transports()
+    with pytest.raises(GuestLostError, match="another host key"):
+        SshSession(guest, replace(keys, host_public=b"another"))
+    for transport in _transports() - before:
+        transport.join(10)
+    assert _transports() <= before

@@ -1,0 +1,415 @@
+# SPDX-License-Identifier: MIT
+"""What a hostile guest may say on the agent port: a lost guest at worst, and in bounds."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import socket
+import struct
+import threading
+import tracemalloc
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import cast
+from zlib import crc32
+
+import pytest
+
+from harness.errors import (
+    ActorDiedError,
+    DeadlineError,
+    GuestLostError,
+    HarnessError,
+    ScenarioError,
+)
+from harness.guest.agent import AgentClient
+from harness.guest.guest import Guest
+from harness.guest.patience import Patience
+from harness.oracle.kernel_log import KernelLog
+from harness.vm.machine import Machine
+from providers_sim.wire.agent import AGENT_HELLO, AGENT_HELLO_REPLY, STATE_REPLY
+from providers_sim.wire.constants import (
+    MAGIC,
+    MAX_PAYLOAD,
+    REPLY,
+    VERSION,
+    FrameType,
+    Status,
+)
+from providers_sim.wire.frame import HEAD, Frame, FrameParser, encode_frame
+from providers_sim.wire.ops import RESULT, RUN_REPLY
+
+# A hostile guest: bytes on the agent's connection.
+
+
+def _reply(request: Frame, payload: bytes = b"", status: int = Status.OK) -> bytes:
+    kind = request.type | REPLY
+    return encode_frame(Frame(kind, 0, request.session, request.id, status, payload))
+
+
+def _greeting(request: Frame, payload: bytes | None = None, status: int = Status.OK) -> bytes:
+    nonce = AGENT_HELLO.unpack(request.payload)[0]
+    hello = AGENT_HELLO_REPLY.pack(nonce, 1, 8, 65496) + b"6.1-hostile"
+    return _reply(request, hello if payload is None else payload, status)
+
+
+def _log_event(records: Sequence[bytes], session: int = 0) -> bytes:
+    texts = b"".join(len(one).to_bytes(4, "little") + one for one in records)
+    return encode_frame(Frame(FrameType.LOG, 0, session, 0, 0, bytes(8) + texts))
+
+
+def _giant(length: int) -> bytes:
+    """The header of a frame that announces more than a frame may have."""
+    head = HEAD.pack(MAGIC, VERSION, FrameType.LOG, 0, 0, 0, length, 0, 0)
+    return head + crc32(head).to_bytes(4, "little")
+
+
+class _StillReadingError(Exception):
+    """The client goes on reading although it was to come to an end."""
+
+
+class _Hose:
+    """Stands in for a connection whose other end always has more to say: ``more(n)`` is next.
+
+    After ``limit`` pieces it raises ``last``.
+    """
+
+    def __init__(
+        self, more: Callable[[int], bytes], limit: int, last: type[Exception] = _StillReadingError
+    ) -> None:
+        self.requests: list[Frame] = []
+        self.received = 0
+        self._more = more
+        self._limit = limit
+        self._last = last
+        self._parser = FrameParser()
+
+    def settimeout(self, _: float) -> None:
+        """Nothing ever waits here."""
+
+    def sendall(self, data: bytes) -> None:
+        """Note the requests."""
+        self.requests += self._parser.feed(data)
+
+    def recv(self, _: int) -> bytes:
+        """The next piece, whatever its length."""
+        if self.received >= self._limit:
+            raise self._last
+        self.received += 1
+        return self._more(self.received)
+
+
+class _Ears:
+    """What a client has heard: deaths of actors, and the kernel log."""
+
+    def __init__(self) -> None:
+        self.deaths: list[tuple[int, int]] = []
+        self.log = KernelLog(lambda: None)
+
+    def client(self, connection: object) -> AgentClient:
+        """A client of ``connection`` that tells these ears; its session is 0 until it greets."""
+        return AgentClient(
+            cast(socket.socket, connection),
+            on_log=lambda batch: self.log.feed(batch.records, batch.lost),
+            on_death=lambda slot, status: self.deaths.append((slot, status)),
+        )
+
+
+def _numbered(at: int, lines: int = 100) -> bytes:
+    first = (at - 1) * lines
+    return _log_event([b"6,%d,1,-;line" % number for number in range(first, first + lines)])
+
+
+_ENDLESS: dict[str, Callable[[int], bytes]] = {
+    "noise": lambda at: random.Random(at).randbytes(1 << 14),
+    "zeroes": lambda at: bytes(1 << 14),
+    "magics": lambda at: b"TSMW" * (1 << 8),
+    "giant-frames": lambda at: _giant(0xFFFF_FFFF) + bytes(1 << 14),
+    "half-a-frame": lambda at: encode_frame(Frame(FrameType.LOG, payload=bytes(1 << 14)))[:-1],
+    "other-sessions": lambda at: encode_frame(Frame(FrameType.PING | REPLY, 0, 99, 1)),
+    "nobody-asked": lambda at: encode_frame(
+        Frame(FrameType.PING | REPLY, 0, 0, 1000 + at, 0, bytes(1 << 14))
+    ),
+    "unknown-events": lambda at: encode_frame(Frame(0x60, payload=bytes(1 << 14))),
+    "broken-deaths": lambda at: encode_frame(Frame(FrameType.ACTOR_DIED, payload=bytes(7))),
+    "log": _numbered,
+}
+
+
+@pytest.mark.parametrize("name", _ENDLESS)
+def test_endless_stream_ends_at_the_deadline(name: str) -> None:
+    ears, hose = _Ears(), _Hose(_ENDLESS[name], limit=10**9)
+    client = ears.client(hose)
+    with pytest.raises(DeadlineError, match=r"an answer did not happen within 0\.1 s"):
+        client.call(FrameType.PING, b"", Patience().deadline(0.1, "an answer"))
+    assert hose.received > 1
+    assert ears.deaths == []
+    assert bool(ears.log.records) == (name == "log")
+
+
+@pytest.mark.parametrize("name", [name for name in _ENDLESS if name != "log"])
+def test_endless_stream_is_not_kept(name: str) -> None:
+    hose = _Hose(_ENDLESS[name], limit=400, last=BlockingIOError)
+    client = _Ears().client(hose)
+    client.send(FrameType.PING, b"")
+    tracemalloc.start()
+    try:
+        while hose.received < 400:
+            client.poll()
+        kept = tracemalloc.get_traced_memory()[0]
+    finally:
+        tracemalloc.stop()
+    assert kept < 3 * MAX_PAYLOAD
+
+
+def test_answer_comes_through_what_surrounds_it() -> None:
+    death = encode_frame(Frame(FrameType.ACTOR_DIED, payload=struct.pack("<Ii", 3, 9)))
+    before = [_ENDLESS["noise"](1), _giant(200_000) + bytes(200_000), death]
+
+    def more(at: int) -> bytes:
+        if at <= len(before):
+            return before[at - 1]
+        (request,) = hose.requests
+        return _reply(request, b"the answer") + _reply(request, b"another")
+
+    hose = _Hose(more, len(before) + 1, last=BlockingIOError)
+    ears = _Ears()
+    client = ears.client(hose)
+    deadline = Patience().deadline(20.0, "the answer")
+    assert client.call(FrameType.PING, b"", deadline) == b"the answer"
+    assert ears.deaths == [(3, 9)]
+
+
+def test_kernel_log_without_end_is_cut_and_no_evidence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("harness.oracle.kernel_log.MAX_RECORDS", 1000)
+    ears, hose = _Ears(), _Hose(_numbered, limit=30, last=BlockingIOError)
+    ears.client(hose).poll()
+    assert len(ears.log.records) == 1000
+    assert ears.log.lost == 2000
+    with pytest.raises(HarnessError, match="2000 kernel log records are missing"):
+        ears.log.assert_clean()
+
+
+def test_what_has_arrived_comes_to_an_end() -> None:
+    client = _Ears().client(_Hose(_numbered, limit=500))
+    client.poll()
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [b"", bytes(7), bytes(8) + b"\1", bytes(8) + b"\xff\xff\xff\xff", bytes(8) + b"\5\0\0\0four"],
+)
+def test_malformed_log_is_a_broken_protocol(payload: bytes) -> None:
+    frame = encode_frame(Frame(FrameType.LOG, payload=payload))
+    client = _Ears().client(_Hose(lambda at: frame, limit=1, last=BlockingIOError))
+    with pytest.raises(GuestLostError, match="broke the protocol"):
+        client.poll()
+
+
+def test_no_more_requests_than_a_guest_can_be_asked_to_remember() -> None:
+    client = _Ears().client(_Hose(lambda at: b"", limit=0, last=BlockingIOError))
+    for _ in range(256):
+        client.send(FrameType.PING)
+    with pytest.raises(ScenarioError, match="more than 256 requests"):
+        client.send(FrameType.PING)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_any_payload_in_any_frame_is_survived(seed: int) -> None:
+    rng = random.Random(seed)
+    kinds = [*FrameType, *(kind | REPLY for kind in FrameType)]
+
+    def piece(_: int) -> bytes:
+        payload = rng.choice([rng.randbytes(rng.randrange(64)), bytes(rng.randrange(64))])
+        head = (rng.randrange(2), 0, rng.randrange(4), rng.randrange(256))
+        return encode_frame(Frame(rng.choice(kinds), *head, payload))
+
+    hose = _Hose(piece, limit=500, last=BlockingIOError)
+    client = _Ears().client(hose)
+    asked = [client.send(FrameType.PING) for _ in range(3)]
+    while hose.received < 500:
+        try:
+            client.poll()
+        except GuestLostError as error:
+            assert "broke the protocol" in str(error)
+    assert any(client.arrived(ident) for ident in asked)
+
+
+# A hostile guest: an agent that breaks the protocol where a test says so.
+
+Answer = Callable[[Frame], bytes]
+
+
+class _Agent:
+    """A machine whose agent answers every request with success and nothing else.
+
+    ``answers`` has what it sends instead, by frame type; nothing at all ends the connection.
+    """
+
+    directory = Path(os.devnull, "none")  # a guest removes its machine's: this cannot be there
+
+    def __init__(self, **answers: Answer) -> None:
+        self.killed = False
+        self._answers: dict[int, Answer] = {FrameType.HELLO: _greeting}
+        self._answers |= {FrameType[name]: answer for name, answer in answers.items()}
+        self._ours, self._theirs = socket.socketpair()
+        self._thread = threading.Thread(target=self._serve, daemon=True)
+        self._thread.start()
+
+    def connect(self, _: str) -> socket.socket:
+        """The host's end of the agent's port."""
+        return self._ours
+
+    def last_words(self) -> str:
+        """Nothing was printed."""
+        return ""
+
+    def kill(self) -> None:
+        """Note that the machine was ended."""
+        self.killed = True
+
+    def guest(self, *, seconds: float = 20.0) -> Guest:
+        """A guest on this machine."""
+        return Guest(cast(Machine, self), seconds=seconds)
+
+    def _serve(self) -> None:
+        parser = FrameParser()
+        with self._theirs, contextlib.suppress(OSError):
+            while data := self._theirs.recv(1 << 16):
+                for frame in parser.feed(data):
+                    answer = self._answers.get(frame.type, _reply)(frame)
+                    if not answer:
+                        return
+                    self._theirs.sendall(answer)
+
+
+def _results(*results: tuple[int, int, bytes]) -> Answer:
+    """An answer to RUN with these results: return value, errno, data."""
+    parts = [RESULT.pack(ret, err, len(data), 1, 2) + data for ret, err, data in results]
+    return lambda frame: _reply(frame, RUN_REPLY.pack(len(results), 0) + b"".join(parts))
+
+
+def test_agent_that_keeps_the_protocol_is_believed() -> None:
+    with _Agent(RUN=_results((0, 0, bytes(24)))).guest() as guest:
+        assert guest.kernel_release == "6.1-hostile"
+        assert len(guest.actors) == 8
+        assert guest.actors[0].stat("/anything").size == 0
+
+
+@pytest.mark.parametrize(
+    ("hello", "words"),
+    [
+        (lambda frame: b"", "the connection to the guest ended"),
+        (lambda frame: _greeting(frame, b"short"), "broke the protocol"),
+        (lambda frame: _greeting(frame, bytes(16)), "somebody else's greeting"),
+        (lambda frame: bytes(100), "did not happen within 0.2 s"),
+    ],
+    ids=["ends", "short", "other-nonce", "mute"],
+)
+def test_bad_greeting_is_a_lost_guest(hello: Answer, words: str) -> None:
+    machine = _Agent(HELLO=hello)
+    with pytest.raises((GuestLostError, DeadlineError), match=words):
+        machine.guest(seconds=0.2 if "0.2" in words else 20.0)
+    assert machine.killed
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        b"",
+        STATE_REPLY.pack(77, 1, 0, 0) + bytes(20),
+        STATE_REPLY.pack(0, 1, 0, 0) + bytes(16),
+        STATE_REPLY.pack(0, 1, 0, 0) + b"\xff" * 20,
+    ],
+)
+def test_bad_state_is_a_lost_guest(state: bytes) -> None:
+    with _Agent(STATE=lambda frame: _reply(frame, state)).guest() as guest:
+        with pytest.raises(GuestLostError, match="broke the protocol"):
+            guest.actors[0].state()
+        assert guest.actors[0].whereabouts() == "in a guest that does not answer"
+
+
+@pytest.mark.parametrize(
+    "run",
+    [
+        _reply,
+        lambda frame: _reply(frame, RUN_REPLY.pack(0xFFFF_FFFF, 0)),
+        lambda frame: _reply(frame, RUN_REPLY.pack(1, 0) + RESULT.pack(0, 0, 0xFFFF_FFFF, 1, 2)),
+        lambda frame: _reply(frame, RUN_REPLY.pack(0, 0) + b"more"),
+    ],
+)
+def test_bad_results_are_a_lost_guest(run: Answer) -> None:
+    with (
+        _Agent(RUN=run).guest() as guest,
+        pytest.raises(GuestLostError, match="broke the protocol"),
+    ):
+        guest.actors[0].read_file("/anything")
+
+
+def test_fewer_results_than_calls_are_a_lost_guest() -> None:
+    with (
+        _Agent(RUN=_results()).guest() as guest,
+        pytest.raises(GuestLostError, match="broke the protocol"),
+    ):
+        guest.actors[0].stat("/anything")
+
+
+def test_malformed_stat_is_a_lost_guest() -> None:
+    with (
+        _Agent(RUN=_results((0, 0, b"short"))).guest() as guest,
+        pytest.raises(GuestLostError, match="broke the protocol"),
+    ):
+        guest.actors[0].stat("/anything")
+
+
+def _death(frame: Frame, status: int) -> bytes:
+    payload = struct.pack("<Ii", 0, status)
+    return encode_frame(Frame(FrameType.ACTOR_DIED, 0, frame.session, 0, 0, payload))
+
+
+@pytest.mark.parametrize(
+    ("status", "words"),
+    [(9, "signal SIGKILL"), (3 << 8, "exit status 3"), (-1, "exit status 255")],
+)
+def test_death_of_an_actor_is_told(status: int, words: str) -> None:
+    with (
+        _Agent(RUN=lambda frame: _death(frame, status)).guest() as guest,
+        pytest.raises(ActorDiedError, match=words),
+    ):
+        guest.actors[0].read_file("/anything")
+
+
+def test_death_by_a_signal_without_a_name_is_told() -> None:
+    with (
+        _Agent(RUN=lambda frame: _death(frame, 40)).guest() as guest,
+        pytest.raises(ActorDiedError, match="signal 40"),
+    ):
+        guest.actors[0].read_file("/anything")
+
+
+def test_death_of_a_slot_that_does_not_exist_is_ignored() -> None:
+    def ping(frame: Frame) -> bytes:
+        return encode_frame(
+            Frame(FrameType.ACTOR_DIED, 0, frame.session, 0, 0, struct.pack("<Ii", 8, 9))
+        ) + _reply(frame, frame.payload)
+
+    with _Agent(PING=ping, RUN=_results((0, 0, bytes(24)))).guest() as guest:
+        assert guest.ping() > 0
+        assert [one.stat("/").size for one in guest.actors] == [0] * 8
+
+
+def test_agent_of_another_version_is_refused() -> None:
+    def hello(frame: Frame) -> bytes:
+        return _greeting(frame, status=Status.UNSUPPORTED)
+
+    with pytest.raises(HarnessError):
+        _Agent(HELLO=hello).guest()
+
+
+def test_machine_that_fails_when_measured_is_ended() -> None:
+    machine = _Agent(PING=lambda frame: b"")
+    with pytest.raises(GuestLostError):
+        Guest.booted(cast(Machine, machine))
+    assert machine.killed
