@@ -11,13 +11,15 @@ from harness.claims import select_claims
 from harness.errors import UsageError
 from harness.kernels.core import parse_core
 from harness.kernels.spec import parse_kernel
-from providers_sim import available
+from providers_sim import ProviderError, parse_spec
 
 __all__ = ["DEFAULT_KERNEL", "DEFAULT_PROVIDER", "DEFAULT_TSMS", "Settings"]
 
 DEFAULT_KERNEL = "debian:6.12"
 DEFAULT_TSMS = ("as-posted", "revised", "mainline")
 DEFAULT_PROVIDER = "sev-snp"
+
+_PROVIDER_HINT = "`tsm-harness evidence PROVIDER --help` lists a provider's options"
 
 
 @dataclass(frozen=True)
@@ -47,12 +49,11 @@ class Settings:
             parse_kernel(kernel)
         for tsm in self.tsms:
             parse_core(tsm)
-        unknown = sorted(set(self.providers) - set(available()))
-        if unknown:
-            raise UsageError(
-                f"unknown provider: {', '.join(unknown)}",
-                hint=f"there are {', '.join(available())}",
-            )
+        for provider in self.providers:
+            try:
+                parse_spec(provider)
+            except ProviderError as error:
+                raise UsageError(str(error), hint=_PROVIDER_HINT) from error
         select_claims(self.claims)
         if self.times < 1 or self.smp < 1 or self.memory_mib < 128:
             raise UsageError("times and smp are at least 1, memory at least 128 MiB")

@@ -29,7 +29,7 @@ from harness.settings import Settings
 from harness.vm.emulator import Emulator, find_emulator
 from harness.vm.rundir import RunDirectory
 from harness.vm.template import Template
-from providers_sim import Provider, create
+from providers_sim import AnyProvider, create
 
 __all__ = ["Prepared", "Workbench"]
 
@@ -153,7 +153,7 @@ class Workbench:
             self._pools[spec] = ClonePool(self.factory(spec))
         return self._pools[spec].take(self.template(spec, tsm))
 
-    def provider(self, ident: str, seed: int) -> Provider:
+    def provider(self, ident: str, seed: int) -> AnyProvider:
         """A simulated TEE whose evidence depends on ``seed`` and this cache's test PKI alone."""
         return create(ident, seed=seed, pki_dir=self.cache.root / "pki")
 

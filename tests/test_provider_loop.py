@@ -10,15 +10,17 @@ import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from time import monotonic
-from typing import TYPE_CHECKING, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from providers_sim import (
+    AnyProvider,
     Evidence,
     Fault,
+    Options,
     Provider,
     ProviderError,
     ProviderLoop,
@@ -26,6 +28,7 @@ from providers_sim import (
     ProviderTimeout,
     ReportRequest,
 )
+from providers_sim.failures import Answer
 from providers_sim.port import Port
 from providers_sim.provider import State
 from providers_sim.transcript import BoundedLog
@@ -52,31 +55,35 @@ NONCE = 0x1122334455667788
 REPORT_REPLY_TYPE = FrameType.REPORT | 0x80
 
 
-class _EchoProvider(Provider):
+class _EchoProvider(Provider[Options]):
     """Its evidence is the inblob and a counter; some inblobs make it refuse or break."""
 
     id: ClassVar[str] = "echo"
     kernel_name: ClassVar[str] = "echo_guest"
-    attrs: ClassVar[int] = 0xF
-    bin_attrs: ClassVar[int] = 0x7
+    options_type = Options
+    attrs = 0xF
+    bin_attrs = 0x7
     privlevel_floor = 1
 
-    def __init__(self) -> None:
+    def prepare(self) -> None:
+        pass
+
+    def reset(self) -> None:
         self.made = 0
 
     def report(self, request: ReportRequest) -> Evidence:
         if request.inblob == b"refuse":
-            raise ProviderRefusal(Status.THROTTLED, "too fast", retry_ms=250)
+            raise ProviderRefusal(Status.THROTTLED, "too fast", value=250)
         if request.inblob == b"break":
             raise ZeroDivisionError("a bug")
         self.made += 1
         return Evidence(request.inblob + b"#%d" % self.made, b"aux", b"manifest")
 
-    def get_state(self) -> State:
+    def live_state(self) -> State:
         return {"made": self.made}
 
-    def set_state(self, state: Mapping[str, object]) -> None:
-        raise NotImplementedError
+    def restore_live(self, state: Mapping[str, Any]) -> None:
+        self.made = int(state["made"])
 
     def collateral(self) -> dict[str, bytes]:
         return {}
@@ -145,7 +152,7 @@ class FakeGuest:
 class Rig:
     """A loop and its guest."""
 
-    def __init__(self, provider: Provider | None = None) -> None:
+    def __init__(self, provider: AnyProvider | None = None) -> None:
         ours, theirs = socket.socketpair()
         self.guest = FakeGuest(theirs)
         self.loop = ProviderLoop(provider or _EchoProvider(), ours, request_timeout_ms=1500)
@@ -432,13 +439,14 @@ def test_reset_and_going_away_are_sent(rig: Rig) -> None:
 
 
 def test_farewell_just_before_close_is_sent(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
-    def go(_: ReportRequest) -> Evidence:
+    def go() -> None:
         # In the thread, after it has looked for commands: the last moment there is.
         rig.loop.going_away()
         rig.loop._stopping = True
-        raise ProviderRefusal(Status.NO_DEVICE, "going")
 
-    monkeypatch.setattr(rig.loop.provider, "report", go)
+    refusal = ProviderRefusal(Status.NO_DEVICE, "going")
+    answer = Answer(refusal=refusal, then=go)
+    monkeypatch.setattr(rig.loop.provider, "answer", lambda *_: answer)
     rig.loop.fault("delay", seconds=0.001)
     rig.guest.ask(1)
     assert rig.guest.receive().status == Status.NO_DEVICE

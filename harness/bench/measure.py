@@ -19,7 +19,7 @@ from harness.guest.pool import ClonePool
 from harness.oracle.kernel_reports import KernelReport
 from harness.surfaces.find import find_surface
 from harness.vm.template import Template
-from providers_sim import Provider
+from providers_sim import AnyProvider
 from providers_sim.wire.constants import FrameType
 from providers_sim.wire.ops import Op
 
@@ -117,7 +117,7 @@ def _echoes(guest: Guest, count: int) -> list[float]:
     return [_timed(once) for _ in range(count)]
 
 
-def reports(guest: Guest, provider: Provider, rounds: int) -> float:
+def reports(guest: Guest, provider: AnyProvider, rounds: int) -> float:
     """One report: write a fresh nonce, read the evidence, signature included."""
     loop = guest.attach(provider)
     loop.wait_registered(guest.patience.seconds(_REGISTRATION_SECONDS))
@@ -131,14 +131,14 @@ def reports(guest: Guest, provider: Provider, rounds: int) -> float:
     return statistics.median([_timed(attest) for _ in range(rounds)])
 
 
-def race(factory: GuestFactory, template: Template, provider: Provider, rounds: int) -> float:
+def race(factory: GuestFactory, template: Template, provider: AnyProvider, rounds: int) -> float:
     """The double free of a failed regeneration, reproduced in a fresh clone each time."""
     return statistics.median(
         [_timed(lambda: _reproduce(factory, template, provider)) for _ in range(rounds)]
     )
 
 
-def _reproduce(factory: GuestFactory, template: Template, provider: Provider) -> None:
+def _reproduce(factory: GuestFactory, template: Template, provider: AnyProvider) -> None:
     with factory.clone(template) as guest:
         loop = guest.attach(provider)
         loop.wait_registered(guest.patience.seconds(_REGISTRATION_SECONDS))

@@ -19,7 +19,7 @@ from harness.oracle.kernel_log import KernelLog
 from harness.vm.machine import Machine
 from providers_sim.errors import WireError
 from providers_sim.loop import ProviderLoop
-from providers_sim.provider import Provider
+from providers_sim.provider import AnyProvider
 from providers_sim.wire.agent import LogBatch
 from providers_sim.wire.constants import FrameType
 
@@ -100,7 +100,7 @@ class Guest:
             times.append(time.perf_counter() - start)
         return statistics.median(times)
 
-    def attach(self, provider: Provider, *, request_timeout_ms: int | None = 0) -> ProviderLoop:
+    def attach(self, provider: AnyProvider, *, request_timeout_ms: int | None = 0) -> ProviderLoop:
         """Serve ``provider`` on the provider port until the guest is closed or detached.
 
         ``request_timeout_ms`` is how long the driver waits for an answer: 0 for ever, so that a

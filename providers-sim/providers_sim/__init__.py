@@ -18,12 +18,14 @@ from providers_sim.errors import (
 from providers_sim.faults import Corruption, Fault, FaultQueue
 from providers_sim.gate import Gate
 from providers_sim.loop import ProviderLoop
-from providers_sim.provider import Provider
-from providers_sim.registry import available, create
+from providers_sim.options import Options
+from providers_sim.provider import AnyProvider, Provider
+from providers_sim.registry import available, create, describe, parse_spec, provider_type
 from providers_sim.transcript import IssuedReport, Transcript
 from providers_sim.wire.report import Evidence, ReportRequest
 
 __all__ = [
+    "AnyProvider",
     "Corruption",
     "Evidence",
     "EvidenceError",
@@ -31,6 +33,7 @@ __all__ = [
     "FaultQueue",
     "Gate",
     "IssuedReport",
+    "Options",
     "Provider",
     "ProviderError",
     "ProviderLoop",
@@ -41,4 +44,7 @@ __all__ = [
     "WireError",
     "available",
     "create",
+    "describe",
+    "parse_spec",
+    "provider_type",
 ]

@@ -42,11 +42,12 @@ class ProviderTimeout(ProviderError):  # noqa: N818 - named after what happened
 class ProviderRefusal(ProviderError):  # noqa: N818 - a verdict, not an accident
     """The provider refuses one request with ``status``, as the real one would.
 
-    ``retry_ms`` goes with ``Status.THROTTLED``: when the guest should ask again.
+    ``value`` goes with ``Status.THROTTLED``, in how many milliseconds the guest should ask again,
+    and with ``Status.INJECT``, what the guest's ``report_new`` returns (a negative errno).
     """
 
-    def __init__(self, status: Status, reason: str, *, retry_ms: int = 0) -> None:
+    def __init__(self, status: Status, reason: str, *, value: int = 0) -> None:
         super().__init__(f"{status.name}: {reason}")
         self.status = status
         self.reason = reason
-        self.retry_ms = retry_ms
+        self.value = value

@@ -4,13 +4,14 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
 from enum import StrEnum
 from threading import Lock
-from typing import Self
+from typing import Any, Self
 
 from providers_sim.errors import ProviderError
+from providers_sim.failures import FailureTable
 from providers_sim.wire.constants import ReplyFlag, Status
 
 __all__ = ["NO_FAULT", "Corruption", "Fault", "FaultQueue"]
@@ -37,24 +38,36 @@ class Corruption(StrEnum):
 class Fault:
     """What happens to one request, in this order; the defaults are what no fault does.
 
-    ``silent``: never answered. ``inject``: the value the guest's ``report_new`` returns (signed,
-    -4095..4095). ``status``: refused with it; ``retry_ms`` goes with THROTTLED. ``empty``: all
-    blobs have length 0. ``oversize``: the outblob has this many bytes. ``truncated``: it lacks
-    its last bytes, consistently. ``no_auxblob``: there is none, as when a host has no
-    certificates. ``keep_lengths``: neither auxblob nor manifestblob, and the driver leaves their
-    lengths as the core had them. ``no_outblob``: the driver reports success without one.
-    ``vmalloc``: the driver hands over vmalloc memory. ``corrupt``: the reply's bytes are damaged.
-    ``late``: answered only after the guest has cancelled the request. ``delay``: answered this
-    many seconds later (times the loop's time scale). ``duplicate``: answered twice.
+    ``failure``: something goes wrong on the TEE's host, as the provider's own table has it under
+    this name, with ``params``. ``silent``: never answered. ``vanish``: the provider says that it
+    goes away instead. ``swapped``: answered together with the next request, each with the
+    other's evidence. ``wrong_inblob``: the evidence is over another inblob. ``inject``: the
+    value the guest's ``report_new`` returns (signed, -4095..4095). ``status``: refused with it;
+    ``retry_ms`` goes with THROTTLED. ``empty``: all blobs have length 0. ``oversize``: the
+    outblob has this many bytes. ``truncated``: it lacks its last bytes, consistently.
+    ``padded``: so many zero bytes follow it. ``flipped``: this bit of it is flipped.
+    ``no_auxblob``: there is none, as when a host has no certificates. ``keep_lengths``: neither
+    auxblob nor manifestblob, and the driver leaves their lengths as the core had them.
+    ``no_outblob``: the driver reports success without one. ``vmalloc``: the driver hands over
+    vmalloc memory. ``corrupt``: the reply's bytes are damaged. ``late``: answered only after the
+    guest has cancelled the request. ``delay``: answered this many seconds later (times the
+    loop's time scale). ``duplicate``: answered twice.
     """
 
+    failure: str = ""
+    params: tuple[tuple[str, int | float | bool | str], ...] = ()
     silent: bool = False
+    vanish: bool = False
+    swapped: bool = False
+    wrong_inblob: bool = False
     inject: int | None = None
     status: Status | None = None
     retry_ms: int = 0
     empty: bool = False
     oversize: int | None = None
     truncated: int = 0
+    padded: int = 0
+    flipped: int | None = None
     no_auxblob: bool = False
     keep_lengths: bool = False
     no_outblob: bool = False
@@ -68,6 +81,8 @@ class Fault:
         self._within("inject", self.inject or 0, -_MAX_ERRNO, _MAX_ERRNO)
         self._within("oversize", self.oversize or 0, 0, _MAX_OVERSIZE)
         self._within("truncated", self.truncated, 0, _MAX_OVERSIZE)
+        self._within("padded", self.padded, 0, _MAX_OVERSIZE)
+        self._within("flipped", self.flipped or 0, 0, 8 * _MAX_OVERSIZE)
         self._within("retry_ms", self.retry_ms, 0, 0xFFFF_FFFF)
         self._within("delay", self.delay, 0.0, _MAX_DELAY)
 
@@ -92,11 +107,33 @@ class Fault:
 
     def summary(self) -> str:
         """Return the members that differ from no fault, for a transcript."""
-        return " ".join(
-            f"{name}={value}"
+        return " ".join(f"{name}={value}" for name, value in self.to_state().items())
+
+    def to_state(self) -> dict[str, object]:
+        """Return the members that differ from no fault, as JSON can carry them."""
+        return {
+            name: dict(self.params) if name == "params" else value
             for name, value in asdict(self).items()
             if value != getattr(NO_FAULT, name)
-        )
+        }
+
+    @classmethod
+    def from_state(cls, state: object) -> Self:
+        """Make the fault that gave ``state``; ProviderError when none did."""
+        known = {item.name for item in fields(cls)}
+        if not isinstance(state, dict) or not set(state) <= known:
+            raise ProviderError(f"this is no fault: {state!r}")
+        members: dict[str, Any] = dict(state)
+        try:
+            if "params" in members:
+                members["params"] = tuple(dict(members["params"]).items())
+            if members.get("status") is not None:
+                members["status"] = Status(members["status"])
+            if members.get("corrupt") is not None:
+                members["corrupt"] = Corruption(members["corrupt"])
+            return cls(**members)
+        except (TypeError, ValueError) as error:
+            raise ProviderError(f"this is no fault: {state!r} ({error})") from None
 
 
 NO_FAULT = Fault()
@@ -108,9 +145,11 @@ class FaultQueue:
     The methods named after a fault append it for ``times`` requests and return the queue, so
     that a script reads in the order it happens: ``faults.delay(0.5).empty().silent()``.
     Faults that meet in one request are one ``Fault``: ``faults.add(Fault(late=True, empty=True))``.
+    ``failures`` are what can go wrong on the provider's own host.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, failures: FailureTable | None = None) -> None:
+        self._failures = failures or FailureTable()
         self._waiting: deque[Fault] = deque()
         self._lock = Lock()
 
@@ -136,15 +175,42 @@ class FaultQueue:
         with self._lock:
             return self._waiting.popleft() if self._waiting else NO_FAULT
 
-    def named(self, name: str, **params: object) -> Self:
-        """Append the fault called ``name``, with its parameters, as the method of that name."""
+    def get_state(self) -> list[dict[str, object]]:
+        """Return the faults that wait, as JSON can carry them."""
+        with self._lock:
+            return [fault.to_state() for fault in self._waiting]
+
+    def set_state(self, state: Sequence[object]) -> None:
+        """Replace the faults that wait by what ``get_state`` gave; ProviderError when malformed."""
+        waiting = [Fault.from_state(item) for item in state]
+        for fault in waiting:
+            if fault.failure:
+                self._failures.find(fault.failure).check(dict(fault.params))
+        with self._lock:
+            self._waiting = deque(waiting)
+
+    def named(self, name: str, **params: Any) -> Self:  # noqa: ANN401 - each fault's own
+        """Append the fault called ``name``: one of the provider's failures, or any provider's.
+
+        The parameters are the failure's, or those of the method of that name; ``times`` goes
+        with both. Raises ProviderError on an unknown name or parameter.
+        """
+        if name in self._failures:
+            return self.failure(name, params, params.pop("times", 1))
         method: Callable[..., Self] | None = getattr(self, name) if name in FAULT_NAMES else None
         if method is None:
-            raise ProviderError(f"there is no fault {name!r}; there are: {', '.join(FAULT_NAMES)}")
+            there = ", ".join((*self._failures, *FAULT_NAMES))
+            raise ProviderError(f"there is no fault {name!r}; there are: {there}")
         try:
             return method(**params)
         except TypeError as error:
             raise ProviderError(f"fault {name!r}: {error}") from None
+
+    def failure(self, name: str, params: Mapping[str, Any] | None = None, times: int = 1) -> Self:
+        """Have something go wrong on the provider's host, as its table of failures has it."""
+        params = params or {}
+        self._failures.find(name).check(params)
+        return self.add(Fault(failure=name, params=tuple(params.items())), times)
 
     def fail(self, errno: int, times: int = 1) -> Self:
         """Make the guest's ``report_new`` return ``-errno``."""
@@ -173,6 +239,26 @@ class FaultQueue:
     def truncated(self, n: int, times: int = 1) -> Self:
         """Answer with an outblob that lacks its last ``n`` bytes."""
         return self.add(Fault(truncated=n), times)
+
+    def padded(self, n: int, times: int = 1) -> Self:
+        """Answer with an outblob that has ``n`` zero bytes more."""
+        return self.add(Fault(padded=n), times)
+
+    def flipped(self, bit: int = 0, times: int = 1) -> Self:
+        """Answer with an outblob of which one bit is flipped, counted from its first byte."""
+        return self.add(Fault(flipped=bit), times)
+
+    def wrong_inblob(self, times: int = 1) -> Self:
+        """Answer with evidence over an inblob that nobody asked for."""
+        return self.add(Fault(wrong_inblob=True), times)
+
+    def swapped(self, times: int = 1) -> Self:
+        """Answer when a second request is in flight, each with the other's evidence."""
+        return self.add(Fault(swapped=True), times)
+
+    def vanish(self) -> Self:
+        """Have the provider go away instead of answering: what is in flight fails."""
+        return self.add(Fault(vanish=True))
 
     def silent(self, times: int = 1) -> Self:
         """Never answer."""
@@ -215,15 +301,20 @@ FAULT_NAMES = (
     "duplicate",
     "empty",
     "fail",
+    "flipped",
     "inject",
     "keep_lengths",
     "late",
     "no_auxblob",
     "no_outblob",
     "oversize",
+    "padded",
     "refuse",
     "silent",
+    "swapped",
     "truncated",
+    "vanish",
     "vmalloc",
+    "wrong_inblob",
 )
 """What ``FaultQueue.named`` accepts."""

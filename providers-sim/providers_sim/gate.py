@@ -70,6 +70,7 @@ class Gate:
         self._waiter = waiter
         self._let_go = let_go
         self._held: list[Holdable] = []
+        self._forgotten: list[Holdable] = []
         self._arrived = 0
         self._closed = False
 
@@ -125,7 +126,9 @@ class Gate:
             order = self._held[::-1] if reverse else list(self._held)
             chosen = order[:n]
             self._held = [item for item in self._held if item not in chosen]
-        self._let_go(chosen)
+            unwanted = self._forgotten if n is None else []
+            self._forgotten = [] if n is None else self._forgotten
+        self._let_go([*chosen, *unwanted])
         return len(chosen)
 
     def take(self, item: Holdable) -> bool:
@@ -139,8 +142,9 @@ class Gate:
             return True
 
     def forget(self, item: Holdable) -> None:
-        """Drop a request that the guest cancelled; for the loop."""
+        """Drop a request that the guest cancelled; for the loop, which is told on release."""
         with self._waiter.condition:
             if item in self._held:
                 self._held.remove(item)
+                self._forgotten.append(item)
                 self._waiter.condition.notify_all()

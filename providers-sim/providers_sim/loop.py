@@ -5,21 +5,25 @@ from __future__ import annotations
 
 import socket
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
 from threading import Thread
 from time import monotonic
 from types import TracebackType
-from typing import Self
+from typing import Any, Self, TypeVar
 
+from providers_sim.desk import Pending
 from providers_sim.errors import ProviderError
 from providers_sim.faults import Fault, FaultQueue
 from providers_sim.gate import Gate, Holdable, Waiter
 from providers_sim.port import Port, PortClosedError
-from providers_sim.provider import Provider
-from providers_sim.service import Pending, Service
+from providers_sim.provider import AnyProvider, State
+from providers_sim.service import Service
 from providers_sim.transcript import IssuedReport, Transcript
 
 __all__ = ["ProviderLoop"]
+
+T = TypeVar("T")
 
 _JOIN_SECONDS = 30.0
 
@@ -39,14 +43,14 @@ class ProviderLoop:
 
     def __init__(
         self,
-        provider: Provider,
+        provider: AnyProvider,
         sock: socket.socket,
         *,
         time_scale: float = 1.0,
         request_timeout_ms: int | None = None,
     ) -> None:
         self.provider = provider
-        self.faults = FaultQueue()
+        self.faults = FaultQueue(provider.failures)
         self._waiter = Waiter(time_scale)
         self._port = Port(sock)
         self._service = Service(
@@ -100,7 +104,7 @@ class ProviderLoop:
     @property
     def in_flight(self) -> int:
         """How many requests are neither answered nor cancelled."""
-        return len(self._service.in_flight)
+        return len(self._service.desk.in_flight)
 
     @property
     def max_in_flight_seen(self) -> int:
@@ -110,33 +114,35 @@ class ProviderLoop:
     @property
     def longest_answer_s(self) -> float:
         """How long a request was kept waiting at most, in seconds, those in flight included."""
-        waiting = [monotonic() - pending.since for pending in [*self._service.in_flight.values()]]
-        return max([self._service.longest_answer_s, *waiting])
+        waiting = [
+            monotonic() - pending.since for pending in [*self._service.desk.in_flight.values()]
+        ]
+        return max([self._service.desk.longest_answer_s, *waiting])
 
     @property
     def session(self) -> int:
         """The session in force; 0 before the guest's first HELLO."""
-        return self._service.session
+        return self._service.desk.session
 
     @property
     def transcript(self) -> Transcript:
         """Everything that crossed the port."""
-        return self._service.transcript
+        return self._service.recorder.transcript
 
     @property
     def issued(self) -> Sequence[IssuedReport]:
         """The evidence given out, oldest first; ``issued_dropped`` says how much is missing."""
-        return self._service.issued.items()
+        return self._service.desk.issued.items()
 
     @property
     def issued_dropped(self) -> int:
         """How many of the oldest issued reports were forgotten to bound memory."""
-        return self._service.issued.dropped
+        return self._service.desk.issued.dropped
 
     @property
     def error(self) -> BaseException | None:
         """The first exception of the provider or the loop that was no refusal."""
-        return self._crash or self._service.error
+        return self._crash or self._service.desk.error
 
     def raise_if_failed(self) -> None:
         """Raise ProviderError when the provider or the loop itself broke."""
@@ -150,7 +156,7 @@ class ProviderLoop:
         self._waiter.wait(
             lambda: service.registered is not None,
             timeout,
-            lambda: "registration" if service.session else "the guest's HELLO",
+            lambda: "registration" if service.desk.session else "the guest's HELLO",
         )
         assert service.registered is not None
         return service.registered
@@ -184,11 +190,72 @@ class ProviderLoop:
         """Make the guest's ``report_new`` return ``-errno`` for the next requests."""
         self.faults.fail(errno, times)
 
-    def fault(self, name: str | Fault, **params: object) -> FaultQueue:
-        """Queue a fault for the next request without one, by name or as it is."""
+    def fault(self, name: str | Fault, **params: Any) -> FaultQueue:  # noqa: ANN401 - its own
+        """Queue a fault for the next request without one: by name, or as it is.
+
+        The name is one of the provider's failures (``provider.failures``) or one that every
+        provider has (``FAULT_NAMES``).
+        """
         if isinstance(name, Fault):
             return self.faults.add(name)
         return self.faults.named(name, **params)
+
+    @property
+    def hardware_time(self) -> float:
+        """How many seconds one second of real hardware lasts: 1 unless a scenario says less."""
+        return self._service.desk.hardware_time
+
+    @hardware_time.setter
+    def hardware_time(self, factor: float) -> None:
+        if not 0 <= factor <= 1000:
+            raise ProviderError(f"a second of hardware lasts 0 to 1000 seconds, not {factor}")
+        self._service.desk.hardware_time = factor
+
+    def registers(self) -> tuple[bytes, ...]:
+        """Return the runtime measurement registers."""
+        return self._call(self.provider.registers)
+
+    def extend(self, register: int, data: bytes) -> None:
+        """Extend a runtime measurement register, as software in the guest would."""
+        self._call(lambda: self.provider.extend(register, data))
+
+    def reconfigure(self, **changes: object) -> None:
+        """Change the provider's options between two reports, as its host may."""
+        self._call(lambda: self.provider.reconfigure(**changes))
+
+    def complete(self) -> None:
+        """Have the host finish what the driver stopped waiting for."""
+        self._call(self.provider.complete)
+
+    def get_state(self) -> State:
+        """Return the provider's state, the faults that wait and the pace of hardware time.
+
+        Raises ProviderError while requests are in flight: their answers are not state.
+        """
+        return self._call(self._state)
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        """Go on from what ``get_state`` gave; ProviderError when it is something else."""
+
+        def restore() -> None:
+            match dict(state):
+                case {"provider": dict(provider), "faults": list(faults), "hardware_time": pace}:
+                    self.provider.set_state(provider)
+                    self.faults.set_state(faults)
+                    self.hardware_time = float(pace)
+                case _:
+                    raise ProviderError("this is no state of a provider loop")
+
+        self._call(restore)
+
+    def _state(self) -> State:
+        if self._service.desk.in_flight:
+            raise ProviderError(f"{self.in_flight} request(s) are in flight: let them end first")
+        return {
+            "provider": self.provider.get_state(),
+            "faults": self.faults.get_state(),
+            "hardware_time": self.hardware_time,
+        }
 
     def reset(self) -> None:
         """Tell the guest to drop all requests and say HELLO anew; it registers anew, too."""
@@ -204,7 +271,7 @@ class ProviderLoop:
         def proceed() -> None:
             for item in items:
                 assert isinstance(item, Pending)
-                self._service.proceed(item)
+                self._service.desk.proceed(item)
 
         self._post(proceed)
 
@@ -212,15 +279,31 @@ class ProviderLoop:
         self._commands.append(command)
         self._port.wake()
 
+    def _call(self, work: Callable[[], T]) -> T:
+        """Do ``work`` in the loop's thread, between two requests, and return what it returns."""
+        future: Future[T] = Future()
+
+        def run() -> None:
+            try:
+                future.set_result(work())
+            except Exception as error:
+                future.set_exception(error)
+            with self._waiter.condition:
+                self._waiter.condition.notify_all()
+
+        self._post(run)
+        self._waiter.wait(future.done, None, lambda: "a turn of the provider loop")
+        return future.result()
+
     def _run(self) -> None:
         why = "the provider loop was closed"
         try:
             while not self._stopping:
-                for frame in self._port.pump(self._service.seconds_to_timer()):
+                for frame in self._port.pump(self._service.desk.seconds_to_timer()):
                     self._service.dispatch(frame)
                 self._service.note_damage()
                 self._run_commands()
-                self._service.fire_timers()
+                self._service.desk.fire_timers()
             self._run_commands()  # those posted just before close(), such as going_away()
             self._port.flush()
         except PortClosedError as closed:

@@ -2,16 +2,18 @@
 """Where test PKIs live: a directory shared by processes, or memory.
 
 RSA keys and PSS signatures cannot be made from a seed with ``cryptography``, so what was made
-once is kept: evidence stays the same byte for byte as long as its store does.
+once is kept: evidence stays the same byte for byte as long as its store does. A store's state
+carries the files it gave out, so that another machine can go on with the same ones.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from tempfile import mkstemp
 from threading import Lock
+from typing import Self
 
 from filelock import FileLock
 
@@ -19,7 +21,9 @@ from providers_sim.errors import EvidenceError
 
 __all__ = ["PkiStore"]
 
-_MEMORY: dict[str, dict[str, bytes]] = {}
+Files = dict[str, bytes]
+
+_MEMORY: dict[str, Files] = {}
 _MEMORY_LOCK = Lock()
 _LOCK_SECONDS = 60.0
 
@@ -29,20 +33,45 @@ class PkiStore:
 
     def __init__(self, directory: Path | None) -> None:
         self._directory = directory
+        self._used: dict[str, Files] = {}
 
-    def get(self, group: str, make: Callable[[], dict[str, bytes]], *names: str) -> list[bytes]:
+    @classmethod
+    def from_state(cls, state: Mapping[str, object]) -> Self:
+        """Make a store that has the files of ``state``; TypeError or ValueError when malformed."""
+        store = cls(None)
+        for group, files in state.items():
+            if not isinstance(files, dict):
+                raise TypeError(f"the files of {group} are no mapping")
+            store._used[group] = {str(name): bytes.fromhex(text) for name, text in files.items()}
+        return store
+
+    def get_state(self) -> dict[str, object]:
+        """Return the files given out so far, in hexadecimal, by group and name."""
+        return {
+            group: {name: content.hex() for name, content in files.items()}
+            for group, files in self._used.items()
+        }
+
+    def get(self, group: str, make: Callable[[], Files], *names: str) -> list[bytes]:
         """Return the files ``names`` of ``group``; ``make`` is called when there are none yet.
 
         Raises EvidenceError when the directory cannot be used or lacks one of them.
         """
+        if group not in self._used:
+            self._used[group] = self._fetch(group, make, names)
+        try:
+            return [self._used[group][name] for name in names]
+        except KeyError as missing:
+            raise EvidenceError(f"the test PKI {group} has no {missing}") from None
+
+    def _fetch(self, group: str, make: Callable[[], Files], names: tuple[str, ...]) -> Files:
         if self._directory is None:
             with _MEMORY_LOCK:
-                files = _MEMORY.get(group) or _MEMORY.setdefault(group, make())
-            return [files[name] for name in names]
+                return _MEMORY.get(group) or _MEMORY.setdefault(group, make())
         directory = self._directory / group
         try:
             _make_on_disk(directory, make)
-            return [(directory / name).read_bytes() for name in names]
+            return {name: (directory / name).read_bytes() for name in names}
         except OSError as error:
             raise EvidenceError(
                 f"the test PKI in {directory} cannot be used: {error}; "
@@ -50,7 +79,7 @@ class PkiStore:
             ) from error
 
 
-def _make_on_disk(directory: Path, make: Callable[[], dict[str, bytes]]) -> None:
+def _make_on_disk(directory: Path, make: Callable[[], Files]) -> None:
     complete = directory / "complete"
     if complete.exists():
         return

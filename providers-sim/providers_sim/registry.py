@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""The providers there are: each module of ``evidence`` that defines ``PROVIDER``."""
+"""The providers there are: each module of ``evidence`` that defines ``PROVIDER``.
+
+Such a module also has ``describe``, which makes its blobs readable.
+"""
 
 from __future__ import annotations
 
@@ -7,50 +10,70 @@ import pkgutil
 from functools import cache
 from importlib import import_module
 from pathlib import Path
-from typing import Protocol
+from types import ModuleType
 
 from providers_sim import evidence
+from providers_sim.description import Node
 from providers_sim.errors import ProviderError
-from providers_sim.provider import Provider
+from providers_sim.options import Options
+from providers_sim.provider import AnyProvider
 
-__all__ = ["ProviderFactory", "available", "create"]
-
-
-class ProviderFactory(Protocol):
-    """What ``PROVIDER`` is: usually the provider's class."""
-
-    @property
-    def id(self) -> str:
-        """The project's name of the provider."""
-
-    def __call__(self, *, seed: int, pki_dir: Path | None) -> Provider:
-        """Make one; keys and certificates come from, and go to, ``pki_dir``."""
+__all__ = ["available", "create", "describe", "parse_spec", "provider_type"]
 
 
 @cache
-def _factories() -> dict[str, ProviderFactory]:
-    found: dict[str, ProviderFactory] = {}
+def _modules() -> dict[str, ModuleType]:
+    found: dict[str, ModuleType] = {}
     for info in pkgutil.iter_modules(evidence.__path__, f"{evidence.__name__}."):
-        factory: ProviderFactory | None = getattr(import_module(info.name), "PROVIDER", None)
-        if factory is not None:
-            found[factory.id] = factory
+        module = import_module(info.name)
+        if hasattr(module, "PROVIDER"):
+            found[module.PROVIDER.id] = module
     return dict(sorted(found.items()))
 
 
 def available() -> tuple[str, ...]:
     """Return the ids of all providers, sorted."""
-    return tuple(_factories())
+    return tuple(_modules())
 
 
-def create(provider_id: str, *, seed: int = 0, pki_dir: Path | None = None) -> Provider:
-    """Make the provider ``provider_id``.
-
-    Its test PKI is kept in ``pki_dir`` and made there on first use; without a directory it
-    lives as long as the process. Raises ProviderError on an unknown id.
-    """
-    factory = _factories().get(provider_id)
-    if factory is None:
+def provider_type(provider_id: str) -> type[AnyProvider]:
+    """Return the class of the provider ``provider_id``; ProviderError when there is none."""
+    module = _modules().get(provider_id)
+    if module is None:
         raise ProviderError(
             f"there is no provider {provider_id!r}; there are: {', '.join(available())}"
         )
-    return factory(seed=seed, pki_dir=pki_dir)
+    found: type[AnyProvider] = module.PROVIDER
+    return found
+
+
+def parse_spec(spec: str) -> tuple[type[AnyProvider], Options]:
+    """Take ``ID`` or ``ID:OPTION=VALUE,...`` apart, as in ``tdx:version=5,body=1.5``.
+
+    A boolean option may stand alone. Raises ProviderError when it means nothing.
+    """
+    provider_id, _, words = spec.partition(":")
+    kind = provider_type(provider_id)
+    pairs = [word.partition("=") for word in words.split(",")] if words else []
+    given = {name.strip(): value if equals else "yes" for name, equals, value in pairs}
+    options: Options = kind.options_type.from_words(given)
+    return kind, options
+
+
+def create(spec: str, *, seed: int = 0, pki_dir: Path | None = None) -> AnyProvider:
+    """Make the provider that ``spec`` names (see ``parse_spec``).
+
+    Its test PKI is kept in ``pki_dir`` and made there on first use; without a directory it
+    lives as long as the process. Raises ProviderError on an unknown provider or option.
+    """
+    kind, options = parse_spec(spec)
+    return kind(options, seed=seed, pki_dir=pki_dir)
+
+
+def describe(blob: bytes) -> Node | None:
+    """Describe a blob of any provider, simulated or real; None when nobody knows it."""
+    for module in _modules().values():
+        node: Node | None = module.describe(blob)
+        if node is not None:
+            return node
+    return None

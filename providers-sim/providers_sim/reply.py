@@ -26,6 +26,11 @@ def shape(evidence: Evidence, fault: Fault) -> Evidence:
         outblob = (outblob * (fault.oversize // max(len(outblob), 1) + 1))[: fault.oversize]
     if fault.truncated:
         outblob = outblob[: -fault.truncated]
+    outblob += bytes(fault.padded)
+    if fault.flipped is not None and fault.flipped < 8 * len(outblob):
+        flipped = bytearray(outblob)
+        flipped[fault.flipped // 8] ^= 1 << fault.flipped % 8
+        outblob = bytes(flipped)
     if fault.no_outblob:
         outblob = b""
     shaped = replace(evidence, outblob=outblob)

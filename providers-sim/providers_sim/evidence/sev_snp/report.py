@@ -14,21 +14,25 @@ from struct import error as StructError  # noqa: N812
 
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
 from providers_sim.errors import EvidenceError
+from providers_sim.keys import sign_raw
 
 __all__ = [
     "REPORT_SIZE",
     "SIGNED_SIZE",
+    "SIGNING_KEYS",
     "AttestationReport",
     "Tcb",
     "encode_report",
     "parse_report",
+    "unpack_report",
 ]
 
 REPORT_SIZE = 0x4A0
 SIGNED_SIZE = 0x2A0
+SIGNING_KEYS = {"vcek": 0, "vlek": 1, "none": 7}
+"""What bits 4:2 of the key info say of the key that signed."""
 
 _BODY = Struct(
     "<"
@@ -130,12 +134,13 @@ def _pack(report: AttestationReport) -> bytes:
         body = _BODY.pack(*(b"" if n in _RESERVED else next(values) for n in range(count)))
     except StructError as error:
         raise EvidenceError(f"a member of the report does not fit: {error}") from None
-    if _unpack(body) != report:  # struct pads and cuts byte strings silently
+    if unpack_report(body) != report:  # struct pads and cuts byte strings silently
         raise EvidenceError("a member of the report does not have its exact size")
     return body
 
 
-def _unpack(body: bytes) -> AttestationReport:
+def unpack_report(body: bytes) -> AttestationReport:
+    """Take the 672 signed bytes apart, whatever they say: for what is shown, not believed."""
     values = [value for n, value in enumerate(_BODY.unpack(body)) if n not in _RESERVED]
     names = (field.name for field in fields(AttestationReport))
     return AttestationReport(**dict(zip(names, values, strict=True)))
@@ -157,17 +162,19 @@ def _check(report: AttestationReport) -> None:
         raise EvidenceError(f"a version {report.version} report has no mitigation vectors")
 
 
-def encode_report(report: AttestationReport, vcek: ec.EllipticCurvePrivateKey) -> bytes:
+def encode_report(report: AttestationReport, key: ec.EllipticCurvePrivateKey | None) -> bytes:
     """Encode ``report`` and sign it; EvidenceError when a member breaks the specification.
 
+    ``key`` is the VCEK or VLEK; without one, as with a masked chip key, the signature is zero.
     The ECDSA nonce is RFC 6979's: the same report and key give the same bytes.
     """
     _check(report)
     body = _pack(report)
-    signature = vcek.sign(body, ec.ECDSA(hashes.SHA384(), deterministic_signing=True))
-    r, s = decode_dss_signature(signature)
-    tail = r.to_bytes(_SCALAR_SIZE, "little") + s.to_bytes(_SCALAR_SIZE, "little")
-    return (body + tail).ljust(REPORT_SIZE, b"\0")
+    if key is None:
+        return body.ljust(REPORT_SIZE, b"\0")
+    raw = sign_raw(key, body, hashes.SHA384())
+    r, s = raw[:_P384_SIZE][::-1], raw[_P384_SIZE:][::-1]
+    return (body + r.ljust(_SCALAR_SIZE, b"\0") + s).ljust(REPORT_SIZE, b"\0")
 
 
 def parse_report(blob: bytes) -> AttestationReport:
@@ -179,7 +186,7 @@ def parse_report(blob: bytes) -> AttestationReport:
     if len(blob) != REPORT_SIZE:
         raise EvidenceError(f"a report has {REPORT_SIZE} bytes, not {len(blob)}")
     body, signature = blob[:SIGNED_SIZE], blob[SIGNED_SIZE:]
-    report = _unpack(body)
+    report = unpack_report(body)
     _check(report)
     for n, value in enumerate(_BODY.unpack(body)):
         if n in _RESERVED and any(value):

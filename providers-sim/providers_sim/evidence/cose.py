@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: MIT
+"""COSE_Sign1 messages and keys (RFC 9052, RFC 9053), as CCA and CoVE tokens use them.
+
+A COSE_Sign1 is the CBOR array [protected bstr, unprotected map, payload bstr, signature bstr]
+under tag 18; its signature covers the CBOR array ["Signature1", protected, external data (none),
+payload]. All CBOR made here has definite lengths.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import cbor2
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519
+
+from providers_sim.errors import EvidenceError
+from providers_sim.keys import public_point, sign_raw
+
+__all__ = [
+    "ALGORITHMS",
+    "SIGN1_TAG",
+    "PrivateKey",
+    "PublicKey",
+    "Sign1",
+    "cose_key",
+    "decode",
+    "parse_sign1",
+    "sign1",
+]
+
+PrivateKey = ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey
+PublicKey = ec.EllipticCurvePublicKey | ed25519.Ed25519PublicKey
+
+SIGN1_TAG = 18
+ALGORITHMS = {-7: "ES256", -35: "ES384", -36: "ES512", -8: "EdDSA"}
+"""The signature algorithms made and described here, by their COSE number."""
+
+_ALG, _KID = 1, 4
+_DIGESTS: dict[int, hashes.HashAlgorithm] = {
+    -7: hashes.SHA256(),
+    -35: hashes.SHA384(),
+    -36: hashes.SHA512(),
+}
+_CURVES = {"secp256r1": 1, "secp384r1": 2}
+
+
+@dataclass(frozen=True, slots=True)
+class Sign1:
+    """The members of a COSE_Sign1; ``protected`` is the decoded header."""
+
+    protected: dict[Any, Any]
+    unprotected: dict[Any, Any]
+    payload: bytes
+    signature: bytes
+
+    @property
+    def algorithm(self) -> str:
+        """The algorithm's name, or its number when it has none here."""
+        number = self.protected.get(_ALG)
+        return ALGORITHMS.get(number, str(number)) if isinstance(number, int) else str(number)
+
+
+def sign1(
+    payload: bytes,
+    key: PrivateKey,
+    algorithm: int,
+    *,
+    kid: bytes | None = None,
+    unprotected: Mapping[int, object] | None = None,
+) -> cbor2.CBORTag:
+    """Sign ``payload``; return the tagged COSE_Sign1, ready to be encoded or embedded.
+
+    ``algorithm`` is a number of ALGORITHMS that fits ``key``; ``kid`` goes into the protected
+    header.
+    """
+    header = {_ALG: algorithm} | ({_KID: kid} if kid is not None else {})
+    protected = cbor2.dumps(header)
+    signed = cbor2.dumps(["Signature1", protected, b"", payload])
+    if isinstance(key, ed25519.Ed25519PrivateKey):
+        signature = key.sign(signed)
+    else:
+        signature = sign_raw(key, signed, _DIGESTS[algorithm])
+    return cbor2.CBORTag(SIGN1_TAG, [protected, dict(unprotected or {}), payload, signature])
+
+
+def parse_sign1(value: object) -> Sign1:
+    """Take a decoded CBOR value apart; EvidenceError when it is no COSE_Sign1 under tag 18."""
+    match value:
+        case cbor2.CBORTag(
+            tag=18, value=[bytes(protected), dict(unprotected), bytes(payload), bytes(signature)]
+        ):
+            header = decode(protected) if protected else {}
+            if isinstance(header, dict):
+                return Sign1(header, dict(unprotected), payload, signature)
+    raise EvidenceError("this is no COSE_Sign1 under tag 18")
+
+
+def decode(data: bytes) -> Any:  # noqa: ANN401 - CBOR can be anything
+    """Decode exactly one CBOR item in its shortest form, with definite lengths.
+
+    Raises EvidenceError when it is malformed, written in another way, or followed by bytes.
+    """
+    try:
+        value = cbor2.loads(data)
+        again = cbor2.dumps(value)
+    except Exception as error:  # tags bring in parsers of dates, MIME and regular expressions
+        raise EvidenceError(f"this is no CBOR: {error}") from error
+    if again != data:
+        raise EvidenceError("this is no CBOR item in its shortest form, or bytes follow it")
+    return value
+
+
+def cose_key(key: PublicKey) -> dict[int, object]:
+    """Return the COSE_Key map of a public key (RFC 9053, sections 7.1 and 7.2)."""
+    if isinstance(key, ed25519.Ed25519PublicKey):
+        return {1: 1, -1: 6, -2: key.public_bytes_raw()}
+    point = public_point(key)
+    half = len(point) // 2
+    return {1: 2, -1: _CURVES[key.curve.name], -2: point[:half], -3: point[half:]}

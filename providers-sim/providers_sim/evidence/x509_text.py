@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: MIT
+"""Certificates and revocation lists for people."""
+
+from __future__ import annotations
+
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+
+from providers_sim.description import Node
+
+__all__ = ["add_certificate", "add_crl", "public_key_text"]
+
+
+def add_certificate(node: Node, certificate: x509.Certificate) -> Node:
+    """Add what a certificate says to ``node``; ValueError when parts of it are damaged."""
+    node.add("subject", certificate.subject.rfc4514_string())
+    node.add("issuer", certificate.issuer.rfc4514_string())
+    node.add("serial number", certificate.serial_number)
+    node.add(
+        "valid",
+        f"{certificate.not_valid_before_utc:%Y-%m-%d} to "
+        f"{certificate.not_valid_after_utc:%Y-%m-%d}",
+    )
+    node.add("public key", public_key_text(certificate))
+    extensions = node.add("extensions")
+    for extension in certificate.extensions:
+        name = getattr(extension.oid, "_name", "")
+        label = extension.oid.dotted_string if name in ("", "Unknown OID") else name
+        value = extension.value
+        raw = value.value if isinstance(value, x509.UnrecognizedExtension) else value.public_bytes()
+        extensions.add(f"{label}{' (critical)' if extension.critical else ''}", raw)
+    return node
+
+
+def add_crl(node: Node, crl: x509.CertificateRevocationList) -> Node:
+    """Add what a revocation list says to ``node``."""
+    node.add("issuer", crl.issuer.rfc4514_string())
+    until = crl.next_update_utc
+    node.add("issued", f"{crl.last_update_utc:%Y-%m-%d}")
+    node.add("next update", f"{until:%Y-%m-%d}" if until else "never")
+    revoked = node.add("revoked", len(crl))
+    for entry in crl:
+        revoked.add("serial number", entry.serial_number)
+    return node
+
+
+def public_key_text(certificate: x509.Certificate) -> str:
+    """Name the kind and size of a certificate's key."""
+    try:
+        key = certificate.public_key()
+    except (ValueError, UnsupportedAlgorithm) as error:
+        return f"unknown ({error})"
+    if isinstance(key, rsa.RSAPublicKey):
+        return f"RSA, {key.key_size} bits"
+    if isinstance(key, ec.EllipticCurvePublicKey):
+        return f"EC, {key.curve.name}"
+    return "Ed25519" if isinstance(key, ed25519.Ed25519PublicKey) else type(key).__name__

@@ -1,0 +1,348 @@
+# SPDX-License-Identifier: MIT
+"""SEV-SNP on a bad day: each failure by name, an SVSM's services, and how blobs are described."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from omne_attest import (  # type: ignore[import-untyped]
+    Fail,
+    Policy,
+    vectors,
+    verify,
+)
+
+from providers_sim import EvidenceError, ProviderError, ProviderRefusal, ReportRequest, describe
+from providers_sim.evidence.sev_snp import SevSnp, SevSnpOptions
+from providers_sim.evidence.sev_snp.certificates import GUIDS, encode_table, parse_table
+from providers_sim.evidence.sev_snp.failures import FAILURES
+from providers_sim.evidence.sev_snp.manifest import (
+    SERVICES_TABLE,
+    VTPM,
+    encode_services,
+    parse_services,
+)
+from providers_sim.evidence.sev_snp.report import parse_report
+from providers_sim.wire.constants import Status
+
+NONCE = bytes(range(64))
+REQUEST = ReportRequest(id=1, inblob=NONCE)
+SERVICES = replace(REQUEST, service_provider=b"svsm", service_guid=bytes(16))
+ALL = sorted(FAILURES)
+
+REFUSED = {
+    "snp-vmm-error": (Status.IO, True),
+    "snp-bad-message": (Status.BAD_MESSAGE, True),
+    "snp-sequence-exhausted": (Status.IO, False),
+    "snp-certs-too-large": (Status.IO, False),
+    "snp-invalid-parameter": (Status.INVALID, False),
+    "snp-invalid-key": (Status.INVALID, False),
+    "snp-firmware-error": (Status.NO_DEVICE, False),
+    "snp-report-too-large": (Status.INJECT, False),
+}
+SVSM_REFUSED = (
+    "snp-svsm-buffers",
+    "snp-svsm-failed",
+    "snp-svsm-unknown-service",
+    "snp-svsm-manifest-version",
+)
+SUCCEEDS = set(FAILURES) - set(REFUSED) - set(SVSM_REFUSED) - {"snp-throttled"}
+
+
+@pytest.fixture(scope="module")
+def pki_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("pki")
+
+
+@pytest.fixture
+def snp(pki_dir: Path) -> Iterator[SevSnp]:
+    yield SevSnp(seed=7, pki_dir=pki_dir)
+
+
+@pytest.fixture
+def svsm(pki_dir: Path) -> SevSnp:
+    return SevSnp(SevSnpOptions(svsm=True), seed=7, pki_dir=pki_dir)
+
+
+def judge(snp: SevSnp, report: bytes, auxblob: bytes, nonce: bytes = NONCE) -> None:
+    """Verify with the independent library, with the certificates the guest was given."""
+    table = dict(parse_table(auxblob))
+    chain = [table[GUIDS[name]] for name in ("VCEK", "ASK", "ARK")]
+    pin = hashlib.sha256(snp.collateral()["ark.der"]).digest()
+    verify(report, *chain, pin, Policy(report_data=nonce))
+
+
+def wiped(snp: SevSnp) -> bool:
+    try:
+        snp.admit(REQUEST)
+    except ProviderRefusal as refusal:
+        assert refusal.status is Status.NO_KEY
+        return True
+    return False
+
+
+def test_every_row_has_a_test() -> None:
+    assert set(FAILURES) >= set(REFUSED) | set(SVSM_REFUSED)
+    assert all(failure.what and failure.sees for failure in FAILURES.values())
+
+
+@pytest.mark.parametrize("name", sorted(REFUSED))
+def test_refusals_and_what_becomes_of_the_key(snp: SevSnp, name: str) -> None:
+    status, wipes = REFUSED[name]
+    answer = snp.answer(REQUEST, name)
+    assert answer.evidence is None
+    assert answer.refusal is not None
+    assert answer.refusal.status is status
+    assert not wiped(snp)  # not before the guest is told
+    if answer.then is not None:
+        answer.then()
+    assert wiped(snp) is wipes
+    if wipes:  # for good: it survives in the state, and only another guest has another key
+        snp.set_state(json.loads(json.dumps(snp.get_state())))
+        assert wiped(snp)
+        snp.reset()
+        assert not wiped(snp)
+
+
+def test_a_wiped_key_does_not_matter_to_what_the_driver_looks_at_first(svsm: SevSnp) -> None:
+    svsm.wipe_key()
+    svsm.admit(replace(REQUEST, inblob=bytes(63)))
+    svsm.admit(SERVICES)
+    with pytest.raises(ProviderRefusal):
+        svsm.admit(replace(REQUEST, privlevel=2))
+
+
+@pytest.mark.parametrize(("seconds", "after"), [(0.0, 0.0), (0.5, 2.0), (10.0, 10.0), (59.5, 60.0)])
+def test_throttled_for_a_while(snp: SevSnp, seconds: float, after: float) -> None:
+    answer = snp.answer(REQUEST, "snp-throttled", {"seconds": seconds})
+    assert answer.after_s == after
+    assert answer.evidence is not None
+    assert answer.then is None
+
+
+def test_throttled_for_too_long(snp: SevSnp) -> None:
+    answer = snp.answer(REQUEST, "snp-throttled", {"seconds": 60.0})
+    assert answer.refusal is not None
+    assert (answer.refusal.status, answer.after_s) == (Status.TIMEOUT, 60.0)
+    assert answer.then is not None
+    answer.then()
+    assert wiped(snp)
+
+
+def test_sequence_numbers_move_by_two_and_end(snp: SevSnp) -> None:
+    assert snp.live_state()["sequence"] == 1
+    snp.report(REQUEST)
+    assert snp.live_state()["sequence"] == 3
+    snp.answer(REQUEST, "snp-certs-too-large")  # burns one, too
+    assert snp.live_state()["sequence"] == 5
+    snp.answer(REQUEST, "snp-sequence-exhausted")
+    with pytest.raises(ProviderRefusal):
+        snp.report(REQUEST)
+
+
+@pytest.mark.parametrize("name", ["snp-no-certs", "snp-certs-no-size"])
+def test_no_certificates_is_a_success(snp: SevSnp, name: str) -> None:
+    answer = snp.answer(REQUEST, name)
+    assert answer.evidence is not None
+    assert answer.evidence.auxblob == b""
+    assert not answer.keep_lengths
+    assert parse_report(answer.evidence.outblob).report_data == NONCE
+
+
+def test_the_drivers_stale_length_on_purpose(snp: SevSnp) -> None:
+    assert snp.answer(REQUEST, "snp-no-certs", {"stale_length": True}).keep_lengths
+
+
+@pytest.mark.parametrize("name", sorted(n for n in SUCCEEDS if n.startswith("snp-certs")))
+def test_only_a_verifier_notices_bad_certificates(snp: SevSnp, name: str) -> None:
+    good = snp.report(REQUEST)
+    judge(snp, good.outblob, good.auxblob)
+    answer = snp.answer(REQUEST, name)
+    assert answer.evidence is not None
+    assert answer.evidence.outblob == good.outblob
+    assert len(answer.evidence.auxblob) <= 16384
+    with pytest.raises((Fail, EvidenceError, KeyError)):
+        judge(snp, answer.evidence.outblob, answer.evidence.auxblob)
+
+
+def test_a_clamped_table_fills_the_buffer_and_a_wrapped_one_is_its_head(snp: SevSnp) -> None:
+    clamped, wrapped = (
+        snp.answer(REQUEST, f"snp-certs-{name}").evidence for name in ("clamped", "wrapped")
+    )
+    assert clamped is not None
+    assert wrapped is not None
+    assert len(clamped.auxblob) == 16384
+    offset, length = (int.from_bytes(wrapped.auxblob[at : at + 4], "little") for at in (16, 20))
+    assert (offset + length) % (1 << 32) == len(wrapped.auxblob) == 48
+
+
+def test_a_masked_chip_key_leaves_nothing_to_verify(snp: SevSnp) -> None:
+    evidence = snp.answer(REQUEST, "snp-chip-key-masked").evidence
+    assert evidence is not None
+    report = parse_report(evidence.outblob)
+    assert (report.chip_id, report.key_info) == (bytes(64), 0x1E)
+    assert not any(evidence.outblob[0x2A0:])
+    with pytest.raises(Fail):
+        judge(snp, evidence.outblob, evidence.auxblob)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_the_driver_checks_before_the_host_can_fail(snp: SevSnp, name: str) -> None:
+    answer = snp.answer(replace(REQUEST, inblob=bytes(63)), name)
+    assert answer.refusal is not None
+    # exhausting the sequence, or a service that was not asked for, comes to the same check
+    assert answer.refusal.status is Status.INVALID
+    assert answer.then is None
+
+
+def test_parameters_are_checked() -> None:
+    FAILURES["snp-throttled"].check({"seconds": 3})
+    for name, params, words in (
+        ("snp-throttled", {"minutes": 1}, "has no parameter 'minutes' .has: seconds"),
+        ("snp-throttled", {"seconds": "1"}, "is of type float"),
+        ("snp-no-certs", {"stale_length": 1}, "is of type bool"),
+        ("snp-certs-garbage", {"x": 1}, r"has: none"),
+    ):
+        with pytest.raises(ProviderError, match=words):
+            FAILURES[name].check(params)
+
+
+@pytest.mark.parametrize("guid", [None, bytes(16), VTPM.bytes_le])
+def test_service_attestation(svsm: SevSnp, guid: bytes | None) -> None:
+    evidence = svsm.report(replace(SERVICES, service_guid=guid))
+    nonce = hashlib.sha512(NONCE + evidence.manifestblob).digest()
+    assert len(evidence.auxblob) == 16384
+    judge(svsm, evidence.outblob, evidence.auxblob, nonce)
+    with pytest.raises(Fail):
+        judge(svsm, evidence.outblob, evidence.auxblob, NONCE)
+    assert parse_report(evidence.outblob).vmpl == 0
+    if guid == VTPM.bytes_le:
+        assert len(evidence.manifestblob) == 122
+        area = evidence.manifestblob
+    else:
+        assert evidence.manifestblob[:16].hex() == "bb9e8463923d7046a1ff58f9c94b87bb"
+        ((name, area),) = parse_services(evidence.manifestblob)
+        assert name == VTPM
+        assert evidence.manifestblob[24:40].hex() == "ebf176c42301a5459641b4e7dde5bfe3"
+    x, y = (int.from_bytes(area[at : at + 32], "big") for at in (56, 90))
+    ec.EllipticCurvePublicNumbers(x, y, ec.SECP256R1()).public_key()  # a point of the curve
+
+
+def test_a_guest_under_an_svsm_has_its_own_reports(svsm: SevSnp) -> None:
+    evidence = svsm.report(replace(REQUEST, privlevel=2))
+    assert parse_report(evidence.outblob).vmpl == 2
+    assert evidence.manifestblob == b""
+    assert len(evidence.auxblob) < 16384
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        replace(SERVICES, service_provider=b""),
+        replace(SERVICES, service_provider=b"svsm "),
+        replace(SERVICES, service_guid=UUID(int=1).bytes_le),
+        replace(SERVICES, service_guid=VTPM.bytes_le, manifest_version=1),
+        replace(SERVICES, inblob=bytes(63)),
+    ],
+)
+def test_services_that_are_refused(svsm: SevSnp, bad: ReportRequest) -> None:
+    with pytest.raises(ProviderRefusal) as refusal:
+        svsm.report(bad)
+    assert refusal.value.status is Status.INVALID
+
+
+@pytest.mark.parametrize("name", SVSM_REFUSED)
+def test_an_svsm_that_fails(svsm: SevSnp, name: str) -> None:
+    answer = svsm.answer(SERVICES, name)
+    assert answer.refusal is not None
+    assert answer.refusal.status is Status.INVALID
+    assert not wiped(svsm)
+    with pytest.raises(ProviderError, match="needs a request for a service"):
+        svsm.answer(replace(REQUEST, privlevel=2), name)
+
+
+@given(st.lists(st.tuples(st.uuids(), st.binary(max_size=40)), max_size=5))
+def test_manifests_round_trip(services: list[tuple[UUID, bytes]]) -> None:
+    manifest = encode_services(services)
+    assert parse_services(manifest) == services
+    for broken in (manifest + b"x", manifest[:-1], b"x" + manifest[1:]):
+        with pytest.raises(EvidenceError):
+            parse_services(broken)
+
+
+def test_a_manifest_cannot_claim_what_is_not_there() -> None:
+    head = SERVICES_TABLE.bytes_le + (24).to_bytes(4, "little") + (1 << 31).to_bytes(4, "little")
+    with pytest.raises(EvidenceError):
+        parse_services(head)
+
+
+def text(blob: bytes) -> str:
+    node = describe(blob)
+    assert node is not None
+    return "\n".join(node.lines())
+
+
+def test_reports_are_described(snp: SevSnp, svsm: SevSnp) -> None:
+    ours = text(snp.report(REQUEST).outblob)
+    assert ours.startswith("SEV-SNP attestation report: version 3, 1184 bytes")
+    for line in (
+        "family 0x19 model 0x1 stepping 1 (Milan)",
+        f"report data: {NONCE.hex()}",
+        "reported TCB: boot loader 3, TEE 0, SNP 20, microcode 209",
+        "signed by: vcek",
+        "bit 16: SMT allowed",
+        "current firmware: 1.55.21",
+    ):
+        assert line in ours
+    assert "not as the specification has it" not in ours
+    theirs = text(vectors.attestation())
+    assert "not as the specification has it" not in theirs
+    assert "signed by" in theirs
+    damaged = bytearray(snp.report(REQUEST).outblob)
+    damaged[0x4C] = 1
+    assert "not as the specification has it: a reserved byte" in text(bytes(damaged))
+
+
+def test_tables_and_manifests_are_described(snp: SevSnp, svsm: SevSnp) -> None:
+    table = text(snp.report(REQUEST).auxblob)
+    assert "CN=ARK-Milan" in table
+    assert "1.3.6.1.4.1.3704.1.3.8: 0200d1" in table.replace("020200d1", "0200d1")
+    real = [(GUIDS["VCEK"], vectors.vcek()), (GUIDS["ASK"], vectors.ask())]
+    with pytest.warns(match="serial number"):
+        assert "CN=SEV-VCEK" in text(encode_table(real))
+    garbage = snp.answer(REQUEST, "snp-certs-truncated").evidence
+    assert garbage is not None
+    assert "damaged" in text(garbage.auxblob)
+    services = text(svsm.report(SERVICES).manifestblob)
+    assert "vTPM: c476f1eb-0123-45a5-9641-b4e7dde5bfe3, 122 bytes" in services
+
+
+@given(st.binary(max_size=200), st.sampled_from(["report", "table", "manifest", "nothing"]))
+@settings(max_examples=200)
+def test_description_survives_anything(noise: bytes, kind: str) -> None:
+    blob = {
+        "report": b"\x03\0\0\0" + noise.ljust(1180, b"\xa5"),
+        "table": GUIDS["VCEK"].bytes + noise,
+        "manifest": SERVICES_TABLE.bytes_le + noise,
+        "nothing": noise,
+    }[kind]
+    node = describe(blob)
+    assert kind == "nothing" or len(noise) < 8 or node is not None
+
+
+def test_leaf_certificates_name_their_issuer(snp: SevSnp) -> None:
+    files = snp.collateral()
+    leaf = x509.load_pem_x509_certificate(files["vcek.pem"])
+    issuer = x509.load_pem_x509_certificate(files["ask.pem"])
+    assert leaf.issuer == issuer.subject
+    assert leaf == x509.load_der_x509_certificate(files["vcek.der"])
