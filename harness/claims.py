@@ -17,9 +17,12 @@ import pytest
 from harness.errors import UsageError
 from harness.kernels.core import CoreSpec
 from harness.report.verdict import Status
+from providers_sim import parse_spec
+from providers_sim.provider import Attr, mask
 
 __all__ = [
     "Claim",
+    "Scope",
     "SurfaceKind",
     "catalogue",
     "claim",
@@ -47,18 +50,43 @@ class Claim:
     fails_on_mainline: bool = False
 
 
+@dataclass(frozen=True)
+class Scope:
+    """Where a scenario has something to decide.
+
+    ``only`` names the one surface that has what it is about, ``needs`` the attribute that a
+    provider must show.
+    """
+
+    only: SurfaceKind | None = None
+    needs: str | None = None
+
+    def skips(self, core: CoreSpec, provider: str) -> str:
+        """Why the scenario does not apply to this core and provider; empty when it does."""
+        if self.only not in (None, surface_kind(core)):
+            return f"the {surface_kind(core)} surface has no such notion"
+        if self.needs is not None:
+            kind, options = parse_spec(provider)
+            if not kind.visible(options)[0] & mask(Attr[self.needs.upper()]):
+                return f"{kind.id} does not show {self.needs}"
+        return ""
+
+
 def catalogue() -> Mapping[str, Claim]:
     """Every claim by its id, in the order a report shows them."""
     claims: Mapping[str, Claim] = import_module("scenarios.claims").CLAIMS
     return claims
 
 
-def claim(ident: str, *, only: SurfaceKind | None = None) -> pytest.MarkDecorator:
+def claim(
+    ident: str, *, only: SurfaceKind | None = None, needs: str | None = None
+) -> pytest.MarkDecorator:
     """Mark a scenario as one that decides the claim ``ident``.
 
-    ``only`` names the one surface that has what the scenario is about; elsewhere it SKIPs.
+    ``only`` names the one surface that has what the scenario is about, ``needs`` the attribute
+    that the provider must show for it; elsewhere it SKIPs.
     """
-    return pytest.mark.claim(ident, only=only)
+    return pytest.mark.claim(ident, scope=Scope(only, needs))
 
 
 def surface_kind(core: CoreSpec) -> SurfaceKind:
@@ -66,10 +94,10 @@ def surface_kind(core: CoreSpec) -> SurfaceKind:
     return "configfs" if core.kind == "mainline" else "class"
 
 
-def expected_status(claim: Claim, core: CoreSpec, only: SurfaceKind | None) -> Status:
+def expected_status(claim: Claim, core: CoreSpec, provider: str, scope: Scope) -> Status:
     """The verdict that a correct harness gives for a reference core."""
     surface = surface_kind(core)
-    if only not in (None, surface):
+    if scope.skips(core, provider):
         return Status.SKIP
     broken = (
         surface in claim.impossible_on

@@ -27,12 +27,12 @@ def test_rewriting_the_nonce_counts(report: Report, nonce: Callable[[], bytes]) 
     _rewrite(report, "inblob", nonce())
 
 
-@claim("T1")
+@claim("T1", needs="privlevel")
 def test_rewriting_the_privilege_level_counts(report: Report) -> None:
-    _rewrite(report, "privlevel", 1)
+    _rewrite(report, "privlevel", 3)
 
 
-@claim("T1", only="class")
+@claim("T1", only="class", needs="privlevel")
 def test_rewriting_the_format_counts(report: Report) -> None:
     _rewrite(report, "format", "extended")
 

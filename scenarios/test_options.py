@@ -34,7 +34,7 @@ def test_a_shorter_nonce_leaves_no_stale_tail(
     demand(not any(tail), f"after a nonce of 32 bytes the provider was shown {tail.hex()}")
 
 
-@claim("K3")
+@claim("K3", needs="privlevel")
 @pytest.mark.parametrize("level", [4, 2**32 - 1])
 def test_a_privilege_level_out_of_range_is_refused(report: Report, level: int) -> None:
     with raises_errno(errno.EINVAL):

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from harness.claims import surface_kind
 from harness.errors import HarnessError
 from harness.guest.actor import Actor
 from harness.guest.guest import Guest
@@ -35,10 +34,9 @@ _REGISTRATION_SECONDS = 20.0
 def guest(request: pytest.FixtureRequest, axes: Axes) -> Iterator[Guest]:
     """A pristine clone with the TSM core and the provider driver loaded."""
     item, bench = request.node, request.config.stash[WORKBENCH]
-    core = parse_core(axes.tsm)
-    only = claim_of(item)[1]
-    if only not in (None, surface_kind(core)):
-        pytest.skip(f"the {surface_kind(core)} surface has no such notion")
+    reason = claim_of(item)[1].skips(parse_core(axes.tsm), axes.provider)
+    if reason:
+        pytest.skip(reason)
     with bench.take_guest(axes.kernel, axes.tsm) as clone:
         item.stash[GUEST] = clone
         yield clone

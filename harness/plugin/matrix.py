@@ -8,7 +8,7 @@ from itertools import product
 
 import pytest
 
-from harness.claims import Claim, SurfaceKind, catalogue, expected_status, select_claims
+from harness.claims import Claim, Scope, catalogue, expected_status, select_claims
 from harness.kernels.core import parse_core
 from harness.plugin.options import SETTINGS
 from harness.report.verdict import Status
@@ -70,11 +70,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     items[:] = sorted(kept, key=place)
 
 
-def claim_of(item: pytest.Item) -> tuple[Claim, SurfaceKind | None]:
-    """The claim a scenario decides, and the one surface it is for, if only one."""
+def claim_of(item: pytest.Item) -> tuple[Claim, Scope]:
+    """The claim a scenario decides, and where it has something to decide."""
     mark = item.get_closest_marker("claim")
     assert mark is not None
-    return catalogue()[mark.args[0]], mark.kwargs.get("only")
+    return catalogue()[mark.args[0]], mark.kwargs.get("scope", Scope())
 
 
 def axes_of(item: pytest.Item) -> Axes:
@@ -87,5 +87,6 @@ def axes_of(item: pytest.Item) -> Axes:
 
 def expected_of(item: pytest.Item) -> Status:
     """The verdict expected of this item."""
-    claim, only = claim_of(item)
-    return expected_status(claim, parse_core(axes_of(item).tsm), only)
+    claim, scope = claim_of(item)
+    axes = axes_of(item)
+    return expected_status(claim, parse_core(axes.tsm), axes.provider, scope)

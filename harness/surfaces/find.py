@@ -21,7 +21,7 @@ _DEVICE_FILES = frozenset({"device", "power", "subsystem", "uevent"})
 
 
 class Surface:
-    """The files a TSM core offers in ``guest``.
+    """The files a TSM core offers in ``guest``, and what was done with them.
 
     ``kind`` is ``class`` (one device, ``shared`` by all callers) or ``configfs`` (a directory
     per caller).
@@ -42,13 +42,25 @@ class Surface:
         """``actor``'s report: the one device, or a configfs entry of its own (``entry``)."""
         actor = actor or self.guest.actors[0]
         if self.kind == "class":
-            return Report(actor, "tsm0", self._attributes(actor, _CLASS_DEVICE, "tsm0"))
+            return self._ready(actor, _CLASS_DEVICE, "tsm0")
         if not entry:
             self._entries += 1
             entry = f"report{self._entries}"
         directory = f"{_CONFIGFS_REPORTS}/{entry}"
         actor.mkdir(directory)
-        return Report(actor, entry, self._attributes(actor, directory, entry))
+        return self._ready(actor, directory, entry)
+
+    def _ready(self, actor: Actor, directory: str, entry: str) -> Report:
+        """The entry, at a privilege level that the provider accepts.
+
+        A core starts with level 0, which firmware refuses to a guest that runs at a lesser one.
+        """
+        report = Report(actor, entry, self._attributes(actor, directory, entry))
+        loop = self.guest.provider
+        floor = loop.provider.privlevel_floor if loop is not None else 0
+        if floor and report.has("privlevel"):
+            report.write("privlevel", floor)
+        return report
 
     def _attributes(self, actor: Actor, directory: str, entry: str) -> dict[str, Attribute]:
         found = {}

@@ -78,6 +78,11 @@ class Provider(ABC, Generic[O]):
         self.prepare()
         self.reset()
 
+    @classmethod
+    def visible(cls, options: Options) -> tuple[int, int]:
+        """Return ``attrs`` and ``bin_attrs`` of a provider with these options."""
+        return cls.attrs, cls.bin_attrs
+
     @property
     def name(self) -> str:
         """The name the driver in the guest registers with."""

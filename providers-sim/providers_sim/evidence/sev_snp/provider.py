@@ -76,15 +76,21 @@ class SevSnp(Provider[SevSnpOptions]):
 
     tcb: Tcb = Tcb(boot_loader=3, tee=0, snp=20, microcode=209)
 
-    def prepare(self) -> None:
-        """Derive chip, keys and guest, and fetch their certificates."""
-        options, seed = self.options, self.seed
+    @classmethod
+    def visible(cls, options: Options) -> tuple[int, int]:
+        """Show the service attributes and the manifest only under an SVSM, as the driver does."""
+        assert isinstance(options, SevSnpOptions)
         attrs = [Attr.GENERATION, Attr.PROVIDER, Attr.PRIVLEVEL, Attr.PRIVLEVEL_FLOOR]
         bin_attrs = [BinAttr.INBLOB, BinAttr.OUTBLOB, BinAttr.AUXBLOB]
         if options.svsm:
             attrs += [Attr.SERVICE_PROVIDER, Attr.SERVICE_GUID, Attr.SERVICE_MANIFEST_VERSION]
             bin_attrs += [BinAttr.MANIFESTBLOB]
-        self.attrs, self.bin_attrs = mask(*attrs), mask(*bin_attrs)
+        return mask(*attrs), mask(*bin_attrs)
+
+    def prepare(self) -> None:
+        """Derive chip, keys and guest, and fetch their certificates."""
+        options, seed = self.options, self.seed
+        self.attrs, self.bin_attrs = self.visible(options)
         self.privlevel_floor = options.vmpl or _SVSM_GUEST_VMPL * options.svsm
         self._chip_id = derive(seed, "chip id", 64)
         self._measurement = derive(seed, "measurement", 48)
