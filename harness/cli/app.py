@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import click
 
-from harness.cli import bench, doctor, images, run, shell
+from harness.cli import bench, doctor, evidence, images, run, shell
 
 __all__ = ["app"]
 
@@ -21,6 +21,7 @@ for _command in (
     run.reproduce,
     shell.exec_,
     shell.shell,
+    evidence.evidence,
     doctor.doctor,
     bench.bench,
     images.images,

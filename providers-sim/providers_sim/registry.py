@@ -15,8 +15,10 @@ from types import ModuleType
 from providers_sim import evidence
 from providers_sim.description import Node
 from providers_sim.errors import ProviderError
+from providers_sim.evidence import x509_text
 from providers_sim.options import Options
 from providers_sim.provider import AnyProvider
+from providers_sim.spec import parse_words
 
 __all__ = ["available", "create", "describe", "parse_spec", "provider_type"]
 
@@ -52,10 +54,8 @@ def parse_spec(spec: str) -> tuple[type[AnyProvider], Options]:
 
     A boolean option may stand alone. Raises ProviderError when it means nothing.
     """
-    provider_id, _, words = spec.partition(":")
+    provider_id, given = parse_words(spec)
     kind = provider_type(provider_id)
-    pairs = [word.partition("=") for word in words.split(",")] if words else []
-    given = {name.strip(): value if equals else "yes" for name, equals, value in pairs}
     options: Options = kind.options_type.from_words(given)
     return kind, options
 
@@ -71,8 +71,11 @@ def create(spec: str, *, seed: int = 0, pki_dir: Path | None = None) -> AnyProvi
 
 
 def describe(blob: bytes) -> Node | None:
-    """Describe a blob of any provider, simulated or real; None when nobody knows it."""
-    for module in _modules().values():
+    """Describe a blob of any provider, simulated or real; None when nobody knows it.
+
+    Certificates and revocation lists are known, too, in PEM and DER.
+    """
+    for module in (*_modules().values(), x509_text):
         node: Node | None = module.describe(blob)
         if node is not None:
             return node

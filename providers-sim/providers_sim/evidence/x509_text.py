@@ -9,7 +9,35 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
 from providers_sim.description import Node
 
-__all__ = ["add_certificate", "add_crl", "public_key_text"]
+__all__ = ["add_certificate", "add_crl", "describe", "public_key_text"]
+
+_SEQUENCE = b"\x30\x82"
+
+
+def describe(blob: bytes) -> Node | None:
+    """Describe certificates in PEM, or a certificate or revocation list in DER."""
+    text = blob.lstrip()
+    try:
+        if text.startswith(b"-----BEGIN CERTIFICATE-----"):
+            node = Node("X.509 certificates")
+            for number, certificate in enumerate(x509.load_pem_x509_certificates(text), 1):
+                add_certificate(node.add(f"certificate {number}"), certificate)
+            return node
+        if text.startswith(b"-----BEGIN X509 CRL-----"):
+            return add_crl(Node("X.509 revocation list"), x509.load_pem_x509_crl(text))
+        if blob.startswith(_SEQUENCE):
+            return _der(blob)
+    except Exception:  # a stranger's bytes: whatever the parser makes of them
+        return None
+    return None
+
+
+def _der(blob: bytes) -> Node:
+    try:
+        certificate = x509.load_der_x509_certificate(blob)
+    except ValueError:
+        return add_crl(Node("X.509 revocation list"), x509.load_der_x509_crl(blob))
+    return add_certificate(Node("X.509 certificate"), certificate)
 
 
 def add_certificate(node: Node, certificate: x509.Certificate) -> Node:
