@@ -7,33 +7,27 @@ import errno
 import json
 import socket
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from time import monotonic
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from providers_sim import (
-    AnyProvider,
     Evidence,
     Fault,
-    Options,
-    Provider,
     ProviderError,
-    ProviderLoop,
     ProviderRefusal,
     ProviderTimeout,
-    ReportRequest,
 )
 from providers_sim.failures import Answer
 from providers_sim.port import Port
-from providers_sim.provider import State
 from providers_sim.transcript import BoundedLog
-from providers_sim.wire.constants import Api, FrameFlag, FrameType, ReplyFlag, Status
-from providers_sim.wire.frame import Frame, FrameParser, encode_frame
+from providers_sim.wire.constants import FrameFlag, FrameType, ReplyFlag, Status
+from providers_sim.wire.frame import Frame, encode_frame
 from providers_sim.wire.hello import (
     GUEST_HELLO,
     GuestHello,
@@ -43,126 +37,11 @@ from providers_sim.wire.hello import (
 )
 from providers_sim.wire.report import (
     REPORT_REPLY,
-    decode_report_reply,
-    encode_report_request,
 )
+from tests.fake_guest import NONCE, REPORT_REPLY_TYPE, SECONDS, Rig
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
-
-SECONDS = 5.0
-NONCE = 0x1122334455667788
-REPORT_REPLY_TYPE = FrameType.REPORT | 0x80
-
-
-class _EchoProvider(Provider[Options]):
-    """Its evidence is the inblob and a counter; some inblobs make it refuse or break."""
-
-    id: ClassVar[str] = "echo"
-    kernel_name: ClassVar[str] = "echo_guest"
-    options_type = Options
-    attrs = 0xF
-    bin_attrs = 0x7
-    privlevel_floor = 1
-
-    def prepare(self) -> None:
-        pass
-
-    def reset(self) -> None:
-        self.made = 0
-
-    def report(self, request: ReportRequest) -> Evidence:
-        if request.inblob == b"refuse":
-            raise ProviderRefusal(Status.THROTTLED, "too fast", value=250)
-        if request.inblob == b"break":
-            raise ZeroDivisionError("a bug")
-        self.made += 1
-        return Evidence(request.inblob + b"#%d" % self.made, b"aux", b"manifest")
-
-    def live_state(self) -> State:
-        return {"made": self.made}
-
-    def restore_live(self, state: Mapping[str, Any]) -> None:
-        self.made = int(state["made"])
-
-    def collateral(self) -> dict[str, bytes]:
-        return {}
-
-
-class FakeGuest:
-    """The driver's side of the port, strictly sequential."""
-
-    def __init__(self, sock: socket.socket) -> None:
-        sock.settimeout(SECONDS)
-        self.sock = sock
-        self.parser = FrameParser()
-        self.frames: list[Frame] = []
-        self.session = 0
-
-    def send(self, kind: int, ident: int = 0, payload: bytes = b"") -> None:
-        """Send one frame of the session."""
-        self.sock.sendall(encode_frame(Frame(kind, 0, self.session, ident, 0, payload)))
-
-    def receive(self) -> Frame:
-        """Receive the next frame; EOFError when the host has gone."""
-        while not self.frames:
-            data = self.sock.recv(65536)
-            if not data:
-                raise EOFError
-            self.frames = self.parser.feed(data)
-        return self.frames.pop(0)
-
-    def say_hello(self, max_payload: int = 65536, versions: tuple[int, int] = (1, 1)) -> HostHello:
-        """Open a session."""
-        self.session = 0
-        hello = GuestHello(NONCE, *versions, Api.TSM_6_11, max_payload, 32769, 16)
-        self.send(FrameType.HELLO, 1, encode_guest_hello(hello))
-        reply = self.receive()
-        assert (reply.type, reply.id) == (FrameType.HELLO | 0x80, 1)
-        self.session = reply.session
-        return decode_host_hello(reply.payload)
-
-    def ask(self, ident: int, inblob: bytes = b"nonce") -> None:
-        """Send a REPORT request."""
-        self.send(
-            FrameType.REPORT, ident, encode_report_request(ReportRequest(id=ident, inblob=inblob))
-        )
-
-    def cancel(self, ident: int) -> None:
-        """Cancel a request."""
-        self.send(FrameType.CANCEL, 0, ident.to_bytes(4, "little"))
-
-    def ping(self) -> None:
-        """Return when everything sent before has been handled; nothing else may be waiting."""
-        self.send(FrameType.PING, 9999, b"ping")
-        assert self.receive() == Frame(FrameType.PING | 0x80, 0, self.session, 9999, 0, b"ping")
-
-    def answer(self) -> tuple[int, Evidence, int]:
-        """Receive one whole successful reply: id, evidence, reply flags."""
-        frames = [self.receive()]
-        while frames[-1].flags & FrameFlag.MORE:
-            frames.append(self.receive())
-        assert {(f.type, f.id, f.status) for f in frames} == {
-            (REPORT_REPLY_TYPE, frames[0].id, Status.OK)
-        }
-        evidence, flags = decode_report_reply(b"".join(f.payload for f in frames))
-        return frames[0].id, evidence, flags
-
-
-class Rig:
-    """A loop and its guest."""
-
-    def __init__(self, provider: AnyProvider | None = None) -> None:
-        ours, theirs = socket.socketpair()
-        self.guest = FakeGuest(theirs)
-        self.loop = ProviderLoop(provider or _EchoProvider(), ours, request_timeout_ms=1500)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.loop.close()
-        self.guest.sock.close()
 
 
 @pytest.fixture

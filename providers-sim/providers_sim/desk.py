@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import heapq
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
@@ -180,7 +181,7 @@ class Desk:
     def _consequences(self, answer: Answer) -> None:
         if answer.then is not None:
             answer.then()
-        if answer.done_s is not None and answer.done_s > answer.after_s:
+        if answer.done_s is not None and answer.after_s < answer.done_s < math.inf:
             later = (answer.done_s - answer.after_s) * self.hardware_time
             self._at(later, self._provider.complete)
 

@@ -21,6 +21,8 @@ __all__ = ["Answer", "Failure", "FailureTable"]
 P = ParamSpec("P")
 S = TypeVar("S")
 
+_MAX_SECONDS = 1e9
+
 # Annotations as they are written: what a failure acts on may be imported for type checkers only.
 _KINDS: dict[str, type] = {"int": int, "float": float, "bool": bool, "str": str}
 
@@ -30,7 +32,7 @@ class Answer:
     """How one request ends: with ``evidence``, or with ``refusal``.
 
     ``after_s`` is how long the guest's driver takes to come to it, ``done_s`` when the host is
-    done with the request, if later than that: both in seconds of real hardware, from the
+    done with the request, if later than that (infinity: never by itself): both in seconds of real hardware, from the
     request's arrival. ``then`` changes the provider at the moment the guest is answered;
     ``keep_lengths`` has the driver leave the lengths of absent blobs as they were.
     """
@@ -41,6 +43,10 @@ class Answer:
     done_s: float | None = None
     then: Callable[[], None] | None = None
     keep_lengths: bool = False
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.after_s, (int, float)) or not 0 <= self.after_s <= _MAX_SECONDS:
+            raise ProviderError(f"an answer comes within {_MAX_SECONDS} s, not {self.after_s!r}")
 
 
 @dataclass(frozen=True, slots=True)

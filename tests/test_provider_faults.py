@@ -1,0 +1,310 @@
+# SPDX-License-Identifier: MIT
+"""What goes wrong by name, seen through the port: durations, consequences, state, damage."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator
+from time import monotonic
+
+import pytest
+
+from providers_sim import (
+    Evidence,
+    Fault,
+    FaultQueue,
+    Options,
+    ProviderError,
+    ProviderRefusal,
+    ReportRequest,
+)
+from providers_sim.failures import Answer, FailureTable
+from providers_sim.faults import FAULT_NAMES
+from providers_sim.wire.constants import FrameType, ReplyFlag, Status
+from tests.fake_guest import SECONDS, EchoProvider, Rig
+
+TABLE = FailureTable()
+
+
+class ClumsyProvider(EchoProvider):
+    """A provider whose host can be slow, busy with an old request, or lose the key."""
+
+    failures = TABLE
+    options_type = Options
+
+    def reset(self) -> None:
+        super().reset()
+        self.in_flight = False
+        self.abandoned = 0
+
+    def admit(self, request: ReportRequest) -> None:
+        if self.in_flight:
+            raise ProviderRefusal(Status.BUSY, "one is in flight")
+
+    def abandon(self) -> None:
+        self.in_flight = True
+        self.abandoned += 1
+
+    def complete(self) -> None:
+        self.in_flight = False
+
+
+@TABLE.row("slow", "success, later")
+def _slow(provider: ClumsyProvider, request: ReportRequest, *, seconds: float = 5.0) -> Answer:
+    """The host takes its time."""
+    return Answer(evidence=provider.report(request), after_s=seconds)
+
+
+@TABLE.row("stuck", "EIO, then EBUSY")
+def _stuck(provider: ClumsyProvider, request: ReportRequest, *, until: float = 45.0) -> Answer:
+    """The host does not finish before the driver gives up."""
+    refusal = ProviderRefusal(Status.IO, "gave up")
+    done = until if until else math.inf
+    return Answer(refusal=refusal, after_s=30.0, done_s=done, then=provider.abandon)
+
+
+@TABLE.row("forgetful", "success; the length of auxblob stays")
+def _forgetful(provider: ClumsyProvider, request: ReportRequest) -> Answer:
+    """The driver leaves the lengths."""
+    return Answer(evidence=Evidence(provider.report(request).outblob), keep_lengths=True)
+
+
+@pytest.fixture
+def rig() -> Iterator[Rig]:
+    with Rig(ClumsyProvider()) as made:
+        made.guest.say_hello()
+        yield made
+
+
+def test_durations_are_the_hardwares_times_a_factor(rig: Rig) -> None:
+    rig.loop.hardware_time = 0.01
+    rig.loop.fault("slow", seconds=20)
+    start = monotonic()
+    rig.guest.ask(1)
+    assert rig.guest.answer()[0] == 1
+    assert monotonic() - start >= 0.2
+    rig.loop.hardware_time = 0.0
+    rig.loop.fault("slow", seconds=1e9)
+    rig.guest.ask(2)
+    assert rig.guest.answer()[0] == 2
+    for wrong in (-1.0, 1001.0, math.nan):
+        with pytest.raises(ProviderError):
+            rig.loop.hardware_time = wrong
+
+
+def test_a_request_in_flight_keeps_the_next_ones_busy_until_the_host_is_done(rig: Rig) -> None:
+    rig.loop.hardware_time = 0.001
+    rig.loop.fault("stuck", until=0)  # never
+    rig.guest.ask(1)
+    assert rig.guest.receive().status == Status.IO
+    for ident in (2, 3):
+        rig.guest.ask(ident)
+        assert rig.guest.receive().status == Status.BUSY
+    assert rig.loop.requests == 3
+    rig.loop.complete()
+    rig.guest.ask(4)
+    assert rig.guest.answer()[0] == 4
+
+
+def test_the_host_finishes_by_itself(rig: Rig) -> None:
+    rig.loop.hardware_time = 0.001
+    rig.loop.fault("stuck", until=60.0)
+    rig.guest.ask(1)
+    assert rig.guest.receive().status == Status.IO
+    status, ident = Status.BUSY, 2
+    while status == Status.BUSY:
+        rig.guest.ask(ident)
+        frame = rig.guest.receive()
+        status, ident = Status(frame.status), ident + 1
+    assert status == Status.OK
+    assert ident > 3  # it was busy at least once
+
+
+def test_an_interrupted_request_goes_on_until_the_gate_opens(rig: Rig) -> None:
+    with rig.loop.hold() as gate:
+        rig.guest.ask(1)
+        gate.wait_for_request(timeout=SECONDS)
+        rig.guest.cancel(1)
+        rig.loop.wait_cancelled(1, timeout=SECONDS)
+        rig.guest.ask(2)  # refused by the driver: it never reaches the gate
+        assert rig.guest.receive().status == Status.BUSY
+        assert (gate.arrived, gate.held) == (1, [])
+        assert gate.release(1) == 0  # nothing held: the old one is still being worked on
+        rig.guest.ask(3)
+        assert rig.guest.receive().status == Status.BUSY
+    rig.guest.ping()
+    rig.guest.ask(4)
+    assert rig.guest.answer()[0] == 4
+
+
+def test_an_interrupted_slow_request_ends_in_its_time(rig: Rig) -> None:
+    rig.loop.hardware_time = 0.01
+    rig.loop.fault("slow", seconds=10)
+    rig.guest.ask(1)
+    rig.guest.cancel(1)
+    rig.guest.ask(2)
+    assert rig.guest.receive().status == Status.BUSY
+    rig.loop.wait_cancelled(1, timeout=SECONDS)
+    status, ident = Status.BUSY, 3
+    while status == Status.BUSY:
+        rig.guest.ask(ident)
+        status, ident = Status(rig.guest.receive().status), ident + 1
+    assert status == Status.OK
+
+
+def test_refused_by_the_driver_uses_no_fault_up(rig: Rig) -> None:
+    rig.loop.fault("stuck", until=0).fail(5)
+    rig.loop.hardware_time = 0.0
+    rig.guest.ask(1)
+    assert rig.guest.receive().status == Status.IO
+    rig.guest.ask(2)
+    assert rig.guest.receive().status == Status.BUSY
+    assert len(rig.loop.faults) == 1
+
+
+def test_lengths_can_be_kept_by_a_failure(rig: Rig) -> None:
+    rig.loop.fault("forgetful")
+    rig.guest.ask(1)
+    assert rig.guest.answer()[2] == ReplyFlag.KEEP_LENGTHS
+    rig.guest.ask(2)
+    assert rig.guest.answer()[2] == 0
+
+
+def test_padded_flipped_and_over_another_inblob(rig: Rig) -> None:
+    rig.loop.fault("padded", n=70).flipped(9).wrong_inblob()
+    rig.guest.ask(1)
+    assert rig.guest.answer()[1].outblob == b"nonce#1" + bytes(70)
+    rig.guest.ask(2)
+    assert rig.guest.answer()[1].outblob == b"nmnce#2"
+    rig.guest.ask(3)
+    assert rig.guest.answer()[1].outblob == bytes(b ^ 0xFF for b in b"nonce") + b"#3"
+    assert rig.loop.issued[-1].request.inblob == b"nonce"
+
+
+def test_answers_are_swapped_between_two_requests(rig: Rig) -> None:
+    rig.loop.fault("swapped")
+    rig.guest.ask(1, b"one")
+    rig.guest.ping()
+    rig.guest.ask(2, b"two")
+    got = dict((rig.guest.answer()[:2]) for _ in range(2))
+    assert {ident: blob.outblob[:3] for ident, blob in got.items()} == {1: b"two", 2: b"one"}
+    rig.guest.ask(3, b"three")
+    assert rig.guest.answer()[1].outblob.startswith(b"three")
+
+
+def test_a_cancelled_partner_swaps_nothing(rig: Rig) -> None:
+    rig.loop.fault("swapped")
+    rig.guest.ask(1, b"one")
+    rig.guest.cancel(1)
+    rig.loop.wait_cancelled(1, timeout=SECONDS)
+    rig.loop.complete()
+    rig.guest.ask(2, b"two")
+    assert rig.guest.answer()[1].outblob.startswith(b"two")
+
+
+def test_the_provider_vanishes_instead_of_answering(rig: Rig) -> None:
+    rig.loop.fault("vanish")
+    rig.guest.ask(1)
+    assert rig.guest.receive().type == FrameType.GOING_AWAY
+    rig.guest.ping()
+    assert rig.loop.in_flight == 0
+
+
+def test_names_and_parameters_are_checked_when_the_fault_is_queued(rig: Rig) -> None:
+    for name, params, words in (
+        ("no-such", {}, "there are: slow, stuck, forgetful, corrupt"),
+        ("slow", {"seconds": "long"}, "is of type float"),
+        ("slow", {"minutes": 1}, "has no parameter 'minutes'"),
+        ("padded", {"n": -1}, "padded is within"),
+        ("flipped", {"bits": 1}, "flipped"),
+    ):
+        with pytest.raises(ProviderError, match=words):
+            rig.loop.fault(name, **params)
+    assert len(rig.loop.faults) == 0
+    rig.loop.fault("slow", seconds=1, times=3)
+    assert len(rig.loop.faults) == 3
+
+
+def test_every_named_fault_survives_json() -> None:
+    queue = FaultQueue(TABLE)
+    defaults: dict[str, dict[str, object]] = {
+        "delay": {"seconds": 0.5},
+        "fail": {"errno": 5},
+        "inject": {"value": 1},
+        "oversize": {"total": 9},
+        "padded": {"n": 1},
+        "refuse": {"status": Status.BUSY},
+        "truncated": {"n": 1},
+    }
+    for name in (*FAULT_NAMES, *TABLE):
+        queue.named(name, **defaults.get(name, {}))
+    state = json.loads(json.dumps(queue.get_state()))
+    again = FaultQueue(TABLE)
+    again.set_state(state)
+    assert again.get_state() == state
+    assert [again.take() for _ in range(len(again))] == [queue.take() for _ in range(len(queue))]
+    bad: list[object] = [
+        {"colour": 1},
+        "slow",
+        {"failure": "no"},
+        {"failure": "slow", "params": {"x": 1}},
+        {"status": 99},
+        {"inject": 10**6},
+        {"corrupt": "all"},
+        {"params": 3},
+    ]
+    for item in bad:
+        with pytest.raises(ProviderError):
+            again.set_state([item])
+
+
+def test_state_moves_to_another_loop(rig: Rig) -> None:
+    rig.loop.hardware_time = 0.0
+    rig.loop.fault("stuck", until=0)
+    rig.guest.ask(1)
+    assert rig.guest.receive().status == Status.IO
+    rig.loop.complete()
+    rig.guest.ask(2)
+    assert rig.guest.answer()[1].outblob == b"nonce#1"
+    rig.loop.fault("fail", errno=5)
+    state = json.loads(json.dumps(rig.loop.get_state()))
+    with Rig(ClumsyProvider()) as other:
+        other.guest.say_hello()
+        other.loop.set_state(state)
+        assert other.loop.get_state() == state
+        other.guest.ask(1)
+        assert other.guest.receive().status == Status.INJECT
+        other.guest.ask(2)
+        assert other.guest.answer()[1].outblob == b"nonce#2"
+        with pytest.raises(ProviderError):
+            other.loop.set_state({"faults": []})
+    with rig.loop.hold() as gate:
+        rig.loop.faults.clear()
+        rig.guest.ask(3)
+        gate.wait_for_request(timeout=SECONDS)
+        with pytest.raises(ProviderError, match="in flight"):
+            rig.loop.get_state()
+
+
+def test_the_host_can_change_its_options_and_registers_between_reports(rig: Rig) -> None:
+    rig.loop.reconfigure(root=3)
+    assert rig.loop.provider.options.root == 3
+    with pytest.raises(ProviderError):
+        rig.loop.reconfigure(colour="red")
+    with pytest.raises(ProviderError):
+        rig.loop.reconfigure(root="x")
+    assert rig.loop.registers() == ()
+    with pytest.raises(ProviderError, match="no runtime measurement register"):
+        rig.loop.extend(0, bytes(48))
+    rig.loop.close()
+    with pytest.raises(ProviderError, match="will not happen"):
+        rig.loop.registers()
+
+
+def test_a_failure_that_breaks_is_ours(rig: Rig) -> None:
+    rig.loop.faults.add(Fault(failure="slow", params=(("seconds", "not a number"),)))
+    rig.guest.ask(1)
+    assert rig.guest.receive().status == Status.INTERNAL
+    with pytest.raises(ProviderError, match="broke"):
+        rig.loop.raise_if_failed()
