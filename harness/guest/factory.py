@@ -17,6 +17,7 @@ from pathlib import Path
 
 from harness.cache import Cache
 from harness.errors import BuildError, HarnessError
+from harness.guest.fork import resume_guest, save_guest
 from harness.guest.guest import Guest
 from harness.guest.patience import Patience
 from harness.images import GuestImage
@@ -127,6 +128,19 @@ class GuestFactory:
     def clone(self, template: Template) -> Guest:
         """A pristine copy-on-write copy of a frozen guest, running and reseeded."""
         return self._restore(template, Memory(template.memory, shared=False), "clone")
+
+    def fork(self, guest: Guest) -> Guest:
+        """A copy of a running guest, with a copy of its provider; both go on from here.
+
+        The guest must be at rest: no call open, no request with its provider. Raises
+        :class:`ScenarioError` when it is not.
+        """
+        directory = self._run.subdirectory("fork")
+        provider_state = save_guest(guest, directory / "state")
+        machine = Machine(
+            self.emulator, Memory(guest.machine.memory.path, shared=False), directory, boot=None
+        )
+        return resume_guest(machine, directory / "state", guest, provider_state)
 
     def _restore(self, template: Template, memory: Memory, stem: str) -> Guest:
         machine = Machine(self.emulator, memory, self._run.subdirectory(stem), boot=None)

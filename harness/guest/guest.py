@@ -6,8 +6,10 @@ from __future__ import annotations
 import contextlib
 import secrets
 import shutil
+import socket
 import statistics
 import time
+from collections.abc import Mapping
 from typing import Any
 
 from harness.errors import GuestLostError, HarnessError, TsmHarnessError
@@ -47,6 +49,7 @@ class Guest:
         *,
         seconds: float = _ANSWER_SECONDS,
         patience: Patience | None = None,
+        connection: socket.socket | None = None,
     ) -> None:
         self.machine = machine
         self.patience = patience or Patience()
@@ -57,7 +60,7 @@ class Guest:
         self.open_calls: dict[int, Call[Any]] = {}
         try:
             self.agent = AgentClient(
-                machine.connect("agent"),
+                connection or machine.connect("agent"),
                 on_log=self._take_log,
                 on_death=self._actor_died,
                 last_words=machine.last_words,
@@ -118,6 +121,17 @@ class Guest:
             self.machine.connect("provider"),
             time_scale=self.patience.scale,
             request_timeout_ms=request_timeout_ms,
+        )
+        self.provider = loop
+        self.providers.append(loop)
+        return loop
+
+    def adopt(
+        self, provider: AnyProvider, connection: socket.socket, state: Mapping[str, Any]
+    ) -> ProviderLoop:
+        """Serve ``provider`` on a connection made before, in the session that ``state`` has."""
+        loop = ProviderLoop(
+            provider, connection, time_scale=self.patience.scale, request_timeout_ms=0, resume=state
         )
         self.provider = loop
         self.providers.append(loop)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 
 import pytest
 
@@ -53,6 +54,14 @@ def provider(
     if refused:
         raise HarnessError(f"the core refused the first provider with errno {refused}")
     return loop
+
+
+@pytest.fixture
+def fork(request: pytest.FixtureRequest, guest: Guest, axes: Axes) -> Iterator[Callable[[], Guest]]:
+    """Copies the guest as it is now, with its provider; each copy goes on by itself."""
+    factory = request.config.stash[WORKBENCH].factory(axes.kernel)
+    with ExitStack() as stack:
+        yield lambda: stack.enter_context(factory.fork(guest))
 
 
 @pytest.fixture

@@ -66,6 +66,7 @@ class Machine:
         self, emulator: Emulator, memory: Memory, directory: Path, *, boot: Boot | None
     ) -> None:
         self.emulator = emulator
+        self.memory = memory
         self.directory = directory
         self.console = directory / "console.log"
         self.messages = directory / "qemu.log"
@@ -78,9 +79,14 @@ class Machine:
         finally:
             for listener in listeners.values():
                 listener.close()
-        limit = _LOG_LIMIT + (emulator.memory_mib << 20 if memory.shared else 0)
+        self.limit_files(with_memory=memory.shared)
+
+    def limit_files(self, *, with_memory: bool) -> None:
+        """Bound what QEMU can write into one file: what it logs, or that and the guest's memory."""
+        largest = _LOG_LIMIT + (self.emulator.memory_mib << 20)
+        limit = largest if with_memory else _LOG_LIMIT
         try:
-            resource.prlimit(self._process.pid, resource.RLIMIT_FSIZE, (limit, limit))
+            resource.prlimit(self._process.pid, resource.RLIMIT_FSIZE, (limit, largest))
         except ProcessLookupError:
             # It ended already; whoever waits for it will say so with its own words.
             return

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterable
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
@@ -23,6 +23,7 @@ __all__ = ["Monitor"]
 
 T = TypeVar("T")
 
+_UNBOUNDED = 1 << 40  # bytes a second; the default, 128 MiB, is meant for networks
 _IGNORE_SHARED = {"capabilities": [{"capability": "x-ignore-shared", "state": True}]}
 
 
@@ -88,6 +89,27 @@ class Monitor:
                 return
             if answer.get("status") in ("failed", "cancelled"):
                 raise GuestLostError(f"QEMU could not freeze the guest: {answer}")
+            await asyncio.sleep(0.001)
+
+    def save(self, state_fd: int) -> None:
+        """Stop the guest, write its state and its private memory to ``state_fd``, let it go on."""
+        self.execute("migrate-set-parameters", **{"max-bandwidth": _UNBOUNDED})
+        self._do("save", self._freeze(state_fd))
+        self.execute("cont")
+
+    def wait_for_peers(self, names: Iterable[str]) -> None:
+        """Wait until QEMU has taken the connections made to these character devices."""
+        self._do("peers", self._peers(set(names)))
+
+    async def _peers(self, names: set[str]) -> None:
+        while True:
+            devices = await self._client.execute("query-chardev")
+            assert isinstance(devices, list)
+            waiting = {
+                device["label"] for device in devices if "disconnected" in device["filename"]
+            }
+            if not names & waiting:
+                return
             await asyncio.sleep(0.001)
 
     def restore(self, state_fd: int) -> None:

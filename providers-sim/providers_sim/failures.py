@@ -32,9 +32,10 @@ class Answer:
     """How one request ends: with ``evidence``, or with ``refusal``.
 
     ``after_s`` is how long the guest's driver takes to come to it, ``done_s`` when the host is
-    done with the request, if later than that (infinity: never by itself): both in seconds of real hardware, from the
-    request's arrival. ``then`` changes the provider at the moment the guest is answered;
-    ``keep_lengths`` has the driver leave the lengths of absent blobs as they were.
+    done with the request, if later than that (infinity: never by itself): both in seconds of
+    real hardware, from the request's arrival. ``then`` changes the provider at the moment the
+    guest is answered; ``keep_lengths`` has the driver leave the lengths of absent blobs as they
+    were.
     """
 
     evidence: Evidence | None = None

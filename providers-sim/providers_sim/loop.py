@@ -35,7 +35,8 @@ class ProviderLoop:
     whatever reason, so that a guest never waits for a host that is not there. ``time_scale``
     multiplies injected delays and the default timeouts of waits (30 s): above 1 on a slow host.
     ``request_timeout_ms`` tells the driver how long a request may take: 0 for ever, None the
-    driver's default.
+    driver's default. ``resume`` is another loop's ``get_state``, whose session goes on here: the
+    guest is a copy of that one's and must not notice.
 
     The methods are for other threads. Waits raise ProviderTimeout at their deadline and
     ProviderError when the loop has ended.
@@ -48,6 +49,7 @@ class ProviderLoop:
         *,
         time_scale: float = 1.0,
         request_timeout_ms: int | None = None,
+        resume: Mapping[str, Any] | None = None,
     ) -> None:
         self.provider = provider
         self.faults = FaultQueue(provider.failures)
@@ -61,6 +63,9 @@ class ProviderLoop:
             time_scale=time_scale,
             request_timeout_ms=request_timeout_ms,
         )
+        if resume is not None:
+            self._restore(resume)
+            self._service.resume(resume["session"])
         self._commands: deque[Callable[[], None]] = deque()
         self._stopping = False
         self._crash: BaseException | None = None
@@ -228,25 +233,32 @@ class ProviderLoop:
         self._call(self.provider.complete)
 
     def get_state(self) -> State:
-        """Return the provider's state, the faults that wait and the pace of hardware time.
+        """Return the provider's state, waiting faults, the pace of hardware time, the session.
 
         Raises ProviderError while requests are in flight: their answers are not state.
         """
         return self._call(self._state)
 
     def set_state(self, state: Mapping[str, Any]) -> None:
-        """Go on from what ``get_state`` gave; ProviderError when it is something else."""
+        """Go on from what ``get_state`` gave, in the session there is.
 
-        def restore() -> None:
-            match dict(state):
-                case {"provider": dict(provider), "faults": list(faults), "hardware_time": pace}:
-                    self.provider.set_state(provider)
-                    self.faults.set_state(faults)
-                    self.hardware_time = float(pace)
-                case _:
-                    raise ProviderError("this is no state of a provider loop")
+        Raises ProviderError when it is something else.
+        """
+        self._call(lambda: self._restore(state))
 
-        self._call(restore)
+    def _restore(self, state: Mapping[str, Any]) -> None:
+        match dict(state):
+            case {
+                "provider": dict(provider),
+                "faults": list(faults),
+                "hardware_time": int() | float() as pace,
+                "session": dict(),
+            }:
+                self.provider.set_state(provider)
+                self.faults.set_state(faults)
+                self.hardware_time = float(pace)
+            case _:
+                raise ProviderError("this is no state of a provider loop")
 
     def _state(self) -> State:
         if self._service.desk.in_flight:
@@ -255,6 +267,7 @@ class ProviderLoop:
             "provider": self.provider.get_state(),
             "faults": self.faults.get_state(),
             "hardware_time": self.hardware_time,
+            "session": self._service.session_state(),
         }
 
     def reset(self) -> None:

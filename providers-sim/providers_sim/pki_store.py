@@ -32,7 +32,7 @@ class PkiStore:
     """Named groups of files, each made once by whoever needs it first."""
 
     def __init__(self, directory: Path | None) -> None:
-        self._directory = directory
+        self.directory = directory
         self._used: dict[str, Files] = {}
 
     @classmethod
@@ -65,10 +65,10 @@ class PkiStore:
             raise EvidenceError(f"the test PKI {group} has no {missing}") from None
 
     def _fetch(self, group: str, make: Callable[[], Files], names: tuple[str, ...]) -> Files:
-        if self._directory is None:
+        if self.directory is None:
             with _MEMORY_LOCK:
                 return _MEMORY.get(group) or _MEMORY.setdefault(group, make())
-        directory = self._directory / group
+        directory = self.directory / group
         try:
             _make_on_disk(directory, make)
             return {name: (directory / name).read_bytes() for name in names}

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from enum import IntEnum
 from pathlib import Path
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Generic, Self, TypeVar
 
 from providers_sim.errors import EvidenceError, ProviderError, ProviderRefusal
 from providers_sim.failures import Answer, FailureTable
@@ -176,6 +176,12 @@ class Provider(ABC, Generic[O]):
                     raise ValueError("members are missing or unknown")
         except (ProviderError, KeyError, TypeError, ValueError) as error:
             raise EvidenceError(f"this is no state of {self.id}: {error}") from error
+
+    def clone(self) -> Self:
+        """Return another provider in the same state."""
+        twin = type(self)(self.options, seed=self.seed, pki_dir=self.pki.directory)
+        twin.set_state(self.get_state())
+        return twin
 
     def _become(self, seed: int, options: O, live: Mapping[str, Any], pki: State) -> None:
         before = self.seed, self.options, self.live_state(), self.pki

@@ -4,15 +4,15 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable
-from typing import ClassVar
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar
 
 from providers_sim.desk import Desk, Pending
 from providers_sim.errors import ProviderRefusal, WireError
 from providers_sim.faults import FaultQueue
 from providers_sim.gate import Gate, Waiter
 from providers_sim.port import Port
-from providers_sim.provider import AnyProvider
+from providers_sim.provider import AnyProvider, State
 from providers_sim.recorder import Recorder
 from providers_sim.wire.constants import (
     MAX_IN_FLIGHT,
@@ -79,6 +79,20 @@ class Service:
                 if frame.type == FrameType.REPORT:
                     unknown = isinstance(error, UnknownTlvError)
                     self._refuse(frame.id, Status.UNSUPPORTED if unknown else Status.BAD_MESSAGE)
+
+    def session_state(self) -> State:
+        """Return what HELLO agreed on, and whether the driver is registered."""
+        return {
+            "id": self.desk.session,
+            "max_payload": self.desk.max_payload,
+            "registered": self.registered,
+        }
+
+    def resume(self, state: Mapping[str, Any]) -> None:
+        """Go on with another service's session; KeyError when it is not whole."""
+        self.desk.session = state["id"]
+        self.desk.max_payload = state["max_payload"]
+        self.registered = state["registered"]
 
     def note_damage(self) -> None:
         """Put into the transcript that the parser met damaged bytes since the last call."""

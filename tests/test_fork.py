@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: MIT
+"""Copies of running guests, providers included."""
+
+from __future__ import annotations
+
+import errno
+
+import pytest
+
+from harness.errors import ScenarioError
+from harness.oracle.expect import raises_errno
+from harness.settings import DEFAULT_KERNEL
+from harness.surfaces.find import find_surface
+from harness.workbench import Workbench
+from tests.conftest import Attach, Clone
+
+NONCE = bytes(range(64))
+
+
+@pytest.mark.parametrize("tsm", ["mainline", "revised"])
+def test_a_fork_goes_on_where_the_original_is(
+    workbench: Workbench, clone: Clone, attach: Attach, tsm: str
+) -> None:
+    original = clone(tsm)
+    loop = attach(original)
+    report = find_surface(original).report()
+    report.write_inblob(NONCE)
+    first = report.read_outblob()
+    loop.fault("snp-vmm-error")
+    with workbench.factory(DEFAULT_KERNEL).fork(original) as copy:
+        assert copy.provider is not None
+        assert copy.provider.session == loop.session
+        # The same entry, the same cached report, without a new request.
+        path = report.outblob.path
+        assert copy.actors[0].read_file(path) == first == report.read_outblob()
+        assert copy.provider.requests == 0
+        # What goes wrong with one does not with the other.
+        other = bytes(reversed(NONCE))
+        copy.actors[0].write_file(report.inblob.path, other)
+        with raises_errno(errno.EIO):
+            copy.actors[0].read_file(path)
+        with raises_errno(errno.ENOTTY):
+            copy.actors[0].read_file(path)
+        loop.faults.clear()
+        report.write_inblob(other)
+        second = report.read_outblob()
+        assert second != first
+        assert loop.provider.live_state()["vmpck_wiped"] is False
+        assert copy.provider.provider.live_state()["vmpck_wiped"] is True
+        with workbench.factory(DEFAULT_KERNEL).fork(copy) as third:
+            with raises_errno(errno.ENOTTY):
+                third.actors[0].read_file(path)
+            third.log.assert_clean()
+        copy.log.assert_clean()
+    original.log.assert_clean()
+
+
+def test_forks_make_the_same_evidence(workbench: Workbench, clone: Clone, attach: Attach) -> None:
+    original = clone("mainline")
+    attach(original)
+    report = find_surface(original).report()
+    factory = workbench.factory(DEFAULT_KERNEL)
+    with factory.fork(original) as one, factory.fork(original) as two:
+        for guest in (original, one, two):
+            guest.actors[0].write_file(report.inblob.path, NONCE)
+        made = {guest.actors[0].read_file(report.outblob.path) for guest in (original, one, two)}
+        assert len(made) == 1
+        seeds = {
+            guest.actors[0].read_file("/proc/sys/kernel/random/uuid")
+            for guest in (original, one, two)
+        }
+        assert len(seeds) == 3  # but not the same random numbers
+
+
+def test_a_guest_without_a_provider_can_be_forked(workbench: Workbench, clone: Clone) -> None:
+    original = clone("revised")
+    original.actors[0].write_file("/proc/sys/kernel/hostname", b"here")
+    with workbench.factory(DEFAULT_KERNEL).fork(original) as copy:
+        assert copy.actors[0].read_file("/proc/sys/kernel/hostname") == b"here\n"
+        assert copy.provider is None
+        loop = copy.attach(workbench.provider("sev-snp", 0))
+        assert loop.wait_registered() == 0
+
+
+def test_a_guest_that_is_not_at_rest_cannot_be_forked(
+    workbench: Workbench, clone: Clone, attach: Attach
+) -> None:
+    original = clone("mainline")
+    loop = attach(original)
+    report = find_surface(original).report()
+    report.write_inblob(NONCE)
+    with loop.hold() as gate:
+        reading = original.actors[1].read(report.outblob)
+        gate.wait_for_request()
+        with pytest.raises(ScenarioError, match="open"):
+            workbench.factory(DEFAULT_KERNEL).fork(original)
+    assert len(reading.result()) == 1184
