@@ -28,6 +28,7 @@ __all__ = ["Desk", "Pending"]
 
 _ISSUED_BYTES = 64 << 20
 _ISSUED_OVERHEAD = 1024
+_LONGEST_POLL_S = 3600.0
 
 
 @dataclass(slots=True, eq=False)
@@ -94,7 +95,9 @@ class Desk:
 
     def seconds_to_timer(self) -> float | None:
         """Return how long nothing is due, None for ever."""
-        return max(0.0, self._timers[0][0] - monotonic()) if self._timers else None
+        if not self._timers:
+            return None
+        return min(max(0.0, self._timers[0][0] - monotonic()), _LONGEST_POLL_S)
 
     def fire_timers(self) -> None:
         """Do what is due."""

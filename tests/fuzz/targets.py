@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: MIT
+"""What is fuzzed: each target takes bytes and raises only when something is wrong."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+
+from providers_sim import EvidenceError, FaultQueue, WireError, describe
+from providers_sim.evidence.cose import decode
+from providers_sim.evidence.sev_snp.certificates import parse_table
+from providers_sim.evidence.sev_snp.manifest import parse_services
+from providers_sim.evidence.sev_snp.report import encode_report, parse_report
+from providers_sim.gate import Waiter
+from providers_sim.port import Port
+from providers_sim.service import Service
+from providers_sim.wire import agent
+from providers_sim.wire.constants import MAX_IN_FLIGHT, MAX_REQUEST
+from providers_sim.wire.frame import HEADER_SIZE, Frame, FrameParser, encode_frame
+from providers_sim.wire.hello import decode_guest_hello, decode_host_hello
+from providers_sim.wire.report import decode_report_reply, decode_report_request
+from tests.fake_guest import EchoProvider
+
+__all__ = ["TARGETS", "planted"]
+
+
+def stream(data: bytes) -> None:
+    """A stream of bytes gives the same frames however it is cut, and the parser keeps little."""
+    whole, pieces = FrameParser(MAX_REQUEST), FrameParser(MAX_REQUEST)
+    at_once = whole.feed(data)
+    singly: list[Frame] = []
+    for at in range(len(data)):
+        singly += pieces.feed(data[at : at + 1])
+        assert len(pieces._tail) <= HEADER_SIZE + MAX_REQUEST
+    assert at_once == singly
+    assert (whole.crc_errors, whole.oversize) == (pieces.crc_errors, pieces.oversize)
+
+
+def found(data: bytes) -> None:
+    """A sound frame is found behind whatever came before it, unless that swallows it."""
+    parser = FrameParser(MAX_REQUEST)
+    parser.feed(data)
+    sound = Frame(1, 0, 2, 3, 4, b"payload")
+    frames: list[Frame] = []
+    for _ in range(MAX_REQUEST // 30):  # a header before may claim so many bytes
+        frames += parser.feed(encode_frame(sound))
+        if sound in frames:
+            return
+    assert parser._skip > 0, "a sound frame was lost"
+
+
+def messages(data: bytes) -> None:
+    """Decoders of messages raise WireError and nothing else."""
+    decoders: tuple[Callable[[bytes], object], ...] = (
+        decode_guest_hello,
+        decode_host_hello,
+        decode_report_reply,
+        lambda payload: decode_report_request(1, payload),
+        agent.decode_log,
+        agent.decode_agent_hello_reply,
+    )
+    for decoder in decoders:
+        with suppress(WireError):
+            decoder(data)
+
+
+class _FakePort(Port):
+    """Keeps what is sent, frame by frame."""
+
+    def __init__(self) -> None:
+        self.parser = FrameParser(MAX_REQUEST)
+        self.sent: deque[bytes] = deque(maxlen=64)
+
+    def send(self, message: bytes) -> None:
+        """Keep it."""
+        self.sent.append(message)
+
+    def send_bulk(self, frames: Iterator[bytes]) -> None:
+        """Keep all of it."""
+        self.sent.extend(frames)
+
+    def drop_bulk(self) -> None:
+        """Nothing waits."""
+
+
+def session(data: bytes) -> None:
+    """A guest that sends frames of its choice neither breaks the service nor fills it."""
+    port = _FakePort()
+    service = Service(
+        EchoProvider(),
+        port,
+        Waiter(1.0),
+        FaultQueue(),
+        time_scale=1.0,
+        request_timeout_ms=None,
+    )
+    at = 0
+    while at + 4 <= len(data):
+        kind, ident, length, stale = data[at : at + 4]
+        payload = data[at + 4 : at + 4 + length]
+        at += 4 + length
+        number = 0 if kind == 1 or stale > 250 else service.desk.session
+        service.dispatch(Frame(kind, 0, number, ident, 0, payload))
+        assert len(service.desk.in_flight) <= MAX_IN_FLIGHT
+    assert service.desk.error is None or isinstance(service.desk.error, ZeroDivisionError)
+
+
+def blobs(data: bytes) -> None:
+    """Any blob can be described, and decoders of evidence raise EvidenceError and nothing else."""
+    describe(data)
+    parsers: tuple[Callable[[bytes], object], ...] = (parse_table, parse_services, decode)
+    for parse in parsers:
+        with suppress(EvidenceError):
+            parse(data)
+    with suppress(EvidenceError):
+        report = parse_report(data)
+        assert encode_report(report, None)[:0x2A0] == data[:0x2A0]
+
+
+def planted(data: bytes) -> None:
+    """A defect put here on purpose: a decoder that fails on what it did not expect."""
+    if len(data) > 6 and data[0] == ord("T") and data[4] == 1 and data[5] == 0x99:
+        raise IndexError("the planted defect")
+
+
+TARGETS: dict[str, Callable[[bytes], None]] = {
+    target.__name__: target for target in (stream, found, messages, session, blobs)
+}
+"""Every target by its name."""
