@@ -120,7 +120,7 @@ def blobs(data: bytes) -> None:
 
 def planted(data: bytes) -> None:
     """A defect put here on purpose: a decoder that fails on what it did not expect."""
-    if len(data) > 6 and data[0] == ord("T") and data[4] == 1 and data[5] == 0x99:
+    if len(data) > 8 and data[5] == 0x99:
         raise IndexError("the planted defect")
 
 
