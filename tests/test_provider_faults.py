@@ -20,7 +20,7 @@ from providers_sim import (
     ReportRequest,
 )
 from providers_sim.failures import Answer, FailureTable
-from providers_sim.faults import FAULT_NAMES
+from providers_sim.faults import FAULT_NAMES, Corruption
 from providers_sim.wire.constants import FrameType, ReplyFlag, Status
 from tests.fake_guest import SECONDS, EchoProvider, Rig
 
@@ -263,6 +263,32 @@ def test_every_named_fault_survives_json() -> None:
     for item in bad:
         with pytest.raises(ProviderError):
             again.set_state([item])
+
+
+def test_faults_come_from_words() -> None:
+    queue = FaultQueue(TABLE)
+    queue.spoken("slow:seconds=2.5,times=2").spoken("fail:errno=5").spoken("vanish")
+    queue.spoken("refuse:status=throttled,retry_ms=10").spoken("corrupt:what=header")
+    assert [queue.take() for _ in range(6)] == [
+        *[Fault(failure="slow", params=(("seconds", 2.5),))] * 2,
+        Fault(inject=-5),
+        Fault(vanish=True),
+        Fault(status=Status.THROTTLED, retry_ms=10),
+        Fault(corrupt=Corruption.HEADER),
+    ]
+    for wrong in (
+        "",
+        "slow:seconds=x",
+        "slow:x=1",
+        "fail",
+        "fail:errno=x",
+        "refuse:status=bad",
+        "corrupt:what=all",
+        "named:name=x",
+        "slow:times=0",
+    ):
+        with pytest.raises(ProviderError):
+            queue.spoken(wrong)
 
 
 def test_state_moves_to_another_loop(rig: Rig) -> None:

@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
+import functools
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import click
@@ -19,6 +21,7 @@ from harness.oracle.printable import printable
 from harness.settings import Settings
 from harness.vm.machine import Machine
 from harness.workbench import Workbench
+from providers_sim import ProviderError, ProviderLoop
 
 __all__ = ["exec_", "shell"]
 
@@ -27,13 +30,58 @@ _LARGEST_STATUS = 125
 _CONSOLE_SECONDS = 120.0
 
 
+@dataclass(frozen=True)
+class Mishaps:
+    """What goes wrong with the guest's requests, in words, and the pace of the hardware's time."""
+
+    faults: tuple[str, ...]
+    hardware_time: float
+
+    def befall(self, loop: ProviderLoop) -> None:
+        """Queue them; raises :class:`UsageError` when the words mean nothing."""
+        try:
+            for text in self.faults:
+                loop.faults.spoken(text)
+            loop.hardware_time = self.hardware_time
+        except ProviderError as error:
+            hint = f"`tsm-harness evidence {loop.provider.id} --faults` lists the provider's own"
+            raise UsageError(str(error), hint=hint) from error
+
+
+def _mishaps(command: Callable[..., int]) -> Callable[..., int]:
+    @functools.wraps(command)
+    def wrapper(faults: tuple[str, ...], hardware_time: float, **words: object) -> int:
+        return command(mishaps=Mishaps(faults, hardware_time), **words)
+
+    pace = click.option(
+        "--hardware-time",
+        type=float,
+        default=1.0,
+        show_default=True,
+        help="Seconds that one second of the real hardware's delays lasts.",
+    )
+    fault = click.option(
+        "--fault",
+        "faults",
+        multiple=True,
+        metavar="NAME[:KEY=VALUE,...]",
+        help="Let the next request without one go wrong like this. Repeatable, in order.",
+    )
+    return fault(pace(wrapper))
+
+
 @click.command("exec", context_settings={"ignore_unknown_options": True})
 @click.argument("command", nargs=-1, required=True, metavar="-- COMMAND...")
 @options.one_cell("mainline")
 @click.option("--push", multiple=True, metavar="LOCAL:REMOTE", help="Copy in, before.")
 @click.option("--pull", multiple=True, metavar="REMOTE:LOCAL", help="Copy out, after.")
+@_mishaps
 def exec_(
-    settings: Settings, command: tuple[str, ...], push: tuple[str, ...], pull: tuple[str, ...]
+    settings: Settings,
+    mishaps: Mishaps,
+    command: tuple[str, ...],
+    push: tuple[str, ...],
+    pull: tuple[str, ...],
 ) -> int:
     """Run COMMAND in a fresh guest; its streams and exit status are passed through.
 
@@ -46,7 +94,7 @@ def exec_(
             raise UsageError(f"there is no file {local} to push")
     with (
         Workbench(settings, options.progress()) as bench,
-        _guest(bench, settings) as guest,
+        _guest(bench, settings, mishaps) as guest,
         _ssh(bench, settings, guest) as session,
     ):
         for local, remote in pushes:
@@ -64,7 +112,8 @@ def exec_(
 @click.command()
 @options.one_cell("mainline")
 @click.option("--console", is_flag=True, help="Boot from cold, at the serial console.")
-def shell(settings: Settings, console: bool) -> int:
+@_mishaps
+def shell(settings: Settings, mishaps: Mishaps, console: bool) -> int:
     """Open a shell in a fresh guest with the provider attached; the guest ends with it.
 
     Ctrl-] changes to the guest's serial console, also when the guest hangs, and leaves that.
@@ -72,7 +121,7 @@ def shell(settings: Settings, console: bool) -> int:
     with Workbench(settings, options.progress()) as bench:
         if console:
             return _watch_boot(bench, settings)
-        with _guest(bench, settings) as guest:
+        with _guest(bench, settings, mishaps) as guest:
             try:
                 with _ssh(bench, settings, guest) as session:
                     status = session.interact()
@@ -109,13 +158,14 @@ def _tell(words: str) -> None:
 
 
 @contextmanager
-def _guest(bench: Workbench, settings: Settings) -> Iterator[Guest]:
+def _guest(bench: Workbench, settings: Settings, mishaps: Mishaps) -> Iterator[Guest]:
     kernel, tsm = settings.kernels[0], settings.tsms[0]
     with bench.factory(kernel).clone(bench.template(kernel, tsm)) as guest:
         loop = guest.attach(bench.provider(settings.providers[0], settings.seed))
         refused = loop.wait_registered(guest.patience.seconds(_REGISTRATION_SECONDS))
         if refused:
             raise HarnessError(f"the core refused the provider with errno {refused}")
+        mishaps.befall(loop)
         yield guest
 
 

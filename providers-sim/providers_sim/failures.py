@@ -16,15 +16,15 @@ from providers_sim.errors import ProviderError, ProviderRefusal
 from providers_sim.options import parse_word
 from providers_sim.wire.report import Evidence, ReportRequest
 
-__all__ = ["Answer", "Failure", "FailureTable"]
+__all__ = ["KINDS", "Answer", "Failure", "FailureTable"]
 
 P = ParamSpec("P")
 S = TypeVar("S")
 
 _MAX_SECONDS = 1e9
 
-# Annotations as they are written: what a failure acts on may be imported for type checkers only.
-_KINDS: dict[str, type] = {"int": int, "float": float, "bool": bool, "str": str}
+KINDS: dict[str, type] = {"int": int, "float": float, "bool": bool, "str": str}
+"""What annotations are as they are written: the types themselves may be for checkers only."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +68,7 @@ class Failure:
         """Type and default of each parameter."""
         found = inspect.signature(self.act).parameters.values()
         named = [p for p in found if p.kind is p.KEYWORD_ONLY]
-        return {p.name: (_KINDS[p.annotation], p.default) for p in named}
+        return {p.name: (KINDS[p.annotation], p.default) for p in named}
 
     def check(self, params: Mapping[str, object]) -> None:
         """Raise ProviderError when ``params`` are not what the failure takes."""

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
@@ -11,7 +12,9 @@ from threading import Lock
 from typing import Any, Self
 
 from providers_sim.errors import ProviderError
-from providers_sim.failures import FailureTable
+from providers_sim.failures import KINDS, FailureTable
+from providers_sim.options import parse_word
+from providers_sim.spec import parse_words
 from providers_sim.wire.constants import ReplyFlag, Status
 
 __all__ = ["NO_FAULT", "Corruption", "Fault", "FaultQueue"]
@@ -189,7 +192,7 @@ class FaultQueue:
         with self._lock:
             self._waiting = deque(waiting)
 
-    def named(self, name: str, **params: Any) -> Self:  # noqa: ANN401 - each fault's own
+    def named(self, name: str, /, **params: Any) -> Self:  # noqa: ANN401 - each fault's own
         """Append the fault called ``name``: one of the provider's failures, or any provider's.
 
         The parameters are the failure's, or those of the method of that name; ``times`` goes
@@ -205,6 +208,18 @@ class FaultQueue:
             return method(**params)
         except TypeError as error:
             raise ProviderError(f"fault {name!r}: {error}") from None
+
+    def spoken(self, text: str) -> Self:
+        """Append the fault that ``NAME[:KEY=VALUE,...]`` names, as a command line has it."""
+        name, words = parse_words(text)
+        if name in self._failures:
+            times = parse_word("times", int, words.pop("times", "1"))
+            return self.named(name, times=times, **self._failures[name].parse(words))
+        kinds: dict[str, str] = {}
+        if name in FAULT_NAMES:
+            found = inspect.signature(getattr(self, name)).parameters.values()
+            kinds = {item.name: item.annotation for item in found}
+        return self.named(name, **{key: _parse(key, kinds, word) for key, word in words.items()})
 
     def failure(self, name: str, params: Mapping[str, Any] | None = None, times: int = 1) -> Self:
         """Have something go wrong on the provider's host, as its table of failures has it."""
@@ -293,6 +308,14 @@ class FaultQueue:
     def no_outblob(self, times: int = 1) -> Self:
         """Have the driver report success without an outblob."""
         return self.add(Fault(no_outblob=True), times)
+
+
+def _parse(key: str, kinds: Mapping[str, str], word: str) -> int | bool | str | float:
+    if kinds.get(key) == "Status":
+        if word.upper() not in Status.__members__:
+            raise ProviderError(f"{key} is one of {', '.join(Status.__members__)}; not {word!r}")
+        return Status[word.upper()]
+    return parse_word(key, KINDS.get(kinds.get(key, ""), str), word)
 
 
 FAULT_NAMES = (

@@ -195,7 +195,7 @@ class ProviderLoop:
         """Make the guest's ``report_new`` return ``-errno`` for the next requests."""
         self.faults.fail(errno, times)
 
-    def fault(self, name: str | Fault, **params: Any) -> FaultQueue:  # noqa: ANN401 - its own
+    def fault(self, name: str | Fault, /, **params: Any) -> FaultQueue:  # noqa: ANN401 - its own
         """Queue a fault for the next request without one: by name, or as it is.
 
         The name is one of the provider's failures (``provider.failures``) or one that every
