@@ -51,6 +51,7 @@ from providers_sim.evidence.sev_snp.report import (
     encode_report,
     parse_report,
 )
+from providers_sim.pki_store import PkiStore
 from providers_sim.wire.constants import Status
 
 NONCE = bytes(range(64))
@@ -439,6 +440,16 @@ def test_damaged_pki_directory_is_named(made: Made, tmp_path: Path) -> None:
     (tmp_path / "pki" / "sev-snp-milan-0-ark" / "complete").touch()
     with pytest.raises(EvidenceError, match="remove the damaged one"):
         SevSnp(pki_dir=tmp_path / "pki")
+
+
+def test_leaf_certificates_can_be_pruned_and_authorities_stay(tmp_path: Path) -> None:
+    before = guest(tmp_path).collateral()
+    assert PkiStore.prune(tmp_path, before=0.0) == 0
+    assert PkiStore.prune(tmp_path, before=1e12) > 1000
+    again = guest(tmp_path).collateral()
+    assert again["ark.der"] == before["ark.der"]
+    assert again["ask.der"] == before["ask.der"]
+    judge(again, guest(tmp_path).report(REQUEST).outblob)
 
 
 def test_registry_knows_the_provider(made: Made) -> None:

@@ -11,6 +11,9 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+
 from harness.errors import GuestLostError, HarnessError
 from harness.guest.call import checked
 from harness.guest.factory import GuestFactory
@@ -19,7 +22,7 @@ from harness.guest.pool import ClonePool
 from harness.oracle.kernel_reports import KernelReport
 from harness.surfaces.find import find_surface
 from harness.vm.template import Template
-from providers_sim import AnyProvider
+from providers_sim import AnyProvider, ReportRequest
 from providers_sim.wire.constants import FrameType
 from providers_sim.wire.ops import Op
 
@@ -31,6 +34,7 @@ __all__ = [
     "private_mib",
     "race",
     "reports",
+    "signing",
 ]
 
 _ECHO_BYTES = 64
@@ -129,6 +133,21 @@ def reports(guest: Guest, provider: AnyProvider, rounds: int) -> float:
 
     attest()
     return statistics.median([_timed(attest) for _ in range(rounds)])
+
+
+def signing(provider: AnyProvider) -> tuple[float, float]:
+    """One report of the provider without a guest, and a P-384 signature alone, in turns."""
+    key = ec.generate_private_key(ec.SECP384R1())
+    algorithm = ec.ECDSA(hashes.SHA384(), deterministic_signing=True)
+    body = os.urandom(672)
+    level = provider.privlevel_floor
+    made: list[float] = []
+    signed: list[float] = []
+    for number in range(_SMALL_ROUNDS):
+        request = ReportRequest(id=number, inblob=os.urandom(64), privlevel=level)
+        made.append(_timed(lambda request=request: provider.report(request)))  # type: ignore[misc]
+        signed.append(_timed(lambda: key.sign(body, algorithm)))
+    return statistics.median(made), statistics.median(signed)
 
 
 def race(factory: GuestFactory, template: Template, provider: AnyProvider, rounds: int) -> float:

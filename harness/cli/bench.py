@@ -79,6 +79,8 @@ def _measure(work: Workbench, settings: Settings, rounds: int) -> list[Row]:
     with work.progress.step("measuring operations"), factory.clone(base) as guest:
         operation, echo = measure.file_operation_and_echo(guest)
         report = measure.reports(guest, provider, rounds * 5)
+    with work.progress.step("measuring signatures"):
+        made, signature = measure.signing(provider)
     with work.progress.step("measuring a race"):
         race = measure.race(factory, posted, provider, rounds)
     return [
@@ -88,6 +90,7 @@ def _measure(work: Workbench, settings: Settings, rounds: int) -> list[Row]:
         Row("op_us", operation * 1e6, "µs", "raw echo", echo * 1e6),
         Row("echo_us", echo * 1e6, "µs"),
         Row("report_s", report, "s", "file operation", operation),
+        Row("evidence_us", made * 1e6, "µs", "P-384 signature", signature * 1e6),
         Row("race_s", race, "s", "cold boot", cold),
         Row("clone_private_mib", private, "MiB", "guest memory", factory.emulator.memory_mib),
     ]

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import click
@@ -15,6 +16,7 @@ from harness.errors import HarnessError
 from harness.paths import cache_directory
 from harness.settings import Settings
 from harness.workbench import Workbench
+from providers_sim.pki_store import PkiStore
 
 __all__ = ["images"]
 
@@ -57,5 +59,7 @@ def build(settings: Settings) -> None:
 @options.cache_option
 def prune(days: float, cache: Path | None) -> None:
     """Remove what was not used lately; what another run is using stays."""
-    freed = Cache(cache_directory(cache)).prune(older_than_days=days)
+    store = Cache(cache_directory(cache))
+    freed = store.prune(older_than_days=days)
+    freed += PkiStore.prune(store.root / "pki", time.time() - days * 86400)
     Console().print(f"{freed / 2**20:.1f} MiB freed")

@@ -26,6 +26,7 @@ Files = dict[str, bytes]
 _MEMORY: dict[str, Files] = {}
 _MEMORY_LOCK = Lock()
 _LOCK_SECONDS = 60.0
+_COMPLETE, _LOCK, _KEY = "complete", "lock", "key"
 
 
 class PkiStore:
@@ -64,6 +65,25 @@ class PkiStore:
         except KeyError as missing:
             raise EvidenceError(f"the test PKI {group} has no {missing}") from None
 
+    @staticmethod
+    def prune(directory: Path, before: float) -> int:
+        """Remove leaf certificates not used since ``before`` (seconds since 1970); bytes freed.
+
+        Authorities stay: whoever pinned one would lose it.
+        """
+        freed = 0
+        for complete in directory.glob(f"*/{_COMPLETE}"):
+            group = complete.parent
+            if _KEY not in {path.name for path in group.iterdir()}:
+                with FileLock(group / _LOCK, timeout=_LOCK_SECONDS):
+                    if complete.exists() and complete.stat().st_mtime < before:
+                        complete.unlink()  # first: a half-removed group is made anew
+                        files = [path for path in group.iterdir() if path.name != _LOCK]
+                        freed += sum(path.stat().st_size for path in files)
+                        for path in files:
+                            path.unlink()
+        return freed
+
     def _fetch(self, group: str, make: Callable[[], Files], names: tuple[str, ...]) -> Files:
         if self.directory is None:
             with _MEMORY_LOCK:
@@ -71,6 +91,7 @@ class PkiStore:
         directory = self.directory / group
         try:
             _make_on_disk(directory, make)
+            os.utime(directory / _COMPLETE)
             return {name: (directory / name).read_bytes() for name in names}
         except OSError as error:
             raise EvidenceError(
@@ -80,11 +101,11 @@ class PkiStore:
 
 
 def _make_on_disk(directory: Path, make: Callable[[], Files]) -> None:
-    complete = directory / "complete"
+    complete = directory / _COMPLETE
     if complete.exists():
         return
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with FileLock(directory / "lock", timeout=_LOCK_SECONDS):
+    with FileLock(directory / _LOCK, timeout=_LOCK_SECONDS):
         if not complete.exists():
             for name, content in make().items():
                 _write(directory / name, content)
