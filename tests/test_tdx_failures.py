@@ -1,0 +1,203 @@
+# SPDX-License-Identifier: MIT
+"""TDX on a bad day: each failure by name, and how blobs are described."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from providers_sim import ProviderError, ProviderRefusal, ReportRequest, describe
+from providers_sim.evidence.tdx import Tdx, TdxOptions
+from providers_sim.evidence.tdx.failures import FAILURES
+from providers_sim.evidence.tdx.quote import QE_VENDOR
+from providers_sim.wire.constants import Status
+
+NONCE = bytes(range(64))
+REQUEST = ReportRequest(id=1, inblob=NONCE)
+
+REFUSED: dict[str, tuple[dict[str, str], Status, float]] = {
+    "tdx-error": ({}, Status.IO, 1.0),
+    "tdx-qgs-unavailable": ({}, Status.IO, 1.0),
+    "tdx-qgs-timeout": ({}, Status.IO, 30.0),
+    "tdx-qgs-eof": ({}, Status.IO, 1.0),
+    "tdx-qgs-version": ({}, Status.IO, 1.0),
+    "tdx-qgs-type": ({}, Status.IO, 1.0),
+    "tdx-qgs-size": ({}, Status.IO, 1.0),
+    "tdx-hypercall": ({"reason": "alignment"}, Status.IO, 0.0),
+    "tdx-too-long": ({}, Status.TOO_BIG, 0.0),
+    "tdx-tdreport": ({"code": "operand-invalid"}, Status.NO_DEVICE, 0.0),
+}
+KEEPS_BUSY = {"tdx-in-flight", "tdx-interrupted"}
+SUCCEEDS = {"tdx-slow", "tdx-empty", "tdx-stale-quote", "tdx-changed"}
+
+
+@pytest.fixture
+def tdx() -> Tdx:
+    return Tdx(seed=7)
+
+
+def test_every_row_has_a_test() -> None:
+    assert set(FAILURES) == set(REFUSED) | KEEPS_BUSY | SUCCEEDS
+    assert all(failure.what and failure.sees for failure in FAILURES.values())
+
+
+@pytest.mark.parametrize("name", sorted(REFUSED))
+def test_refusals(tdx: Tdx, name: str) -> None:
+    params, status, after = REFUSED[name]
+    answer = tdx.answer(REQUEST, name, params)
+    assert answer.refusal is not None
+    assert (answer.refusal.status, answer.after_s) == (status, after)
+    assert answer.then is None
+    tdx.admit(REQUEST)  # nothing stays behind
+
+
+@pytest.mark.parametrize(("code", "status"), [("operand-busy", Status.BUSY), ("other", Status.IO)])
+def test_tdreport_refused_by_code(tdx: Tdx, code: str, status: Status) -> None:
+    refusal = tdx.answer(REQUEST, "tdx-tdreport", {"code": code}).refusal
+    assert refusal is not None
+    assert refusal.status is status
+
+
+@pytest.mark.parametrize(("seconds", "done"), [(45.0, 45.0), (0.0, math.inf)])
+def test_a_quote_in_flight_keeps_the_next_one_busy(tdx: Tdx, seconds: float, done: float) -> None:
+    answer = tdx.answer(REQUEST, "tdx-in-flight", {"seconds": seconds})
+    assert answer.refusal is not None
+    assert (answer.refusal.status, answer.after_s, answer.done_s) == (Status.IO, 30.0, done)
+    tdx.admit(REQUEST)  # the driver has not given up yet
+    assert answer.then is not None
+    answer.then()
+    assert tdx.live_state()["in_flight"] is True
+    with pytest.raises(ProviderRefusal) as refusal:
+        tdx.admit(REQUEST)
+    assert refusal.value.status is Status.BUSY
+    tdx.admit(replace(REQUEST, inblob=b""))  # refused for its length first
+    tdx.complete()
+    tdx.admit(REQUEST)
+
+
+def test_done_at_the_last_poll_is_a_timeout_all_the_same(tdx: Tdx) -> None:
+    answer = tdx.answer(REQUEST, "tdx-in-flight", {"seconds": 30.0})
+    assert answer.refusal is not None
+    assert (answer.refusal.status, answer.after_s, answer.then) == (Status.TIMEOUT, 30.0, None)
+
+
+def test_a_signal_leaves_the_quote_in_flight(tdx: Tdx) -> None:
+    answer = tdx.answer(REQUEST, "tdx-interrupted", {"seconds": 3.0})
+    assert answer.refusal is not None
+    assert (answer.refusal.status, answer.refusal.value) == (Status.INJECT, -4)
+    assert (answer.after_s, answer.done_s) == (0.0, 3.0)
+    assert answer.then == tdx.abandon
+
+
+@pytest.mark.parametrize(("seconds", "after"), [(0.2, 1), (1.0, 1), (28.5, 29)])
+def test_slow_quotes_come_in_whole_seconds(tdx: Tdx, seconds: float, after: int) -> None:
+    answer = tdx.answer(REQUEST, "tdx-slow", {"seconds": seconds})
+    assert answer.after_s == after
+    assert answer.evidence == tdx.report(REQUEST)
+
+
+def test_parameters_that_mean_another_failure(tdx: Tdx) -> None:
+    for name, params in (
+        ("tdx-slow", {"seconds": 30.0}),
+        ("tdx-in-flight", {"seconds": 29.0}),
+        ("tdx-hypercall", {"reason": "x"}),
+        ("tdx-tdreport", {"code": "x"}),
+    ):
+        with pytest.raises(ProviderError):
+            tdx.answer(REQUEST, name, params)
+
+
+def test_an_empty_quote_is_a_success(tdx: Tdx) -> None:
+    evidence = tdx.answer(REQUEST, "tdx-empty").evidence
+    assert evidence is not None
+    assert evidence.outblob == b""
+
+
+def test_stale_and_changed_quotes(tdx: Tdx) -> None:
+    first = tdx.answer(REQUEST, "tdx-stale-quote").evidence
+    assert first is not None
+    assert first.outblob[568:632] == bytes(64)
+    good = tdx.report(REQUEST).outblob
+    other = replace(REQUEST, inblob=bytes(reversed(NONCE)))
+    stale = tdx.answer(other, "tdx-stale-quote").evidence
+    assert stale is not None
+    assert stale.outblob == good
+    changed = tdx.answer(REQUEST, "tdx-changed", {"offset": 600}).evidence
+    assert changed is not None
+    assert [n for n in range(len(good)) if good[n] != changed.outblob[n]] == [600]
+
+
+@pytest.mark.parametrize("size", [0, 32, 63])
+@pytest.mark.parametrize("name", ["", *sorted(FAILURES)])
+def test_the_driver_wants_64_bytes_first(tdx: Tdx, name: str, size: int) -> None:
+    answer = tdx.answer(replace(REQUEST, inblob=bytes(size)), name)
+    assert answer.refusal is not None
+    assert answer.refusal.status is Status.INVALID
+
+
+def test_quotes_must_fit_the_drivers_buffer() -> None:
+    fits = Tdx(TdxOptions(padding=8192 - 24 - 4936))
+    assert len(fits.report(REQUEST).outblob) == 8168
+    small = Tdx(TdxOptions(padding=8192 - 24 - 4936 + 1))
+    with pytest.raises(ProviderRefusal) as refusal:
+        small.report(REQUEST)
+    assert refusal.value.status is Status.TOO_BIG
+    newer = Tdx(TdxOptions(padding=10000, buffer=131072))
+    assert len(newer.report(REQUEST).outblob) == 14936
+
+
+def text(blob: bytes) -> str:
+    node = describe(blob)
+    assert node is not None
+    return "\n".join(node.lines())
+
+
+def test_quotes_are_described(tdx: Tdx) -> None:
+    said = text(Tdx(TdxOptions(padding=3)).report(REQUEST).outblob)
+    for line in ("TDX quote: version 4, 4939 bytes", f"REPORT DATA: {NONCE.hex()}",
+                 "bit 28: SEPT_VE_DISABLE", "FMSPC: 00806f050000", "TCB component 16: 00",
+                 "by the attestation key: good", "by the PCK: good", "padding: 3 zero bytes",
+                 "CN=Intel SGX Root CA"):  # fmt: skip
+        assert line in said
+    assert "MR SERVICE TD" not in said
+    modern = Tdx(TdxOptions(version=5, body="1.5")).report(REQUEST).outblob
+    assert "MR SERVICE TD" in text(modern)
+    changed = tdx.answer(REQUEST, "tdx-changed").evidence
+    assert changed is not None
+    assert "by the attestation key: wrong" in text(changed.outblob)
+    assert "not as the specification has it: the quote ends early" in text(modern[:1000])
+
+
+def test_td_reports_and_collateral_are_described(tdx: Tdx) -> None:
+    said = text(tdx.td_report(NONCE))
+    assert said.startswith("TDREPORT: 1024 bytes")
+    assert f"REPORT DATA: {NONCE.hex()}" in said
+    assert "not as the" not in said
+    damaged = bytearray(tdx.td_report(NONCE))
+    damaged[600] ^= 1
+    assert "the hash of TDINFO_STRUCT is wrong" in text(bytes(damaged))
+    files = tdx.collateral()
+    for name in ("collateral.json", "tcb_info.json", "qe_identity.json"):
+        assert "TDX collateral" in text(files[name])
+    whole = text(files["collateral.json"])
+    assert "tcbStatus: UpToDate" in whole
+    assert "CN=Intel SGX TCB Signing" in whole
+    assert "X.509" in text(files["pck_chain.pem"])
+    assert "revocation list" in text(files["pck.crl"])
+
+
+@given(st.binary(max_size=900), st.sampled_from(["quote", "report", "json"]))
+@settings(max_examples=150, deadline=None)
+def test_description_survives_anything(noise: bytes, kind: str) -> None:
+    good = Tdx().report(REQUEST).outblob
+    blob = {
+        "quote": b"\x04\0\x02\0\x81\0\0\0\0\0\0\0" + QE_VENDOR + good[28 : 28 + len(noise)] + noise,
+        "report": (b"\x81\0" + noise).ljust(1024, b"\xa5"),
+        "json": b'{"tcb_info": "' + noise.hex().encode() + b'"}',
+    }[kind]
+    assert describe(blob) is not None
+    assert describe(b'{"tcb_info": ' + noise) is None or True
