@@ -195,9 +195,9 @@ def test_td_reports_and_collateral_are_described(tdx: Tdx) -> None:
 def test_description_survives_anything(noise: bytes, kind: str) -> None:
     good = Tdx().report(REQUEST).outblob
     blob = {
-        "quote": b"\x04\0\x02\0\x81\0\0\0\0\0\0\0" + QE_VENDOR + good[28 : 28 + len(noise)] + noise,
+        "quote": good[:12] + QE_VENDOR + good[28 : 48 + len(noise)] + noise,
         "report": (b"\x81\0" + noise).ljust(1024, b"\xa5"),
         "json": b'{"tcb_info": "' + noise.hex().encode() + b'"}',
     }[kind]
     assert describe(blob) is not None
-    assert describe(b'{"tcb_info": ' + noise) is None or True
+    describe(b'{"tcb_info": ' + noise)
