@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: MIT
+"""What can go wrong between an RMM and the kernel's ``arm-cca-guest`` driver, by name.
+
+Source of errno: drivers/virt/coco/arm-cca-guest (``arm_cca_report_new``) of Linux 6.13 on; the
+RMM's side: Arm DEN0137, RSI_ATTESTATION_TOKEN_INIT and RSI_ATTESTATION_TOKEN_CONTINUE.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from providers_sim.errors import ProviderRefusal
+from providers_sim.failures import Answer, FailureTable
+from providers_sim.keys import derive_ec_key
+from providers_sim.wire.constants import Status
+from providers_sim.wire.report import Evidence, ReportRequest
+
+if TYPE_CHECKING:
+    from providers_sim.evidence.arm_cca.provider import ArmCca
+
+__all__ = ["FAILURES"]
+
+_DEBUG_LIFECYCLE = 0x4002
+
+FAILURES = FailureTable()
+
+
+@FAILURES.row("cca-init-refused", "EINVAL")
+def _init_refused(cca: ArmCca, request: ReportRequest) -> Answer:
+    """The RMM refuses to begin a token."""
+    cca.check(request)
+    return Answer(refusal=ProviderRefusal(Status.INVALID, "RSI_ATTESTATION_TOKEN_INIT failed"))
+
+
+@FAILURES.row("cca-continue-failed", "ENXIO")
+def _continue_failed(cca: ArmCca, request: ReportRequest) -> Answer:
+    """The RMM fails in the middle of a token."""
+    cca.check(request)
+    refusal = ProviderRefusal(Status.NO_DEVICE, "RSI_ATTESTATION_TOKEN_CONTINUE failed")
+    return Answer(refusal=refusal)
+
+
+@FAILURES.row("cca-token-too-long", "success, with a token cut off")
+def _token_too_long(cca: ArmCca, request: ReportRequest, *, announced: int = 1024) -> Answer:
+    """The RMM announced at most ``announced`` bytes and gives more: the driver warns and stops."""
+    token = cca.report(request).outblob
+    return Answer(evidence=Evidence(token[: max(announced, 0)]))
+
+
+@FAILURES.row("cca-wrong-binding", "success; a verifier notices")
+def _wrong_binding(cca: ArmCca, request: ReportRequest) -> Answer:
+    """The platform token was made for another realm's key."""
+    cca.report(request)
+    strange = bytes(byte ^ 0xFF for byte in cca.platform.challenge)
+    platform = cca.sign_platform(replace(cca.platform, challenge=strange))
+    return Answer(evidence=cca.join(platform, cca.last_realm_token))
+
+
+@FAILURES.row("cca-stale-realm-token", "success; a verifier notices")
+def _stale_realm_token(cca: ArmCca, request: ReportRequest) -> Answer:
+    """The realm token is the previous one, or one over zeros when there is none."""
+    cca.check(request)
+    stale = cca.last_realm_token or cca.sign_realm(replace(request, inblob=bytes(64)))
+    return Answer(evidence=cca.join(cca.platform_token, stale))
+
+
+@FAILURES.row("cca-wrong-signer", "success; a verifier notices")
+def _wrong_signer(cca: ArmCca, request: ReportRequest) -> Answer:
+    """The realm token is signed with a key that the platform knows nothing of."""
+    cca.check(request)
+    strange = derive_ec_key(cca.seed, "cca strange key", ec.SECP384R1())
+    return Answer(evidence=cca.join(cca.platform_token, cca.sign_realm(request, strange)))
+
+
+@FAILURES.row("cca-debug-lifecycle", "success; a verifier notices")
+def _debug_lifecycle(cca: ArmCca, request: ReportRequest) -> Answer:
+    """The platform was put into a debug state since."""
+    cca.report(request)
+    platform = cca.sign_platform(replace(cca.platform, lifecycle=_DEBUG_LIFECYCLE))
+    return Answer(evidence=cca.join(platform, cca.last_realm_token))

@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: MIT
+"""A CCA token: the platform's token and the realm's, each a COSE_Sign1, in one collection.
+
+Tag 399 around {44234: bstr, 44241: bstr} (RMM 1.0), or tag 907 around {44234: [263, bstr], 44241:
+[263, bstr]} (draft-ffm-rats-cca-token, as an RFC 9711 collection of CWTs). The platform token is
+signed with the CPAK, the realm token with the RAK, both ES384; the platform's challenge is the
+hash of the realm claims' public key, which binds the two.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import Literal
+
+import cbor2
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from providers_sim.errors import EvidenceError
+from providers_sim.evidence.arm_cca.claims import (
+    PlatformClaims,
+    RealmClaims,
+    decode_platform,
+    decode_realm,
+    encode_claims,
+)
+from providers_sim.evidence.cose import decode, parse_sign1, sign1
+
+__all__ = [
+    "CMW_TAG",
+    "LEGACY_TAG",
+    "PLATFORM_TOKEN",
+    "REALM_TOKEN",
+    "CcaToken",
+    "Outer",
+    "bind",
+    "encode_token",
+    "parse_token",
+    "sign_claims",
+]
+
+Outer = Literal["legacy", "cmw"]
+
+LEGACY_TAG, CMW_TAG = 399, 907
+PLATFORM_TOKEN, REALM_TOKEN = 44234, 44241
+_CWT_CONTENT_FORMAT = 263
+_ES384 = -35
+_SIGNATURE_SIZE = 96
+
+
+@dataclass(frozen=True, slots=True)
+class CcaToken:
+    """A token taken apart: its outer form, the claims, the two COSE_Sign1 as encoded."""
+
+    outer: Outer
+    platform: PlatformClaims
+    realm: RealmClaims
+    platform_token: bytes
+    realm_token: bytes
+
+
+def bind(realm: RealmClaims) -> bytes:
+    """Return what the platform's challenge must be for these realm claims."""
+    name = realm.key_hash_algorithm.replace("-", "")
+    return hashlib.new(name, realm.public_key).digest()
+
+
+def sign_claims(claims: RealmClaims | PlatformClaims, key: ec.EllipticCurvePrivateKey) -> bytes:
+    """Return the encoded COSE_Sign1 over ``claims``; EvidenceError when one of them is wrong."""
+    encoded: bytes = cbor2.dumps(sign1(encode_claims(claims), key, _ES384))
+    return encoded
+
+
+def encode_token(outer: Outer, platform_token: bytes, realm_token: bytes) -> bytes:
+    """Put the two signed tokens together."""
+    tokens = {PLATFORM_TOKEN: platform_token, REALM_TOKEN: realm_token}
+    encoded: bytes
+    if outer == "legacy":
+        encoded = cbor2.dumps(cbor2.CBORTag(LEGACY_TAG, tokens))
+    else:
+        wrapped = {label: [_CWT_CONTENT_FORMAT, token] for label, token in tokens.items()}
+        encoded = cbor2.dumps(cbor2.CBORTag(CMW_TAG, wrapped))
+    return encoded
+
+
+def parse_token(blob: bytes) -> CcaToken:
+    """Decode a token; signatures are not verified.
+
+    Raises EvidenceError on another outer tag, a missing or unknown member, lengths that are not
+    definite and shortest, an algorithm other than ES384, claims that break the specification, or
+    a platform token that is not bound to the realm's key.
+    """
+    outer, tokens = _unwrap(decode(blob))
+    payloads = []
+    for token in tokens:
+        message = parse_sign1(decode(token))
+        if message.protected != {1: _ES384} or len(message.signature) != _SIGNATURE_SIZE:
+            raise EvidenceError("a token is signed with something else than ES384")
+        payloads.append(message.payload)
+    platform, realm = decode_platform(payloads[0]), decode_realm(payloads[1])
+    if platform.challenge != bind(realm):
+        raise EvidenceError("the platform token is bound to another realm key")
+    return CcaToken(outer, platform, realm, *tokens)
+
+
+def _unwrap(value: object) -> tuple[Outer, tuple[bytes, bytes]]:
+    match value:
+        case cbor2.CBORTag(tag=399, value=dict(tokens)):
+            outer: Outer = "legacy"
+            found = [tokens.get(label) for label in (PLATFORM_TOKEN, REALM_TOKEN)]
+        case cbor2.CBORTag(tag=907, value=dict(tokens)):
+            outer = "cmw"
+            found = [_record(tokens.get(label)) for label in (PLATFORM_TOKEN, REALM_TOKEN)]
+        case _:
+            raise EvidenceError("this is no CCA token: it has another tag")
+    platform, realm = found
+    if len(tokens) != 2 or not isinstance(platform, bytes) or not isinstance(realm, bytes):
+        raise EvidenceError("a CCA token has a platform token and a realm token, nothing else")
+    return outer, (platform, realm)
+
+
+def _record(value: object) -> object:
+    match value:
+        case [263, bytes(token)]:
+            return token
+    return None
