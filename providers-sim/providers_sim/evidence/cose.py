@@ -28,6 +28,7 @@ __all__ = [
     "cose_key",
     "decode",
     "parse_sign1",
+    "public_key_of",
     "sign1",
 ]
 
@@ -120,3 +121,19 @@ def cose_key(key: PublicKey) -> dict[int, object]:
     point = public_point(key)
     half = len(point) // 2
     return {1: 2, -1: _CURVES[key.curve.name], -2: point[:half], -3: point[half:]}
+
+
+def public_key_of(value: object) -> PublicKey:
+    """Take a decoded COSE_Key apart; EvidenceError when it is no P-256, P-384 or Ed25519 key."""
+    try:
+        match value:
+            case {1: 1, -1: 6, -2: bytes(x), **rest} if not rest:
+                return ed25519.Ed25519PublicKey.from_public_bytes(x)
+            case {1: 2, -1: int(number), -2: bytes(x), -3: bytes(y), **rest} if not rest:
+                curve = {1: ec.SECP256R1(), 2: ec.SECP384R1()}[number]
+                size = curve.key_size // 8
+                if len(x) == len(y) == size:
+                    return ec.EllipticCurvePublicKey.from_encoded_point(curve, b"\x04" + x + y)
+    except (ValueError, KeyError) as error:
+        raise EvidenceError(f"this is no public key: {error}") from error
+    raise EvidenceError("this is no COSE_Key of a kind known here")

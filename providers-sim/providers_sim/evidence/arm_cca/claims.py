@@ -8,12 +8,12 @@ whose public key is an uncompressed point instead of a COSE_Key.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
-from typing import Any, TypeVar
+from dataclasses import dataclass
+from typing import TypeVar
 
 import cbor2
 
-from providers_sim.errors import EvidenceError
+from providers_sim.evidence.claim_maps import claim_list, claim_map, members, need, to_map
 from providers_sim.evidence.cose import decode
 
 __all__ = [
@@ -91,20 +91,20 @@ class RealmClaims:
     def check(self) -> None:
         """Raise EvidenceError when a member breaks the specification."""
         size = HASHES.get(self.hash_algorithm, 0)
-        _need(self.profile in (None, PROFILES["2023"][0]), "the realm's profile is unknown")
-        _need(len(self.challenge) == _CHALLENGE, "a realm's challenge has 64 bytes")
-        _need(len(self.personalization) == _PERSONALIZATION, "a personalization has 64 bytes")
-        _need(size > 0 and self.key_hash_algorithm in HASHES, "a hash algorithm is unknown")
-        _need(len(self.initial_measurement) == size, "the RIM has another size than its hash")
+        need(self.profile in (None, PROFILES["2023"][0]), "the realm's profile is unknown")
+        need(len(self.challenge) == _CHALLENGE, "a realm's challenge has 64 bytes")
+        need(len(self.personalization) == _PERSONALIZATION, "a personalization has 64 bytes")
+        need(size > 0 and self.key_hash_algorithm in HASHES, "a hash algorithm is unknown")
+        need(len(self.initial_measurement) == size, "the RIM has another size than its hash")
         rems = self.extensible_measurements
-        _need(len(rems) == REM_COUNT, f"a realm has {REM_COUNT} extensible measurements")
-        _need(all(isinstance(rem, bytes) and len(rem) == size for rem in rems), "a REM's size")
+        need(len(rems) == REM_COUNT, f"a realm has {REM_COUNT} extensible measurements")
+        need(all(isinstance(rem, bytes) and len(rem) == size for rem in rems), "a REM's size")
         if self.profile is None:
             point = self.public_key
-            _need(len(point) == _POINT and point[0] == 4, "the RAK is no uncompressed P-384 point")
+            need(len(point) == _POINT and point[0] == 4, "the RAK is no uncompressed P-384 point")
         else:
             key = decode(self.public_key)
-            _need(isinstance(key, dict) and key.get(1) == 2, "the RAK is no COSE_Key of kind EC2")
+            need(isinstance(key, dict) and key.get(1) == 2, "the RAK is no COSE_Key of kind EC2")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,94 +135,44 @@ class PlatformClaims:
     def check(self) -> None:
         """Raise EvidenceError when a member breaks the specification."""
         known = [platform for _, platform in PROFILES.values()]
-        _need(self.profile in known, "the platform's profile is unknown")
-        _need(len(self.challenge) in HASHES.values(), "a platform's challenge is a digest")
-        _need(len(self.implementation_id) == 32, "an implementation id has 32 bytes")
+        need(self.profile in known, "the platform's profile is unknown")
+        need(len(self.challenge) in HASHES.values(), "a platform's challenge is a digest")
+        need(len(self.implementation_id) == 32, "an implementation id has 32 bytes")
         instance = self.instance_id
-        _need(len(instance) == 33 and instance[0] == _UEID_RANDOM, "an instance id is 01 and 32")
-        _need(0 <= self.lifecycle <= 0xFFFF, "a lifecycle has 16 bits")
-        _need(self.hash_algorithm in HASHES, "the platform's hash algorithm is unknown")
+        need(len(instance) == 33 and instance[0] == _UEID_RANDOM, "an instance id is 01 and 32")
+        need(0 <= self.lifecycle <= 0xFFFF, "a lifecycle has 16 bits")
+        need(self.hash_algorithm in HASHES, "the platform's hash algorithm is unknown")
         for component in self.sw_components:
             sizes = HASHES.values()
-            _need(len(component.measurement) in sizes, "a component's measurement is no digest")
-            _need(len(component.signer_id) in sizes, "a component's signer id is no digest")
+            need(len(component.measurement) in sizes, "a component's measurement is no digest")
+            need(len(component.signer_id) in sizes, "a component's signer id is no digest")
 
 
 def encode_claims(claims: RealmClaims | PlatformClaims) -> bytes:
     """Encode claims; absent ones are left out. Raises EvidenceError when one is wrong."""
     claims.check()
     labels = REALM_LABELS if isinstance(claims, RealmClaims) else PLATFORM_LABELS
-    return cbor2.dumps(_to_map(claims, labels))
+    encoded: bytes = cbor2.dumps(to_map(claims, labels, {SwComponent: SW_COMPONENT_LABELS}))
+    return encoded
 
 
 def decode_realm(payload: bytes) -> RealmClaims:
     """Decode realm claims; EvidenceError on anything that breaks the specification."""
-    members = _members(RealmClaims, _map(decode(payload)), REALM_LABELS)
-    members["extensible_measurements"] = tuple(_list(members["extensible_measurements"]))
-    return _checked(RealmClaims(**members))
+    found = members(RealmClaims, claim_map(decode(payload)), REALM_LABELS)
+    found["extensible_measurements"] = tuple(claim_list(found["extensible_measurements"]))
+    return _checked(RealmClaims(**found))
 
 
 def decode_platform(payload: bytes) -> PlatformClaims:
     """Decode platform claims; EvidenceError on anything that breaks the specification."""
-    members = _members(PlatformClaims, _map(decode(payload)), PLATFORM_LABELS)
-    members["sw_components"] = tuple(
-        SwComponent(**_members(SwComponent, _map(item), SW_COMPONENT_LABELS))
-        for item in _list(members["sw_components"])
+    found = members(PlatformClaims, claim_map(decode(payload)), PLATFORM_LABELS)
+    found["sw_components"] = tuple(
+        SwComponent(**members(SwComponent, claim_map(item), SW_COMPONENT_LABELS))
+        for item in claim_list(found["sw_components"])
     )
-    return _checked(PlatformClaims(**members))
-
-
-def _to_map(claims: object, labels: dict[str, int]) -> dict[int, object]:
-    found: dict[int, object] = {}
-    for name, label in labels.items():
-        value = getattr(claims, name)
-        if isinstance(value, tuple):
-            value = [
-                _to_map(item, SW_COMPONENT_LABELS) if isinstance(item, SwComponent) else item
-                for item in value
-            ]
-        if value is not None:
-            found[label] = value
-    return found
-
-
-_KINDS: dict[str, type] = {"bytes": bytes, "str": str, "int": int}
-
-
-def _members(kind: type, claims: dict[Any, Any], labels: dict[str, int]) -> dict[str, Any]:
-    """Return the members of ``kind`` by name, each of the type its annotation says."""
-    unknown = set(claims) - set(labels.values())
-    _need(not unknown, f"unknown claims: {sorted(map(str, unknown))}")
-    found: dict[str, Any] = {}
-    for item in fields(kind):
-        value = claims.get(labels[item.name])
-        annotation = str(item.type)
-        if value is None:
-            _need("None" in annotation, f"the claim {labels[item.name]} is missing")
-        wanted = _KINDS.get(annotation.removesuffix(" | None"))
-        if value is not None and wanted is not None:
-            _need(type(value) is wanted, f"claim {labels[item.name]} is of another type")
-        found[item.name] = value
-    return found
+    return _checked(PlatformClaims(**found))
 
 
 def _checked(claims: T) -> T:
     claims.check()
     return claims
-
-
-def _map(value: object) -> dict[Any, Any]:
-    _need(isinstance(value, dict), "claims are a map")
-    assert isinstance(value, dict)
-    return value
-
-
-def _list(value: object) -> list[Any]:
-    _need(isinstance(value, list), "an array was wanted")
-    assert isinstance(value, list)
-    return value
-
-
-def _need(condition: bool, what: str) -> None:
-    if not condition:
-        raise EvidenceError(f"not so: {what}")
