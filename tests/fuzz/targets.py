@@ -8,10 +8,14 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 
 from providers_sim import EvidenceError, FaultQueue, WireError, describe
+from providers_sim.evidence.arm_cca.token import parse_token
 from providers_sim.evidence.cose import decode
+from providers_sim.evidence.cove.evidence import parse_evidence
 from providers_sim.evidence.sev_snp.certificates import parse_table
 from providers_sim.evidence.sev_snp.manifest import parse_services
 from providers_sim.evidence.sev_snp.report import encode_report, parse_report
+from providers_sim.evidence.tdx.quote import parse_quote
+from providers_sim.evidence.tdx.td_report import split_td_report
 from providers_sim.gate import Waiter
 from providers_sim.port import Port
 from providers_sim.service import Service
@@ -109,7 +113,15 @@ def session(data: bytes) -> None:
 def blobs(data: bytes) -> None:
     """Any blob can be described, and decoders of evidence raise EvidenceError and nothing else."""
     describe(data)
-    parsers: tuple[Callable[[bytes], object], ...] = (parse_table, parse_services, decode)
+    parsers: tuple[Callable[[bytes], object], ...] = (
+        decode,
+        parse_evidence,
+        parse_quote,
+        parse_services,
+        parse_table,
+        parse_token,
+        split_td_report,
+    )
     for parse in parsers:
         with suppress(EvidenceError):
             parse(data)

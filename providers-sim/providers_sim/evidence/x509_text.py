@@ -8,6 +8,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
 from providers_sim.description import Node
+from providers_sim.evidence.der import extension_value
 
 __all__ = ["add_certificate", "add_crl", "describe", "public_key_text"]
 
@@ -55,8 +56,7 @@ def add_certificate(node: Node, certificate: x509.Certificate) -> Node:
     for extension in certificate.extensions:
         name = getattr(extension.oid, "_name", "")
         label = extension.oid.dotted_string if name in ("", "Unknown OID") else name
-        value = extension.value
-        raw = value.value if isinstance(value, x509.UnrecognizedExtension) else value.public_bytes()
+        raw = extension_value(extension)
         extensions.add(f"{label}{' (critical)' if extension.critical else ''}", raw)
     return node
 

@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.x509.oid import NameOID
 
+from providers_sim.evidence import der
 from providers_sim.evidence.sev_snp.report import Tcb
 from providers_sim.pki_store import PkiStore
 
@@ -36,7 +37,6 @@ _START = datetime(2024, 1, 1, tzinfo=UTC)
 _AUTHORITY_VALIDITY = timedelta(days=25 * 365)
 _LEAF_VALIDITY = timedelta(days=7 * 365)
 _DER = serialization.Encoding.DER
-_DER_INTEGER, _DER_IA5_STRING = 0x02, 0x16
 _INTERMEDIATE_NAMES = {"vcek": "SEV-{}", "vlek": "SEV-VLEK-{}"}
 
 
@@ -161,10 +161,10 @@ class Pki:
         spl = {1: tcb.boot_loader, 2: tcb.tee, 4: 0, 5: 0, 6: 0, 7: 0, 3: tcb.snp, 8: tcb.microcode}
         product = self._product.stepping if kind == "vcek" else self._product.name
         return [
-            ("1", _der_integer(0)),
-            ("2", _der_ia5_string(product)),
-            *((f"3.{index}", _der_integer(level)) for index, level in spl.items()),
-            ("4", chip_id) if kind == "vcek" else ("5", _der_ia5_string(_CSP_ID)),
+            ("1", der.integer(0)),
+            ("2", der.ia5_string(product)),
+            *((f"3.{index}", der.integer(level)) for index, level in spl.items()),
+            ("4", chip_id) if kind == "vcek" else ("5", der.ia5_string(_CSP_ID)),
         ]
 
     def _authority(
@@ -206,15 +206,6 @@ def _load_key(data: bytes) -> rsa.RSAPrivateKey:
     )
     assert isinstance(key, rsa.RSAPrivateKey)
     return key
-
-
-def _der_integer(value: int) -> bytes:
-    content = value.to_bytes(value.bit_length() // 8 + 1, "big")
-    return bytes((_DER_INTEGER, len(content))) + content
-
-
-def _der_ia5_string(text: str) -> bytes:
-    return bytes((_DER_IA5_STRING, len(text))) + text.encode("ascii")
 
 
 def _name(common_name: str) -> x509.Name:

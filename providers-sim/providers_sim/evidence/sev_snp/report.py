@@ -8,14 +8,13 @@ and SHA-384; R and S follow as 72-byte little-endian integers.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
-from struct import Struct
-from struct import error as StructError  # noqa: N812
+from dataclasses import dataclass
 
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from providers_sim.errors import EvidenceError
+from providers_sim.evidence.layout import Layout
 from providers_sim.keys import sign_raw
 
 __all__ = [
@@ -34,41 +33,40 @@ SIGNED_SIZE = 0x2A0
 SIGNING_KEYS = {"vcek": 0, "vlek": 1, "none": 7}
 """What bits 4:2 of the key info say of the key that signed."""
 
-_BODY = Struct(
-    "<"
-    "I"  # 0x000 version
-    "I"  # 0x004 guest SVN
-    "Q"  # 0x008 guest policy
-    "16s"  # 0x010 family id
-    "16s"  # 0x020 image id
-    "I"  # 0x030 VMPL
-    "I"  # 0x034 signature algorithm
-    "8s"  # 0x038 current TCB
-    "Q"  # 0x040 platform info
-    "I"  # 0x048 key info
-    "4s"  # 0x04C reserved
-    "64s"  # 0x050 report data
-    "48s"  # 0x090 measurement
-    "32s"  # 0x0C0 host data
-    "48s"  # 0x0E0 id key digest
-    "48s"  # 0x110 author key digest
-    "32s"  # 0x140 report id
-    "32s"  # 0x160 report id of the migration agent
-    "8s"  # 0x180 reported TCB
-    "3s"  # 0x188 CPUID family, model, stepping (version 3 on)
-    "21s"  # 0x18B reserved
-    "64s"  # 0x1A0 chip id
-    "8s"  # 0x1E0 committed TCB
-    "3s"  # 0x1E8 current build, minor, major
-    "s"  # 0x1EB reserved
-    "3s"  # 0x1EC committed build, minor, major
-    "s"  # 0x1EF reserved
-    "8s"  # 0x1F0 launch TCB
-    "Q"  # 0x1F8 launch mitigation vector (version 5)
-    "Q"  # 0x200 current mitigation vector (version 5)
-    "152s"  # 0x208 reserved
+_BODY = Layout(
+    "the report",
+    ("version", "I"),  # 0x000
+    ("guest_svn", "I"),  # 0x004
+    ("policy", "Q"),  # 0x008
+    ("family_id", "16s"),  # 0x010
+    ("image_id", "16s"),  # 0x020
+    ("vmpl", "I"),  # 0x030
+    ("signature_algo", "I"),  # 0x034
+    ("current_tcb", "8s"),  # 0x038
+    ("platform_info", "Q"),  # 0x040
+    ("key_info", "I"),  # 0x048
+    ("", "4s"),  # 0x04C
+    ("report_data", "64s"),  # 0x050
+    ("measurement", "48s"),  # 0x090
+    ("host_data", "32s"),  # 0x0C0
+    ("id_key_digest", "48s"),  # 0x0E0
+    ("author_key_digest", "48s"),  # 0x110
+    ("report_id", "32s"),  # 0x140
+    ("report_id_ma", "32s"),  # 0x160 report id of the migration agent
+    ("reported_tcb", "8s"),  # 0x180
+    ("cpuid", "3s"),  # 0x188 CPUID family, model, stepping (version 3 on)
+    ("", "21s"),  # 0x18B
+    ("chip_id", "64s"),  # 0x1A0
+    ("committed_tcb", "8s"),  # 0x1E0
+    ("current", "3s"),  # 0x1E8 current build, minor, major
+    ("", "s"),  # 0x1EB
+    ("committed", "3s"),  # 0x1EC committed build, minor, major
+    ("", "s"),  # 0x1EF
+    ("launch_tcb", "8s"),  # 0x1F0
+    ("launch_mit_vector", "Q"),  # 0x1F8 launch mitigation vector (version 5)
+    ("current_mit_vector", "Q"),  # 0x200 current mitigation vector (version 5)
+    ("", "152s"),  # 0x208
 )
-_RESERVED = frozenset({10, 20, 24, 26, 30})  # positions of the reserved members above
 _SCALAR_SIZE = 72
 _P384_SIZE = 48
 _ECDSA_P384_SHA384 = 1
@@ -127,23 +125,9 @@ class AttestationReport:
     current_mit_vector: int = 0
 
 
-def _pack(report: AttestationReport) -> bytes:
-    values = iter([getattr(report, field.name) for field in fields(report)])
-    count = len(fields(report)) + len(_RESERVED)
-    try:
-        body = _BODY.pack(*(b"" if n in _RESERVED else next(values) for n in range(count)))
-    except StructError as error:
-        raise EvidenceError(f"a member of the report does not fit: {error}") from None
-    if unpack_report(body) != report:  # struct pads and cuts byte strings silently
-        raise EvidenceError("a member of the report does not have its exact size")
-    return body
-
-
 def unpack_report(body: bytes) -> AttestationReport:
     """Take the 672 signed bytes apart, whatever they say: for what is shown, not believed."""
-    values = [value for n, value in enumerate(_BODY.unpack(body)) if n not in _RESERVED]
-    names = (field.name for field in fields(AttestationReport))
-    return AttestationReport(**dict(zip(names, values, strict=True)))
+    return AttestationReport(**_BODY.decode(body, lenient=True))
 
 
 def _check(report: AttestationReport) -> None:
@@ -169,7 +153,7 @@ def encode_report(report: AttestationReport, key: ec.EllipticCurvePrivateKey | N
     The ECDSA nonce is RFC 6979's: the same report and key give the same bytes.
     """
     _check(report)
-    body = _pack(report)
+    body = _BODY.encode(report)
     if key is None:
         return body.ljust(REPORT_SIZE, b"\0")
     raw = sign_raw(key, body, hashes.SHA384())
@@ -186,11 +170,8 @@ def parse_report(blob: bytes) -> AttestationReport:
     if len(blob) != REPORT_SIZE:
         raise EvidenceError(f"a report has {REPORT_SIZE} bytes, not {len(blob)}")
     body, signature = blob[:SIGNED_SIZE], blob[SIGNED_SIZE:]
-    report = unpack_report(body)
+    report = AttestationReport(**_BODY.decode(body))
     _check(report)
-    for n, value in enumerate(_BODY.unpack(body)):
-        if n in _RESERVED and any(value):
-            raise EvidenceError("a reserved byte of the report is not 0")
     r_padding = signature[_P384_SIZE:_SCALAR_SIZE]
     s_padding = signature[_SCALAR_SIZE + _P384_SIZE : 2 * _SCALAR_SIZE]
     if any(r_padding) or any(s_padding) or any(signature[2 * _SCALAR_SIZE :]):
