@@ -1,0 +1,295 @@
+# SPDX-License-Identifier: MIT
+"""Each provider as a guest sees it on the kernel's own core: files, limits, errno, evidence."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+
+from harness.guest.guest import Guest
+from harness.oracle.expect import raises_errno
+from harness.surfaces.find import find_surface
+from harness.surfaces.report import Report
+from harness.workbench import Workbench
+from providers_sim import AnyProvider, ProviderLoop, available, provider_type
+from providers_sim.evidence.cove import Cove
+from providers_sim.evidence.sev_snp import SevSnp
+from providers_sim.evidence.sev_snp.manifest import VTPM
+from providers_sim.evidence.tdx import Tdx
+from tests import test_arm_cca, test_cove, test_sev_snp, test_sev_snp_failures, test_tdx
+from tests.conftest import Clone
+
+NONCE = bytes(range(64))
+BASE = {"generation", "provider", "inblob", "outblob"}
+PRIVLEVEL = {"privlevel", "privlevel_floor"}
+SERVICES = {"service_provider", "service_guid", "service_manifest_version", "manifestblob"}
+ERRNO = {name: number for number, name in errno.errorcode.items()}
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a guest should see: attributes, name, floor, the inblob lengths that are taken."""
+
+    attributes: set[str]
+    name: str
+    floor: int | None
+    good: tuple[int, ...]
+    bad: tuple[int, ...]
+
+
+EXACT = ((64,), (1, 32, 63))
+WANTED = {
+    "sev-snp": Wanted(BASE | PRIVLEVEL | {"auxblob"}, "sev_guest", 0, *EXACT),
+    "sev-snp:vmpl=3": Wanted(BASE | PRIVLEVEL | {"auxblob"}, "sev_guest", 3, *EXACT),
+    "sev-snp:svsm": Wanted(BASE | PRIVLEVEL | {"auxblob"} | SERVICES, "sev_guest", 2, *EXACT),
+    "tdx": Wanted(BASE, "tdx_guest", None, *EXACT),
+    "tdx:version=5,body=1.5,name=my_tdx": Wanted(BASE, "my_tdx", None, *EXACT),
+    "cove": Wanted(BASE, "cove_guest", None, *EXACT),
+    "arm-cca": Wanted(
+        BASE | PRIVLEVEL | {"auxblob"} | SERVICES, "arm_cca_guest", 0, (32, 48, 64), (1, 31)
+    ),
+}
+
+
+def attach(guest: Guest, provider: AnyProvider) -> tuple[ProviderLoop, Report]:
+    loop = guest.attach(provider)
+    assert loop.wait_registered() == 0
+    return loop, find_surface(guest).report()
+
+
+def believed(provider: AnyProvider, outblob: bytes, nonce: bytes) -> None:
+    """Have the independent verifiers of the provider's own tests accept the evidence."""
+    files = provider.collateral()
+    if isinstance(provider, SevSnp):
+        test_sev_snp.judge(files, outblob, nonce=nonce)
+    elif isinstance(provider, Tdx):
+        assert test_tdx.accepted(provider, outblob, nonce)
+    elif isinstance(provider, Cove):
+        test_cove.judge(outblob, files["rot.cose"], "es384", nonce)
+    else:
+        test_arm_cca.judge(outblob, files["cpak.pem"], nonce)
+
+
+def test_every_provider_is_tested() -> None:
+    assert {spec.partition(":")[0] for spec in WANTED} == set(available())
+
+
+@pytest.mark.parametrize("spec", WANTED)
+def test_a_guest_sees_what_the_real_driver_shows(
+    workbench: Workbench, clone: Clone, spec: str
+) -> None:
+    wanted, guest = WANTED[spec], clone("mainline")
+    provider = workbench.provider(spec, 3)
+    loop, report = attach(guest, provider)
+    seen = set(guest.actors[0].list(report.outblob.path.rpartition("/")[0]))
+    assert seen == wanted.attributes
+    assert report.read("provider") == wanted.name.encode() + b"\n"
+    if wanted.floor is not None:
+        assert report.read("privlevel_floor") == b"%d\n" % wanted.floor
+    for size in wanted.good:
+        report.write_inblob(NONCE[:size])
+        believed(provider, report.read_outblob(), NONCE[:size])
+    for size in wanted.bad:
+        report.write_inblob(NONCE[:size])
+        with raises_errno(errno.EINVAL):
+            report.read_outblob()
+    with raises_errno(errno.EFBIG):
+        report.write_inblob(bytes(65))
+    loop.raise_if_failed()
+    guest.log.assert_clean()
+
+
+def test_privileges_below_the_floor_are_refused_at_the_write(
+    workbench: Workbench, clone: Clone
+) -> None:
+    guest = clone("mainline")
+    _, report = attach(guest, workbench.provider("sev-snp:vmpl=2", 0))
+    for level in (0, 1, 4):
+        with raises_errno(errno.EINVAL):
+            report.write("privlevel", level)
+    fresh = "/sys/kernel/config/tsm/report/untouched"
+    guest.actors[0].mkdir(fresh)
+    guest.actors[0].write_file(f"{fresh}/inblob", NONCE)
+    with raises_errno(errno.EINVAL):  # privlevel 0, which nobody wrote
+        guest.actors[0].read_file(f"{fresh}/outblob")
+
+
+def test_an_svsm_attests_its_services(workbench: Workbench, clone: Clone) -> None:
+    guest = clone("mainline")
+    provider = workbench.provider("sev-snp:svsm", 3)
+    assert isinstance(provider, SevSnp)
+    _, report = attach(guest, provider)
+    report.write_inblob(NONCE)
+    report.write("service_provider", "svsm")
+    for guid in (None, VTPM):
+        if guid is not None:
+            report.write("service_guid", str(guid))
+        outblob, manifest = report.read_outblob(), report.read("manifestblob")
+        nonce = hashlib.sha512(NONCE + manifest).digest()
+        auxblob = report.read("auxblob")
+        assert len(auxblob) == 16384
+        test_sev_snp_failures.judge(provider, outblob, auxblob, nonce)
+        assert len(manifest) == (122 if guid else 170)
+    report.write("service_manifest_version", 1)
+    with raises_errno(errno.EINVAL):
+        report.read_outblob()
+    report.write("service_manifest_version", 0)
+    report.write("service_guid", str(UUID(int=5)))
+    with raises_errno(errno.EINVAL):
+        report.read_outblob()
+
+
+def test_cca_ignores_what_it_shows(workbench: Workbench, clone: Clone) -> None:
+    guest = clone("mainline")
+    provider = workbench.provider("arm-cca", 3)
+    _, report = attach(guest, provider)
+    report.write_inblob(NONCE)
+    report.write("privlevel", 3)
+    report.write("service_provider", "svsm")
+    report.write("service_manifest_version", 7)
+    believed(provider, report.read_outblob(), NONCE)
+    assert (report.read("auxblob"), report.read("manifestblob")) == (b"", b"")
+
+
+def test_a_measurement_shows_in_the_next_quote(workbench: Workbench, clone: Clone) -> None:
+    guest = clone("mainline")
+    loop, report = attach(guest, workbench.provider("tdx", 3))
+    report.write_inblob(NONCE)
+    first = report.read_outblob()
+    loop.extend(1, bytes(48))
+    assert report.read_outblob() == first  # cached: nothing was written
+    report.write_inblob(NONCE)
+    second = report.read_outblob()
+    believed(loop.provider, second, NONCE)
+    at = 48 + 328 + 48
+    assert second[at : at + 48] == hashlib.sha384(bytes(96)).digest() == loop.registers()[1]
+    assert first[at : at + 48] == bytes(48)
+
+
+def _first_word(sees: str) -> str:
+    return sees.replace(",", " ").replace(";", " ").split()[0]
+
+
+# What the table says of a failure whose outcome depends on a parameter: with the default.
+DEPENDS = {"tdx-tdreport": "EBUSY"}
+PARAMS = {"tdx-in-flight": {"seconds": 0.0}}  # until completed: time does not pass here
+
+
+@pytest.mark.parametrize("spec", ["sev-snp", "sev-snp:svsm", "tdx", "cove", "arm-cca"])
+def test_the_reader_gets_what_the_failure_table_says(
+    workbench: Workbench, clone: Clone, spec: str
+) -> None:
+    guest = clone("mainline")
+    loop, report = attach(guest, workbench.provider(spec, 3))
+    loop.hardware_time = 0.0
+    if spec.endswith("svsm"):
+        report.write("service_provider", "svsm")
+    initial = loop.get_state()
+    names = [
+        name
+        for name in provider_type(spec.partition(":")[0]).failures
+        if name.startswith("snp-svsm") is spec.endswith("svsm")
+    ]
+    assert names
+    for name in names:
+        loop.set_state(initial)
+        loop.fault(name, **PARAMS.get(name, {}))
+        report.write_inblob(NONCE)
+        outcome = _outcome(report.read_outblob)
+        said = loop.provider.failures[name].sees
+        assert outcome == DEPENDS.get(name, _first_word(said)), name
+        report.write_inblob(NONCE)
+        after = _outcome(report.read_outblob)
+        if "then EBUSY" in said:
+            assert after == "EBUSY", name
+            loop.complete()
+            after = _outcome(report.read_outblob)
+        if "then ENOTTY" in said and outcome != "success":
+            assert after == "ENOTTY", name
+        elif "from then on" in said:
+            assert after == outcome, name
+        else:
+            assert after == "success", name
+    loop.raise_if_failed()
+    guest.log.assert_clean()
+
+
+def _outcome(read: Callable[[], bytes]) -> str:
+    try:
+        read()
+    except OSError as error:
+        return errno.errorcode[error.errno or 0]
+    return "success"
+
+
+def test_a_signal_leaves_a_quote_in_flight(workbench: Workbench, clone: Clone) -> None:
+    guest = clone("mainline")
+    loop, report = attach(guest, workbench.provider("tdx", 3))
+    report.write_inblob(NONCE)
+    with loop.hold() as gate:
+        reading = guest.actors[1].read(report.outblob)
+        gate.wait_for_request()
+        guest.actors[1].kill()
+        loop.wait_cancelled()
+        with raises_errno(errno.EBUSY):
+            report.read_outblob()
+        del reading
+    believed(loop.provider, report.read_outblob(), NONCE)
+
+
+def test_blobs_beyond_the_drivers_buffer(workbench: Workbench, clone: Clone) -> None:
+    guest = clone("mainline")
+    loop, report = attach(guest, workbench.provider("tdx:padding=3232", 3))
+    report.write_inblob(NONCE)
+    assert len(report.read_outblob()) == 8168
+    loop.reconfigure(padding=3233)
+    report.write_inblob(NONCE)
+    with raises_errno(errno.EFBIG):
+        report.read_outblob()
+    loop.reconfigure(padding=40000, buffer=131072)  # as 7.3 has it: beyond this core's 32 KiB
+    report.write_inblob(NONCE)
+    with raises_errno(errno.EFBIG):
+        report.read_outblob()
+
+
+def test_the_host_drops_its_certificates_between_two_reports(
+    workbench: Workbench, clone: Clone
+) -> None:
+    guest = clone("mainline")
+    loop, report = attach(guest, workbench.provider("sev-snp", 3))
+    report.write_inblob(NONCE)
+    assert len(report.read("auxblob")) > 4000
+    loop.reconfigure(certificates="none")
+    report.write_inblob(NONCE)
+    assert report.read("auxblob") == b""
+    loop.reconfigure(certificates="chain+crl")
+    report.write_inblob(NONCE)
+    assert len(report.read("auxblob")) > 5000
+
+
+SCRIPT = """
+set -e
+cd /sys/kernel/config/tsm/report
+mkdir mine
+cat > mine/inblob
+cat mine/outblob > /report
+"""
+
+
+@pytest.mark.parametrize("provider_id", available())
+def test_a_report_read_by_exec_is_the_one_that_verifies(
+    workbench: Workbench, tmp_path: Path, provider_id: str
+) -> None:
+    command = [sys.executable, "-m", "harness", "exec", "--provider", provider_id, "--seed", "11"]
+    pull = ["--pull", f"/report:{tmp_path / 'report'}"]
+    subprocess.run([*command, *pull, "--", "sh", "-c", SCRIPT], input=NONCE, check=True)
+    provider = workbench.provider(provider_id, 11)
+    believed(provider, (tmp_path / "report").read_bytes(), NONCE)
