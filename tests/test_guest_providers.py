@@ -19,7 +19,7 @@ from harness.oracle.expect import raises_errno
 from harness.surfaces.find import find_surface
 from harness.surfaces.report import Report
 from harness.workbench import Workbench
-from providers_sim import AnyProvider, ProviderLoop, available, provider_type
+from providers_sim import AnyProvider, ProviderLoop, available, describe, provider_type
 from providers_sim.evidence.cove import Cove
 from providers_sim.evidence.sev_snp import SevSnp
 from providers_sim.evidence.sev_snp.manifest import VTPM
@@ -273,6 +273,51 @@ def test_the_host_drops_its_certificates_between_two_reports(
     loop.reconfigure(certificates="chain+crl")
     report.write_inblob(NONCE)
     assert len(report.read("auxblob")) > 5000
+
+
+def test_a_provider_that_vanishes_leaves_cached_reports(workbench: Workbench, clone: Clone) -> None:
+    guest = clone("mainline")
+    loop, report = attach(guest, workbench.provider("tdx", 3))
+    other = find_surface(guest).report(entry="other")
+    for one in (report, other):
+        one.write_inblob(NONCE)
+        one.read_outblob()
+    cached = other.read_outblob()
+    loop.fault("vanish")
+    report.write_inblob(NONCE)
+    with raises_errno(errno.ENXIO):
+        report.read_outblob()
+    loop.wait_requests(3)
+    assert other.read_outblob() == cached
+    other.write_inblob(NONCE)
+    with raises_errno(errno.ENXIO):
+        other.read_outblob()
+    guest.log.assert_clean()
+
+
+@pytest.mark.parametrize("spec", ["sev-snp", "tdx", "cove", "arm-cca"])
+def test_damage_on_the_way_is_for_a_verifier_to_see(
+    workbench: Workbench, clone: Clone, spec: str
+) -> None:
+    guest = clone("mainline")
+    provider = workbench.provider(spec, 3)
+    loop, report = attach(guest, provider)
+    for fault in ("flipped:bit=1000", "truncated:n=3", "wrong_inblob", "padded:n=70"):
+        loop.faults.spoken(fault)
+        report.write_inblob(NONCE)
+        blob = report.read_outblob()
+        if fault.startswith("padded") and spec == "tdx":
+            believed(provider, blob, NONCE)  # platforms do so
+            continue
+        if fault.startswith("padded") and spec != "sev-snp":  # the library looks no further
+            node = describe(blob)
+            assert node is not None
+            assert "not as the specification has it" in "\n".join(node.lines())
+            continue
+        with pytest.raises(Exception):  # noqa: B017 - each verifier has its own
+            believed(provider, blob, NONCE)
+    report.write_inblob(NONCE)
+    believed(provider, report.read_outblob(), NONCE)
 
 
 SCRIPT = """

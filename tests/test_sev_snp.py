@@ -133,10 +133,11 @@ def test_reports_signed_by_a_vlek(made: Made, product: str, version: int) -> Non
     pin = hashlib.sha256(files["ark.der"]).digest()
     verify_chain(files["vlek.der"], files["asvk.der"], files["ark.der"], pin)
     assert outblob[0x48:0x4C] == b"\x04\0\0\0"
-    damaged = bytearray(outblob)
-    damaged[0x100] ^= 1
-    with pytest.raises(Fail):
-        Report.parse(bytes(damaged)).verify_signature(files["vlek.der"])
+    for offset in range(0, SIGNED_SIZE, 13):
+        damaged = bytearray(outblob)
+        damaged[offset] ^= 0x10
+        with pytest.raises(Fail):
+            Report.parse(bytes(damaged)).verify_signature(files["vlek.der"])
     other = guest(made.pki_dir, product=product, key="vlek", root=1).collateral()
     with pytest.raises(Fail):
         verify_chain(files["vlek.der"], other["asvk.der"], files["ark.der"], pin)
@@ -468,6 +469,7 @@ def test_options_come_from_words(made: Made) -> None:
     assert (provider.name, provider.attrs, provider.bin_attrs) == ("tsm_test", 0x7F, 0xF)
     assert provider.privlevel_floor == 2
     for bad, words in (
+        ("sev-snp:no-such=1", "there is no option 'no-such'"),
         ("sev-snp:version=4", "version is 2, 3, 5; not 4"),
         ("sev-snp:version=x", "version is of type int"),
         ("sev-snp:svsm=maybe", "svsm is of type bool"),

@@ -186,8 +186,10 @@ class _Extension(click.ParamType[tuple[int, bytes]]):
     def convert(
         self, value: object, param: click.Parameter | None, ctx: click.Context | None
     ) -> tuple[int, bytes]:
-        register, _, data = str(value).partition("=")
+        register, equals, data = str(value).partition("=")
         try:
+            if not equals:
+                raise ValueError
             return int(register), bytes.fromhex(data)
         except ValueError:
             self.fail(f"{value!r} is not REGISTER=HEX", param, ctx)

@@ -93,7 +93,7 @@ _GUEST = (
 )
 _KERNEL_HELP = "debian:6.12, or the path of a kernel image."
 _TSM_HELP = "TSM core: mainline, as-posted, revised or defect:NAME."
-_PROVIDER_HELP = "The TEE to simulate."
+_PROVIDER_HELP = "The TEE to simulate, with its variants: ID[:OPTION=VALUE,...]."
 
 
 def _settings_from(words: dict[str, object]) -> Settings:

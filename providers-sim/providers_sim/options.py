@@ -69,9 +69,10 @@ class Options:
         """Make options from text, as a command line has it; ProviderError when it means nothing."""
         infos = {info.name: info for info in cls.infos()}
         values: dict[str, Any] = {}
-        for name, word in words.items():
+        for key, word in words.items():
+            name = key.replace("-", "_")  # as a command line spells it
             if name not in infos:
-                raise ProviderError(f"there is no option {name!r}; there are: {', '.join(infos)}")
+                raise ProviderError(f"there is no option {key!r}; there are: {', '.join(infos)}")
             values[name] = parse_word(name, infos[name].kind, word)
         return cls(**values)
 

@@ -1,0 +1,196 @@
+# SPDX-License-Identifier: MIT
+"""``evidence``: files that a verifier takes, without a guest; and any blob made readable."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+from dcap_qvl import (  # type: ignore[import-untyped]
+    QuoteCollateralV3,
+    verify_with_root_ca,
+)
+from omne_attest import (  # type: ignore[import-untyped]
+    Policy,
+    vectors,
+    verify,
+)
+
+from harness.cli.app import app
+from harness.errors import UsageError
+from providers_sim import available, create, provider_type
+from tests import test_arm_cca, test_cove, test_tdx
+
+NONCE = bytes(range(64))
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cache")
+
+
+def invoke(*words: str | Path, stdin: bytes = b"") -> Result:
+    return CliRunner().invoke(
+        app, ["evidence", *map(str, words)], input=stdin, standalone_mode=False
+    )
+
+
+def write(cache: Path, out: Path, *words: str) -> dict[str, bytes]:
+    """Run the command and read what it wrote."""
+    given = ["--inblob", NONCE.hex(), "--out", str(out), "--cache", str(cache)]
+    done = invoke(*words, *given)
+    assert done.exception is None, done.output
+    files = {path.name: path.read_bytes() for path in out.iterdir()}
+    assert {line.split()[0] for line in done.output.splitlines()} == {
+        str(out / name) for name in files
+    }
+    return files
+
+
+@pytest.mark.parametrize("words", [[], ["--version", "5", "--product", "genoa"]])
+def test_snp_files_are_all_that_a_verifier_needs(
+    cache: Path, tmp_path: Path, words: list[str]
+) -> None:
+    files = write(cache, tmp_path / "out", "sev-snp", *words)
+    pin = hashlib.sha256(files["ark.der"]).digest()
+    chain = [files[f"{name}.der"] for name in ("vcek", "ask", "ark")]
+    verify(files["outblob"], *chain, pin, Policy(report_data=files["inblob"]))
+    assert files["inblob"] == NONCE
+    assert "manifestblob" not in files
+    assert {"crl.der", "cert_chain.pem", "vcek.pem", "vcek_public_key.pem"} <= set(files)
+
+
+def test_svsm_files(cache: Path, tmp_path: Path) -> None:
+    files = write(cache, tmp_path / "out", "sev-snp", "--svsm", "--service", "all")
+    digest = hashlib.sha512(NONCE + files["manifestblob"]).digest()
+    pin = hashlib.sha256(files["ark.der"]).digest()
+    chain = [files[f"{name}.der"] for name in ("vcek", "ask", "ark")]
+    verify(files["outblob"], *chain, pin, Policy(report_data=digest))
+
+
+@pytest.mark.parametrize("words", [[], ["--version", "5", "--body", "1.5"]])
+def test_tdx_files(cache: Path, tmp_path: Path, words: list[str]) -> None:
+    files = write(cache, tmp_path / "out", "tdx", *words, "--extend", f"3={bytes(48).hex()}")
+    collateral = QuoteCollateralV3.from_json(files["collateral.json"].decode())
+    report = verify_with_root_ca(files["outblob"], collateral, files["root.der"], test_tdx.NOW)
+    assert report.status == "UpToDate"
+    assert hashlib.sha384(bytes(96)).digest() in files["outblob"]
+
+
+@pytest.mark.parametrize("form", ["cbor", "x509", "evidence"])
+def test_cove_files(cache: Path, tmp_path: Path, form: str) -> None:
+    files = write(cache, tmp_path / "out", "cove", "--format", form, "--algorithm", "eddsa")
+    test_cove.judge(files["outblob"], files["rot.cose"], "eddsa")
+
+
+@pytest.mark.parametrize("token", ["legacy", "cmw"])
+def test_cca_files(cache: Path, tmp_path: Path, token: str) -> None:
+    files = write(cache, tmp_path / "out", "arm-cca", "--token", token, "--profile", "2023")
+    test_arm_cca.judge(files["outblob"], files["cpak.pem"])
+
+
+@pytest.mark.parametrize("provider_id", available())
+def test_state_is_written_and_makes_the_same_evidence(
+    cache: Path, tmp_path: Path, provider_id: str
+) -> None:
+    words = [provider_id, "--seed", "5"]
+    files = write(cache, tmp_path / "one", *words)
+    assert files == write(cache, tmp_path / "two", *words)
+    provider = create(provider_id)
+    provider.set_state(json.loads(files["state.json"]))
+    assert provider.collateral().items() <= files.items()
+    other = write(cache, tmp_path / "three", provider_id, "--seed", "6")
+    assert other["outblob"] != files["outblob"]
+
+
+@pytest.mark.parametrize("provider_id", available())
+def test_help_shows_every_option_and_the_module_documentation(provider_id: str) -> None:
+    done = invoke(provider_id, "--help")
+    for info in provider_type(provider_id).options_type.infos():
+        assert f"--{info.name.replace('_', '-')}" in done.output
+    assert "Not simulated:" in done.output
+
+
+@pytest.mark.parametrize("provider_id", available())
+def test_failures_are_listed(provider_id: str) -> None:
+    done = invoke(provider_id, "--faults")
+    assert done.exception is None
+    for name, failure in provider_type(provider_id).failures.items():
+        assert name in done.output
+        assert failure.sees in done.output
+
+
+def test_a_fault_changes_what_is_written(cache: Path, tmp_path: Path) -> None:
+    good = write(cache, tmp_path / "good", "tdx")
+    bad = write(cache, tmp_path / "bad", "tdx", "--fault", "tdx-changed:offset=100")
+    changed = [n for n in range(len(good["outblob"])) if good["outblob"][n] != bad["outblob"][n]]
+    assert changed == [100]
+
+
+def test_own_evidence_is_described(cache: Path, tmp_path: Path) -> None:
+    done = invoke("tdx", "--inblob", NONCE.hex(), "--out", tmp_path / "x", "--describe")
+    assert f"REPORT DATA  {NONCE.hex()}" in done.output
+    again = invoke("tdx", "--describe", tmp_path / "x" / "outblob")
+    assert "├── QE id" in again.output
+    assert done.output.endswith(again.output)
+
+
+def test_blobs_of_real_hardware_are_described(tmp_path: Path) -> None:
+    real = tmp_path / "report"
+    real.write_bytes(vectors.attestation())
+    done = invoke("--describe", real)
+    assert "SEV-SNP attestation report" in done.output
+    assert "not as the specification has it" not in done.output
+    piped = invoke("--describe", "-", stdin=vectors.attestation())
+    assert piped.output == done.output
+    certificate = tmp_path / "ask.der"
+    certificate.write_bytes(vectors.ask())
+    both = invoke("--describe", real, "--describe", certificate)
+    assert both.output.startswith(done.output)
+    assert "CN=SEV-" in both.output
+
+
+def test_what_a_user_has_is_not_overwritten(cache: Path, tmp_path: Path) -> None:
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    (mine / "outblob").write_text("precious")
+    words = ["tdx", "--out", str(mine), "--cache", str(cache)]
+    done = invoke(*words)
+    assert isinstance(done.exception, UsageError)
+    assert (mine / "outblob").read_text() == "precious"
+    assert invoke(*words, "--force").exception is None
+    assert len((mine / "outblob").read_bytes()) == 4936
+
+
+REFUSED: list[tuple[list[str], str]] = [
+    ([], "name a provider"),
+    (["--describe", "/nowhere"], "cannot read /nowhere"),
+    (["--describe", "/etc/hostname"], "known here"),
+    (["tdx", "--inblob", "00"], "inblob has 1 bytes, not 64"),
+    (["tdx", "--inblob", "xx"], "is not hexadecimal"),
+    (["tdx", "--version", "6"], "is not one of"),
+    (["tdx", "--body", "1.5"], "add version=5"),
+    (["tdx", "--extend", "0"], "is not REGISTER=HEX"),
+    (["tdx", "--extend", "9=00"], "cannot be extended"),
+    (["tdx", "--fault", "nothing"], "there is no failure 'nothing'"),
+    (["tdx", "--fault", "tdx-slow:seconds=x"], "seconds is of type float"),
+    (["tdx", "--fault", "tdx-error"], "gives no evidence for this request"),
+    (["tdx", "--fault", "tdx-slow:seconds=99"], "is tdx-in-flight"),
+    (["sev-snp", "--service", "nothing"], "a service is all or a GUID"),
+    (["sev-snp", "--privlevel", "4"], "VMPL 4 is not within 0..3"),
+    (["cove", "--identity", "00"], "identity is 64 bytes"),
+]
+
+
+@pytest.mark.parametrize(("words", "said"), REFUSED)
+def test_wrong_usage_is_explained_and_writes_nothing(
+    cache: Path, tmp_path: Path, words: list[str], said: str
+) -> None:
+    known = bool(words) and words[0] in available()
+    out = ["--out", str(tmp_path / "out"), "--cache", str(cache)] if known else []
+    done = invoke(*words, *out)
+    assert said in str(done.exception) + done.output
+    assert not (tmp_path / "out").exists()
