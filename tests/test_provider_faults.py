@@ -144,6 +144,16 @@ def test_an_interrupted_request_goes_on_until_the_gate_opens(rig: Rig) -> None:
     assert rig.guest.answer()[0] == 4
 
 
+def test_a_late_answer_to_what_a_gate_held_comes_once(rig: Rig) -> None:
+    rig.loop.fault("late")
+    with rig.loop.hold() as gate:
+        rig.guest.ask(1)
+        gate.wait_for_request(timeout=SECONDS)
+        rig.guest.cancel(1)
+        assert rig.guest.answer()[0] == 1
+    rig.guest.ping()
+
+
 def test_an_interrupted_slow_request_ends_in_its_time(rig: Rig) -> None:
     rig.loop.hardware_time = 0.01
     rig.loop.fault("slow", seconds=10)

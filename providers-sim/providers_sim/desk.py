@@ -39,6 +39,7 @@ class Pending:
     session: int
     fault: Fault
     cancelled: bool = False
+    answered: bool = False
     since: float = field(default_factory=monotonic)
 
 
@@ -76,6 +77,8 @@ class Desk:
 
     def proceed(self, pending: Pending) -> None:
         """Work on a request that nothing holds any more; its answer may be due later."""
+        if pending.answered:  # late, and cancelled while a gate held it
+            return
         self.longest_answer_s = max(self.longest_answer_s, monotonic() - pending.since)
         fault, partner = pending.fault, self._partner
         if fault.late and not pending.cancelled:
@@ -163,6 +166,7 @@ class Desk:
             self._finish_unwanted(pending)
             return
         request, fault = pending.request, pending.fault
+        pending.answered = True
         if fault.silent:
             self._note(f"request {request.id} is left without an answer")
             return
