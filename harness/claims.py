@@ -18,7 +18,7 @@ from harness.errors import UsageError
 from harness.kernels.core import CoreSpec
 from harness.report.verdict import Status
 from providers_sim import parse_spec
-from providers_sim.provider import Attr, mask
+from providers_sim.provider import Attr, BinAttr, mask
 
 __all__ = [
     "Claim",
@@ -36,10 +36,12 @@ SurfaceKind = Literal["class", "configfs"]
 
 @dataclass(frozen=True)
 class Claim:
-    """One statement of the review.
+    """One statement of the review, or one defect found since.
 
     ``broken_by`` names the defects of the sysfs-class core that break it, ``impossible_on`` the
-    surfaces whose very design breaks it, ``fails_on_mainline`` whether the kernel's own core does.
+    surfaces whose very design breaks it, ``mended_by`` the defects that undo that,
+    ``fails_on_mainline`` whether the kernel's own core does.
+    ``undecided`` is why no scenario decides it; empty when one does.
     """
 
     id: str
@@ -47,7 +49,9 @@ class Claim:
     demand: str
     broken_by: tuple[str, ...] = ()
     impossible_on: tuple[SurfaceKind, ...] = ()
+    mended_by: tuple[str, ...] = ()
     fails_on_mainline: bool = False
+    undecided: str = ""
 
 
 @dataclass(frozen=True)
@@ -67,7 +71,14 @@ class Scope:
             return f"the {surface_kind(core)} surface has no such notion"
         if self.needs is not None:
             kind, options = parse_spec(provider)
-            if not kind.visible(options)[0] & mask(Attr[self.needs.upper()]):
+            attrs, bin_attrs = kind.visible(options)
+            name = self.needs.upper()
+            shown = (
+                bin_attrs & mask(BinAttr[name])
+                if name in BinAttr.__members__
+                else (attrs & mask(Attr[name]))
+            )
+            if not shown:
                 return f"{kind.id} does not show {self.needs}"
         return ""
 
@@ -100,7 +111,7 @@ def expected_status(claim: Claim, core: CoreSpec, provider: str, scope: Scope) -
     if scope.skips(core, provider):
         return Status.SKIP
     broken = (
-        surface in claim.impossible_on
+        (surface in claim.impossible_on and not set(core.defects) & set(claim.mended_by))
         or (core.kind == "mainline" and claim.fails_on_mainline)
         or any(defect in claim.broken_by for defect in core.defects)
     )

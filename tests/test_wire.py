@@ -321,6 +321,7 @@ def python_constants() -> dict[str, int | str]:
         "TSMW_MAX_IN_FLIGHT": constants.MAX_IN_FLIGHT,
         "TSMW_MAX_TLVS": constants.MAX_TLVS,
         "TSMW_TLV_OPTIONAL": constants.OPTIONAL_TLV,
+        "TSMW_AWAY_KEEP": constants.AWAY_KEEP,
         "TSMA_RUN_STOP_ON_ERROR": constants.RUN_STOP_ON_ERROR,
         "TSMA_FD_LAST": ops.FD_LAST,
         "TSMW_PORT_AGENT": constants.PORT_AGENT,

@@ -52,6 +52,7 @@ struct tsmw_header {
 #define TSMW_CANCEL		0x03	/* guest to host, unanswered: __le32 id */
 #define TSMW_RESET		0x07	/* host to guest, unanswered: drop all ids, say HELLO anew */
 #define TSMW_GOING_AWAY		0x40	/* host to guest event: fail what is in flight, unregister */
+#define TSMW_AWAY_KEEP		0x1	/* __le32 payload: what is in flight waits for its answers */
 #define TSMW_REGISTERED		0x41	/* guest to host event: __le32 errno of the registration */
 
 /* HELLO on the provider port, guest to host (session 0). */

@@ -77,7 +77,15 @@ class Actor:
 
     def mkdir(self, path: str, mode: int = 0o755) -> None:
         """``mkdir``; raises the guest's :class:`OSError`."""
-        self._one(Op.mkdir(path, mode), f"mkdir {path}")
+        self.begin_mkdir(path, mode).result()
+
+    def begin_mkdir(self, path: str, mode: int = 0o755) -> Call[None]:
+        """Begin a ``mkdir``."""
+
+        def decode(results: Sequence[OpResult]) -> None:
+            checked(results, f"mkdir {path}")
+
+        return self.start([Op.mkdir(path, mode)], decode, f"mkdir {path}")
 
     def rmdir(self, path: str) -> None:
         """``rmdir``; raises the guest's :class:`OSError`."""

@@ -15,7 +15,7 @@ from harness.oracle.content import Blob, Options, OptionWrite, ReportRead, optio
 from harness.surfaces.history import History
 from providers_sim.wire.ops import Op, OpResult
 
-__all__ = ["BLOBS", "Attribute", "Value"]
+__all__ = ["BLOBS", "Attribute", "Value", "on_the_surface"]
 
 Value = bytes | int | str
 
@@ -23,7 +23,8 @@ BLOBS: tuple[Blob, ...] = ("outblob", "auxblob", "manifestblob")
 
 
 @contextmanager
-def _on_the_surface() -> Iterator[None]:
+def on_the_surface() -> Iterator[None]:
+    """Turn the guest's failed calls into failed calls on the interface under test."""
     try:
         yield
     except GuestCallError as error:
@@ -51,7 +52,7 @@ class Attribute:
         """Begin to open, read to the end and close, as cat does."""
 
         def decode(results: Sequence[OpResult]) -> bytes:
-            with _on_the_surface():
+            with on_the_surface():
                 data = read_result(results, self.path)
             for blob in BLOBS:
                 if blob == self.name:
@@ -70,7 +71,7 @@ class Attribute:
                 failed = any(result.err for result in results)
                 start, end = results[0].start_ns, results[-1].end_ns
                 self.history.conclude(number, start_ns=start, end_ns=end, ok=not failed)
-            with _on_the_surface():
+            with on_the_surface():
                 return checked(results, self.path)[1].ret
 
         call = actor.start([*ops, Op.close()], decode, f"write to {self.path}", line=line)

@@ -28,6 +28,10 @@ class Report:
             raise AttributeError(name)
         return self.attribute(name)
 
+    def shared_with(self, actor: Actor) -> Report:
+        """The same entry, used by another actor."""
+        return Report(actor, self.entry, self._attributes)
+
     def attribute(self, name: str) -> Attribute:
         """The attribute of that name."""
         try:
@@ -54,6 +58,11 @@ class Report:
     def read_outblob(self) -> bytes:
         """The report; regenerated when anything was written since the last one."""
         return self.read("outblob")
+
+    @property
+    def generation_file(self) -> Attribute:
+        """The attribute that :meth:`generation` reads."""
+        return self.attribute("generation")
 
     def generation(self) -> int:
         """The write counter; raises :class:`ClaimViolatedError` when it is no number."""

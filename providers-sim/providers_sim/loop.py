@@ -276,9 +276,14 @@ class ProviderLoop:
             self._service.registered = None
         self._post(self._service.send_reset)
 
-    def going_away(self) -> None:
-        """Tell the guest that the provider goes: it fails what is in flight and unregisters."""
-        self._post(self._service.send_going_away)
+    def going_away(self, *, keep_requests: bool = False) -> None:
+        """Tell the guest that the provider goes: it fails what is in flight and unregisters.
+
+        With ``keep_requests`` those in flight wait for their answers, and unregistration for them.
+        """
+        with self._waiter.condition:
+            self._service.registered = None
+        self._post(lambda: self._service.send_going_away(keep_requests))
 
     def _let_go(self, items: list[Holdable]) -> None:
         def proceed() -> None:

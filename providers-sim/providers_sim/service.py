@@ -15,6 +15,7 @@ from providers_sim.port import Port
 from providers_sim.provider import AnyProvider, State
 from providers_sim.recorder import Recorder
 from providers_sim.wire.constants import (
+    AWAY_KEEP,
     MAX_IN_FLIGHT,
     MAX_PAYLOAD,
     REPLY,
@@ -110,10 +111,17 @@ class Service:
         self._send(Frame(FrameType.RESET, session=self.desk.session), "reset")
         self._drop_in_flight()
 
-    def send_going_away(self) -> None:
-        """Tell the guest that the provider goes; what is in flight is dropped on both sides."""
-        self._send(Frame(FrameType.GOING_AWAY, session=self.desk.session), "going away")
-        self._drop_in_flight()
+    def send_going_away(self, keep: bool = False) -> None:
+        """Tell the guest that the provider goes.
+
+        What is in flight is dropped on both sides, unless ``keep`` leaves it to be answered, so
+        that unregistration meets a report that is still being made.
+        """
+        payload = AWAY_KEEP.to_bytes(4, "little") if keep else b""
+        frame = Frame(FrameType.GOING_AWAY, session=self.desk.session, payload=payload)
+        self._send(frame, "going away, what is in flight stays" if keep else "going away")
+        if not keep:
+            self._drop_in_flight()
 
     def _on_hello(self, frame: Frame) -> None:
         guest = decode_guest_hello(frame.payload)

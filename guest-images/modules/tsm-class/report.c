@@ -41,6 +41,9 @@ static int make_report(struct device *dev)
 	u8 *blob;
 	int rc;
 
+	/* As proposed, a length that was not set was whatever had been there. */
+	if (has_defect(DEFECT_NULL_REPORT))
+		len = tsm_state.outblob_len;
 	kvfree(tsm_state.outblob);
 	if (!has_defect(DEFECT_DOUBLE_FREE) && !has_defect(DEFECT_READER_RACE))
 		tsm_state.outblob = NULL;

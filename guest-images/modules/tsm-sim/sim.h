@@ -41,14 +41,6 @@
 #define SIM_QUEUE_MAX		SZ_256K	/* bytes of frames waiting to be read */
 #define SIM_BLOB_COUNT		3	/* outblob, auxblob, manifestblob */
 
-/*
- * Flag in an optional __le32 payload of GOING_AWAY: leave what is in flight to
- * the host's answers, so that unregistration meets report_new still running.
- */
-#ifndef TSMW_AWAY_KEEP
-#define TSMW_AWAY_KEEP		0x1
-#endif
-
 /* Bit of TSMW_HELLO_ATTRS: enum tsm_attr_index has TSM_REPORT_PRIVLEVEL = 2. */
 #define SIM_ATTR_PRIVLEVEL	BIT(2)
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 from enum import IntEnum, IntFlag
 
 __all__ = [
+    "AWAY_KEEP",
     "MAGIC",
     "MAX_IN_FLIGHT",
     "MAX_PAYLOAD",
@@ -43,6 +44,8 @@ MAX_TLVS = 16
 OPTIONAL_TLV = 0x8000
 """A TLV whose tag has this bit may be ignored when unknown."""
 RUN_STOP_ON_ERROR = 0x1
+AWAY_KEEP = 0x1
+"""In the payload of GOING_AWAY: what is in flight is left to the host's answers."""
 
 PORT_AGENT = "org.tsm-harness.agent"
 PORT_PROVIDER = "org.tsm-harness.provider"

@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: MIT
+"""Whose report it is, and how fresh: S2, T1b, J2, G1."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from harness.claims import claim
+from harness.guest.actor import Actor
+from harness.oracle.expect import demand
+from harness.surfaces.find import Surface
+from harness.surfaces.report import Report
+from providers_sim.loop import ProviderLoop
+
+_ROUNDS = 12
+_CALLERS = 6
+_SPAWNED = 4  # actors there are to begin with
+_EXTENDED = 1
+
+
+@claim("S2")
+def test_the_same_nonce_again_gives_a_fresh_report(
+    report: Report, provider: ProviderLoop, nonce: Callable[[], bytes]
+) -> None:
+    own = nonce()
+    report.write_inblob(own)
+    first = report.read_outblob()
+    measured = len(provider.registers())
+    if measured:
+        provider.extend(0, bytes(48))
+    report.write_inblob(own)
+    second = report.read_outblob()
+    demand(provider.requests == 2, "the second report is the first one, from the cache")
+    demand(not measured or first != second, "the report does not show the measurement's change")
+
+
+@claim("G1")
+def test_a_single_writer_sees_no_conflict(
+    report: Report, provider: ProviderLoop, nonce: Callable[[], bytes]
+) -> None:
+    for _ in range(_ROUNDS):
+        own, before = nonce(), report.generation()
+        report.write_inblob(own)
+        blob = report.read_outblob()
+        after = report.generation()
+        demand(after == before + 1, f"the generation moved by {after - before}, not by 1")
+        demand(_made_for(blob, provider) == own, "the report is over another nonce")
+
+
+@claim("T1b", only="class", needs="privlevel")
+def test_an_extended_report_does_not_become_a_default_one_unawares(
+    surface: Surface,
+    actors: tuple[Actor, ...],
+    provider: ProviderLoop,
+    nonce: Callable[[], bytes],
+) -> None:
+    alice, bob = surface.report(actors[1]), surface.report(actors[2])
+    alice.write_inblob(nonce())
+    alice.write("format", "extended")  # from an attestation before
+    bob.write("format", "extended")
+    before = alice.generation()
+    alice.write("format", "extended")
+    bob.write("format", "default")
+    alice.read_outblob()
+    asked = provider.issued[-1].request.format
+    flagged = alice.generation() != before + 1
+    demand(
+        asked == _EXTENDED or flagged,
+        "Alice asked for the extended format and got the default one, and the generation had "
+        "moved by one, as if nobody else had written",
+    )
+
+
+@claim("J2")
+def test_callers_have_reports_of_their_own(
+    surface: Surface,
+    actors: tuple[Actor, ...],
+    provider: ProviderLoop,
+    nonce: Callable[[], bytes],
+) -> None:
+    for actor in actors[_SPAWNED : _CALLERS + 1]:
+        actor.spawn()
+    callers = [surface.report(actors[n + 1]) for n in range(_CALLERS)]
+    nonces = [nonce() for _ in callers]
+    for caller, own in zip(callers, nonces, strict=True):
+        caller.write_inblob(own)
+    reading = [caller.actor.read(caller.outblob) for caller in callers]
+    over = [_made_for(call.result(), provider) for call in reading]
+    own_ones = sum(got == own for got, own in zip(over, nonces, strict=True))
+    demand(
+        own_ones == _CALLERS,
+        f"of {_CALLERS} callers, {own_ones} got a report over the nonce they wrote",
+    )
+
+
+def _made_for(outblob: bytes, provider: ProviderLoop) -> bytes | None:
+    made = (issued for issued in provider.issued if issued.evidence.outblob == outblob)
+    return next((issued.request.inblob for issued in made), None)

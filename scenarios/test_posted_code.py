@@ -1,0 +1,222 @@
+# SPDX-License-Identifier: MIT
+"""Defects of the posted code that the review did not mention: P1, P4 to P7, P9, P10, P12 to P14."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Callable
+from contextlib import suppress
+
+from harness.claims import claim
+from harness.errors import DeadlineError
+from harness.guest.actor import Actor
+from harness.guest.guest import Guest
+from harness.oracle.expect import demand, raises_errno
+from harness.oracle.kernel_log import KernelLog
+from harness.surfaces.descriptor import Descriptor
+from harness.surfaces.find import Surface, find_surface
+from harness.surfaces.report import Report
+from providers_sim import Fault
+from providers_sim.loop import ProviderLoop
+
+_NOBODY = 65534
+_PAGE = 4096
+_STUCK_SECONDS = 2.0
+
+
+@claim("P1")
+def test_a_nonce_that_begins_like_the_last_one_is_stored(
+    report: Report, provider: ProviderLoop, actors: tuple[Actor, ...], nonce: Callable[[], bytes]
+) -> None:
+    longer = nonce()
+    report.write_inblob(longer)
+    report.write_inblob(longer[:32])
+    with provider.hold() as gate:
+        reading = actors[1].read(report.outblob)
+        asked = gate.wait_for_request()[0].inblob
+    reading.results()  # a provider that insists on 64 bytes may refuse; what it was asked counts
+    demand(asked == longer[:32], f"the provider was asked for a nonce of {len(asked)} bytes")
+
+
+@claim("P4")
+def test_a_provider_can_leave_while_attributes_are_read(
+    report: Report,
+    provider: ProviderLoop,
+    actors: tuple[Actor, ...],
+    nonce: Callable[[], bytes],
+) -> None:
+    report.write_inblob(nonce())
+    with provider.hold() as gate:
+        first = actors[1].read(report.outblob)
+        gate.wait_for_request()
+        provider.going_away(keep_requests=True)  # waits for the report that is being made ...
+        second = actors[2].read(report.generation_file)
+        second.wait_until_blocked()  # ... and this one behind it
+    first.results()
+    try:
+        second.results(seconds=_STUCK_SECONDS)
+    except DeadlineError:
+        place = actors[2].whereabouts()
+        demand(
+            False,
+            "the provider cannot leave: its removal waits for a reader of generation, which "
+            f"waits {place} for the removal",
+        )
+    demand(provider.wait_registered() == errno.ENXIO, "the provider did not leave")
+
+
+@claim("P5")
+def test_what_is_open_when_the_provider_leaves_gives_errors(
+    report: Report,
+    provider: ProviderLoop,
+    actors: tuple[Actor, ...],
+    kernel_log: KernelLog,
+    nonce: Callable[[], bytes],
+) -> None:
+    report.write_inblob(nonce())
+    opened = [Descriptor(actors[1], report.outblob.path)]
+    opened += [Descriptor(actors[1], report.attribute(name).path) for name in _readable(report)]
+    provider.going_away()
+    provider.wait_registered()
+    for descriptor in opened:
+        try:
+            descriptor.read(_PAGE)
+        except OSError:
+            continue  # any error will do: what must not be is an oops
+    kernel_log.assert_clean()
+
+
+def _readable(report: Report) -> list[str]:
+    return [name for name in ("generation", "provider", "privlevel_floor") if report.has(name)]
+
+
+@claim("P6", only="class")
+def test_the_next_provider_starts_from_nothing(
+    report: Report, guest: Guest, provider: ProviderLoop, nonce: Callable[[], bytes]
+) -> None:
+    report.write_inblob(nonce())
+    report.read_outblob()
+    successor = guest.attach(provider.provider.clone())
+    demand(successor.wait_registered() == 0, "the next provider is refused")
+    own = find_surface(guest).report()
+    with raises_errno(errno.EINVAL):
+        own.actor.read_file(own.outblob.path)
+    demand(successor.requests == 0, "the next provider was asked for a report nobody wanted")
+
+
+@claim("P7")
+def test_a_report_read_in_parts_is_one_report(
+    report: Report,
+    surface: Surface,
+    provider: ProviderLoop,
+    actors: tuple[Actor, ...],
+    nonce: Callable[[], bytes],
+) -> None:
+    provider.fault("oversize", total=4 * _PAGE, times=2)
+    report.write_inblob(nonce())
+    with Descriptor(actors[1], report.outblob.path) as reader:
+        parts = [reader.pread(_PAGE, 0)]
+        report.actor.write_file(report.inblob.path, _raw(surface, nonce()))
+        try:
+            parts += [reader.pread(_PAGE, at * _PAGE) for at in range(1, 4)]
+        except OSError as error:
+            demand(error.errno == errno.ESTALE, f"reading on fails with {error.strerror}")
+            return  # said to be of another report: the reader begins again
+    whole = b"".join(parts)
+    made = [issued.evidence.outblob for issued in provider.issued]
+    demand(whole in made, "what was read begins with one report and goes on with another")
+
+
+def _raw(surface: Surface, value: bytes) -> bytes:
+    """What goes into the nonce's file: the bytes, or their hexadecimal text."""
+    inblob = surface.report().inblob if surface.shared else None
+    return inblob.encode(value) if inblob is not None else value
+
+
+@claim("P9")
+def test_readers_that_meet_in_a_failure_free_the_old_report_once(
+    report: Report,
+    provider: ProviderLoop,
+    actors: tuple[Actor, ...],
+    kernel_log: KernelLog,
+    nonce: Callable[[], bytes],
+) -> None:
+    report.write_inblob(nonce())
+    report.read_outblob()
+    report.write_inblob(nonce())
+    provider.fail_next(errno.EIO, times=2)
+    with provider.hold() as gate:
+        first = actors[1].read(report.outblob)
+        gate.wait_for_request()
+        second = actors[2].read(report.outblob)
+        second.wait_until_blocked()
+    got = (first.error(), second.error())
+    demand(got == (errno.EIO, errno.EIO), f"the readers got {got}, not EIO each")
+    kernel_log.assert_clean()
+
+
+@claim("P10")
+def test_a_provider_that_failed_can_leave(
+    report: Report, provider: ProviderLoop, kernel_log: KernelLog, nonce: Callable[[], bytes]
+) -> None:
+    report.write_inblob(nonce())
+    report.read_outblob()
+    report.write_inblob(nonce())
+    provider.fail_next(errno.EIO)
+    with raises_errno(errno.EIO):
+        report.read_outblob()
+    provider.going_away()
+    provider.wait_registered()
+    kernel_log.assert_clean()
+
+
+@claim("P12")
+def test_success_without_a_report_harms_nobody(
+    report: Report, provider: ProviderLoop, kernel_log: KernelLog, nonce: Callable[[], bytes]
+) -> None:
+    report.write_inblob(nonce())
+    report.read_outblob()
+    report.write_inblob(nonce())
+    # As a driver that returns success and sets neither the report nor its length.
+    provider.faults.add(Fault(no_outblob=True, keep_lengths=True), times=2)
+    blob = b""
+    with suppress(OSError), Descriptor(report.actor, report.outblob.path) as reader:
+        blob = reader.read(_PAGE)  # an error is as good as nothing
+    demand(blob == b"", f"there is no report, and {len(blob)} bytes were read")
+    kernel_log.assert_clean()
+    provider.faults.clear()
+    report.write_inblob(nonce())
+    report.read_outblob()  # the next one is good
+
+
+@claim("P13")
+def test_the_nonce_is_nobodys_business(
+    report: Report, actors: tuple[Actor, ...], nonce: Callable[[], bytes]
+) -> None:
+    report.write_inblob(nonce())
+    actors[3].kill()
+    actors[3].wait_until_dead()
+    actors[3].spawn(uid=_NOBODY, gid=_NOBODY)
+    with raises_errno(errno.EACCES):
+        actors[3].read_file(report.inblob.path)
+
+
+@claim("P14")
+def test_a_slow_report_delays_no_question_for_the_generation(
+    surface: Surface,
+    report: Report,
+    provider: ProviderLoop,
+    actors: tuple[Actor, ...],
+    nonce: Callable[[], bytes],
+) -> None:
+    other = surface.report(actors[2])
+    report.write_inblob(nonce())
+    with provider.hold() as gate:
+        slow = actors[1].read(report.outblob)
+        gate.wait_for_request()
+        asking = actors[2].read(other.generation_file)
+        try:
+            asking.result(seconds=_STUCK_SECONDS)
+        except DeadlineError:
+            demand(False, f"who asks for the generation waits, {actors[2].whereabouts()}")
+    slow.result()
