@@ -29,6 +29,7 @@ __all__ = [
     "expected_status",
     "select_claims",
     "surface_kind",
+    "undecided_claims",
 ]
 
 SurfaceKind = Literal["class", "configfs"]
@@ -118,13 +119,22 @@ def expected_status(claim: Claim, core: CoreSpec, provider: str, scope: Scope) -
     return Status.FAIL if broken else Status.PASS
 
 
+def undecided_claims() -> dict[str, str]:
+    """The claims that no scenario decides, and why not."""
+    return {claim.id: claim.undecided for claim in catalogue().values() if claim.undecided}
+
+
 def select_claims(idents: Iterable[str]) -> tuple[Claim, ...]:
     """The claims of those ids, all without any; raises :class:`UsageError` on an unknown one."""
-    wanted = [ident.upper() for ident in idents]
     known = catalogue()
+    by_upper = {ident.upper(): ident for ident in known}
+    wanted = [by_upper.get(ident.upper(), ident) for ident in idents]
     unknown = sorted(set(wanted) - set(known))
     if unknown:
         raise UsageError(
             f"unknown claim: {', '.join(unknown)}", hint=f"there are {', '.join(known)}"
         )
+    for ident in wanted:
+        if known[ident].undecided:
+            raise UsageError(f"no scenario decides {ident}: {known[ident].undecided}")
     return tuple(item for item in known.values() if not wanted or item.id in wanted)

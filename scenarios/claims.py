@@ -161,7 +161,7 @@ _OF_THE_POSTED_CODE = (
         "P8",
         _POSTED,
         "Options are read under the lock.",
-        undecided="only KCSAN sees it: +kcsan kernels",
+        broken_by=("unlocked-show",),
     ),
     Claim(
         "P9",
@@ -185,7 +185,7 @@ _OF_THE_POSTED_CODE = (
         "P12",
         _POSTED,
         "A provider that succeeds without a report harms nobody but its reader.",
-        broken_by=("null-report",),
+        broken_by=("null-report", "double-free"),
         fails_on_mainline=True,
     ),
     Claim(

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Defects of the posted code that the review did not mention: P1, P4 to P7, P9, P10, P12 to P14."""
+"""Defects of the posted code that the review did not mention: P1, P4 to P10, P12 to P14."""
 
 from __future__ import annotations
 
@@ -131,6 +131,26 @@ def _raw(surface: Surface, value: bytes) -> bytes:
     """What goes into the nonce's file: the bytes, or their hexadecimal text."""
     inblob = surface.report().inblob if surface.shared else None
     return inblob.encode(value) if inblob is not None else value
+
+
+@claim("P8", only="class", needs="privlevel")
+def test_options_are_read_under_the_lock(
+    report: Report,
+    provider: ProviderLoop,
+    actors: tuple[Actor, ...],
+    nonce: Callable[[], bytes],
+) -> None:
+    report.write_inblob(nonce())
+    with provider.hold() as gate:
+        making = actors[1].read(report.outblob)
+        gate.wait_for_request()
+        # The lock is held, and wanted for writing: whoever takes it now has to wait.
+        writing = actors[2].write(report.privlevel, 3)
+        writing.wait_until_blocked()
+        asking = actors[3].read(report.privlevel)
+        asking.wait_until_blocked()
+    for call in (making, writing, asking):
+        call.results()
 
 
 @claim("P9")

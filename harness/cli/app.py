@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import click
 
-from harness.cli import bench, doctor, evidence, images, run, shell
+from harness.cli import bench, doctor, evidence, images, run, shell, sight
 
 __all__ = ["app"]
 
@@ -19,6 +19,7 @@ def app() -> None:
 for _command in (
     run.run,
     run.reproduce,
+    sight.sight,
     shell.exec_,
     shell.shell,
     evidence.evidence,

@@ -13,6 +13,7 @@ from pathlib import Path
 import click
 from rich.console import Console
 
+from harness.claims import undecided_claims
 from harness.cli import options
 from harness.cli.live import LiveRun
 from harness.oracle.printable import printable
@@ -23,7 +24,7 @@ from harness.report.verdict import EXIT_NO_VERDICT, CellResult, Status, exit_sta
 from harness.runner import Outcome, run_cells
 from harness.settings import Settings
 
-__all__ = ["reproduce", "run"]
+__all__ = ["decide", "reproduce", "run"]
 
 
 @click.command()
@@ -38,10 +39,11 @@ def run(settings: Settings, workers: int, json_file: Path | None, junit_file: Pa
 
     Without arguments: every claim on debian:6.12 with the cores as-posted, revised and mainline.
     """
-    outcome = _run(settings, workers)
-    print_report(outcome.results, Console())
+    outcome = decide(settings, workers)
+    undecided = {} if settings.claims else undecided_claims()
+    print_report(outcome.results, Console(), undecided)
     if json_file is not None:
-        write_json(json_file, outcome.results, outcome.host)
+        write_json(json_file, outcome.results, outcome.host, undecided)
     if junit_file is not None:
         write_junit(junit_file, outcome.results, outcome.host)
     return EXIT_NO_VERDICT if outcome.interrupted else exit_status(outcome.results)
@@ -60,14 +62,15 @@ def reproduce(settings: Settings, claim: str, workers: int) -> int:
 
     The seed moves by one each time.
     """
-    outcome = _run(replace(settings, claims=(claim,)).check(), workers)
+    outcome = decide(replace(settings, claims=(claim,)).check(), workers)
     console = Console(highlight=False, soft_wrap=True)
     for line in _rates(outcome.results):
         console.print(printable(line), markup=False)
     return EXIT_NO_VERDICT if outcome.interrupted else exit_status(outcome.results)
 
 
-def _run(settings: Settings, workers: int) -> Outcome:
+def decide(settings: Settings, workers: int) -> Outcome:
+    """Run the cells that the settings name, showing progress; ``workers`` 0: one per core."""
     cores = len(os.sched_getaffinity(0))
     with LiveRun(options.progress()) as live:
         outcome = run_cells(settings, workers or cores, live.progress, live.result, live.start)

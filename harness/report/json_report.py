@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
 """The JSON report, schema 1.
 
-``{"schema": 1, "host": {…}, "cells": [{…}, …], "summary": {"PASS": n, …}}``; see
+``{"schema": 1, "host": {…}, "cells": [{…}, …], "summary": {"PASS": n, …}, "undecided": {claim:
+why}}``; see
 ``cell_as_json`` for the keys of a cell. Keys are only ever added within a schema number.
 """
 
@@ -43,16 +44,23 @@ def cell_as_json(result: CellResult) -> dict[str, object]:
     }
 
 
-def write_json(path: Path, results: Sequence[CellResult], host: Mapping[str, object]) -> None:
+def write_json(
+    path: Path,
+    results: Sequence[CellResult],
+    host: Mapping[str, object],
+    undecided: Mapping[str, str] | None = None,
+) -> None:
     """Write the report; readers see the old file or the new one, never a part.
 
-    Raises HostError when the file cannot be written.
+    ``undecided`` are claims that no scenario decides, and why. Raises HostError when the file
+    cannot be written.
     """
     report = {
         "schema": SCHEMA,
         "host": dict(host),
         "cells": [cell_as_json(result) for result in results],
         "summary": summary(results),
+        "undecided": dict(undecided or {}),
     }
     write_atomically(path, (json.dumps(report, indent=1) + "\n").encode("ascii"))
 

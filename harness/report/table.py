@@ -7,7 +7,7 @@ comes from a guest is shown without control characters and without markup.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from rich import box
 from rich.console import Console
@@ -31,8 +31,12 @@ _STYLES = {
 _UNEXPECTED_STYLE = "bold red"
 
 
-def print_report(results: Sequence[CellResult], console: Console) -> None:
+def print_report(
+    results: Sequence[CellResult], console: Console, undecided: Mapping[str, str] | None = None
+) -> None:
     """Print the tables, the details of every result that is not as expected, and the summary.
+
+    ``undecided`` are claims that no scenario decides, and why.
 
     A verdict marked ``!`` was not expected; ``2/5`` after it says how many of a claim's results
     in that place have it, when there are several.
@@ -42,6 +46,9 @@ def print_report(results: Sequence[CellResult], console: Console) -> None:
         members = [r for r in results if (r.cell.kernel, r.cell.provider) == (kernel, provider)]
         console.print(Text(printable(f"{kernel}, {provider}"), style="bold"))
         console.print(_table(members))
+    if undecided:
+        reasons = "; ".join(f"{claim} ({why})" for claim, why in undecided.items())
+        console.print(Text(f"decided by no scenario: {printable(reasons)}"))
     for result, alike in _with_those_alike(results):
         _print_details(result, alike, console)
     console.print(_summary(results), soft_wrap=True)

@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: MIT
+"""``sight``: does every scenario see the defect of its claim, and only that?"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import click
+from rich.console import Console
+
+from harness.claims import catalogue
+from harness.cli import options
+from harness.cli.run import decide
+from harness.kernels.core import DEFECTS
+from harness.report.sight import flaws, print_sight
+from harness.report.verdict import EXIT_AS_EXPECTED, EXIT_NO_VERDICT, EXIT_UNEXPECTED
+from harness.settings import Settings
+
+__all__ = ["sight"]
+
+
+@click.command()
+@click.argument("claims", nargs=-1, metavar="[CLAIM]...")
+@options.many_cells
+@options.workers
+@options.artifacts
+def sight(settings: Settings, workers: int) -> int:
+    """Run claims on every defect alone, and on the core that has none.
+
+    A defect must fail the claims that it breaks, and no other; a scenario that stays silent is
+    blind. --tsm narrows the cores.
+    """
+    if settings.tsms == Settings().tsms:
+        cores = ("revised", *(f"defect:{name}" for name in DEFECTS))
+        settings = replace(settings, tsms=cores).check()
+    outcome = decide(settings, workers)
+    print_sight(outcome.results, _unseen(), Console(highlight=False))
+    if outcome.interrupted or not outcome.results:
+        return EXIT_NO_VERDICT
+    return EXIT_UNEXPECTED if flaws(outcome.results) else EXIT_AS_EXPECTED
+
+
+def _unseen() -> dict[str, str]:
+    """The defects whose claim no scenario decides, and why."""
+    claims = catalogue()
+    return {
+        defect: claims[claim].undecided
+        for defect, claim in DEFECTS.items()
+        if claim in claims and claims[claim].undecided
+    }

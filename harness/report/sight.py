@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: MIT
+"""The proof of sight: each defect alone, and which claims notice it.
+
+A scenario that stays silent about a defect of its own claim is *blind*; one that speaks up about
+a defect which does not touch its claim *sees ghosts*. Either makes every other verdict doubtful.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from harness.report.verdict import CellResult, Status
+
+__all__ = ["Flaw", "flaws", "print_sight"]
+
+_SIGNS = {Status.FAIL: "F", Status.PASS: ".", Status.SKIP: "", Status.ERROR: "E", Status.MISS: "?"}
+
+
+@dataclass(frozen=True)
+class Flaw:
+    """One cell that is not as it should be, and what that means."""
+
+    result: CellResult
+    kind: str
+
+
+def flaws(results: Sequence[CellResult]) -> list[Flaw]:
+    """Every cell whose verdict is not the expected one."""
+    found = []
+    for result in results:
+        if result.as_expected and result.status is not Status.SKIP:
+            continue
+        if result.status is Status.SKIP and result.expected is Status.SKIP:
+            continue
+        kinds = {Status.PASS: "blind", Status.FAIL: "sees ghosts", Status.SKIP: "looks away"}
+        found.append(Flaw(result, kinds.get(result.status, "undecided")))
+    return found
+
+
+def print_sight(results: Sequence[CellResult], unseen: Mapping[str, str], console: Console) -> None:
+    """Print claims x cores, each core a letter; ``unseen`` is why a defect has no scenario."""
+    cores = list(dict.fromkeys(result.cell.tsm for result in results))
+    letters = {core: _letter(number) for number, core in enumerate(cores)}
+    table = Table("claim", *letters.values(), box=box.ASCII2)
+    for claim in dict.fromkeys(result.cell.claim for result in results):
+        row = [
+            _cell([r for r in results if (r.cell.claim, r.cell.tsm) == (claim, core)])
+            for core in cores
+        ]
+        if any(cell.plain for cell in row):
+            table.add_row(claim, *row)
+    console.print(table)
+    for core, letter in letters.items():
+        why = unseen.get(core.partition(":")[2], "")
+        console.print(f"{letter}  {core}{f' (no scenario: {why})' if why else ''}", soft_wrap=True)
+    console.print("F the claim fails, . it passes; ! marks what is not as it should be")
+    for flaw in flaws(results):
+        cell = flaw.result.cell
+        console.print(
+            Text(f"{flaw.kind}: {cell.claim} {cell.scenario} on {cell.tsm}; {flaw.result.rerun}"),
+            soft_wrap=True,
+        )
+
+
+def _letter(number: int) -> str:
+    return chr(ord("a") + number) if number < 26 else str(number)
+
+
+def _cell(results: Sequence[CellResult]) -> Text:
+    decided = [result for result in results if result.status is not Status.SKIP]
+    if not decided:
+        return Text("")
+    worst = min(decided, key=lambda result: (result.as_expected, list(Status).index(result.status)))
+    wrong = bool(flaws(decided))
+    return Text(_SIGNS[worst.status] + "!" * wrong, style="bold red" if wrong else "")

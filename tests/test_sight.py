@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: MIT
+"""The proof of sight: what it makes of scenarios that are blind, or see ghosts."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+from rich.console import Console
+
+from harness.claims import catalogue
+from harness.cli.sight import _unseen
+from harness.kernels.core import DEFECTS
+from harness.report.sight import flaws, print_sight
+from harness.report.verdict import Cell, CellResult, Status
+
+P, F, S = Status.PASS, Status.FAIL, Status.SKIP
+
+
+def result(claim: str, tsm: str, status: Status, expected: Status) -> CellResult:
+    cell = Cell(claim, f"test_{claim}", "6.12", tsm, "sev-snp")
+    return CellResult(cell, status, expected, 0.1, rerun=f"run {claim}")
+
+
+@pytest.mark.parametrize(
+    ("status", "expected", "kind"),
+    [
+        (P, P, None),
+        (F, F, None),
+        (S, S, None),
+        (P, F, "blind"),
+        (F, P, "sees ghosts"),
+        (S, F, "looks away"),
+        (Status.ERROR, F, "undecided"),
+        (Status.MISS, P, "undecided"),
+    ],
+)
+def test_what_is_wrong_has_a_name(status: Status, expected: Status, kind: str | None) -> None:
+    found = flaws([result("R1", "defect:double-free", status, expected)])
+    assert [flaw.kind for flaw in found] == ([kind] if kind else [])
+
+
+def test_the_matrix_shows_claims_by_defects() -> None:
+    results = [
+        result("R1", "revised", P, P),
+        result("R1", "defect:double-free", F, F),
+        result("R1", "defect:reader-race", F, P),
+        result("J1", "revised", P, P),
+        result("J1", "defect:double-free", P, P),
+        result("J1", "defect:reader-race", P, F),
+        result("F1", "revised", S, S),
+    ]
+    out = io.StringIO()
+    print_sight(results, {"reader-race": "a reason"}, Console(file=out, width=100))
+    text = out.getvalue()
+    assert "| R1    | . | F | F! |" in text
+    assert "| J1    | . | . | .! |" in text
+    assert "F1" not in text
+    assert "b  defect:double-free" in text
+    assert "c  defect:reader-race (no scenario: a reason)" in text
+    assert "blind: J1 test_J1 on defect:reader-race; run J1" in text
+    assert "sees ghosts: R1 test_R1 on defect:reader-race; run R1" in text
+
+
+def test_every_defect_has_a_claim_with_a_scenario() -> None:
+    assert set(DEFECTS.values()) <= set(catalogue())
+    assert _unseen() == {}
+    for defect, claim in DEFECTS.items():
+        assert defect in catalogue()[claim].broken_by
