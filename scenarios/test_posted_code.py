@@ -11,6 +11,7 @@ from harness.claims import claim
 from harness.errors import DeadlineError
 from harness.guest.actor import Actor
 from harness.guest.guest import Guest
+from harness.guest.stacks import find_blocked, wait_for_blocked
 from harness.oracle.expect import demand, raises_errno
 from harness.oracle.kernel_log import KernelLog
 from harness.surfaces.descriptor import Descriptor
@@ -22,6 +23,7 @@ from providers_sim.loop import ProviderLoop
 _NOBODY = 65534
 _PAGE = 4096
 _STUCK_SECONDS = 2.0
+_LEAVING = "sim_registration_work"  # the provider driver's own
 
 
 @claim("P1")
@@ -49,19 +51,19 @@ def test_a_provider_can_leave_while_attributes_are_read(
     with provider.hold() as gate:
         first = actors[1].read(report.outblob)
         gate.wait_for_request()
-        provider.going_away(keep_requests=True)  # waits for the report that is being made ...
+        provider.going_away(keep_requests=True)
+        # It waits for the lock, which the report that is being made holds ...
+        wait_for_blocked(actors[0], _LEAVING)
         second = actors[2].read(report.generation_file)
-        second.wait_until_blocked()  # ... and this one behind it
-    first.results()
-    try:
-        second.results(seconds=_STUCK_SECONDS)
-    except DeadlineError:
-        place = actors[2].whereabouts()
+        second.wait_until_blocked()  # ... and this one waits behind it, in use of the device
+    while not second.done():
+        removing = find_blocked(actors[0], _LEAVING, "kernfs_drain")
         demand(
-            False,
-            "the provider cannot leave: its removal waits for a reader of generation, which "
-            f"waits {place} for the removal",
+            not (removing and second.blocked()),
+            "the provider cannot leave: its removal waits for the reader of generation, which "
+            "waits for the lock that the removal holds",
         )
+    first.results()
     demand(provider.wait_registered() == errno.ENXIO, "the provider did not leave")
 
 

@@ -13,7 +13,6 @@ from xml.etree import ElementTree
 
 import pytest
 
-from harness.claims import catalogue
 from harness.settings import DEFAULT_KERNEL, DEFAULT_TSMS
 from harness.workbench import Workbench
 
@@ -118,21 +117,13 @@ main()
     assert "expected PASS, got FAIL" in done.stdout
 
 
-def test_every_defect_is_caught_by_its_claims_alone(invoke: Invoke, tmp_path: Path) -> None:
-    claims = catalogue().values()
-    defects = {defect for claim in claims for defect in claim.broken_by}
-    words = [f"--tsm=defect:{name}" for name in sorted(defects)]
-    done = invoke("run", *words, "--json", "out.json")
+def test_sight_shows_that_a_defect_is_seen_by_its_claim_alone(invoke: Invoke) -> None:
+    cores = ["--tsm", "revised", "--tsm", "defect:double-free", "--tsm", "defect:same-value"]
+    done = invoke("sight", "R1", "T1", "K3", *cores)
     assert done.returncode == 0, done.stdout
-    cells = json.loads((tmp_path / "out.json").read_bytes())["cells"]
-    for name in defects:
-        failed = {
-            cell["claim"]
-            for cell in cells
-            if (cell["tsm"], cell["status"]) == (f"defect:{name}", "FAIL")
-        }
-        broken = {claim.id for claim in claims if name in claim.broken_by}
-        assert failed - {"S3"} == broken, name
+    assert "| R1    | . | F | . |" in done.stdout
+    assert "| T1    | . | . | F |" in done.stdout
+    assert "| K3    | . | . | . |" in done.stdout
 
 
 def test_reproduce_counts_hits(invoke: Invoke) -> None:

@@ -32,6 +32,7 @@ __all__ = ["decide", "reproduce", "run"]
 @options.many_cells
 @click.option("--json", "json_file", type=options.OUTPUT_FILE, help="Verdicts as JSON.")
 @click.option("--junit", "junit_file", type=options.OUTPUT_FILE, help="Verdicts as JUnit.")
+@click.option("--times", type=click.IntRange(1, 100_000), default=1, help="Repeat every cell.")
 @options.workers
 @options.artifacts
 def run(settings: Settings, workers: int, json_file: Path | None, junit_file: Path | None) -> int:

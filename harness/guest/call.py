@@ -90,6 +90,10 @@ class Call(Generic[T]):
         """The errno the call ended with, 0 when it succeeded."""
         return next((result.err for result in self.results(seconds=seconds) if result.err), 0)
 
+    def blocked(self) -> bool:
+        """Whether the call sleeps in the kernel at this moment."""
+        return not self.done() and _sleeping(self.actor.state())
+
     def wait_until_blocked(self, function: str = "", *, seconds: float = 10.0) -> ActorState:
         """Wait until the call sleeps in the kernel, seen twice at the same place.
 

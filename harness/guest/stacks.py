@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: MIT
+"""Where the kernel's own threads wait: they are no actors, and a scenario may depend on them."""
+
+from __future__ import annotations
+
+from harness.errors import GuestCallError
+from harness.guest.actor import Actor
+
+__all__ = ["find_blocked", "wait_for_blocked"]
+
+
+def find_blocked(actor: Actor, *functions: str) -> str:
+    """The stack of a task that sleeps uninterruptibly in all of ``functions``; empty without one.
+
+    Of the scheduler's own functions, locks among them, a stack shows nothing.
+    """
+    for name in actor.list("/proc"):
+        if not name.isdecimal():
+            continue
+        try:
+            # The command name may hold anything, so the state follows the last parenthesis.
+            state = actor.read_file(f"/proc/{name}/stat").rpartition(b")")[2].split()[:1]
+            if state != [b"D"]:
+                continue
+            stack = actor.read_file(f"/proc/{name}/stack").decode("ascii", "replace")
+        except GuestCallError:
+            continue  # it has ended meanwhile
+        if all(f" {function}+" in stack for function in functions):
+            return stack
+    return ""
+
+
+def wait_for_blocked(actor: Actor, *functions: str, seconds: float = 10.0) -> str:
+    """Wait until some task sleeps in all of ``functions``, and return its stack.
+
+    Raises :class:`harness.errors.DeadlineError` when none does.
+    """
+    words = " and ".join(functions)
+    deadline = actor.guest.patience.deadline(seconds, f"a task of the kernel blocking in {words}")
+    while True:
+        stack = find_blocked(actor, *functions)
+        if stack:
+            return stack
+        deadline.remaining()
