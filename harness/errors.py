@@ -40,6 +40,7 @@ __all__ = [
     "KernelFault",
     "KernelPanicError",
     "KernelReportError",
+    "MissingAttributeError",
     "ScenarioError",
     "SurfaceCallError",
     "TsmHarnessError",
@@ -109,6 +110,10 @@ class GuestCallError(OSError):
 
 class SurfaceCallError(GuestCallError):
     """A call on the interface under test failed."""
+
+
+class MissingAttributeError(LookupError):
+    """The surface does not have an attribute: what is about it does not apply there."""
 
 
 class ActorDiedError(ChildProcessError):

@@ -11,6 +11,7 @@ from harness.claims import select_claims
 from harness.errors import UsageError
 from harness.kernels.core import parse_core
 from harness.kernels.spec import parse_kernel
+from harness.kernels.usercore import read_user_core
 from providers_sim import ProviderError, parse_spec
 
 __all__ = ["DEFAULT_KERNEL", "DEFAULT_PROVIDER", "DEFAULT_TSMS", "Settings"]
@@ -48,7 +49,8 @@ class Settings:
         for kernel in self.kernels:
             parse_kernel(kernel)
         for tsm in self.tsms:
-            parse_core(tsm)
+            if parse_core(tsm).kind == "user":
+                read_user_core(tsm)
         for provider in self.providers:
             try:
                 parse_spec(provider)

@@ -22,6 +22,7 @@ from harness.guest.pool import ClonePool
 from harness.images import GuestImage, prepare_image
 from harness.kernels import Kernel, resolve_kernel
 from harness.kernels.core import parse_core
+from harness.kernels.usercore import build_user_core, read_user_core
 from harness.paths import cache_directory
 from harness.progress import Progress
 from harness.report.host import describe_host
@@ -141,9 +142,14 @@ class Workbench:
 
     def template(self, spec: str, tsm: str) -> Template:
         """The template of a kernel with a TSM core and the provider driver loaded."""
-        core = parse_core(tsm)
-        loads = [ModuleLoad(path, text) for path, text in core.load_plan(self.kernel(spec))]
-        return self.factory(spec).template(loads)
+        core, kernel = parse_core(tsm), self.kernel(spec)
+        if core.kind != "user":
+            loads = [ModuleLoad(path, text) for path, text in core.load_plan(kernel)]
+            return self.factory(spec).template(loads)
+        directory = build_user_core(read_user_core(tsm), kernel, self.cache, self.progress)
+        names = ("tsm-user.ko", "tsm-sim-user.ko")
+        own = [ModuleLoad(f"/run/{name}", content=directory / name) for name in names]
+        return self.factory(spec).template(own)
 
     def take_guest(self, spec: str, tsm: str) -> Guest:
         """A pristine guest; the next one of its kind is begun."""

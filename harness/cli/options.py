@@ -92,7 +92,7 @@ _GUEST = (
     ),
 )
 _KERNEL_HELP = "debian:6.12, or the path of a kernel image."
-_TSM_HELP = "TSM core: mainline, as-posted, revised or defect:NAME."
+_TSM_HELP = "TSM core: mainline, as-posted, revised, defect:NAME, patch:FILE or dir:PATH."
 _PROVIDER_HELP = "The TEE to simulate, with its variants: ID[:OPTION=VALUE,...]."
 
 

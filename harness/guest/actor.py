@@ -32,6 +32,7 @@ __all__ = ["Actor", "read_ops", "read_result"]
 T = TypeVar("T")
 
 _CHUNK = 4096  # bytes asked of one read(2): sysfs gives no more at once
+_PIECE = 32768  # bytes written in one batch
 _READS = 15  # reads in one batch, the last of which is to meet the end: they fit one frame
 
 
@@ -74,6 +75,15 @@ class Actor:
         """Write ``data`` to the existing file ``path``; raises the guest's :class:`OSError`."""
         ops = [Op.open(path, os.O_WRONLY | os.O_TRUNC), Op.write(data), Op.close()]
         self.start(ops, lambda results: checked(results, path), f"write to {path}").result()
+
+    def create_file(self, path: str, data: bytes) -> None:
+        """Make the file ``path`` of ``data``, in as many calls as it takes."""
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
+        for start in range(0, len(data) or 1, _PIECE):
+            piece = data[start : start + _PIECE]
+            ops = [Op.open(path, flags, 0o600), Op.write(piece), Op.close()]
+            self.start(ops, lambda got: checked(got, path), f"write to {path}").result()
+            flags = os.O_WRONLY | os.O_APPEND
 
     def mkdir(self, path: str, mode: int = 0o755) -> None:
         """``mkdir``; raises the guest's :class:`OSError`."""

@@ -13,6 +13,7 @@ import json
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from harness.cache import Cache
@@ -48,10 +49,19 @@ _MONITOR_SECONDS = 30.0
 
 @dataclass(frozen=True)
 class ModuleLoad:
-    """A module file in the guest and the parameters it is loaded with."""
+    """A module file in the guest and the parameters it is loaded with.
+
+    ``content`` is a file of the host's that is copied there first.
+    """
 
     path: str
     parameters: str = ""
+    content: Path | None = None
+
+    @cached_property
+    def digest(self) -> str:
+        """What of the host's is copied; empty when nothing is."""
+        return hashlib.sha256(self.content.read_bytes()).hexdigest() if self.content else ""
 
 
 def boot_of(image: GuestImage) -> Boot:
@@ -111,7 +121,9 @@ class GuestFactory:
                 self._known[wanted] = self._base()
             else:
                 base = self.template()
-                key = _digest(base.directory.name, [[m.path, m.parameters] for m in wanted])
+                key = _digest(
+                    base.directory.name, [[m.path, m.parameters, m.digest] for m in wanted]
+                )
                 make = self._stager(base, wanted)
                 self._known[wanted] = self._cached(key, make, "loading the TSM core into")
         return self._known[wanted]
@@ -210,6 +222,8 @@ class GuestFactory:
 
 def _insmod(guest: Guest, load: ModuleLoad) -> None:
     try:
+        if load.content is not None:
+            guest.actors[0].create_file(load.path, load.content.read_bytes())
         guest.actors[0].insmod(load.path, load.parameters)
     except OSError as error:
         raise BuildError(

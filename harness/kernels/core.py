@@ -34,10 +34,10 @@ DEFECTS = {
 
 @dataclass(frozen=True)
 class CoreSpec:
-    """A TSM core: the kernel's own, or our sysfs class with ``defects`` switched on."""
+    """A TSM core: the kernel's own, our sysfs class with ``defects`` switched on, or a user's."""
 
     name: str
-    kind: Literal["mainline", "class"]
+    kind: Literal["mainline", "class", "user"]
     defects: tuple[str, ...] = ()
 
     def load_plan(self, kernel: Kernel) -> list[tuple[str, str]]:
@@ -72,10 +72,10 @@ def parse_core(name: str) -> CoreSpec:
             return CoreSpec(name, "class", (defect,))
         case ("defect", ":", defect):
             raise UsageError(f"no such defect: {defect}", hint=f"there are {', '.join(DEFECTS)}")
-        case ("patch" | "dir", ":", _):
-            raise UsageError(f"cores from patches and directories are not supported yet: {name}")
+        case ("patch" | "dir", ":", path) if path:
+            return CoreSpec(name, "user")
         case _:
             raise UsageError(
                 f"no such TSM core: {name}",
-                hint="use mainline, as-posted, revised or defect:NAME",
+                hint="use mainline, as-posted, revised, defect:NAME, patch:FILE or dir:PATH",
             )

@@ -24,7 +24,13 @@ from harness.kernels.toolchain import build_digest, compiler_version
 from harness.paths import guest_images_directory
 from harness.progress import Progress
 
-__all__ = ["boot_modules", "build_guest_modules", "kernel_modules"]
+__all__ = [
+    "boot_modules",
+    "build_guest_modules",
+    "kernel_modules",
+    "make_module",
+    "strip_modules",
+]
 
 _BOOT = {"VIRTIO": "virtio", "VIRTIO_RING": "virtio_ring", "VIRTIO_PCI": "virtio_pci",
          "VIRTIO_CONSOLE": "virtio_console", "CONFIGFS_FS": "configfs"}  # fmt: skip
@@ -58,22 +64,31 @@ def _build(kernel: Kernel, sources: Path, directory: Path) -> None:
     # No path of this host in the modules: neither in __FILE__, nor, by way of the debugging
     # information that strip takes out, in the build id.
     flags = f"KCFLAGS=-g0 -ffile-prefix-map={work}/="
-    _make(kernel, work / "modules" / "tsm-class", flags)
+    make_module(kernel, work / "modules" / "tsm-class", flags)
     shutil.copy(work / "modules" / "tsm-class" / "tsm-class.ko", directory)
     sim = work / "modules" / "tsm-sim"
-    _make(kernel, sim, flags, "TSM_CORE=class", f"KBUILD_EXTRA_SYMBOLS={exported}")
+    make_module(kernel, sim, flags, "TSM_CORE=class", f"KBUILD_EXTRA_SYMBOLS={exported}")
     shutil.copy(sim / "tsm-sim.ko", directory / "tsm-sim-class.ko")
     if kernel.setting("TSM_REPORTS") != "n":
         shutil.rmtree(sim)
         shutil.copytree(sources / "modules" / "tsm-sim", sim)
-        _make(kernel, sim, flags, "TSM_CORE=mainline")
+        make_module(kernel, sim, flags, "TSM_CORE=mainline")
         shutil.copy(sim / "tsm-sim.ko", directory / "tsm-sim-mainline.ko")
     shutil.rmtree(work)
+    strip_modules(directory)
+
+
+def strip_modules(directory: Path) -> None:
+    """Take the debugging information out of the module files of ``directory``."""
     for module in directory.glob("*.ko"):
         _run(["strip", "--strip-debug", str(module)], directory)
 
 
-def _make(kernel: Kernel, directory: Path, *words: str) -> None:
+def make_module(kernel: Kernel, directory: Path, *words: str) -> None:
+    """Build the modules in ``directory`` against ``kernel``.
+
+    Raises :class:`BuildError` with the compiler's words.
+    """
     jobs = len(os.sched_getaffinity(0))
     # The vmlinux of the headers would be used for BTF, which needs pahole and nobody reads.
     command = ["make", "-C", str(kernel.build), f"M={directory}", f"-j{jobs}", *words,

@@ -26,6 +26,7 @@ from harness.errors import (
     KernelFault,
     KernelPanicError,
     KernelReportError,
+    MissingAttributeError,
     ScenarioError,
     SurfaceCallError,
     TsmHarnessError,
@@ -73,6 +74,8 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, o
     outcome: object = None
     try:
         outcome = yield
+    except MissingAttributeError as error:
+        failure = pytest.skip.Exception(f"the surface has no such notion: {error}")
     except (Exception, pytest.skip.Exception, pytest.fail.Exception) as error:
         failure = error
     verdict = weigh(pyfuncitem, failure)

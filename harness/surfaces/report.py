@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from harness.errors import ClaimViolatedError
+from harness.errors import ClaimViolatedError, MissingAttributeError
 from harness.guest.actor import Actor
 from harness.surfaces.attribute import Attribute, Value
 
@@ -15,7 +15,8 @@ class Report:
 
     Attributes are reached by the interface's names (``report.outblob``) to hand them to another
     actor; the methods here wait for the caller's own actor. Methods raise the guest's
-    :class:`OSError`; an attribute the surface lacks raises :class:`LookupError`.
+    :class:`OSError`; an attribute the surface lacks raises
+    :class:`harness.errors.MissingAttributeError`, with which a scenario SKIPs.
     """
 
     def __init__(self, actor: Actor, entry: str, attributes: dict[str, Attribute]) -> None:
@@ -37,7 +38,7 @@ class Report:
         try:
             return self._attributes[name]
         except KeyError:
-            raise LookupError(f"{self.entry} has no attribute {name}") from None
+            raise MissingAttributeError(f"{self.entry} has no attribute {name}") from None
 
     def has(self, name: str) -> bool:
         """Whether the surface offers the attribute."""

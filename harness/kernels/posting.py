@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: MIT
+"""The new files of a patch, however it arrives: a diff, an mbox, a series, the text of a thread.
+
+Lines of replies (quoted with ``>``) are no patch. Of several postings of a file the first whole
+one counts. What mail does to patches is undone where that is certain, and told: encodings, HTML
+entities, lines that were wrapped.
+"""
+
+from __future__ import annotations
+
+import html
+import quopri
+import re
+from dataclasses import dataclass, field
+
+__all__ = ["Posting", "read_posting"]
+
+_NEW_FILE = re.compile(r"^\+\+\+ (?:b/)?(\S+)")
+_HUNK = re.compile(r"^@@ -0,0 \+1(?:,(\d+))? @@")
+_SOFT_BREAK = re.compile(rb"=\r?\n")
+_MAX_LINES = 100_000
+
+
+@dataclass
+class Posting:
+    """The new files by path, and what had to be mended to read them."""
+
+    files: dict[str, str] = field(default_factory=dict)
+    mended: list[str] = field(default_factory=list)
+
+    def mend(self, what: str) -> None:
+        """Note a repair, once."""
+        if what not in self.mended:
+            self.mended.append(what)
+
+
+def read_posting(data: bytes) -> Posting:
+    """Find the new files in ``data``; none when it has no whole, unquoted new file."""
+    posting = Posting()
+    lines = _text(data, posting).splitlines()[:_MAX_LINES]
+    at = 0
+    while at + 2 < len(lines):
+        created = lines[at].startswith("--- /dev/null") and _NEW_FILE.match(lines[at + 1])
+        hunk = _HUNK.match(lines[at + 2]) if created else None
+        at += 1
+        if not created or not hunk:
+            continue
+        path, wanted = created[1], int(hunk[1] or 1)
+        body = _body(lines, at + 2, wanted, posting)
+        if body is not None and path not in posting.files:
+            posting.files[path] = "".join(f"{line}\n" for line in body)
+    return posting
+
+
+def _text(data: bytes, posting: Posting) -> str:
+    """Decode what a mail or a web archive encoded."""
+    if re.search(rb"^Content-Transfer-Encoding: quoted-printable", data, re.IGNORECASE | re.M) or (
+        _SOFT_BREAK.search(data) and b"=3D" in data
+    ):
+        posting.mend("the quoted-printable encoding was undone")
+        data = quopri.decodestring(data)
+    text = data.decode("utf-8", "replace").replace("\r\n", "\n")
+    if "+#include &lt;" in text:
+        posting.mend("HTML entities were undone")
+        text = html.unescape(text)
+    if "\xa0" in text:
+        posting.mend("non-breaking spaces were made ordinary ones")
+        text = text.replace("\xa0", " ")
+    return text
+
+
+def _body(lines: list[str], at: int, wanted: int, posting: Posting) -> list[str] | None:
+    """The ``wanted`` lines of a hunk that only adds; None when they are not all there."""
+    body: list[str] = []
+    while len(body) < wanted or _continues(lines, at, wanted, body):
+        if at >= len(lines):
+            return None
+        line = lines[at]
+        at += 1
+        if line.startswith("+"):
+            body.append(line[1:])
+        elif line.startswith(">") or _ends(line) or not body:
+            return None
+        elif line.strip():
+            # The mail program broke a long line; the break was a blank.
+            posting.mend("lines that were wrapped were joined")
+            body[-1] = f"{body[-1].rstrip()} {line.strip()}"
+    return body
+
+
+def _continues(lines: list[str], at: int, wanted: int, body: list[str]) -> bool:
+    """Whether the last line of a hunk goes on in one that has no sign of its own."""
+    if not body or len(body) < wanted or at >= len(lines):
+        return False
+    if not body[-1].rstrip().endswith((",", "(", "&&")):
+        return False
+    return bool(lines[at].strip()) and lines[at][0] not in "+-@ >" and not _ends(lines[at])
+
+
+def _ends(line: str) -> bool:
+    return line.startswith(("diff --git ", "--- ", "@@ ", "From ", "-- ", "index ", "Index: "))

@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: MIT
+"""New files found in patches, whatever mail made of them."""
+
+from __future__ import annotations
+
+import html
+import quopri
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from harness.kernels.posting import read_posting
+
+CODE = [
+    "/* a core */",
+    "#include <linux/tsm.h>",
+    "",
+    "static int answer(struct device *dev, const char *a_rather_long_name,",
+    "\t\t  int b)",
+    "{",
+    "\treturn a < b && b == 42;",
+    "}",
+]
+
+
+def patch(path: str = "drivers/virt/coco/tsm.c", code: list[str] = CODE) -> str:
+    body = "".join(f"+{line}\n" for line in code)
+    return (
+        f"diff --git a/{path} b/{path}\nnew file mode 100644\nindex 0000000..1111111\n"
+        f"--- /dev/null\n+++ b/{path}\n@@ -0,0 +1,{len(code)} @@\n{body}"
+    )
+
+
+def text(code: list[str] = CODE) -> str:
+    return "".join(f"{line}\n" for line in code)
+
+
+def found(data: str) -> dict[str, str]:
+    return read_posting(data.encode()).files
+
+
+def test_a_plain_diff() -> None:
+    posting = read_posting((patch() + patch("include/linux/tsm.h", ["#define X 1"])).encode())
+    assert posting.files == {
+        "drivers/virt/coco/tsm.c": text(),
+        "include/linux/tsm.h": "#define X 1\n",
+    }
+    assert posting.mended == []
+
+
+def test_changes_of_files_that_exist_are_no_new_files() -> None:
+    change = "--- a/drivers/virt/Kconfig\n+++ b/drivers/virt/Kconfig\n@@ -1,2 +1,3 @@\n a\n+b\n c\n"
+    assert found(change + patch() + change) == {"drivers/virt/coco/tsm.c": text()}
+
+
+def test_a_mail_thread_with_quotes() -> None:
+    reply = "On Monday somebody wrote:\n" + "".join(
+        f"> {line}\n" for line in patch(code=["quoted"]).splitlines()
+    )
+    mail = f"From: a\nSubject: [PATCH v2 2/5] tsm\n\nWords.\n---\n\n{patch()}-- \n2.40\n\n{reply}"
+    assert found(reply + mail + reply) == {"drivers/virt/coco/tsm.c": text()}
+
+
+def test_the_first_whole_posting_counts() -> None:
+    cut = "\n".join(patch(code=["first", "cut"]).splitlines()[:-1]) + "\n"
+    assert found(cut + patch() + patch(code=["later"])) == {"drivers/virt/coco/tsm.c": text()}
+    assert found(cut) == {}
+
+
+def test_wrapped_lines_are_joined() -> None:
+    damaged = patch().replace("const char *a_rather", "const char\n*a_rather")
+    posting = read_posting(damaged.encode())
+    assert posting.files["drivers/virt/coco/tsm.c"] == text()
+    assert posting.mended == ["lines that were wrapped were joined"]
+
+
+def test_a_wrapped_last_line_is_joined() -> None:
+    code = ["int f(int a,", "int b);"]
+    damaged = patch(code=["int f(int a,"]).rstrip("\n") + "\nint b);\n"
+    assert found(damaged) == {"drivers/virt/coco/tsm.c": "int f(int a, int b);\n"}
+    assert found(patch(code=code)) == {"drivers/virt/coco/tsm.c": text(code)}
+
+
+def test_quoted_printable() -> None:
+    encoded = quopri.encodestring(patch().encode()).decode()
+    mail = f"Content-Transfer-Encoding: quoted-printable\n\n{encoded}"
+    posting = read_posting(mail.encode())
+    assert posting.files["drivers/virt/coco/tsm.c"] == text()
+    assert posting.mended == ["the quoted-printable encoding was undone"]
+
+
+def test_a_web_archives_entities_and_blanks() -> None:
+    posting = read_posting(html.escape(patch()).replace("  ", " \xa0").encode())
+    assert posting.files["drivers/virt/coco/tsm.c"].splitlines()[1] == "#include <linux/tsm.h>"
+    assert "return a < b && b == 42;" in posting.files["drivers/virt/coco/tsm.c"]
+    assert posting.mended[0] == "HTML entities were undone"
+
+
+def test_windows_line_ends() -> None:
+    assert found(patch().replace("\n", "\r\n")) == {"drivers/virt/coco/tsm.c": text()}
+
+
+@given(st.binary(max_size=400), st.integers(0, 300))
+def test_anything_can_be_read(noise: bytes, at: int) -> None:
+    good = patch().encode()
+    read_posting(noise)
+    read_posting(good[:at] + noise + good[at:])
+
+
+@pytest.mark.parametrize("count", ["99999999999999999999", "0", "-1"])
+def test_counts_that_lie(count: str) -> None:
+    lying = patch().replace(f"+1,{len(CODE)} @@", f"+1,{count} @@")
+    assert "drivers/virt/coco/tsm.c" not in found(lying) or count == "0"

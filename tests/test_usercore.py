@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: MIT
+"""Cores that a user brings: found out, built, judged."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from harness.errors import UsageError
+from harness.kernels.usercore import read_user_core
+from harness.paths import guest_images_directory
+from tests.test_cli import Invoke, invoke
+
+__all__ = ["invoke"]  # the fixture
+
+CONFIGFS = Path(__file__).parent / "data" / "core"
+CLASS = guest_images_directory() / "modules" / "tsm-class"
+
+
+def as_patch(tmp_path: Path, changes: dict[str, str] | None = None) -> Path:
+    """Make a patch that adds a core, in a mail, with words of the core's replaced."""
+    tree = tmp_path / "b"
+    for file in [*CLASS.rglob("*.c"), *CLASS.rglob("*.h")]:
+        inside = file.relative_to(CLASS)
+        target = tree / ("" if inside.parts[0] == "include" else "drivers/virt/coco") / inside
+        target.parent.mkdir(parents=True, exist_ok=True)
+        text = file.read_text()
+        for old, new in (changes or {}).items():
+            text = text.replace(old, new)
+        target.write_text(text)
+    (tmp_path / "a").mkdir()
+    diff = subprocess.run(
+        ["git", "diff", "--no-index", "--no-prefix", "a", "b"],
+        cwd=tmp_path, capture_output=True, text=True, check=False,
+    ).stdout  # fmt: skip
+    mail = tmp_path / "thread.mbox"
+    mail.write_text(f"From: someone\nSubject: [PATCH] tsm\n\nWords.\n---\n{diff}-- \n2.40\n")
+    return mail
+
+
+def verdicts(tmp_path: Path) -> dict[str, str]:
+    cells = json.loads((tmp_path / "out.json").read_bytes())["cells"]
+    return {cell["claim"]: cell["status"] for cell in cells}
+
+
+def test_what_a_core_is_is_found_out(tmp_path: Path) -> None:
+    assert read_user_core(f"dir:{CLASS}").surface == "class"
+    configfs = read_user_core(f"dir:{CONFIGFS}")
+    assert (configfs.surface, configfs.api) == ("configfs", "6_11")
+    from_patch = read_user_core(f"patch:{as_patch(tmp_path)}")
+    assert from_patch.files == read_user_core(f"dir:{CLASS}").files
+    assert from_patch.mended == ()
+
+
+@pytest.mark.parametrize(
+    ("spec", "said"),
+    [
+        ("patch:/nowhere", "No such file"),
+        ("patch:/etc", "is a directory"),
+        ("dir:/etc/hostname", "is no directory"),
+        ("patch:/etc/hostname", "no linux/tsm.h"),
+    ],
+)
+def test_what_is_no_core_is_refused(spec: str, said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        read_user_core(spec)
+
+
+def test_a_patch_is_built_and_judged(invoke: Invoke, tmp_path: Path) -> None:
+    core = f"patch:{as_patch(tmp_path)}"
+    done = invoke("run", "R1", "T3", "S3", "F7", "--tsm", core, "--json", "out.json")
+    assert done.returncode == 1, done.stdout  # S3: no shared device can pass it
+    assert verdicts(tmp_path) == {"R1": "PASS", "T3": "PASS", "S3": "FAIL", "F7": "SKIP"}
+
+
+def test_a_defect_in_a_patch_is_found(invoke: Invoke, tmp_path: Path) -> None:
+    core = as_patch(tmp_path, {"if (!has_defect(DEFECT_STALE_TAIL))": "if (0)"})
+    done = invoke("run", "T3", "R1", "--tsm", f"patch:{core}", "--json", "out.json")
+    assert done.returncode == 1
+    assert verdicts(tmp_path) == {"R1": "PASS", "T3": "FAIL"}
+
+
+def test_a_configfs_core_is_served_and_what_it_lacks_is_skipped(
+    invoke: Invoke, tmp_path: Path
+) -> None:
+    claims = ["T1", "T3", "J1", "K3", "T4"]
+    done = invoke("run", *claims, "--tsm", f"dir:{CONFIGFS}", "--json", "out.json")
+    assert done.returncode == 0, done.stdout
+    assert verdicts(tmp_path) | {"T1": ""} == {
+        "T1": "", "T3": "PASS", "J1": "PASS", "K3": "SKIP", "T4": "PASS",
+    }  # fmt: skip
+
+
+def test_a_core_that_panics_the_guest_fails_with_the_panic(invoke: Invoke, tmp_path: Path) -> None:
+    show = 'return sysfs_emit(buf, "%lu\\n", tsm_state.generation);'
+    core = as_patch(tmp_path, {show: f'panic("the core gives up"); {show}'})
+    done = invoke("run", "T1", "--tsm", f"patch:{core}", "--json", "out.json")
+    assert done.returncode == 1
+    assert "the core gives up" in done.stdout
+    assert verdicts(tmp_path)["T1"] == "FAIL"
+
+
+def test_a_patch_that_does_not_build_is_an_error_with_the_compilers_words(
+    invoke: Invoke, tmp_path: Path
+) -> None:
+    core = as_patch(tmp_path, {"drop_report();": "drop_report(1, 2);"})
+    done = invoke("run", "R1", "--tsm", f"patch:{core}", "--json", "out.json")
+    assert done.returncode == 125
+    assert "too many arguments to function" in done.stdout
+    assert verdicts(tmp_path) == {"R1": "ERROR"}
