@@ -3,12 +3,15 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from harness.errors import ClaimViolatedError, DeadlineError, GuestCallError, ScenarioError
 from harness.guest.patience import Deadline
+from harness.report.timeline import Span
 from providers_sim.errors import WireError
 from providers_sim.wire.agent import ActorState
 from providers_sim.wire.constants import ActorPhase, FrameType, Status
@@ -22,6 +25,7 @@ __all__ = ["Call", "checked"]
 T = TypeVar("T")
 
 _CALL_SECONDS = 20.0
+_PROC = " /proc"
 _SLEEPING = "DS"  # uninterruptible and interruptible sleep, proc(5), field 3 of stat
 
 
@@ -54,12 +58,15 @@ class Call(Generic[T]):
         self._decode = decode
         self._results: Sequence[OpResult] | None = None
         self._count = len(ops)
+        self.begun = time.monotonic()
         try:
             payload = encode_run(actor.slot, ops, line=line, stop_on_error=True)
         except WireError as error:
             raise ScenarioError(f"{what}: {error}") from error
         self._id = actor.guest.agent.send(FrameType.RUN, payload)
         actor.guest.open_calls[self._id] = self
+        if _PROC not in what:  # what a scenario asks the kernel about itself is no part of it
+            actor.guest.calls.append(self)
 
     def __repr__(self) -> str:
         return f"<{self.what} by {self.actor}>"
@@ -89,6 +96,16 @@ class Call(Generic[T]):
     def error(self, *, seconds: float = _CALL_SECONDS) -> int:
         """The errno the call ended with, 0 when it succeeded."""
         return next((result.err for result in self.results(seconds=seconds) if result.err), 0)
+
+    def span(self) -> Span:
+        """The call as a timeline shows it."""
+        lane, results = repr(self.actor), self._results
+        if results is None:
+            return Span(lane, self.what, self.begun, None, "has not returned")
+        failed = next((one.err for one in results if one.err), 0)
+        took = (results[-1].end_ns - results[0].start_ns) / 1e9 if results else 0.0
+        outcome = errno.errorcode.get(failed, str(failed)) if failed else "ok"
+        return Span(lane, self.what, self.begun, self.begun + max(took, 0.0), outcome)
 
     def blocked(self) -> bool:
         """Whether the call sleeps in the kernel at this moment."""

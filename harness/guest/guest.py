@@ -9,6 +9,7 @@ import shutil
 import socket
 import statistics
 import time
+from collections import deque
 from collections.abc import Mapping
 from typing import Any
 
@@ -31,6 +32,7 @@ _BOOT_SECONDS = 40.0
 _ANSWER_SECONDS = 20.0
 _ENTROPY = 64  # bytes
 _PINGS = 21
+_CALLS_KEPT = 200
 
 
 class Guest:
@@ -38,7 +40,8 @@ class Guest:
 
     ``actors`` are the agent's actor slots, ``log`` the kernel log since boot, ``patience`` the
     guest's measured slowness, ``open_calls`` the calls whose outcome nobody asked for yet,
-    ``provider`` the loop that serves the guest now, ``providers`` all that ever did. Raises
+    ``calls`` the latest of all, ``provider`` the loop that serves the guest now, ``providers``
+    all that ever did. Raises
     :class:`GuestLostError` when the machine ends or its agent stays mute for longer than
     ``seconds``.
     """
@@ -58,6 +61,7 @@ class Guest:
         self.provider: ProviderLoop | None = None
         self.providers: list[ProviderLoop] = []
         self.open_calls: dict[int, Call[Any]] = {}
+        self.calls: deque[Call[Any]] = deque(maxlen=_CALLS_KEPT)
         try:
             self.agent = AgentClient(
                 connection or machine.connect("agent"),

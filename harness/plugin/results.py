@@ -25,6 +25,7 @@ from harness.report.verdict import Cell, CellResult, Status
 __all__ = ["Collector"]
 
 _PROPERTY = "tsm-harness"
+_TIMELINE_KEPT = 14  # lines shown of a result; the artifacts have them all
 _STARTED = pytest.StashKey[float]()
 
 
@@ -203,6 +204,7 @@ def _result(item: pytest.Item, judgement: Judgement) -> CellResult:
     )
     if judgement.status in (Status.FAIL, Status.ERROR):
         evidence = _evidence(item.stash.get(GUEST, None), bench.versions())
+        result = replace(result, timeline=tuple(evidence.timeline()[-_TIMELINE_KEPT:]))
         return replace(result, artifacts=write_artifacts(settings.artifacts, result, evidence))
     return result
 
@@ -224,6 +226,7 @@ def _evidence(guest: Guest | None, versions: dict[str, str]) -> Evidence:
         kernel_log=guest.log.records,
         transcript=[asdict(entry) for entry in entries],
         qemu_command=guest.machine.command,
+        spans=[call.span() for call in guest.calls],
         versions=versions,
     )
 
@@ -237,5 +240,6 @@ def _from_json(text: str) -> CellResult:
     data: dict[str, Any] = json.loads(text)
     data["cell"] = Cell(**data["cell"])
     data["status"], data["expected"] = Status(data["status"]), Status(data["expected"])
+    data["timeline"] = tuple(data["timeline"])
     data["artifacts"] = Path(data["artifacts"]) if data["artifacts"] else None
     return CellResult(**data)

@@ -3,7 +3,8 @@
 
 Files, each left out when there is nothing to put in: ``console.log`` (the serial console, as it
 came), ``kernel.log`` (the kernel log, one line each: time, level, caller, text),
-``transcript.jsonl`` (what crossed the provider port), ``qemu.txt`` (the command line),
+``transcript.jsonl`` (what crossed the provider port), ``timeline.txt`` and ``timeline.svg`` (who
+was in which call, and what the provider did), ``qemu.txt`` (the command line),
 ``rerun.txt``, ``versions.json``, ``verdict.json``.
 
 A guest may print without end and the disk may be full: sizes are capped, and nothing here raises
@@ -22,6 +23,7 @@ from pathlib import Path
 
 from harness.oracle.records import LogRecord
 from harness.report.json_report import cell_as_json
+from harness.report.timeline import Span, provider_marks, timeline_svg, timeline_text
 from harness.report.verdict import Cell, CellResult
 
 __all__ = ["MAX_FILE", "Evidence", "artifact_directory", "write_artifacts"]
@@ -33,6 +35,8 @@ _FILES = (
     "console.log",
     "kernel.log",
     "transcript.jsonl",
+    "timeline.txt",
+    "timeline.svg",
     "qemu.txt",
     "rerun.txt",
     "versions.json",
@@ -50,9 +54,14 @@ class Evidence:
 
     console: bytes | Path | None = None
     kernel_log: Sequence[LogRecord] = ()
-    transcript: Iterable[Mapping[str, object]] = ()
+    transcript: Sequence[Mapping[str, object]] = ()
     qemu_command: Sequence[str] = ()
     versions: Mapping[str, str] = field(default_factory=dict)
+    spans: Sequence[Span] = ()
+
+    def timeline(self) -> list[str]:
+        """What led to the verdict, a line an event."""
+        return timeline_text(self.spans, provider_marks(self.transcript))
 
 
 def artifact_directory(root: Path, cell: Cell) -> Path:
@@ -82,6 +91,10 @@ def write_artifacts(root: Path, result: CellResult, evidence: Evidence) -> Path 
         "transcript.jsonl": lambda: _lines(
             json.dumps(entry, default=repr) for entry in evidence.transcript
         ),
+        "timeline.txt": lambda: _lines(evidence.timeline()),
+        "timeline.svg": lambda: timeline_svg(
+            evidence.spans, provider_marks(evidence.transcript)
+        ).encode(),
         "qemu.txt": lambda: _lines([shlex.join(evidence.qemu_command)]),
         "rerun.txt": lambda: _lines([result.rerun]),
         "versions.json": lambda: _json(dict(evidence.versions)) if evidence.versions else b"",

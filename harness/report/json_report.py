@@ -38,6 +38,7 @@ def cell_as_json(result: CellResult) -> dict[str, object]:
         "expected": result.expected.value,
         "duration_s": round(result.duration_s, 3),
         "detail": printable(result.detail, MAX_DETAIL),
+        "timeline": list(result.timeline),
         "rerun": result.rerun,
         "artifacts": str(result.artifacts) if result.artifacts else None,
         "infrastructure_retries": result.infrastructure_retries,

@@ -117,6 +117,8 @@ def _print_details(result: CellResult, alike: int, console: Console) -> None:
     if result.infrastructure_retries:
         notes.append(f"retried {result.infrastructure_retries} times after a harness error")
     _print_lines(console, [*notes, *printable(result.detail, MAX_DETAIL).splitlines()])
+    if result.timeline:
+        _print_lines(console, ["what led to it:", *(f"  {line}" for line in result.timeline)])
     if result.rerun:
         _print_lines(console, [f"rerun: {printable(result.rerun)}"])
     if result.artifacts:

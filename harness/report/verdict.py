@@ -61,7 +61,8 @@ class CellResult:
     """The verdict on one cell.
 
     ``expected`` is PASS, or FAIL where the core is known to break the claim. ``rerun`` is the
-    command that repeats the cell; ``artifacts`` the directory with what was recorded.
+    command that repeats the cell; ``artifacts`` the directory with what was recorded,
+    ``timeline`` the last of what led to a FAIL or ERROR, a line an event.
     ``infrastructure_retries`` counts repetitions after an ERROR; a FAIL is never repeated.
     """
 
@@ -72,6 +73,7 @@ class CellResult:
     detail: str = ""
     rerun: str = ""
     artifacts: Path | None = None
+    timeline: tuple[str, ...] = ()
     infrastructure_retries: int = 0
 
     @property
