@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import click
 
-from harness.cli import bench, doctor, evidence, images, run, shell, sight
+from harness.cli import bench, doctor, evidence, images, replay, run, shell, sight
 
 __all__ = ["app"]
 
@@ -20,6 +20,7 @@ for _command in (
     run.run,
     run.reproduce,
     sight.sight,
+    replay.replay,
     shell.exec_,
     shell.shell,
     evidence.evidence,

@@ -15,11 +15,14 @@ import pytest
 
 from harness.errors import TsmHarnessError
 from harness.guest.guest import Guest
+from harness.kernels.core import parse_core
+from harness.kernels.usercore import read_user_core
 from harness.plugin.fixtures import GUEST, WORKBENCH
 from harness.plugin.judge import Judgement, classify, weigh
 from harness.plugin.matrix import axes_of, claim_of, expected_of
 from harness.plugin.options import SETTINGS
 from harness.report.artifacts import Evidence, write_artifacts
+from harness.report.bundle import write_bundle
 from harness.report.verdict import Cell, CellResult, Status
 
 __all__ = ["Collector"]
@@ -205,8 +208,25 @@ def _result(item: pytest.Item, judgement: Judgement) -> CellResult:
     if judgement.status in (Status.FAIL, Status.ERROR):
         evidence = _evidence(item.stash.get(GUEST, None), bench.versions())
         result = replace(result, timeline=tuple(evidence.timeline()[-_TIMELINE_KEPT:]))
-        return replace(result, artifacts=write_artifacts(settings.artifacts, result, evidence))
+        result = replace(result, artifacts=write_artifacts(settings.artifacts, result, evidence))
+        if judgement.status is Status.FAIL and result.artifacts is not None:
+            _bundle(item, result, result.artifacts)
+        return result
     return result
+
+
+def _bundle(item: pytest.Item, result: CellResult, directory: Path) -> None:
+    settings, bench, axes = item.config.stash[SETTINGS], item.config.stash[WORKBENCH], axes_of(item)
+    own = parse_core(axes.tsm).kind == "user"
+    write_bundle(
+        directory,
+        result,
+        kernel=axes.kernel,
+        digest=bench.kernel(axes.kernel).digest,
+        smp=settings.smp,
+        memory_mib=settings.memory_mib,
+        core=read_user_core(axes.tsm).files if own else (),
+    )
 
 
 def _scenario(item: pytest.Item) -> str:

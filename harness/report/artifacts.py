@@ -5,7 +5,7 @@ Files, each left out when there is nothing to put in: ``console.log`` (the seria
 came), ``kernel.log`` (the kernel log, one line each: time, level, caller, text),
 ``transcript.jsonl`` (what crossed the provider port), ``timeline.txt`` and ``timeline.svg`` (who
 was in which call, and what the provider did), ``qemu.txt`` (the command line),
-``rerun.txt``, ``versions.json``, ``verdict.json``.
+``rerun.txt``, ``versions.json``, ``verdict.json``; of a FAIL also ``bundle.json`` (see ``bundle``).
 
 A guest may print without end and the disk may be full: sizes are capped, and nothing here raises
 over the verdict.
