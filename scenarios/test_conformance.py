@@ -27,7 +27,7 @@ from providers_sim.provider import Attr, BinAttr
 _REPORTS = "/sys/kernel/config/tsm/report"
 _NOBODY = 65534
 _TEXT_SIZE = 4096
-_LARGEST = 32768
+_LARGEST, _LARGEST_SINCE_7_0 = 32768, 16 << 20
 _MOST = 49152  # bytes of one read: they fit one frame of the agent
 _WRITE_ONLY = {"inblob", "privlevel", "service_provider", "service_guid",
                "service_manifest_version"}  # fmt: skip
@@ -150,7 +150,10 @@ def test_errno_of_the_nonce(entry: Entry) -> None:
 
 
 @claim("C1", only="configfs")
-def test_errno_of_the_report(entry: Entry, provider: ProviderLoop) -> None:
+def test_errno_of_the_report(entry: Entry, guest: Guest, provider: ProviderLoop) -> None:
+    major = int(guest.kernel_release.partition(".")[0])
+    largest = _LARGEST_SINCE_7_0 if major >= 7 else _LARGEST
+
     def failing(number: int) -> Callable[[], object]:
         def call() -> None:
             provider.fail_next(number)
@@ -180,8 +183,8 @@ def test_errno_of_the_report(entry: Entry, provider: ProviderLoop) -> None:
             ("with one", oversize(100), 0),
             ("nothing asked of it", lambda: entry.call("outblob", 0, "read", 0), errno.EFAULT),
             ("a seek", lambda: entry.call("outblob", 0, "lseek", 0), errno.ESPIPE),
-            ("the largest there is", oversize(_LARGEST), 0),
-            ("one larger", oversize(_LARGEST + 1), errno.EFBIG),
+            ("the largest there is", oversize(largest), 0),
+            ("one larger", oversize(largest + 1), errno.EFBIG),
             ("a new nonce", lambda: entry.write("inblob", bytes(64)), 0),
             *((f"the provider's {_name(number)}", failing(number), number) for number in own),
             ("an entry removed meanwhile", removed, errno.ENOENT),

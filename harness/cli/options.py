@@ -91,7 +91,7 @@ _GUEST = (
         help="Memory of a guest in MiB.",
     ),
 )
-_KERNEL_HELP = "debian:6.12, or the path of a kernel image."
+_KERNEL_HELP = "debian:6.12, debian:7.3, or the path of a kernel image."
 _TSM_HELP = "TSM core: mainline, as-posted, revised, defect:NAME, patch:FILE or dir:PATH."
 _PROVIDER_HELP = "The TEE to simulate, with its variants: ID[:OPTION=VALUE,...]."
 

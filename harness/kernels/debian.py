@@ -16,13 +16,15 @@ from harness.errors import BuildError, HostError
 from harness.kernels.apt import PrivateApt, age_seconds
 from harness.kernels.model import Kernel, parse_config
 from harness.kernels.spec import PackagedKernel
+from harness.kernels.toolchain import wrap_tools
 from harness.progress import Progress
 
 __all__ = ["fetch_debian"]
 
 _REFRESH_SECONDS = 86400.0
 _HEADER_PARTS = ("-common", "linux-kbuild-")
-_LAYOUT = "2"  # of an unpacked kernel; another number makes it anew
+_IMAGE_PARTS = ("linux-binary-", "linux-modules-")  # of kernels split into several packages
+_LAYOUT = "3"  # of an unpacked kernel; another number makes it anew
 
 
 def fetch_debian(named: PackagedKernel, cache: Cache, progress: Progress) -> Kernel:
@@ -36,6 +38,8 @@ def fetch_debian(named: PackagedKernel, cache: Cache, progress: Progress) -> Ker
 
         def unpack(directory: Path) -> None:
             _fetch(PrivateApt(state, named.suites, progress), packages, directory, progress)
+            if named.libraries:
+                wrap_tools(directory)
 
         root = cache.get_or_make("kernel", _key(packages), unpack)
     return _kernel(named.name, release, root)
@@ -81,9 +85,10 @@ def _look_up(named: PackagedKernel, apt: PrivateApt) -> tuple[str, dict[str, str
             hint="the mirror may lack the suite; set TSM_HARNESS_MIRROR to one that has it",
         )
     release = max(releases, key=_version_order)
-    headers = f"linux-headers-{release}"
+    image, headers = f"linux-image-{release}", f"linux-headers-{release}"
     parts = [name for name in apt.depends(headers) if any(part in name for part in _HEADER_PARTS)]
-    return release, apt.versions([f"linux-image-{release}", headers, *parts])
+    parts += [name for name in apt.depends(image) if name.startswith(_IMAGE_PARTS)]
+    return release, apt.versions([image, headers, *parts, *named.libraries])
 
 
 def _version_order(release: str) -> list[int]:
@@ -124,19 +129,29 @@ def _unpack(archive: Path, directory: Path) -> None:
 
 
 def _relocate(makefile: Path) -> None:
-    """The headers' Makefile includes another by its installed path; it stands beside it here."""
+    """The headers' Makefile names itself and another by installed paths; both are here."""
     lines = makefile.read_text(encoding="utf-8").splitlines(keepends=True)
+    here = "$(dir $(abspath $(lastword $(MAKEFILE_LIST))))"
     relative = "include $(dir $(lastword $(MAKEFILE_LIST)))../"
-    changed = [line.replace("include /usr/src/", relative) for line in lines]
+    changed = [
+        f"KBUILD_OUTPUT := $(patsubst %/,%,{here})\n"
+        if line.startswith("KBUILD_OUTPUT=")
+        else line.replace("include /usr/src/", relative)
+        for line in lines
+    ]
     if changed != lines:
         makefile.write_text("".join(changed), encoding="utf-8")
 
 
 def _kernel(spec: str, release: str, root: Path) -> Kernel:
     build = root / "usr" / "src" / f"linux-headers-{release}"
-    image = root / "boot" / f"vmlinuz-{release}"
-    modules = root / "lib" / "modules" / release / "kernel"
-    config_file = root / "boot" / f"config-{release}"
+    own = root / "usr" / "lib" / "modules" / release
+    if own.exists():  # split packages
+        image, modules, config_file = own / "vmlinuz", own / "kernel", build / ".config"
+    else:
+        image = root / "boot" / f"vmlinuz-{release}"
+        modules = root / "lib" / "modules" / release / "kernel"
+        config_file = root / "boot" / f"config-{release}"
     for path in (build, image, modules, config_file):
         if not path.exists():
             raise BuildError(

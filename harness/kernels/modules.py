@@ -20,7 +20,7 @@ from harness.cache import Cache
 from harness.errors import BuildError, HostError
 from harness.kernels.core import core_module
 from harness.kernels.model import Kernel
-from harness.kernels.toolchain import build_digest, compiler_version
+from harness.kernels.toolchain import build_digest, compiler_version, write_compiler
 from harness.paths import guest_images_directory
 from harness.progress import Progress
 
@@ -93,6 +93,11 @@ def make_module(kernel: Kernel, directory: Path, *words: str) -> None:
     # The vmlinux of the headers would be used for BTF, which needs pahole and nobody reads.
     command = ["make", "-C", str(kernel.build), f"M={directory}", f"-j{jobs}", *words,
                "CONFIG_DEBUG_INFO_BTF_MODULES=", "modules"]  # fmt: skip
+    compiler = _compiler(kernel)
+    if compiler != _asked_for(kernel):
+        script = directory.parent / "cc"
+        write_compiler(script, compiler)
+        command.append(f"CC={script}")
     _run(command, directory)
 
 
@@ -123,7 +128,13 @@ def _run(command: list[str], directory: Path) -> None:
 
 
 def _compiler(kernel: Kernel) -> str:
-    """The compiler the build tree asks for: packaged headers name a version, others take gcc."""
+    """The compiler the build tree asks for, or the host's own where that is not installed."""
+    asked = _asked_for(kernel)
+    return asked if shutil.which(asked) or not shutil.which("gcc") else "gcc"
+
+
+def _asked_for(kernel: Kernel) -> str:
+    """Packaged headers name a version, others take gcc."""
     try:
         asked = (kernel.build / ".kernelvariables").read_text(encoding="utf-8", errors="replace")
     except OSError:

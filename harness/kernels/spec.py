@@ -18,11 +18,15 @@ _SANITIZERS = ("+kasan", "+lockdep", "+kcsan", "+ubsan")
 
 @dataclass(frozen=True)
 class PackagedKernel:
-    """A series known to ``kernels.toml``: a pattern of package names, and suites to look in."""
+    """A series known to ``kernels.toml``: a pattern of package names, and suites to look in.
+
+    ``libraries`` are packages that the tools of its headers need and this host may be too old for.
+    """
 
     name: str
     packages: str
     suites: tuple[str, ...]
+    libraries: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -36,7 +40,9 @@ class KernelImage:
 def _known() -> dict[str, PackagedKernel]:
     text = (guest_images_directory() / "kernels.toml").read_text(encoding="utf-8")
     return {
-        name: PackagedKernel(name, entry["packages"], tuple(entry["suites"]))
+        name: PackagedKernel(
+            name, entry["packages"], tuple(entry["suites"]), tuple(entry.get("libraries", ()))
+        )
         for name, entry in tomllib.loads(text).items()
     }
 
