@@ -20,6 +20,7 @@ from harness.report.host import describe_host
 from harness.report.json_report import write_json
 from harness.report.junit import write_junit
 from harness.report.table import print_report
+from harness.report.timeline import Span
 from harness.report.verdict import Cell, CellResult, Status, exit_status, summary
 
 S = Status
@@ -187,6 +188,7 @@ def test_json_schema_1(tmp_path: Path) -> None:
         "expected": "PASS",
         "duration_s": 0.123,
         "detail": "SLUB: Object already free\n  second line",
+        "timeline": [],
         "rerun": "tsm-harness run J1 --tsm revised",
         "artifacts": "/out/x",
         "infrastructure_retries": 0,
@@ -277,7 +279,10 @@ EVIDENCE = Evidence(
         LogRecord(1, 1.5, 3, "T51", "BUG kmalloc-1k\nsecond"),
         LogRecord(2, 2.0, 6, None, "hello", facility=1),
     ],
-    transcript=[{"serial": 1, "blob": b"not JSON"}],
+    transcript=[
+        {"type": "REQUEST", "id": 1, "status": 0, "fault": "", "time": 2.0, "blob": b"not JSON"}
+    ],
+    spans=[Span("one", "read outblob", 1.0, 3.0, "5 bytes")],
     qemu_command=["qemu-system-x86_64", "-append", "a b"],
     versions={"qemu": "7.2.22"},
 )
@@ -290,6 +295,8 @@ def test_artefacts_hold_everything(tmp_path: Path) -> None:
         "console.log",
         "kernel.log",
         "transcript.jsonl",
+        "timeline.txt",
+        "timeline.svg",
         "qemu.txt",
         "rerun.txt",
         "versions.json",

@@ -52,11 +52,12 @@ def provider_marks(transcript: Iterable[Mapping[str, object]]) -> list[Mark]:
     """The marks of what crossed the provider port."""
     marks = []
     for entry in transcript:
-        words = _WORDS.get(str(entry["type"]))
-        if entry["type"] == "NOTE":
-            words = str(entry["summary"])
-        if words is not None:
-            text = words.format(id=entry["id"], status=entry["status"])
+        kind = str(entry["type"])
+        if kind == "NOTE":
+            text = str(entry["summary"])  # may hold a guest's words: no format
+        else:
+            text = _WORDS.get(kind, "").format(id=entry["id"], status=entry["status"])
+        if text:
             fault = f" ({entry['fault']})" if entry["fault"] else ""
             marks.append(Mark(float(str(entry["time"])), text + fault))
     return marks
