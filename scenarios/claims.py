@@ -220,7 +220,7 @@ _OF_THE_MERGED_CODE = (
         "F2",
         _MERGED,
         "A report that changes between a reader's two passes is neither cut nor padded.",
-        undecided="the window is between two instructions of one read: no gate reaches it",
+        fails_on_mainline=True,
     ),
     Claim(
         "F3",
@@ -231,8 +231,8 @@ _OF_THE_MERGED_CODE = (
     Claim(
         "F4",
         _MERGED,
-        "A nonce that is not stored is refused.",
-        undecided="happens when the write counter meets the read counter: after 2^64 writes",
+        "A nonce that is not stored is refused, also when the counters of writes and reads meet.",
+        fails_on_mainline=True,
     ),
     Claim(
         "F6",
@@ -250,6 +250,12 @@ _OF_THE_MERGED_CODE = (
         "F8",
         _MERGED,
         "A caller without privileges cannot have reports made.",
+        fails_on_mainline=True,
+    ),
+    Claim(
+        "F10",
+        _MERGED,
+        "An entry that is made while the provider leaves has its attributes, or is refused.",
         fails_on_mainline=True,
     ),
 )

@@ -1,23 +1,30 @@
 # SPDX-License-Identifier: MIT
-"""Defects of the merged code: F1, F6, F7, F8."""
+"""Defects of the merged code: F1, F2, F4, F6, F7, F8, F10."""
 
 from __future__ import annotations
 
 import errno
+import os
 from collections.abc import Callable
+from contextlib import suppress
 
 import pytest
 
 from harness.claims import claim
 from harness.errors import DeadlineError
-from harness.guest.actor import Actor
+from harness.guest.actor import Actor, read_ops, read_result
+from harness.guest.call import checked
+from harness.guest.stacks import wait_for_blocked
 from harness.oracle.expect import demand, raises_errno
 from harness.oracle.kernel_log import KernelLog
 from harness.surfaces.report import Report
+from providers_sim.faults import Fault
 from providers_sim.loop import ProviderLoop
+from providers_sim.wire.ops import Op
 
 _NOBODY = 65534
 _STUCK_SECONDS = 2.0
+_SURPLUS = 4096  # bytes
 
 
 @claim("F1", only="configfs", needs="auxblob")
@@ -34,6 +41,72 @@ def test_a_blob_that_is_gone_is_empty(
     blob = report.actor.read_file(report.auxblob.path)
     demand(blob == b"", f"the report has no auxblob, and {len(blob)} bytes of it were read")
     kernel_log.assert_clean()
+
+
+@claim("F2", only="configfs")
+@pytest.mark.parametrize("next_one", ["shorter", "longer"])
+def test_a_report_is_neither_cut_nor_padded(
+    report: Report,
+    provider: ProviderLoop,
+    actors: tuple[Actor, ...],
+    nonce: Callable[[], bytes],
+    next_one: str,
+) -> None:
+    reader, writer = actors[4], actors[5]
+    reader.spawn(cpu=0)
+    # A waiter of this kind runs as soon as the lock is free: after the reader has asked for the
+    # size, and before it asks for the bytes, since it may be interrupted where it allocates.
+    writer.spawn(cpu=0, priority=1)
+    report.write_inblob(nonce())
+    for longer in (next_one == "shorter", next_one == "longer"):
+        provider.fault(Fault(padded=_SURPLUS * longer))
+    inblob = [Op.open(report.inblob.path, os.O_WRONLY), Op.write(nonce()), Op.close()]
+    with provider.hold() as gate:
+        reading = reader.start(
+            read_ops(report.outblob.path),
+            lambda results: read_result(results, report.outblob.path),
+            f"read of {report.outblob.path}",
+        )
+        gate.wait_for_request()
+        writing = writer.start(
+            [*inblob, *read_ops(report.outblob.path)],
+            lambda results: len(checked(results, "write and read")),
+            f"write to {report.inblob.path}, then read",
+        )
+        writing.wait_until_blocked()
+    blob = reading.result()
+    writing.result()
+    sizes = [len(one.evidence.outblob) for one in provider.issued]
+    demand(
+        blob in [one.evidence.outblob for one in provider.issued],
+        f"{len(blob)} bytes were read, which are no report: those issued have "
+        f"{' and '.join(map(str, sizes))} bytes",
+    )
+
+
+@claim("F4", only="configfs")
+def test_a_nonce_is_stored_or_refused(
+    report: Report, provider: ProviderLoop, nonce: Callable[[], bytes]
+) -> None:
+    report.write_inblob(nonce())
+    report.read_outblob()
+    report.write_inblob(nonce())
+    provider.fault("wrapped")
+    try:
+        report.actor.read_file(report.outblob.path)
+    except OSError as error:
+        if error.errno == errno.EOPNOTSUPP:
+            pytest.skip("this core's counters are not where they can be set")
+    latest = nonce()
+    try:
+        report.write_inblob(latest)
+    except OSError:
+        return  # refused, and its writer knows
+    report.actor.read_file(report.outblob.path)
+    over = provider.issued[-1].request.inblob
+    demand(
+        over == latest, "a nonce was written without an error, and the next report is over another"
+    )
 
 
 @claim("F6")
@@ -84,3 +157,31 @@ def test_nobody_cannot_have_reports_made(
     except OSError as error:
         demand(error.errno == errno.EACCES, f"it is refused with {error.strerror}")
     demand(provider.requests == 0, "the provider made a report for a caller without privileges")
+
+
+@claim("F10", only="configfs")
+def test_an_entry_has_its_attributes(
+    report: Report,
+    provider: ProviderLoop,
+    actors: tuple[Actor, ...],
+    nonce: Callable[[], bytes],
+) -> None:
+    report.write_inblob(nonce())
+    made = f"{report.outblob.path.rpartition('/')[0]}-another"
+    reader, maker = actors[1], actors[4]
+    # Of this kind it goes on only when nobody else wants to: the provider, which waits for the
+    # lock behind it, has left when the entry gets its attributes.
+    maker.spawn(cpu=0, priority=-1)
+    with provider.hold() as gate:
+        reading = reader.read(report.outblob)
+        gate.wait_for_request()
+        making = maker.begin_mkdir(made)
+        making.wait_until_blocked()
+        provider.going_away(keep_requests=True)
+        wait_for_blocked(actors[0], "sim_registration_work")  # the provider driver's own
+    with suppress(OSError):
+        reading.result()
+    if making.error():
+        return
+    names = actors[0].list(made)
+    demand(bool(names), "the entry was made without an error, and has no attributes")

@@ -312,8 +312,9 @@ def test_malformed_requests_are_invalid(client: _Client) -> None:
         (STATE, b""),
         (KILL, struct.pack("<I", 0xFFFFFFFF)),
         (GO, struct.pack("<I", 0)),
-        (SPAWN, struct.pack("<IIIi", 8, 0, 0, -1)),
-        (SPAWN, struct.pack("<IIIi", 5, 0, 0, 4000)),
+        (SPAWN, struct.pack("<IIIii", 8, 0, 0, -1, 0)),
+        (SPAWN, struct.pack("<IIIii", 5, 0, 0, 4000, 0)),
+        (SPAWN, struct.pack("<IIIii", 5, 0, 0, -1, 100)),
         (RELAY, struct.pack("<I", 7)),
         (STRESS, struct.pack("<II", 0, 1)),
     ]
@@ -437,10 +438,10 @@ def test_kill_reports_the_death_and_spawn_revives(client: _Client, tmp_path: Pat
     assert client.state(2) == (DEAD, 0, 1, signal.SIGKILL, [b""] * 5)
     assert client.call(RUN, batch(2)).status == NO_DEVICE
     assert client.call(KILL, struct.pack("<I", 2)).status == NO_DEVICE
-    spawned = client.call(SPAWN, struct.pack("<IIIi", 2, 0, 0, -1))
+    spawned = client.call(SPAWN, struct.pack("<IIIii", 2, 0, 0, -1, 0))
     assert spawned.status == OK
     assert client.state(2)[1] == struct.unpack("<I", spawned.payload)[0] != pid
-    assert client.call(SPAWN, struct.pack("<IIIi", 2, 0, 0, -1)).status == BUSY
+    assert client.call(SPAWN, struct.pack("<IIIii", 2, 0, 0, -1, 0)).status == BUSY
     assert client.run(2) == []
 
 
@@ -448,7 +449,7 @@ def test_kill_reports_the_death_and_spawn_revives(client: _Client, tmp_path: Pat
 def test_spawn_as_another_user(client: _Client, tmp_path: Path) -> None:
     tmp_path.chmod(0o700)
     cpu = min(os.sched_getaffinity(0))
-    assert client.call(SPAWN, struct.pack("<IIIi", 6, 65534, 65533, cpu)).status == OK
+    assert client.call(SPAWN, struct.pack("<IIIii", 6, 65534, 65533, cpu, 0)).status == OK
     status = client.state(6)[4][4].decode()
     assert "Uid:\t65534\t65534\t65534\t65534" in status
     assert "Gid:\t65533\t65533\t65533\t65533" in status
@@ -464,7 +465,7 @@ def test_kill_under_load_leaves_no_half_frame(client: _Client, tmp_path: Path) -
             client.send(RUN, read)
         assert client.call(KILL, struct.pack("<I", 0)).status == OK
         client.event(ACTOR_DIED)
-        assert client.call(SPAWN, struct.pack("<IIIi", 0, 0, 0, -1)).status == OK
+        assert client.call(SPAWN, struct.pack("<IIIii", 0, 0, 0, -1, 0)).status == OK
     assert client.call(PING, b"whole").payload == b"whole"
 
 

@@ -152,7 +152,7 @@ def test_killed_worker_costs_its_cell_only(launch: Callable[..., Run], tmp_path:
     assert run.wait() in (0, 125), run.text()
     _until(run.nothing_left, "the end of every trace")
     cells = json.loads(verdicts.read_bytes())["cells"]
-    decided = [cell for cell in cells if cell["status"] in ("PASS", "FAIL")]
+    decided = [cell for cell in cells if cell["status"] in ("PASS", "FAIL", "SKIP")]
     assert len(decided) >= len(cells) - 2
     assert all(cell["status"] == cell["expected"] for cell in decided)
 

@@ -286,7 +286,9 @@ def test_agent_hello_layout() -> None:
     assert agent.encode_agent_hello(5) == bytes.fromhex("0500000000000000 0100 0100 00000000")
     reply = agent.AGENT_HELLO_REPLY.pack(5, 1, 8, 61440) + b"6.12.0"
     assert agent.decode_agent_hello_reply(reply) == agent.AgentHello(5, 1, 8, 61440, "6.12.0")
-    assert agent.encode_spawn(1, 2, 3) == bytes.fromhex("01000000 02000000 03000000 ffffffff")
+    assert agent.encode_spawn(1, 2, 3, priority=4) == bytes.fromhex(
+        "01000000 02000000 03000000 ffffffff 04000000"
+    )
 
 
 # --- agreement with the C header --------------------------------------------------------------

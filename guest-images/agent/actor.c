@@ -23,6 +23,7 @@
 #define STACK_SIZE 65536
 #define YIELD_SPINS 4096
 #define READY_MS 1000
+#define PRIORITY_MAX 99		/* of SCHED_FIFO, sched(7) */
 #define MEET_NS 5000000u	/* how long actors wait for each other behind the line */
 
 static struct {
@@ -106,10 +107,12 @@ static void run_request(struct mailbox *box, uint32_t slot)
 	port_unlock();
 }
 
-/* Takes on the user and processor asked for, and gives up main's descriptors. */
+/* Takes on the user, processor and priority asked for, and gives up main's descriptors. */
 static bool become(const struct tsma_spawn *req)
 {
 	struct rlimit limit = { FD_BASE, FD_BASE };
+	struct sched_param param = { .sched_priority = req->priority > 0 ? req->priority : 0 };
+	int policy = req->priority > 0 ? SCHED_FIFO : SCHED_IDLE;
 	uint64_t no_signals = 0;
 	cpu_set_t set;
 
@@ -122,6 +125,8 @@ static bool become(const struct tsma_spawn *req)
 		if (SYS3(SYS_sched_setaffinity, 0, sizeof(set), &set) < 0)
 			return false;
 	}
+	if (req->priority && SYS3(SYS_sched_setscheduler, 0, policy, &param) < 0)
+		return false;
 	if ((req->uid || req->gid) &&
 	    (SYS2(SYS_setgroups, 0, NULL) || SYS3(SYS_setresgid, req->gid, req->gid, req->gid) ||
 	     SYS3(SYS_setresuid, req->uid, req->uid, req->uid)))
@@ -173,14 +178,15 @@ static bool cpu_usable(int cpu)
 	return cpu < CPU_SETSIZE && !sched_getaffinity(0, sizeof(set), &set) && CPU_ISSET(cpu, &set);
 }
 
-/* Fills a dead slot. BUSY: it is alive; INVALID: bad slot or processor; IO: it failed. */
+/* Fills a dead slot. BUSY: it is alive; INVALID: nothing that can be; IO: it failed. */
 uint32_t actor_spawn(const struct tsma_spawn *req, uint32_t *pid)
 {
 	static struct start starts[ACTORS];
 	struct mailbox *box;
 	pid_t child;
 
-	if (req->actor >= ACTORS || !cpu_usable(req->cpu))
+	if (req->actor >= ACTORS || !cpu_usable(req->cpu) || req->priority < -1 ||
+	    req->priority > PRIORITY_MAX)
 		return TSMW_INVALID;
 	box = &shared->box[req->actor];
 	if (slots[req->actor].pid || atomic_load(&box->handed))

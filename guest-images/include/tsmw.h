@@ -117,6 +117,7 @@ struct tsmw_report_reply {
 #define TSMW_REPLY_VMALLOC	0x1	/* hand the core vmalloc memory, not kmalloc */
 #define TSMW_REPLY_KEEP_LENGTHS	0x2	/* leave the lengths of absent blobs as the core had them */
 #define TSMW_REPLY_NO_OUTBLOB	0x4	/* success without an outblob */
+#define TSMW_REPLY_WRAP		0x8	/* fail with EAGAIN, after 2^64 - 1 writes have been */
 
 enum tsmw_status {
 	TSMW_OK = 0,
@@ -168,6 +169,7 @@ struct tsma_spawn {		/* reply: __le32 pid; EBUSY when the slot is alive */
 	__u32 uid;
 	__u32 gid;
 	__s32 cpu;		/* -1: any */
+	__s32 priority;		/* of SCHED_FIFO, 1 to 99; 0: ordinary; -1: SCHED_IDLE */
 } __attribute__((packed));
 
 struct tsma_run {		/* followed by nops times {struct tsma_op, data} */

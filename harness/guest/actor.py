@@ -168,10 +168,14 @@ class Actor:
             self.guest.agent.wait_for_news(deadline)
         return self._wait_status
 
-    def spawn(self, *, uid: int = 0, gid: int = 0, cpu: int = -1) -> None:
-        """Fill the slot with a new process of this user, bound to ``cpu`` or to none (-1)."""
+    def spawn(self, *, uid: int = 0, gid: int = 0, cpu: int = -1, priority: int = 0) -> None:
+        """Fill the slot with a new process of this user, bound to ``cpu`` or to none (-1).
+
+        With a ``priority`` (1..99, SCHED_FIFO) it runs before every ordinary process of its
+        processor, from the moment it is woken; with -1 (SCHED_IDLE) after all of them.
+        """
         deadline = self.guest.patience.deadline(10.0, f"starting {self!r}")
-        payload = encode_spawn(self.slot, uid, gid, cpu)
+        payload = encode_spawn(self.slot, uid, gid, cpu, priority)
         self.guest.agent.call(FrameType.SPAWN, payload, deadline)
         self._wait_status = None
 

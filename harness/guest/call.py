@@ -6,8 +6,8 @@ from __future__ import annotations
 import errno
 import os
 import time
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Generic, TypeVar
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from harness.errors import ClaimViolatedError, DeadlineError, GuestCallError, ScenarioError
 from harness.guest.patience import Deadline
@@ -20,7 +20,7 @@ from providers_sim.wire.ops import Op, OpResult, decode_results, encode_run
 if TYPE_CHECKING:
     from harness.guest.actor import Actor
 
-__all__ = ["Call", "checked"]
+__all__ = ["Call", "checked", "spans"]
 
 T = TypeVar("T")
 
@@ -35,6 +35,13 @@ def checked(results: Sequence[OpResult], what: str) -> Sequence[OpResult]:
         if result.err:
             raise GuestCallError(result.err, os.strerror(result.err), what)
     return results
+
+
+def spans(calls: Iterable[Call[Any]]) -> list[Span]:
+    """The calls of one guest for a timeline, its clock set by the call that came through first."""
+    made = list(calls)
+    ahead = min((one for call in made if (one := call.ahead()) is not None), default=0.0)
+    return [call.span(ahead) for call in made]
 
 
 class Call(Generic[T]):
@@ -97,15 +104,20 @@ class Call(Generic[T]):
         """The errno the call ended with, 0 when it succeeded."""
         return next((result.err for result in self.results(seconds=seconds) if result.err), 0)
 
-    def span(self) -> Span:
-        """The call as a timeline shows it."""
+    def ahead(self) -> float | None:
+        """How far the guest's clock was ahead when the call began, in seconds, at the most."""
+        return self._results[0].start_ns / 1e9 - self.begun if self._results else None
+
+    def span(self, ahead: float) -> Span:
+        """The call as a timeline shows it, with the guest's clock ``ahead`` of the host's."""
         lane, results = repr(self.actor), self._results
-        if results is None:
+        if not results:
             return Span(lane, self.what, self.begun, None, "has not returned")
         failed = next((one.err for one in results if one.err), 0)
-        took = (results[-1].end_ns - results[0].start_ns) / 1e9 if results else 0.0
         outcome = errno.errorcode.get(failed, str(failed)) if failed else "ok"
-        return Span(lane, self.what, self.begun, self.begun + max(took, 0.0), outcome)
+        begin = max(results[0].start_ns / 1e9 - ahead, self.begun)
+        end = max(results[-1].end_ns / 1e9 - ahead, begin)
+        return Span(lane, self.what, begin, end, outcome)
 
     def blocked(self) -> bool:
         """Whether the call sleeps in the kernel at this moment."""

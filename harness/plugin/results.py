@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from harness.errors import TsmHarnessError
+from harness.guest.call import spans
 from harness.guest.guest import Guest
 from harness.kernels.core import parse_core
 from harness.kernels.usercore import read_user_core
@@ -246,7 +247,7 @@ def _evidence(guest: Guest | None, versions: dict[str, str]) -> Evidence:
         kernel_log=guest.log.records,
         transcript=[asdict(entry) for entry in entries],
         qemu_command=guest.machine.command,
-        spans=[call.span() for call in guest.calls],
+        spans=spans(guest.calls),
         versions=versions,
     )
 

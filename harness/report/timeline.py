@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """What led to a verdict: which actor was in which call, and what the provider did, in order.
 
-Times are the host's CLOCK_MONOTONIC in seconds; a call ends as many seconds after its order as
-the guest's own clock says it took.
+Times are the host's CLOCK_MONOTONIC in seconds. Calls are timed by the guest's clock, which is
+taken to be as far ahead as it is for the call that reached the guest fastest.
 """
 
 from __future__ import annotations

@@ -51,10 +51,12 @@ class Fault:
     ``padded``: so many zero bytes follow it. ``flipped``: this bit of it is flipped.
     ``no_auxblob``: there is none, as when a host has no certificates. ``keep_lengths``: neither
     auxblob nor manifestblob, and the driver leaves their lengths as the core had them.
-    ``no_outblob``: the driver reports success without one. ``vmalloc``: the driver hands over
-    vmalloc memory. ``corrupt``: the reply's bytes are damaged. ``late``: answered only after the
-    guest has cancelled the request. ``delay``: answered this many seconds later (times the
-    loop's time scale). ``duplicate``: answered twice.
+    ``no_outblob``: the driver reports success without one. ``wrapped``: the driver fails with
+    EAGAIN, and the core's counter of writes stands one before the one of reads, as after 2^64 - 1
+    writes; EOPNOTSUPP when the core's counters are not where it knows them. ``vmalloc``: the driver
+    hands over vmalloc memory. ``corrupt``: the reply's bytes are damaged. ``late``: answered only
+    after the guest has cancelled the request. ``delay``: answered this many seconds later (times
+    the loop's time scale). ``duplicate``: answered twice.
     """
 
     failure: str = ""
@@ -74,6 +76,7 @@ class Fault:
     no_auxblob: bool = False
     keep_lengths: bool = False
     no_outblob: bool = False
+    wrapped: bool = False
     vmalloc: bool = False
     corrupt: Corruption | None = None
     late: bool = False
@@ -100,13 +103,14 @@ class Fault:
             ReplyFlag.VMALLOC * self.vmalloc
             | ReplyFlag.KEEP_LENGTHS * self.keep_lengths
             | ReplyFlag.NO_OUTBLOB * self.no_outblob
+            | ReplyFlag.WRAP * self.wrapped
         )
 
     @property
     def delivers_nothing(self) -> bool:
         """Whether a guest that follows the protocol gets no evidence from the reply."""
         damaged = self.corrupt is not None and self.corrupt is not Corruption.GARBAGE
-        return self.silent or self.late or self.no_outblob or damaged
+        return self.silent or self.late or self.no_outblob or self.wrapped or damaged
 
     def summary(self) -> str:
         """Return the members that differ from no fault, for a transcript."""
@@ -309,6 +313,10 @@ class FaultQueue:
         """Have the driver report success without an outblob."""
         return self.add(Fault(no_outblob=True), times)
 
+    def wrapped(self, times: int = 1) -> Self:
+        """Have the core's counter of writes stand one before the one of reads, and fail."""
+        return self.add(Fault(wrapped=True), times)
+
 
 def _parse(key: str, kinds: Mapping[str, str], word: str) -> int | bool | str | float:
     if kinds.get(key) == "Status":
@@ -338,6 +346,7 @@ FAULT_NAMES = (
     "truncated",
     "vanish",
     "vmalloc",
+    "wrapped",
     "wrong_inblob",
 )
 """What ``FaultQueue.named`` accepts."""

@@ -46,6 +46,10 @@ static u8 *report_new(struct device *dev, const struct tsm_desc *desc,
 	int rc;
 
 	rc = sim_ask(READ_ONCE(current_sim), desc, &reply);
+	if (!rc && reply.flags & TSMW_REPLY_WRAP) {
+		sim_reply_free(&reply);	/* the class has one counter: nothing to meet */
+		rc = -EOPNOTSUPP;
+	}
 	if (rc)
 		return rc < 0 ? ERR_PTR(rc) : NULL;
 	if (reply.blob[0].data || !(reply.flags & TSMW_REPLY_KEEP_LENGTHS))
@@ -95,6 +99,29 @@ static void give(u8 **blob, size_t *len, struct sim_reply *reply, int i)
 	reply->blob[i].data = NULL;
 }
 
+/* What the core keeps behind a report: drivers/virt/coco/guest/report.c. */
+struct counted_report {
+	struct tsm_report report;
+	unsigned long write_generation;
+	unsigned long read_generation;
+};
+
+/*
+ * Let the core believe that all but one of the writes have been made after
+ * which its counters meet. Only behind a report that is one write old, so that
+ * a core with other members there is left alone.
+ */
+static int wrap(struct tsm_report *report)
+{
+	struct counted_report *counted =
+		container_of(report, struct counted_report, report);
+
+	if (counted->write_generation != counted->read_generation + 1)
+		return -EOPNOTSUPP;
+	counted->write_generation = counted->read_generation - 1;
+	return -EAGAIN;
+}
+
 static int report_new(struct tsm_report *report, void *data)
 {
 	struct sim_reply reply = {};
@@ -103,6 +130,10 @@ static int report_new(struct tsm_report *report, void *data)
 	rc = sim_ask(data, &report->desc, &reply);
 	if (rc)
 		return rc;
+	if (reply.flags & TSMW_REPLY_WRAP) {
+		sim_reply_free(&reply);
+		return wrap(report);
+	}
 	give(&report->outblob, &report->outblob_len, &reply, 0);
 	give(&report->auxblob, &report->auxblob_len, &reply, 1);
 #ifdef SIM_HAS_SERVICES

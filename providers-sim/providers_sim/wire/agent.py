@@ -32,7 +32,7 @@ __all__ = [
 
 AGENT_HELLO = Struct("<QHHI")
 AGENT_HELLO_REPLY = Struct("<QHHI")
-SPAWN = Struct("<IIIi")
+SPAWN = Struct("<IIIii")
 STATE_REPLY = Struct("<IiIi")
 LOG_HEAD = Struct("<Q")
 
@@ -93,9 +93,15 @@ def decode_agent_hello_reply(payload: bytes) -> AgentHello:
     return AgentHello(nonce, version, actors, max_data, release)
 
 
-def encode_spawn(actor: int, uid: int = 0, gid: int = 0, cpu: int = _ANY_CPU) -> bytes:
-    """Encode SPAWN: fill slot ``actor`` with a process of this user, on ``cpu`` or any (-1)."""
-    return SPAWN.pack(actor, uid, gid, cpu)
+def encode_spawn(
+    actor: int, uid: int = 0, gid: int = 0, cpu: int = _ANY_CPU, priority: int = 0
+) -> bytes:
+    """Encode SPAWN: fill slot ``actor`` with a process of this user, on ``cpu`` or any (-1).
+
+    ``priority`` is that of SCHED_FIFO, 1..99; with 0 it is an ordinary process, with -1 one of
+    SCHED_IDLE.
+    """
+    return SPAWN.pack(actor, uid, gid, cpu, priority)
 
 
 def decode_state(payload: bytes) -> ActorState:

@@ -140,6 +140,7 @@ class ReplyFlag(IntFlag):
     VMALLOC = 0x1
     KEEP_LENGTHS = 0x2
     NO_OUTBLOB = 0x4
+    WRAP = 0x8
 
 
 class OpCode(IntEnum):
