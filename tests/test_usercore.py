@@ -86,11 +86,12 @@ def test_a_defect_in_a_patch_is_found(invoke: Invoke, tmp_path: Path) -> None:
 def test_a_configfs_core_is_served_and_what_it_lacks_is_skipped(
     invoke: Invoke, tmp_path: Path
 ) -> None:
-    claims = ["T1", "T3", "J1", "K3", "T4"]
+    claims = ["T1", "T3", "J1", "K3", "T4", "P4", "F2", "F4", "F10"]
     done = invoke("run", *claims, "--tsm", f"dir:{CONFIGFS}", "--json", "out.json")
     assert done.returncode == 0, done.stdout
     assert verdicts(tmp_path) | {"T1": ""} == {
         "T1": "", "T3": "PASS", "J1": "PASS", "K3": "SKIP", "T4": "PASS",
+        "P4": "PASS", "F2": "PASS", "F4": "PASS", "F10": "PASS",
     }  # fmt: skip
 
 

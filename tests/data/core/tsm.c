@@ -76,6 +76,9 @@ static ssize_t report_outblob_read(struct config_item *item, void *buf, size_t c
 			return rc;
 		e->made = e->written;
 	}
+	/* Between the question for the size and this one a report of another size was made. */
+	if (buf && count != e->report.outblob_len)
+		return -EAGAIN;
 	if (buf && e->report.outblob)
 		memcpy(buf, e->report.outblob, min(count, e->report.outblob_len));
 	return e->report.outblob_len;
