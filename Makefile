@@ -4,9 +4,9 @@
 PYTHON ?= python3
 VENV := .venv
 STAMP := $(VENV)/.stamp
-PACKAGES := qemu-system-x86 gcc make libc6-dev util-linux zstd python3-venv busybox-static dropbear-bin
+PACKAGES := qemu-system-x86 gcc make libc6-dev util-linux zstd python3-venv busybox-static dropbear-bin coccinelle
 # What each of the packages above is needed for, as a command that must be there.
-NEEDED := qemu-system-x86_64 gcc make setpriv zstd busybox dropbear
+NEEDED := qemu-system-x86_64 gcc make setpriv zstd busybox dropbear spatch
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 
 .PHONY: run test setup packages clean

@@ -61,16 +61,22 @@ class Scope:
     """Where a scenario has something to decide.
 
     ``only`` names the one surface that has what it is about, ``needs`` the attribute that a
-    provider must show.
+    provider must show. ``text`` is for what reads the core's sources: of "any" core whose text is
+    at hand, or only of one that is "brought", where running decides our own.
     """
 
     only: SurfaceKind | None = None
     needs: str | None = None
+    text: Literal["any", "brought"] | None = None
 
     def skips(self, core: CoreSpec, provider: str) -> str:
         """Why the scenario does not apply to this core and provider; empty when it does."""
         if self.only not in (None, surface_kind(core)):
             return f"the {surface_kind(core)} surface has no such notion"
+        if self.text and core.kind == "mainline":
+            return "the text of the kernel's own core is not at hand"
+        if self.text == "brought" and core.kind != "user":
+            return "decided by running it"
         if self.needs is not None:
             kind, options = parse_spec(provider)
             attrs, bin_attrs = kind.visible(options)
@@ -92,14 +98,17 @@ def catalogue() -> Mapping[str, Claim]:
 
 
 def claim(
-    ident: str, *, only: SurfaceKind | None = None, needs: str | None = None
+    ident: str,
+    *,
+    only: SurfaceKind | None = None,
+    needs: str | None = None,
+    text: Literal["any", "brought"] | None = None,
 ) -> pytest.MarkDecorator:
     """Mark a scenario as one that decides the claim ``ident``.
 
-    ``only`` names the one surface that has what the scenario is about, ``needs`` the attribute
-    that the provider must show for it; elsewhere it SKIPs.
+    Where it has something to decide is what :class:`Scope` says; elsewhere it SKIPs.
     """
-    return pytest.mark.claim(ident, scope=Scope(only, needs))
+    return pytest.mark.claim(ident, scope=Scope(only, needs, text))
 
 
 def surface_kind(core: CoreSpec) -> SurfaceKind:

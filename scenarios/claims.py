@@ -117,7 +117,7 @@ _REVIEW = (
         "K4",
         _KROAH,
         "The class is a constant structure, not made by class_create().",
-        undecided="of the text of a core; a configfs core has no class",
+        broken_by=("dynamic-class",),
     ),
     Claim("K5", _KROAH, "The format is published somewhere.", undecided="documentation"),
     Claim(

@@ -20,6 +20,15 @@ CONFIGFS = Path(__file__).parent / "data" / "core"
 CLASS = guest_images_directory() / "modules" / "tsm-class"
 
 
+# Words of our class that let a defect be chosen, and what is there without the choice.
+FORGETS = {
+    "if (!has_defect(DEFECT_DOUBLE_FREE) && !has_defect(DEFECT_READER_RACE))": "",
+}
+CONSTANT = {
+    'if (has_defect(DEFECT_DYNAMIC_CLASS)) {\n\t\ttsm_class = class_create("tsm");': "if (0) {",
+}
+
+
 def as_patch(tmp_path: Path, changes: dict[str, str] | None = None) -> Path:
     """Make a patch that adds a core, in a mail, with words of the core's replaced."""
     tree = tmp_path / "b"
@@ -42,8 +51,13 @@ def as_patch(tmp_path: Path, changes: dict[str, str] | None = None) -> Path:
 
 
 def verdicts(tmp_path: Path) -> dict[str, str]:
+    """The worst verdict of each claim."""
     cells = json.loads((tmp_path / "out.json").read_bytes())["cells"]
-    return {cell["claim"]: cell["status"] for cell in cells}
+    return {cell["claim"]: cell["status"] for cell in sorted(cells, key=_how_bad)}
+
+
+def _how_bad(cell: dict[str, str]) -> int:
+    return ("SKIP", "PASS", "FAIL", "ERROR").index(cell["status"])
 
 
 def test_what_a_core_is_is_found_out(tmp_path: Path) -> None:
@@ -70,17 +84,31 @@ def test_what_is_no_core_is_refused(spec: str, said: str) -> None:
 
 
 def test_a_patch_is_built_and_judged(invoke: Invoke, tmp_path: Path) -> None:
-    core = f"patch:{as_patch(tmp_path)}"
-    done = invoke("run", "R1", "T3", "S3", "F7", "--tsm", core, "--json", "out.json")
+    core = f"patch:{as_patch(tmp_path, FORGETS | CONSTANT)}"
+    done = invoke("run", "R1", "T3", "S3", "F7", "K4", "T4", "--tsm", core, "--json", "out.json")
     assert done.returncode == 1, done.stdout  # S3: no shared device can pass it
-    assert verdicts(tmp_path) == {"R1": "PASS", "T3": "PASS", "S3": "FAIL", "F7": "SKIP"}
+    assert verdicts(tmp_path) == {
+        "R1": "PASS", "T3": "PASS", "S3": "FAIL", "F7": "SKIP", "K4": "PASS", "T4": "PASS",
+    }  # fmt: skip
 
 
 def test_a_defect_in_a_patch_is_found(invoke: Invoke, tmp_path: Path) -> None:
-    core = as_patch(tmp_path, {"if (!has_defect(DEFECT_STALE_TAIL))": "if (0)"})
+    core = as_patch(tmp_path, FORGETS | {"if (!has_defect(DEFECT_STALE_TAIL))": "if (0)"})
     done = invoke("run", "T3", "R1", "--tsm", f"patch:{core}", "--json", "out.json")
     assert done.returncode == 1
     assert verdicts(tmp_path) == {"R1": "PASS", "T3": "FAIL"}
+
+
+def test_what_the_text_of_a_patch_decides(invoke: Invoke, tmp_path: Path) -> None:
+    unset = {"return has_defect(DEFECT_SECOND_REGISTER) ? 0 : -EBUSY;": "return rc;"}
+    core = as_patch(tmp_path, unset)
+    done = invoke("run", "R1", "T4", "K4", "--tsm", f"patch:{core}", "--json", "out.json")
+    assert done.returncode == 1, done.stdout
+    assert verdicts(tmp_path) == {"R1": "FAIL", "T4": "FAIL", "K4": "FAIL"}
+    words = " ".join(done.stdout.split())
+    assert "report.c:47: kvfree(tsm_state.outblob);" in words
+    assert "core.c:81: return rc;" in words
+    assert "class_create()" in words
 
 
 def test_a_configfs_core_is_served_and_what_it_lacks_is_skipped(
@@ -107,7 +135,7 @@ def test_a_core_that_panics_the_guest_fails_with_the_panic(invoke: Invoke, tmp_p
 def test_a_patch_that_does_not_build_is_an_error_with_the_compilers_words(
     invoke: Invoke, tmp_path: Path
 ) -> None:
-    core = as_patch(tmp_path, {"drop_report();": "drop_report(1, 2);"})
+    core = as_patch(tmp_path, {"drop_report();": "drop_report(1, 2);"} | FORGETS)
     done = invoke("run", "R1", "--tsm", f"patch:{core}", "--json", "out.json")
     assert done.returncode == 125
     assert "too many arguments to function" in done.stdout

@@ -28,8 +28,12 @@ DEFECTS = {
     "torn-report": "P7",
     "unlocked-show": "P8",
     "null-report": "P12",
+    "dynamic-class": "K4",
 }
-"""The switches of the sysfs-class core, each with the claim it breaks; the C table's twin."""
+"""The switches of the sysfs-class core, each with the claim it breaks; the C table's twin.
+
+Their order is that of the bits of ``TSM_DEFECTS``.
+"""
 
 
 @dataclass(frozen=True)

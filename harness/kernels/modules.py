@@ -84,8 +84,8 @@ def strip_modules(directory: Path) -> None:
         _run(["strip", "--strip-debug", str(module)], directory)
 
 
-def make_module(kernel: Kernel, directory: Path, *words: str) -> None:
-    """Build the modules in ``directory`` against ``kernel``.
+def make_module(kernel: Kernel, directory: Path, *words: str) -> str:
+    """Build the modules in ``directory`` against ``kernel``; returns what was printed.
 
     Raises :class:`BuildError` with the compiler's words.
     """
@@ -98,10 +98,10 @@ def make_module(kernel: Kernel, directory: Path, *words: str) -> None:
         script = directory.parent / "cc"
         write_compiler(script, compiler)
         command.append(f"CC={script}")
-    _run(command, directory)
+    return _run(command, directory)
 
 
-def _run(command: list[str], directory: Path) -> None:
+def _run(command: list[str], directory: Path) -> str:
     clean = {"PATH": os.environ.get("PATH", os.defpath), "HOME": str(directory), "LC_ALL": "C"}
     try:
         done = subprocess.run(
@@ -125,6 +125,7 @@ def _run(command: list[str], directory: Path) -> None:
         words = [line for line in lines if re.search(r"error|not found|No such|undefined", line)]
         said = "\n".join(words[:20]) or done.stderr.strip()[-2000:]
         raise BuildError(f"building {directory.name} failed:\n{said}")
+    return done.stdout + done.stderr
 
 
 def _compiler(kernel: Kernel) -> str:

@@ -24,7 +24,7 @@ from harness.kernels.toolchain import compiler_version
 from harness.paths import guest_images_directory
 from harness.progress import Progress
 
-__all__ = ["UserCore", "build_user_core", "read_user_core"]
+__all__ = ["UserCore", "build_user_core", "read_user_core", "write_core"]
 
 _HEADER = "include/linux/tsm.h"
 _MAX_BYTES = 16 << 20
@@ -140,9 +140,8 @@ def build_user_core(core: UserCore, kernel: Kernel, cache: Cache, progress: Prog
     return cache.get_or_make("core", key, build)
 
 
-def _build(core: UserCore, kernel: Kernel, sources: Path, directory: Path) -> None:
-    work = directory / "build"
-    tree = work / "core"
+def write_core(core: UserCore, tree: Path) -> None:
+    """Lay the sources out below ``tree``, to be built as the module ``tsm-user``."""
     for name, text in core.files:
         target = tree / name
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -153,6 +152,12 @@ def _build(core: UserCore, kernel: Kernel, sources: Path, directory: Path) -> No
         f"obj-m := tsm-user.o\ntsm-user-y := {objects}\n",
         encoding="ascii",
     )
+
+
+def _build(core: UserCore, kernel: Kernel, sources: Path, directory: Path) -> None:
+    work = directory / "build"
+    tree = work / "core"
+    write_core(core, tree)
     make_module(kernel, tree, f"KCFLAGS=-g0 -ffile-prefix-map={work}/=")
     shutil.copy(tree / "tsm-user.ko", directory)
     shutil.copytree(sources / "modules" / "tsm-sim", work / "tsm" / "tsm-sim")

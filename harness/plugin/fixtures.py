@@ -13,6 +13,7 @@ from harness.errors import HarnessError
 from harness.guest.actor import Actor
 from harness.guest.guest import Guest
 from harness.kernels.core import parse_core
+from harness.kernels.coretext import CoreText
 from harness.oracle.kernel_log import KernelLog
 from harness.plugin.matrix import Axes, claim_of
 from harness.plugin.options import SETTINGS
@@ -35,12 +36,24 @@ _REGISTRATION_SECONDS = 20.0
 def guest(request: pytest.FixtureRequest, axes: Axes) -> Iterator[Guest]:
     """A pristine clone with the TSM core and the provider driver loaded."""
     item, bench = request.node, request.config.stash[WORKBENCH]
-    reason = claim_of(item)[1].skips(parse_core(axes.tsm), axes.provider)
-    if reason:
-        pytest.skip(reason)
+    _skip_elsewhere(item, axes)
     with bench.take_guest(axes.kernel, axes.tsm) as clone:
         item.stash[GUEST] = clone
         yield clone
+
+
+def _skip_elsewhere(item: pytest.Item, axes: Axes) -> None:
+    reason = claim_of(item)[1].skips(parse_core(axes.tsm), axes.provider)
+    if reason:
+        pytest.skip(reason)
+
+
+@pytest.fixture
+def core_text(request: pytest.FixtureRequest, axes: Axes) -> CoreText:
+    """The sources of the core; there is no guest."""
+    bench = request.config.stash[WORKBENCH]
+    _skip_elsewhere(request.node, axes)
+    return CoreText(parse_core(axes.tsm), bench.kernel(axes.kernel), bench.cache)
 
 
 @pytest.fixture

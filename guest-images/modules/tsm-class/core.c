@@ -23,14 +23,15 @@ struct tsm_state tsm_state;
 static DEFINE_MUTEX(registration);
 static struct device *tsm_device;
 
-static const struct class tsm_class = { .name = "tsm" };
+static const struct class constant_class = { .name = "tsm" };
+static const struct class *tsm_class;
 
 static int create_device(struct device *parent,
 			 const struct attribute_group **groups)
 {
 	struct device *dev;
 
-	dev = device_create_with_groups(&tsm_class, parent, MKDEV(0, 0), NULL,
+	dev = device_create_with_groups(tsm_class, parent, MKDEV(0, 0), NULL,
 					groups ?: tsm_default_groups, "tsm0");
 	if (IS_ERR(dev))
 		return PTR_ERR(dev);
@@ -123,6 +124,16 @@ int unregister_tsm(const struct tsm_ops *ops)
 }
 EXPORT_SYMBOL_GPL(unregister_tsm);
 
+static int make_class(void)
+{
+	if (has_defect(DEFECT_DYNAMIC_CLASS)) {
+		tsm_class = class_create("tsm");
+		return PTR_ERR_OR_ZERO(tsm_class);
+	}
+	tsm_class = &constant_class;
+	return class_register(tsm_class);
+}
+
 static int __init tsm_class_init(void)
 {
 	int rc;
@@ -130,7 +141,7 @@ static int __init tsm_class_init(void)
 	rc = defects_init();
 	if (rc)
 		return rc;
-	rc = class_register(&tsm_class);
+	rc = make_class();
 	if (rc)
 		pr_err("class \"tsm\" cannot be created (%d); has the kernel one of its own?\n",
 		       rc);
@@ -140,7 +151,10 @@ module_init(tsm_class_init);
 
 static void __exit tsm_class_exit(void)
 {
-	class_unregister(&tsm_class);
+	if (has_defect(DEFECT_DYNAMIC_CLASS))
+		class_destroy(tsm_class);
+	else
+		class_unregister(tsm_class);
 }
 module_exit(tsm_class_exit);
 

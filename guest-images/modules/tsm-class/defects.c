@@ -52,6 +52,9 @@ static const struct {
 	[DEFECT_NULL_REPORT] = {
 		"null-report", "P12",
 		"what report_new returns is not checked" },
+	[DEFECT_DYNAMIC_CLASS] = {
+		"dynamic-class", "K4",
+		"the class is made by class_create()" },
 };
 
 static char *requested = "";
@@ -61,10 +64,12 @@ MODULE_PARM_DESC(defects,
 
 static unsigned long enabled;
 
+#ifndef TSM_DEFECTS
 bool has_defect(enum defect defect)
 {
 	return enabled & BIT(defect);
 }
+#endif
 
 static int enable(const char *name)
 {
