@@ -22,7 +22,9 @@ from harness.guest.pool import ClonePool
 from harness.images import GuestImage, prepare_image
 from harness.kernels import Kernel, resolve_kernel
 from harness.kernels.core import parse_core
+from harness.kernels.modules import DEBUG, build_guest_modules
 from harness.kernels.usercore import build_user_core, read_user_core
+from harness.oracle.source_lines import SourceLines
 from harness.paths import cache_directory
 from harness.progress import Progress
 from harness.report.host import describe_host
@@ -150,6 +152,20 @@ class Workbench:
         names = ("tsm-user.ko", "tsm-sim-user.ko")
         own = [ModuleLoad(f"/run/{name}", content=directory / name) for name in names]
         return self.factory(spec).template(own)
+
+    def source_lines(self, spec: str, tsm: str) -> SourceLines:
+        """Where the functions of a kernel and its modules stand, as far as that is known."""
+        core, kernel = parse_core(tsm), self.kernel(spec)
+        files = {"": kernel.build / "vmlinux"}
+        if core.kind == "user":
+            built = build_user_core(read_user_core(tsm), kernel, self.cache, self.progress)
+            files["tsm_user"] = built / DEBUG / "tsm-user.ko"
+            files["tsm_sim"] = built / DEBUG / "tsm-sim-user.ko"
+        else:
+            built = build_guest_modules(kernel, self.cache, self.progress)
+            files["tsm_class"] = built / DEBUG / "tsm-class.ko"
+            files["tsm_sim"] = built / DEBUG / f"tsm-sim-{core.kind}.ko"
+        return SourceLines(files)
 
     def take_guest(self, spec: str, tsm: str) -> Guest:
         """A pristine guest; the next one of its kind is begun."""

@@ -25,17 +25,22 @@ from harness.paths import guest_images_directory
 from harness.progress import Progress
 
 __all__ = [
+    "DEBUG",
     "boot_modules",
     "build_guest_modules",
+    "compiler_flags",
     "kernel_modules",
     "make_module",
     "strip_modules",
 ]
 
+DEBUG = "debug"
+"""The directory, beside modules that were built, of the same with debugging information."""
+
 _BOOT = {"VIRTIO": "virtio", "VIRTIO_RING": "virtio_ring", "VIRTIO_PCI": "virtio_pci",
          "VIRTIO_CONSOLE": "virtio_console", "CONFIGFS_FS": "configfs"}  # fmt: skip
 _MAKE_SECONDS = 600
-_LAYOUT = "3"  # of how modules are built; another number builds them anew
+_LAYOUT = "5"  # of how modules are built; another number builds them anew
 _SUFFIXES = (".ko", ".ko.xz", ".ko.zst")
 
 
@@ -61,9 +66,7 @@ def _build(kernel: Kernel, sources: Path, directory: Path) -> None:
     shutil.copytree(sources / "modules", work / "modules")
     shutil.copytree(sources / "include", work / "include")
     exported = work / "modules" / "tsm-class" / "Module.symvers"
-    # No path of this host in the modules: neither in __FILE__, nor, by way of the debugging
-    # information that strip takes out, in the build id.
-    flags = f"KCFLAGS=-g0 -ffile-prefix-map={work}/="
+    flags = compiler_flags(kernel, work)
     make_module(kernel, work / "modules" / "tsm-class", flags)
     shutil.copy(work / "modules" / "tsm-class" / "tsm-class.ko", directory)
     sim = work / "modules" / "tsm-sim"
@@ -78,9 +81,24 @@ def _build(kernel: Kernel, sources: Path, directory: Path) -> None:
     strip_modules(directory)
 
 
+def compiler_flags(kernel: Kernel, work: Path) -> str:
+    """Words for make: debugging information, and no path of this host.
+
+    Neither in ``__FILE__`` nor, by way of the debugging information that is taken out, in the
+    build id.
+    """
+    headers = kernel.build.resolve().parent
+    return f"KCFLAGS=-g -ffile-prefix-map={work}/=/ -ffile-prefix-map={headers}/=/"
+
+
 def strip_modules(directory: Path) -> None:
-    """Take the debugging information out of the module files of ``directory``."""
+    """Take the debugging information out of the module files of ``directory``.
+
+    The files as they were are kept in its ``debug``.
+    """
+    (directory / DEBUG).mkdir()
     for module in directory.glob("*.ko"):
+        shutil.copy(module, directory / DEBUG)
         _run(["strip", "--strip-debug", str(module)], directory)
 
 

@@ -18,7 +18,7 @@ from typing import Literal
 from harness.cache import Cache
 from harness.errors import BuildError, UsageError
 from harness.kernels.model import Kernel
-from harness.kernels.modules import make_module, strip_modules
+from harness.kernels.modules import compiler_flags, make_module, strip_modules
 from harness.kernels.posting import Posting, read_posting
 from harness.kernels.toolchain import compiler_version
 from harness.paths import guest_images_directory
@@ -28,7 +28,7 @@ __all__ = ["UserCore", "build_user_core", "read_user_core", "write_core"]
 
 _HEADER = "include/linux/tsm.h"
 _MAX_BYTES = 16 << 20
-_LAYOUT = "1"
+_LAYOUT = "3"
 
 
 @dataclass(frozen=True)
@@ -158,7 +158,8 @@ def _build(core: UserCore, kernel: Kernel, sources: Path, directory: Path) -> No
     work = directory / "build"
     tree = work / "core"
     write_core(core, tree)
-    make_module(kernel, tree, f"KCFLAGS=-g0 -ffile-prefix-map={work}/=")
+    flags = compiler_flags(kernel, work)
+    make_module(kernel, tree, flags)
     shutil.copy(tree / "tsm-user.ko", directory)
     shutil.copytree(sources / "modules" / "tsm-sim", work / "tsm" / "tsm-sim")
     shutil.copytree(sources / "include", work / "include")
@@ -166,8 +167,7 @@ def _build(core: UserCore, kernel: Kernel, sources: Path, directory: Path) -> No
     options.append(f"TSM_CORE={'class' if core.surface == 'class' else 'mainline'}")
     options += [f"TSM_API={core.api}"] if core.api else []
     try:
-        make_module(kernel, work / "tsm" / "tsm-sim", f"KCFLAGS=-g0 -ffile-prefix-map={work}/=",
-                    *options)  # fmt: skip
+        make_module(kernel, work / "tsm" / "tsm-sim", flags, *options)
     except BuildError as error:
         raise BuildError(
             f"the provider driver does not build against this core's header: {error}"

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 import traceback
 from collections.abc import Callable
@@ -18,6 +19,8 @@ from harness.guest.call import spans
 from harness.guest.guest import Guest
 from harness.kernels.core import parse_core
 from harness.kernels.usercore import read_user_core
+from harness.oracle.kernel_reports import find_reports
+from harness.oracle.source_lines import SourceLines
 from harness.plugin.fixtures import GUEST, WORKBENCH
 from harness.plugin.judge import Judgement, classify, weigh
 from harness.plugin.matrix import axes_of, claim_of, expected_of
@@ -25,10 +28,13 @@ from harness.plugin.options import SETTINGS
 from harness.report.artifacts import Evidence, write_artifacts
 from harness.report.bundle import write_bundle
 from harness.report.verdict import Cell, CellResult, Status
+from harness.workbench import Workbench
 
 __all__ = ["Collector"]
 
 _PROPERTY = "tsm-harness"
+_LOCATED = re.compile(r"(?P<function>[\w.$]+)\+0x\S+(?: \[[\w-]+\])? \((?P<place>[^)]+:\d+)\)")
+_PLACES_SHOWN = 4  # of a stack; the kernel.log among the artifacts has them all
 _TIMELINE_KEPT = 14  # lines shown of a result; the artifacts have them all
 _STARTED = pytest.StashKey[float]()
 
@@ -207,7 +213,10 @@ def _result(item: pytest.Item, judgement: Judgement) -> CellResult:
         detail=judgement.detail,
     )
     if judgement.status in (Status.FAIL, Status.ERROR):
-        evidence = _evidence(item.stash.get(GUEST, None), bench.versions())
+        evidence = _evidence(item, item.stash.get(GUEST, None), bench)
+        where = _where(evidence)
+        if where:
+            result = replace(result, detail="\n".join([result.detail, *where]))
         result = replace(result, timeline=tuple(evidence.timeline()[-_TIMELINE_KEPT:]))
         result = replace(result, artifacts=write_artifacts(settings.artifacts, result, evidence))
         if judgement.status is Status.FAIL and result.artifacts is not None:
@@ -238,7 +247,26 @@ def _scenario(item: pytest.Item) -> str:
     return f"{name}[{'-'.join(own)}]" if own else str(name)
 
 
-def _evidence(guest: Guest | None, versions: dict[str, str]) -> Evidence:
+def _where(evidence: Evidence) -> list[str]:
+    """Where the code stands that the kernel's first complaint was about, innermost first."""
+    reports = find_reports(evidence.kernel_log)
+    lines = evidence.source.decode(reports[0].lines) if reports else []
+    found = (match for line in lines if (match := _LOCATED.search(line)))
+    places = {match["function"]: match["place"] for match in found}
+    known = [name for name in reports[0].stack if name in places] if reports else []
+    return [f"  {name} at {places[name]}" for name in known[:_PLACES_SHOWN]]
+
+
+def _source(item: pytest.Item, bench: Workbench) -> SourceLines:
+    axes = axes_of(item)
+    try:
+        return bench.source_lines(axes.kernel, axes.tsm)
+    except TsmHarnessError:
+        return SourceLines()
+
+
+def _evidence(item: pytest.Item, guest: Guest | None, bench: Workbench) -> Evidence:
+    versions = bench.versions()
     if guest is None:
         return Evidence(versions=versions)
     entries = [entry for loop in guest.providers for entry in loop.transcript.items()]
@@ -249,6 +277,7 @@ def _evidence(guest: Guest | None, versions: dict[str, str]) -> Evidence:
         qemu_command=guest.machine.command,
         spans=spans(guest.calls),
         versions=versions,
+        source=_source(item, bench),
     )
 
 

@@ -2,10 +2,11 @@
 """The directory kept of a cell that FAILed or could not be decided.
 
 Files, each left out when there is nothing to put in: ``console.log`` (the serial console, as it
-came), ``kernel.log`` (the kernel log, one line each: time, level, caller, text),
-``transcript.jsonl`` (what crossed the provider port), ``timeline.txt`` and ``timeline.svg`` (who
-was in which call, and what the provider did), ``qemu.txt`` (the command line),
-``rerun.txt``, ``versions.json``, ``verdict.json``; of a FAIL also ``bundle.json`` (see ``bundle``).
+came), ``kernel.log`` (the kernel log, one line each: time, level, caller, text; frames of stacks
+with file and line where they are known), ``transcript.jsonl`` (what crossed the provider port),
+``timeline.txt`` and ``timeline.svg`` (who was in which call, and what the provider did),
+``qemu.txt`` (the command line), ``rerun.txt``, ``versions.json``, ``verdict.json``; of a FAIL also
+``bundle.json`` (see ``bundle``).
 
 A guest may print without end and the disk may be full: sizes are capped, and nothing here raises
 over the verdict.
@@ -22,6 +23,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from harness.oracle.records import LogRecord
+from harness.oracle.source_lines import SourceLines
 from harness.report.json_report import cell_as_json
 from harness.report.timeline import Span, provider_marks, timeline_svg, timeline_text
 from harness.report.verdict import Cell, CellResult
@@ -58,6 +60,7 @@ class Evidence:
     qemu_command: Sequence[str] = ()
     versions: Mapping[str, str] = field(default_factory=dict)
     spans: Sequence[Span] = ()
+    source: SourceLines = field(default_factory=SourceLines)
 
     def timeline(self) -> list[str]:
         """What led to the verdict, a line an event."""
@@ -87,7 +90,9 @@ def write_artifacts(root: Path, result: CellResult, evidence: Evidence) -> Path 
         return None
     makers: dict[str, Callable[[], bytes]] = {
         "console.log": lambda: _console(evidence.console),
-        "kernel.log": lambda: _lines(map(_record_line, evidence.kernel_log)),
+        "kernel.log": lambda: _lines(
+            evidence.source.decode(map(_record_line, evidence.kernel_log))
+        ),
         "transcript.jsonl": lambda: _lines(
             json.dumps(entry, default=repr) for entry in evidence.transcript
         ),
