@@ -29,11 +29,15 @@ __all__ = ["Outcome", "run_cells"]
 
 @dataclass(frozen=True)
 class Outcome:
-    """Every verdict of a run, the host it ran on, and whether it was interrupted."""
+    """Every verdict of a run, the host it ran on, and whether it was interrupted.
+
+    ``notes`` say what was done to what the user brought, to have it run.
+    """
 
     results: list[CellResult]
     host: dict[str, object]
     interrupted: bool
+    notes: list[str]
 
 
 def run_cells(
@@ -63,7 +67,7 @@ def run_cells(
         words = "\n".join(collector.errors) or "pytest broke; run `pytest scenarios` to see how"
         raise HarnessError(f"the scenarios cannot be run:\n{words}")
     results = sorted([*collector.results.values(), *collector.missed], key=_reading_order(settings))
-    return Outcome(results, host, code == pytest.ExitCode.INTERRUPTED)
+    return Outcome(results, host, code == pytest.ExitCode.INTERRUPTED, prepared.notes)
 
 
 def _arguments(settings: Settings, prepared: Prepared, workers: int, scratch: Path) -> list[str]:

@@ -23,7 +23,7 @@ from harness.images import GuestImage, prepare_image
 from harness.kernels import Kernel, resolve_kernel
 from harness.kernels.core import parse_core
 from harness.kernels.modules import DEBUG, build_guest_modules
-from harness.kernels.usercore import build_user_core, read_user_core
+from harness.kernels.usercore import build_user_core, read_user_core, user_core_notes
 from harness.oracle.source_lines import SourceLines
 from harness.paths import cache_directory
 from harness.progress import Progress
@@ -41,13 +41,15 @@ __all__ = ["Prepared", "Workbench"]
 class Prepared:
     """What the parent of a worker process found out, so that the worker need not.
 
-    ``failures`` says why a (kernel, core) pair cannot run, by ``kernel tsm``.
+    ``failures`` says why a (kernel, core) pair cannot run, by ``kernel tsm``; ``notes`` are for
+    the user: what was done to what he brought.
     """
 
     failures: dict[str, str] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
 
     def to_json(self) -> str:
-        """As one word of a command line."""
+        """As one word of a command line; the notes stay with the parent."""
         return json.dumps(self.failures)
 
     @classmethod
@@ -184,18 +186,26 @@ class Workbench:
 
         Only a kernel that cannot be what was meant ends it at once, with :class:`UsageError`.
         """
-        failures = {}
+        failures, notes = {}, []
         for spec in self._settings.kernels:
             with contextlib.suppress(HostError, BuildError):  # its cores will say so
                 self.kernel(spec)
             for tsm in self._settings.tsms:
                 try:
                     self.template(spec, tsm)
+                    notes += self._notes(spec, tsm)
                 except TsmHarnessError as error:
                     failures[f"{spec} {tsm}"] = _words(error)
         for ident in self._settings.providers:
             self.provider(ident, 0)
-        return Prepared(failures)
+        return Prepared(failures, notes)
+
+    def _notes(self, spec: str, tsm: str) -> list[str]:
+        if parse_core(tsm).kind != "user":
+            return []
+        core, kernel = read_user_core(tsm), self.kernel(spec)
+        built = build_user_core(core, kernel, self.cache, self.progress)
+        return [f"{tsm} on {kernel.release}: {note}" for note in user_core_notes(core, built)]
 
     def release(self, spec: str) -> str:
         """The kernel's full release, or its spec when it could not be had."""

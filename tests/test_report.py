@@ -171,7 +171,7 @@ def test_json_schema_1(tmp_path: Path) -> None:
     path = tmp_path / "new" / "report.json"
     write_json(path, MIXED, HOST)
     report = json.loads(path.read_text())
-    assert list(report) == ["schema", "host", "cells", "summary", "undecided"]
+    assert list(report) == ["schema", "host", "cells", "summary", "undecided", "notes"]
     assert report["schema"] == 1
     assert report["host"]["cpu_flags"] == ["max", "-cx16"]
     assert report["host"]["cpus"] >= 1

@@ -92,6 +92,18 @@ def test_a_patch_is_built_and_judged(invoke: Invoke, tmp_path: Path) -> None:
     }  # fmt: skip
 
 
+def test_a_core_of_another_kernel_is_adapted_and_that_is_told(
+    invoke: Invoke, tmp_path: Path
+) -> None:
+    old = {'class_create("tsm")': 'class_create(THIS_MODULE, "tsm")'}
+    core = as_patch(tmp_path, FORGETS | old)
+    done = invoke("run", "T1", "K4", "--tsm", f"patch:{core}", "--json", "out.json")
+    assert verdicts(tmp_path) == {"T1": "PASS", "K4": "FAIL"}, done.stdout
+    assert "adapted: class_create() has lost its first argument, in 6.4" in done.stdout
+    [note] = json.loads((tmp_path / "out.json").read_bytes())["notes"]
+    assert note.endswith("in 6.4")
+
+
 def test_a_defect_in_a_patch_is_found(invoke: Invoke, tmp_path: Path) -> None:
     core = as_patch(tmp_path, FORGETS | {"if (!has_defect(DEFECT_STALE_TAIL))": "if (0)"})
     done = invoke("run", "T3", "R1", "--tsm", f"patch:{core}", "--json", "out.json")

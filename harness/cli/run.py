@@ -42,9 +42,9 @@ def run(settings: Settings, workers: int, json_file: Path | None, junit_file: Pa
     """
     outcome = decide(settings, workers)
     undecided = {} if settings.claims else undecided_claims()
-    print_report(outcome.results, Console(), undecided)
+    print_report(outcome.results, Console(), undecided, outcome.notes)
     if json_file is not None:
-        write_json(json_file, outcome.results, outcome.host, undecided)
+        write_json(json_file, outcome.results, outcome.host, undecided, outcome.notes)
     if junit_file is not None:
         write_junit(junit_file, outcome.results, outcome.host)
     return EXIT_NO_VERDICT if outcome.interrupted else exit_status(outcome.results)

@@ -20,6 +20,7 @@ from elftools.elf.sections import SymbolTableSection
 
 from harness.cache import Cache
 from harness.errors import BuildError, HostError
+from harness.kernels.adapt import build_adapted
 from harness.kernels.core import DEFECTS, CoreSpec
 from harness.kernels.model import Kernel
 from harness.kernels.modules import make_module
@@ -85,13 +86,15 @@ class CoreText:
         return read
 
     def _build(self, directory: Path) -> None:
-        tree = directory / "build"
+        tree = directory / "core"
         self._write(tree)
-        said = make_module(self.kernel, tree, f"KCFLAGS={_WARNINGS} -ffile-prefix-map={tree}/=")
+        said: list[str] = []
+        flags = f"KCFLAGS={_WARNINGS} -ffile-prefix-map={tree}/="
+        build_adapted(tree, flags, lambda words: said.append(make_module(self.kernel, tree, words)))
         undefined = sorted({name for path in tree.glob("*.ko") for name in _undefined(path)})
         warnings = [
             f"{Path(match['path']).name}: {match['words']}"
-            for match in map(_WARNING.match, said.splitlines())
+            for match in map(_WARNING.match, "".join(said).splitlines())
             if match and "uninitialized" in match["words"]
         ]
         shutil.rmtree(tree)

@@ -139,7 +139,7 @@ def _run(command: list[str], directory: Path) -> str:
     except subprocess.TimeoutExpired as error:
         raise BuildError(f"{command[0]} did not end in {_MAKE_SECONDS} s") from error
     if done.returncode:
-        lines = (done.stdout + done.stderr).splitlines()
+        lines = (done.stdout + done.stderr).replace(f"{directory}/", "").splitlines()
         words = [line for line in lines if re.search(r"error|not found|No such|undefined", line)]
         said = "\n".join(words[:20]) or done.stderr.strip()[-2000:]
         raise BuildError(f"building {directory.name} failed:\n{said}")

@@ -8,6 +8,7 @@ one that declares ``tsm_register()`` or ``tsm_report_register()`` a configfs cor
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 import shutil
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from typing import Literal
 
 from harness.cache import Cache
 from harness.errors import BuildError, UsageError
+from harness.kernels.adapt import build_adapted
 from harness.kernels.model import Kernel
 from harness.kernels.modules import compiler_flags, make_module, strip_modules
 from harness.kernels.posting import Posting, read_posting
@@ -24,11 +26,18 @@ from harness.kernels.toolchain import compiler_version
 from harness.paths import guest_images_directory
 from harness.progress import Progress
 
-__all__ = ["UserCore", "build_user_core", "read_user_core", "write_core"]
+__all__ = [
+    "UserCore",
+    "build_user_core",
+    "read_user_core",
+    "user_core_notes",
+    "write_core",
+]
 
 _HEADER = "include/linux/tsm.h"
 _MAX_BYTES = 16 << 20
-_LAYOUT = "3"
+_LAYOUT = "4"
+_ADAPTED = "adapted.json"
 
 
 @dataclass(frozen=True)
@@ -154,12 +163,23 @@ def write_core(core: UserCore, tree: Path) -> None:
     )
 
 
+def user_core_notes(core: UserCore, built: Path) -> list[str]:
+    """What had to be mended to read the core, and adapted to build it."""
+    adapted = json.loads((built / _ADAPTED).read_bytes())
+    return [*(f"mended: {words}" for words in core.mended), *(f"adapted: {w}" for w in adapted)]
+
+
+def _make(kernel: Kernel, tree: Path, flags: str) -> None:
+    make_module(kernel, tree, flags)
+
+
 def _build(core: UserCore, kernel: Kernel, sources: Path, directory: Path) -> None:
     work = directory / "build"
     tree = work / "core"
     write_core(core, tree)
     flags = compiler_flags(kernel, work)
-    make_module(kernel, tree, flags)
+    adapted = build_adapted(tree, flags, lambda words: _make(kernel, tree, words))
+    (directory / _ADAPTED).write_text(json.dumps(adapted), encoding="utf-8")
     shutil.copy(tree / "tsm-user.ko", directory)
     shutil.copytree(sources / "modules" / "tsm-sim", work / "tsm" / "tsm-sim")
     shutil.copytree(sources / "include", work / "include")

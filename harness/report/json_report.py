@@ -2,8 +2,8 @@
 """The JSON report, schema 1.
 
 ``{"schema": 1, "host": {…}, "cells": [{…}, …], "summary": {"PASS": n, …}, "undecided": {claim:
-why}}``; see
-``cell_as_json`` for the keys of a cell. Keys are only ever added within a schema number.
+why}, "notes": [text, …]}``; see ``cell_as_json`` for the keys of a cell. Keys are only ever added
+within a schema number.
 """
 
 from __future__ import annotations
@@ -50,11 +50,12 @@ def write_json(
     results: Sequence[CellResult],
     host: Mapping[str, object],
     undecided: Mapping[str, str] | None = None,
+    notes: Sequence[str] = (),
 ) -> None:
     """Write the report; readers see the old file or the new one, never a part.
 
-    ``undecided`` are claims that no scenario decides, and why. Raises HostError when the file
-    cannot be written.
+    ``undecided`` are claims that no scenario decides, and why; ``notes`` say what was done to what
+    the user brought. Raises HostError when the file cannot be written.
     """
     report = {
         "schema": SCHEMA,
@@ -62,6 +63,7 @@ def write_json(
         "cells": [cell_as_json(result) for result in results],
         "summary": summary(results),
         "undecided": dict(undecided or {}),
+        "notes": list(notes),
     }
     write_atomically(path, (json.dumps(report, indent=1) + "\n").encode("ascii"))
 

@@ -32,11 +32,15 @@ _UNEXPECTED_STYLE = "bold red"
 
 
 def print_report(
-    results: Sequence[CellResult], console: Console, undecided: Mapping[str, str] | None = None
+    results: Sequence[CellResult],
+    console: Console,
+    undecided: Mapping[str, str] | None = None,
+    notes: Sequence[str] = (),
 ) -> None:
     """Print the tables, the details of every result that is not as expected, and the summary.
 
-    ``undecided`` are claims that no scenario decides, and why.
+    ``undecided`` are claims that no scenario decides, and why; ``notes`` say what was done to what
+    the user brought.
 
     A verdict marked ``!`` was not expected; ``2/5`` after it says how many of a claim's results
     in that place have it, when there are several.
@@ -49,6 +53,8 @@ def print_report(
     if undecided:
         reasons = "; ".join(f"{claim} ({why})" for claim, why in undecided.items())
         console.print(Text(f"decided by no scenario: {printable(reasons)}"))
+    for note in notes:
+        console.print(Text(printable(note)), soft_wrap=True)
     for result, alike in _with_those_alike(results):
         _print_details(result, alike, console)
     console.print(_summary(results), soft_wrap=True)
