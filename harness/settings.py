@@ -27,8 +27,9 @@ _PROVIDER_HINT = "`tsm-harness evidence PROVIDER --help` lists a provider's opti
 class Settings:
     """What to run, and with what; the same words as the command line.
 
-    ``times`` repeats every cell, ``build`` names a kernel image's build tree, ``qemu`` another
-    emulator, ``smp`` and ``memory_mib`` the guest's size; an empty ``cache`` is the default one.
+    ``times`` repeats every cell, ``build`` names a kernel image's build tree, ``kernel_config`` the
+    configuration that a source tree is built with, ``qemu`` another emulator, ``smp`` and
+    ``memory_mib`` the guest's size; an empty ``cache`` is the default one.
     """
 
     kernels: tuple[str, ...] = (DEFAULT_KERNEL,)
@@ -39,6 +40,7 @@ class Settings:
     times: int = 1
     cache: Path | None = None
     build: Path | None = None
+    kernel_config: Path | None = None
     qemu: str | None = None
     smp: int = 1
     memory_mib: int = 256
@@ -81,7 +83,12 @@ class Settings:
         lists = {"kernel": self.kernels, "tsm": self.tsms, "provider": self.providers}
         words = [f"--{name}={value}" for name, values in lists.items() for value in values]
         words.append(f"--seed={self.seed}")
-        named = {"cache": self.cache, "kernel-build": self.build, "qemu": self.qemu}
+        named = {
+            "cache": self.cache,
+            "kernel-build": self.build,
+            "kernel-config": self.kernel_config,
+            "qemu": self.qemu,
+        }
         return [
             *words,
             *(f"--{name}={value}" for name, value in named.items() if value is not None),

@@ -113,7 +113,12 @@ class Workbench:
         """The kernel ``spec`` names, fetched when it has to be."""
         if spec not in self._kernels:
             self._kernels[spec] = resolve_kernel(
-                spec, self.cache, self.progress, build=self._settings.build
+                spec,
+                self.cache,
+                self.progress,
+                build=self._settings.build,
+                config=self._settings.kernel_config,
+                trusted=self._prepared is not None,
             )
         return self._kernels[spec]
 

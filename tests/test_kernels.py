@@ -69,7 +69,7 @@ def test_known_spec_and_path_are_told_apart(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "spec",
-    ["", "debian:", "debian:9.99", "debian:6.12+kasan", "tree:/src", "no/such", "x" * 5000, "a\0b"],
+    ["", "debian:", "debian:9.99", "debian:6.12+kasan", "no/such", "x" * 5000, "a\0b"],
 )
 def test_junk_specs_say_what_is_possible(spec: str) -> None:
     with pytest.raises(UsageError) as caught:
@@ -241,7 +241,7 @@ def test_built_modules_do_not_depend_on_where(tmp_path: Path) -> None:
     contents = []
     for name in ("one", "a-much-longer-name"):
         directory = build_guest_modules(made, Cache(tmp_path / name), NullProgress())
-        contents.append({path.name: path.read_bytes() for path in directory.iterdir()})
+        contents.append({path.name: path.read_bytes() for path in directory.glob("*.ko")})
     assert contents[0] == contents[1]
     assert sorted(contents[0]) == ["tsm-class.ko", "tsm-sim-class.ko", "tsm-sim-mainline.ko"]
 

@@ -74,6 +74,11 @@ _GUEST = (
         type=_PATH,
         help="Build tree or headers of a kernel given by its path.",
     ),
+    click.option(
+        "--kernel-config",
+        type=_PATH,
+        help="Configuration that a tree is built with, in place of a minimal one.",
+    ),
     click.option("--qemu", help="QEMU binary to use."),
     click.option(
         "--smp",
@@ -91,7 +96,10 @@ _GUEST = (
         help="Memory of a guest in MiB.",
     ),
 )
-_KERNEL_HELP = "debian:6.12, debian:7.3, or the path of a kernel image."
+_KERNEL_HELP = (
+    "debian:6.12, debian:7.3, tree:PATH or source:6.12 (each +kasan, +lockdep, +kcsan, +ubsan), "
+    "or the path of a kernel image."
+)
 _TSM_HELP = "TSM core: mainline, as-posted, revised, defect:NAME, patch:FILE or dir:PATH."
 _PROVIDER_HELP = "The TEE to simulate, with its variants: ID[:OPTION=VALUE,...]."
 

@@ -19,7 +19,7 @@ from harness.kernels.spec import PackagedKernel
 from harness.kernels.toolchain import wrap_tools
 from harness.progress import Progress
 
-__all__ = ["fetch_debian"]
+__all__ = ["fetch_debian", "unpack_archive"]
 
 _REFRESH_SECONDS = 86400.0
 _HEADER_PARTS = ("-common", "linux-kbuild-")
@@ -103,14 +103,15 @@ def _fetch(
     files = apt.download(packages, archives)
     with progress.step("unpacking the kernel"):
         for file in files:
-            _unpack(file, directory)
+            unpack_archive(file, directory)
             file.unlink()
     archives.rmdir()
     for makefile in directory.glob("usr/src/linux-headers-*/Makefile"):
         _relocate(makefile)
 
 
-def _unpack(archive: Path, directory: Path) -> None:
+def unpack_archive(archive: Path, directory: Path) -> None:
+    """Unpack a package into ``directory``; raises :class:`HostError` on a full disk."""
     try:
         done = subprocess.run(
             ["dpkg-deb", "-x", str(archive), str(directory)],

@@ -7,13 +7,22 @@ import tomllib
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from harness.errors import UsageError
 from harness.paths import guest_images_directory
 
-__all__ = ["KernelImage", "PackagedKernel", "parse_kernel"]
+__all__ = [
+    "SANITIZERS",
+    "KernelImage",
+    "KernelTree",
+    "PackagedKernel",
+    "PackagedSource",
+    "parse_kernel",
+]
 
-_SANITIZERS = ("+kasan", "+lockdep", "+kcsan", "+ubsan")
+SANITIZERS = ("kasan", "lockdep", "kcsan", "ubsan")
+"""What a tree can be built with, each a fragment of its own."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +39,24 @@ class PackagedKernel:
 
 
 @dataclass(frozen=True)
+class PackagedSource:
+    """A package of kernel sources, and the suites to look for it in."""
+
+    name: str
+    package: str
+    suites: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class KernelTree:
+    """Sources to be built: a directory or a package, with ``sanitizers``."""
+
+    name: str
+    source: Path | PackagedSource
+    sanitizers: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class KernelImage:
     """A kernel image by its path."""
 
@@ -37,28 +64,50 @@ class KernelImage:
 
 
 @cache
-def _known() -> dict[str, PackagedKernel]:
+def _known() -> dict[str, PackagedKernel | PackagedSource]:
     text = (guest_images_directory() / "kernels.toml").read_text(encoding="utf-8")
-    return {
-        name: PackagedKernel(
-            name, entry["packages"], tuple(entry["suites"]), tuple(entry.get("libraries", ()))
-        )
-        for name, entry in tomllib.loads(text).items()
-    }
+    return {name: _packaged(name, entry) for name, entry in tomllib.loads(text).items()}
 
 
-def parse_kernel(spec: str) -> PackagedKernel | KernelImage:
+def _packaged(name: str, entry: dict[str, Any]) -> PackagedKernel | PackagedSource:
+    suites = tuple(entry["suites"])
+    if "source" in entry:
+        return PackagedSource(name, entry["source"], suites)
+    return PackagedKernel(name, entry["packages"], suites, tuple(entry.get("libraries", ())))
+
+
+def parse_kernel(spec: str) -> PackagedKernel | KernelTree | KernelImage:
     """Understand ``spec``; raises :class:`UsageError` with what is possible."""
-    possible = f"use {', '.join(_known())}, or the path of a bzImage"
-    if spec in _known():
-        return _known()[spec]
+    possible = f"use {', '.join(_known())}, tree:PATH, or the path of a bzImage"
+    name, *sanitizers = spec.split("+")
+    known = _known().get(spec)
+    if isinstance(known, PackagedKernel):
+        return known
     if _exists(spec):
         return KernelImage(Path(spec).absolute())
-    if spec.endswith(_SANITIZERS):
-        raise UsageError(f"sanitizer kernels are not supported yet: {spec}", hint=possible)
-    if spec.startswith("tree:"):
-        raise UsageError(f"source trees are not supported yet: {spec}", hint=possible)
-    raise UsageError(f"no such kernel: {spec[:200] or '(empty)'}", hint=possible)
+    source = _known().get(name)
+    if not (isinstance(source, PackagedSource) or name.startswith("tree:")):
+        raise UsageError(f"no such kernel: {spec[:200] or '(empty)'}", hint=possible)
+    unknown = sorted(set(sanitizers) - set(SANITIZERS))
+    if unknown:
+        raise UsageError(
+            f"no such sanitizer: {', '.join(unknown)}", hint=f"there are {', '.join(SANITIZERS)}"
+        )
+    if {"kasan", "kcsan"} <= set(sanitizers):
+        raise UsageError("KASAN and KCSAN exclude each other", hint="build two kernels")
+    chosen = tuple(one for one in SANITIZERS if one in sanitizers)
+    if isinstance(source, PackagedSource):
+        return KernelTree(spec, source, chosen)
+    return KernelTree(spec, _tree(Path(name.partition(":")[2])), chosen)
+
+
+def _tree(path: Path) -> Path:
+    for file in ("Kconfig", "Makefile", "scripts/kconfig/merge_config.sh"):
+        if not _exists(str(path / file)):
+            raise UsageError(
+                f"{path} is no kernel tree: it has no {file}", hint="name its top directory"
+            )
+    return path.resolve()
 
 
 def _exists(spec: str) -> bool:

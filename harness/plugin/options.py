@@ -28,6 +28,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--memory", type=int, default=256, help="memory of a guest in MiB")
     group.addoption("--cache", type=Path, default=None, help="cache directory")
     group.addoption("--kernel-build", type=Path, default=None, help="build tree of a kernel image")
+    group.addoption("--kernel-config", type=Path, default=None, help="configuration of a tree")
     group.addoption("--qemu", default=None, help="QEMU binary")
     group.addoption(
         "--artifacts",
@@ -50,6 +51,7 @@ def pytest_configure(config: pytest.Config) -> None:
         times=option.times,
         cache=option.cache,
         build=option.kernel_build,
+        kernel_config=option.kernel_config,
         qemu=option.qemu,
         smp=option.smp,
         memory_mib=option.memory,

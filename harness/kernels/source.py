@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: MIT
+"""Source trees of packaged kernels, for what no packaged kernel has: sanitizers, other options."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import subprocess
+from pathlib import Path
+
+from harness.cache import Cache
+from harness.errors import BuildError
+from harness.kernels.apt import PrivateApt
+from harness.kernels.debian import unpack_archive
+from harness.kernels.spec import PackagedSource
+from harness.progress import Progress
+
+__all__ = ["fetch_source"]
+
+_LAYOUT = "1"
+
+
+def fetch_source(named: PackagedSource, cache: Cache, progress: Progress) -> Path:
+    """The unpacked tree of a ``linux-source`` package, from the cache when it is there.
+
+    What was fetched once is kept as it is: a build is worth more than the latest update. Raises
+    :class:`harness.errors.HostError` when it cannot be had.
+    """
+    key = hashlib.sha256(repr((_LAYOUT, named)).encode()).hexdigest()
+
+    def fetch(directory: Path) -> None:
+        with cache.lock(f"apt/{named.name.replace(':', '-')}") as state:
+            apt = PrivateApt(state, named.suites, progress)
+            apt.update()
+            versions = apt.versions([named.package])
+            archives = directory / "archives"
+            archives.mkdir()
+            [archive] = apt.download(versions, archives)
+        with progress.step(f"unpacking {named.package}"):
+            unpack_archive(archive, archives)
+            [tarball] = archives.glob("usr/src/linux-source-*.tar.xz")
+            _untar(tarball, directory)
+        shutil.rmtree(archives)
+
+    [tree] = cache.get_or_make("source", key, fetch).glob("linux-source-*")
+    return tree
+
+
+def _untar(tarball: Path, directory: Path) -> None:
+    command = ["tar", "-xJf", str(tarball), "-C", str(directory)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise BuildError(f"cannot unpack {tarball.name}: {done.stderr.strip()[-400:]}")

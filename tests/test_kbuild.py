@@ -1,0 +1,221 @@
+# SPDX-License-Identifier: MIT
+"""Kernel trees: specs, configurations that do not survive, what is built again and what is not.
+
+The trees here are make files that write down what they are asked; a real one takes minutes, and
+``tox -e sanitizers`` builds it.
+"""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from harness.cache import Cache
+from harness.errors import BuildError, HostError, UsageError
+from harness.kernels import resolve_kernel
+from harness.kernels.kbuild import tree_identity
+from harness.kernels.kconfig import explain, fragment, lost, wanted
+from harness.kernels.spec import SANITIZERS, KernelTree, PackagedSource, parse_kernel
+from harness.progress import NullProgress
+from tests.test_kernels import RELEASE, bzimage
+
+KCONFIG = """\
+config MODULES
+\tbool "Modules"
+\tmodules
+
+config EFI
+\tbool "EFI"
+
+config SEV_GUEST
+\tbool "SEV"
+\tdepends on EFI && !SLUB_TINY
+\tselect TSM_REPORTS
+
+config TSM_REPORTS
+\ttristate
+
+config SLUB_TINY
+\tbool "tiny"
+\ttransitional
+"""
+MAKEFILE = """\
+log = echo $@ >> {log}
+tinyconfig:
+\t$(log); echo "# CONFIG_EFI is not set" > $(O)/.config
+olddefconfig:
+\t$(log); {drop}
+bzImage:
+\t$(log); echo "  CC      init/main.o"; {build}
+\tmkdir -p $(O)/arch/x86/boot $(O)/include/config
+\tcp {image} $(O)/arch/x86/boot/bzImage
+\techo {release} > $(O)/include/config/kernel.release
+\ttouch $(O)/Module.symvers
+modules:
+\t$(log)
+"""
+
+
+@pytest.fixture
+def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]:
+    """Makes a kernel tree whose configuration loses what ``drop`` says, built by ``build``."""
+    monkeypatch.setattr("harness.kernels.kbuild._TOOLS", {"make": "make"})
+    monkeypatch.setattr("harness.kernels.kbuild._HEADERS", {})
+
+    def make(drop: str = "true", build: str = "true") -> Path:
+        path = tmp_path / "linux"
+        (path / "scripts/kconfig").mkdir(parents=True, exist_ok=True)
+        (path / "scripts/kconfig/merge_config.sh").touch()
+        (path / "Kconfig").write_text(KCONFIG)
+        (tmp_path / "image").write_bytes(bzimage())
+        words = {"log": tmp_path / "log", "image": tmp_path / "image", "release": RELEASE}
+        (path / "Makefile").write_text(MAKEFILE.format(drop=drop, build=build, **words))
+        return path
+
+    return make
+
+
+def goals(tmp_path: Path) -> list[str]:
+    return (tmp_path / "log").read_text().split()
+
+
+def commit(path: Path) -> None:
+    git = ["git", "-C", str(path), "-c", "user.name=a", "-c", "user.email=a@b"]
+    subprocess.run([*git, "init", "-q"], check=True)
+    subprocess.run([*git, "add", "-A"], check=True)
+    subprocess.run([*git, "commit", "-qm", "state"], check=True)
+
+
+def build(tmp_path: Path, spec: str, config: Path | None = None) -> str:
+    return resolve_kernel(spec, Cache(tmp_path / "cache"), NullProgress(), config=config).release
+
+
+def test_specs(tree: Callable[..., Path]) -> None:
+    path = tree()
+    assert parse_kernel(f"tree:{path}") == KernelTree(f"tree:{path}", path)
+    spec = f"tree:{path}+lockdep+kasan"
+    assert parse_kernel(spec) == KernelTree(spec, path, ("kasan", "lockdep"))
+    packaged = parse_kernel("source:6.12+kcsan")
+    assert isinstance(packaged, KernelTree) and packaged.sanitizers == ("kcsan",)
+    assert isinstance(packaged.source, PackagedSource)
+
+
+@pytest.mark.parametrize(
+    ("spec", "said"),
+    [
+        ("tree:/nowhere", "no kernel tree: it has no Kconfig"),
+        ("tree:", "no kernel tree"),
+        ("source:6.12+kmsan", "no such sanitizer: kmsan"),
+        ("source:6.12+kasan+kcsan", "exclude each other"),
+        ("source:1.0", "no such kernel"),
+        ("debian:6.12+kasan", "no such kernel"),
+    ],
+)
+def test_junk_specs(spec: str, said: str) -> None:
+    with pytest.raises(UsageError, match=said) as caught:
+        parse_kernel(spec)
+    assert caught.value.hint
+
+
+def test_every_sanitizer_has_a_fragment() -> None:
+    for name in SANITIZERS:
+        assert any(name.upper() in symbol or symbol == "PROVE_LOCKING"
+                   for symbol in wanted(fragment(name)))  # fmt: skip
+
+
+def test_a_tree_is_built_beside_itself(tree: Callable[..., Path], tmp_path: Path) -> None:
+    path = tree()
+    before = sorted(path.rglob("*"))
+    assert build(tmp_path, f"tree:{path}") == RELEASE
+    assert goals(tmp_path) == ["tinyconfig", "olddefconfig", "bzImage", "modules"]
+    assert sorted(path.rglob("*")) == before
+
+
+def test_what_did_not_change_is_not_built_again(tree: Callable[..., Path], tmp_path: Path) -> None:
+    path = tree()
+    commit(path)
+    spec = f"tree:{path}"
+    for _ in range(2):
+        build(tmp_path, spec)
+    assert goals(tmp_path).count("bzImage") == 1
+    (path / "Kconfig").write_text(KCONFIG + "# changed\n")  # not committed
+    build(tmp_path, spec)
+    assert goals(tmp_path).count("bzImage") == 2
+    build(tmp_path, f"{spec}+ubsan")
+    assert goals(tmp_path).count("bzImage") == 3
+    config = tmp_path / "config"
+    config.write_text("CONFIG_EFI=y\n")
+    build(tmp_path, spec, config)
+    assert goals(tmp_path)[-3:] == ["olddefconfig", "bzImage", "modules"]
+    build(tmp_path, spec)
+    assert goals(tmp_path).count("bzImage") == 4
+
+
+def test_without_git_make_decides(tree: Callable[..., Path], tmp_path: Path) -> None:
+    path = tree()
+    assert tree_identity(path) is None
+    for _ in range(2):
+        build(tmp_path, f"tree:{path}")
+    assert goals(tmp_path).count("bzImage") == 2
+
+
+def test_what_did_not_survive_is_told_with_what_dropped_it(
+    tree: Callable[..., Path], tmp_path: Path
+) -> None:
+    drop = "sed -i '/CONFIG_EFI=/d; /CONFIG_SEV_GUEST=/d; /CONFIG_TSM_REPORTS=/d' $(O)/.config"
+    with pytest.raises(BuildError) as caught:
+        build(tmp_path, f"tree:{tree(drop)}")
+    words = str(caught.value)
+    assert "SEV_GUEST: depends on EFI" in words
+    assert "TSM_REPORTS: has no prompt and nothing selects it; what would: SEV_GUEST" in words
+    assert "bzImage" not in goals(tmp_path)
+
+
+def test_what_is_only_good_to_have_is_no_error(tree: Callable[..., Path], tmp_path: Path) -> None:
+    assert build(tmp_path, f"tree:{tree('sed -i /DWARF/d $(O)/.config')}") == RELEASE
+
+
+def test_build_failure_carries_the_compilers_words(
+    tree: Callable[..., Path], tmp_path: Path
+) -> None:
+    path = tree(build="echo 'mm/slub.c:7:1: error: no semicolon' >&2; exit 1")
+    commit(path)
+    for _ in range(2):  # a failure is not remembered as a build
+        with pytest.raises(BuildError, match=r"mm/slub\.c:7:1: error: no semicolon"):
+            build(tmp_path, f"tree:{path}")
+    assert goals(tmp_path).count("bzImage") == 2
+
+
+def test_a_tree_that_was_built_in_place_is_refused(tree: Callable[..., Path]) -> None:
+    path = tree()
+    (path / ".config").touch()
+    with pytest.raises(UsageError, match="built in place") as caught:
+        resolve_kernel(f"tree:{path}", Cache(path.parent / "cache"), NullProgress())
+    assert "mrproper" in caught.value.hint
+
+
+def test_missing_tools_are_named_by_their_packages(
+    tree: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tree()
+    monkeypatch.setattr("harness.kernels.kbuild._TOOLS", {"make": "make", "no-flex": "flex"})
+    monkeypatch.setattr("harness.kernels.kbuild._HEADERS", {"/nowhere/gelf.h": "libelf-dev"})
+    with pytest.raises(HostError, match="flex, libelf-dev") as caught:
+        build(tmp_path, f"tree:{path}")
+    assert caught.value.hint == "as root: apt-get install flex libelf-dev"
+
+
+def test_lost_symbols() -> None:
+    text = 'CONFIG_A=y\nCONFIG_B=y\n# CONFIG_C is not set\nCONFIG_D="x"\nCONFIG_E=y\n'
+    assert lost(text, text) == []
+    assert lost(text, 'CONFIG_A=m\nCONFIG_C=y\nCONFIG_D="x"\n') == ["B", "C", "E"]
+
+
+def test_a_tree_whose_kconfig_is_not_understood_gives_the_names(tmp_path: Path) -> None:
+    (tmp_path / "Kconfig").write_text("config A\n\tnonsense here\n")
+    (tmp_path / ".config").touch()
+    [line] = explain(tmp_path, tmp_path / ".config", ["A"], "gcc")
+    assert line.startswith("A: ")
