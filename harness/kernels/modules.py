@@ -88,7 +88,8 @@ def compiler_flags(kernel: Kernel, work: Path) -> str:
     build id.
     """
     headers = kernel.build.resolve().parent
-    return f"KCFLAGS=-g -ffile-prefix-map={work}/=/ -ffile-prefix-map={headers}/=/"
+    # Of two that fit, the later one counts.
+    return f"KCFLAGS=-g -ffile-prefix-map={headers}/=/ -ffile-prefix-map={work}/=/"
 
 
 def strip_modules(directory: Path) -> None:
