@@ -54,6 +54,13 @@ def test_changes_of_files_that_exist_are_no_new_files() -> None:
     assert found(change + patch() + change) == {"drivers/virt/coco/tsm.c": text()}
 
 
+def test_of_several_postings_the_first_counts_or_the_one_asked_for() -> None:
+    thread = "".join(patch(code=[f"v{n}"]) for n in (1, 2)) + patch("include/linux/tsm.h", ["h"])
+    for asked, version in ((1, "v1"), (2, "v2"), (3, "v2")):
+        files = read_posting(thread.encode(), asked).files
+        assert files == {"drivers/virt/coco/tsm.c": f"{version}\n", "include/linux/tsm.h": "h\n"}
+
+
 def test_a_mail_thread_with_quotes() -> None:
     reply = "On Monday somebody wrote:\n" + "".join(
         f"> {line}\n" for line in patch(code=["quoted"]).splitlines()

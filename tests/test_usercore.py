@@ -67,6 +67,7 @@ def test_what_a_core_is_is_found_out(tmp_path: Path) -> None:
     from_patch = read_user_core(f"patch:{as_patch(tmp_path)}")
     assert from_patch.files == read_user_core(f"dir:{CLASS}").files
     assert from_patch.mended == ()
+    assert read_user_core(f"patch:{tmp_path / 'thread.mbox'}#2").files == from_patch.files
 
 
 @pytest.mark.parametrize(
@@ -74,6 +75,8 @@ def test_what_a_core_is_is_found_out(tmp_path: Path) -> None:
     [
         ("patch:/nowhere", "No such file"),
         ("patch:/etc", "is a directory"),
+        ("patch:/nowhere#2", "No such file"),
+        ("patch:a\0b", "embedded null"),
         ("dir:/etc/hostname", "is no directory"),
         ("patch:/etc/hostname", "no linux/tsm.h"),
     ],

@@ -2,7 +2,7 @@
 """The new files of a patch, however it arrives: a diff, an mbox, a series, the text of a thread.
 
 Lines of replies (quoted with ``>``) are no patch. Of several postings of a file the first whole
-one counts. What mail does to patches is undone where that is certain, and told: encodings, HTML
+one counts, or the one asked for. What mail does to patches is undone where that is certain, and told: encodings, HTML
 entities, lines that were wrapped.
 """
 
@@ -11,6 +11,7 @@ from __future__ import annotations
 import html
 import quopri
 import re
+from collections import Counter
 from dataclasses import dataclass, field
 
 __all__ = ["Posting", "read_posting"]
@@ -34,9 +35,14 @@ class Posting:
             self.mended.append(what)
 
 
-def read_posting(data: bytes) -> Posting:
-    """Find the new files in ``data``; none when it has no whole, unquoted new file."""
+def read_posting(data: bytes, wanted_one: int = 1) -> Posting:
+    """Find the new files in ``data``; none when it has no whole, unquoted new file.
+
+    Of a file that is posted several times (as v1, v2, ...) ``wanted_one`` says which, counted from
+    1; one that is posted less often is taken as it was posted last.
+    """
     posting = Posting()
+    seen: Counter[str] = Counter()
     lines = _text(data, posting).splitlines()[:_MAX_LINES]
     at = 0
     while at + 2 < len(lines):
@@ -47,8 +53,10 @@ def read_posting(data: bytes) -> Posting:
             continue
         path, wanted = created[1], int(hunk[1] or 1)
         body = _body(lines, at + 2, wanted, posting)
-        if body is not None and path not in posting.files:
-            posting.files[path] = "".join(f"{line}\n" for line in body)
+        if body is not None:
+            seen[path] += 1
+            if seen[path] <= wanted_one:
+                posting.files[path] = "".join(f"{line}\n" for line in body)
     return posting
 
 

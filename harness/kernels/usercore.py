@@ -36,6 +36,7 @@ __all__ = [
 
 _HEADER = "include/linux/tsm.h"
 _MAX_BYTES = 16 << 20
+_POSTED = re.compile(r"(.+)#([1-9]\d{0,2})")
 _LAYOUT = "4"
 _ADAPTED = "adapted.json"
 
@@ -64,23 +65,29 @@ class UserCore:
 
 
 def read_user_core(spec: str) -> UserCore:
-    """Read ``patch:FILE`` or ``dir:PATH``; raises :class:`UsageError` with what it lacks."""
+    """Read ``patch:FILE`` or ``dir:PATH``; raises :class:`UsageError` with what it lacks.
+
+    ``patch:FILE#2`` is the second posting in the file.
+    """
     kind, _, name = spec.partition(":")
-    path = Path(name)
+    posted = None
     try:
+        if kind == "patch" and not Path(name).exists():
+            posted = _POSTED.fullmatch(name)
+        path = Path(posted[1] if posted else name)
         stamp = path.stat().st_mtime_ns
     except (OSError, ValueError) as error:
         raise UsageError(f"{spec}: {getattr(error, 'strerror', error)}") from error
     if (kind == "dir") is not path.is_dir():
         raise UsageError(f"{name} is {'no' if kind == 'dir' else 'a'} directory")
-    return _read(kind, path, stamp)
+    return _read(kind, path, stamp, int(posted[2]) if posted else 1)
 
 
 @cache
-def _read(kind: str, path: Path, stamp: int) -> UserCore:
-    posting = _from_directory(path) if kind == "dir" else _from_patch(path)
+def _read(kind: str, path: Path, stamp: int, number: int) -> UserCore:
+    posting = _from_directory(path) if kind == "dir" else _from_patch(path, number)
     files = _arranged(posting)
-    where = f"{path} has" if kind == "dir" else f"the first whole posting in {path} has"
+    where = f"{path} has" if kind == "dir" else f"whole posting {number} in {path} has"
     header = files.get(_HEADER)
     sources = [name for name in files if name.endswith(".c")]
     if header is None or not sources:
@@ -98,10 +105,10 @@ def _read(kind: str, path: Path, stamp: int) -> UserCore:
     return UserCore(str(path), surface, tuple(sorted(files.items())), tuple(posting.mended))
 
 
-def _from_patch(path: Path) -> Posting:
+def _from_patch(path: Path, number: int) -> Posting:
     if path.stat().st_size > _MAX_BYTES:
         raise UsageError(f"{path} is larger than any patch: over {_MAX_BYTES >> 20} MiB")
-    return read_posting(path.read_bytes())
+    return read_posting(path.read_bytes(), number)
 
 
 def _from_directory(path: Path) -> Posting:
