@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
 """The new files of a patch, however it arrives: a diff, an mbox, a series, the text of a thread.
 
-Lines of replies (quoted with ``>``) are no patch. Of several postings of a file the first whole
-one counts, or the one asked for. What mail does to patches is undone where that is certain, and told: encodings, HTML
-entities, lines that were wrapped.
+Lines of replies (quoted with ``>``) are no patch. Of several postings of a file the first whole one
+counts, or the one asked for. What mail does to patches is undone where that is certain, and told:
+encodings, HTML entities, lines that were wrapped.
 """
 
 from __future__ import annotations
