@@ -62,7 +62,7 @@ class NullProgress:
 
 
 class _PlainStep:
-    """Says now and then how far a counted step has come."""
+    """Says now and then how far a step has come."""
 
     def __init__(self, console: Console, words: str, total: int | None) -> None:
         self._console = console
@@ -80,7 +80,10 @@ class _PlainStep:
             self._console.print(f"{self._words}: {share} done", markup=False)
 
     def describe(self, words: str) -> None:
-        pass
+        now = time.monotonic()
+        if now - self._said >= _PLAIN_SECONDS:
+            self._said = now
+            self._console.print(words, markup=False)
 
 
 class _PlainProgress:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import json
 import os
@@ -17,8 +18,10 @@ from harness.errors import HostError
 from harness.oracle.records import LogRecord
 from harness.report.artifacts import MAX_FILE, Evidence, artifact_directory, write_artifacts
 from harness.report.host import describe_host
+from harness.report.html_report import write_html
 from harness.report.json_report import write_json
 from harness.report.junit import write_junit
+from harness.report.ktap import ktap_lines, write_ktap
 from harness.report.table import print_report
 from harness.report.timeline import Span
 from harness.report.verdict import Cell, CellResult, Status, exit_status, summary
@@ -363,3 +366,98 @@ def test_a_missing_console_and_a_hopeless_directory_do_not_raise(tmp_path: Path)
     assert write_artifacts(tmp_path, result(S.ERROR), evidence) is not None
     (tmp_path / "file").write_text("")
     assert write_artifacts(tmp_path / "file", result(S.ERROR), evidence) is None
+
+
+# --- KTAP ---------------------------------------------------------------------------------------
+
+
+def ktap(results: Sequence[CellResult]) -> list[str]:
+    return [line.strip() for line in ktap_lines(results)]
+
+
+def test_ktap_is_nested_and_its_plans_hold() -> None:
+    lines = ktap_lines(MIXED)
+    assert lines[:2] == ["KTAP version 1", "1..2"]
+    counted: list[int] = []
+    planned: list[int] = []
+    for line in lines[1:]:
+        depth = (len(line) - len(line.lstrip())) // 2
+        words = line.split()
+        if line.lstrip().startswith("1.."):
+            planned[depth:] = [int(words[0][3:])]
+            counted[depth:] = [0]
+        elif words[0] in ("ok", "not"):
+            number = int(words[1] if words[0] == "ok" else words[2])
+            counted[depth] += 1
+            assert number == counted[depth] <= planned[depth]
+            assert counted[depth + 1 :] == planned[depth + 1 :]
+            del counted[depth + 1 :], planned[depth + 1 :]
+    assert counted == planned == [2]
+
+
+def test_ktap_says_what_is_expected_and_what_is_not() -> None:
+    expected = ktap([result(S.FAIL, S.FAIL, detail="seen")])
+    assert "ok 1 double_free" in expected
+    assert expected[expected.index("ok 1 double_free") - 2 :][:2] == [
+        "# FAIL, expected FAIL", "# seen",
+    ]  # fmt: skip
+    surprise = ktap([result(S.FAIL, detail="seen")])
+    assert "not ok 1 double_free" in surprise and surprise[-1].startswith("not ok 1 ")
+    assert "# rerun: tsm-harness run R1 --tsm revised" in surprise
+    assert "ok 1 double_free # SKIP no such attribute" in ktap(
+        [result(S.SKIP, detail="no such attribute")]
+    )
+    for undecided in (S.ERROR, S.MISS):
+        assert "not ok 1 double_free" in ktap([result(undecided)])
+
+
+def test_ktap_cannot_be_broken_by_a_guest(tmp_path: Path) -> None:
+    evil = "\nok 1 all # SKIP\nKTAP version 1\n1..9\nBail out!" + HOSTILE
+    write_ktap(tmp_path / "r.ktap", [result(S.FAIL, detail=evil, claim="R1 # SKIP\nok 2")])
+    text = (tmp_path / "r.ktap").read_text()
+    real = [line for line in text.splitlines() if not line.lstrip().startswith("#")]
+    assert len(real) == 9
+    assert not any("Bail" in line or "SKIP" in line.partition("#")[2] for line in real)
+
+
+# --- HTML ---------------------------------------------------------------------------------------
+
+
+def test_html_is_one_file_with_the_evidence(tmp_path: Path) -> None:
+    bad = result(S.FAIL, detail="<b>seen</b>")
+    directory = write_artifacts(tmp_path / "artifacts", bad, EVIDENCE)
+    shown = dataclasses.replace(bad, artifacts=directory)
+    path = tmp_path / "report.html"
+    write_html(path, [shown, result(S.PASS, tsm="as-posted")], HOST, {"S4": "text"}, ["a note"])
+    text = path.read_text()
+    assert (
+        "src=" not in text
+        and "<link" not in text
+        and "http" not in text.replace("http://www.w3.org/2000/svg", "")
+    )
+    assert '<a href="#r0">FAIL' in text and 'id="r0" open' in text
+    assert "&lt;b&gt;seen" in text and "<b>seen" not in text
+    assert "<svg" in text and "BUG kmalloc-1k" in text and "qemu-system-x86_64" in text
+    assert "tsm-harness run R1 --tsm revised" in text
+    assert "1 not as expected" in text and "a note" in text and "S4" in text
+
+
+def test_html_cannot_be_broken_by_a_guest(tmp_path: Path) -> None:
+    evil = "</pre><script>alert(1)</script>" + HOSTILE
+    hostile = dataclasses.replace(
+        EVIDENCE,
+        kernel_log=[LogRecord(1, 1.0, 3, None, evil)],
+        transcript=[],
+        spans=[Span("one", evil, 1.0, 2.0, evil)],
+    )
+    bad = result(S.FAIL, detail=evil)
+    directory = write_artifacts(tmp_path / "artifacts", bad, hostile)
+    write_html(tmp_path / "r.html", [dataclasses.replace(bad, artifacts=directory)], HOST)
+    assert "<script>alert" not in (tmp_path / "r.html").read_text()
+
+
+def test_html_without_evidence_or_results(tmp_path: Path) -> None:
+    gone = dataclasses.replace(result(S.ERROR), artifacts=tmp_path / "gone")
+    for results in ([], [gone], MIXED):
+        write_html(tmp_path / "r.html", results, HOST)
+        assert "</html>" in (tmp_path / "r.html").read_text()

@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 import statistics
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,8 +17,10 @@ from harness.claims import undecided_claims
 from harness.cli import options
 from harness.cli.live import LiveRun
 from harness.oracle.printable import printable
+from harness.report.html_report import write_html
 from harness.report.json_report import write_json
 from harness.report.junit import write_junit
+from harness.report.ktap import write_ktap
 from harness.report.table import print_report
 from harness.report.verdict import EXIT_NO_VERDICT, CellResult, Status, exit_status
 from harness.runner import Outcome, run_cells
@@ -32,10 +34,12 @@ __all__ = ["decide", "reproduce", "run"]
 @options.many_cells
 @click.option("--json", "json_file", type=options.OUTPUT_FILE, help="Verdicts as JSON.")
 @click.option("--junit", "junit_file", type=options.OUTPUT_FILE, help="Verdicts as JUnit.")
+@click.option("--ktap", "ktap_file", type=options.OUTPUT_FILE, help="Verdicts as KTAP.")
+@click.option("--html", "html_file", type=options.OUTPUT_FILE, help="Verdicts and evidence.")
 @click.option("--times", type=click.IntRange(1, 100_000), default=1, help="Repeat every cell.")
 @options.workers
 @options.artifacts
-def run(settings: Settings, workers: int, json_file: Path | None, junit_file: Path | None) -> int:
+def run(settings: Settings, workers: int, **files: Path | None) -> int:
     """Decide claims on kernels and TSM cores.
 
     Without arguments: every claim on debian:6.12 with the cores as-posted, revised and mainline.
@@ -43,10 +47,7 @@ def run(settings: Settings, workers: int, json_file: Path | None, junit_file: Pa
     outcome = decide(settings, workers)
     undecided = {} if settings.claims else undecided_claims()
     print_report(outcome.results, Console(), undecided, outcome.notes)
-    if json_file is not None:
-        write_json(json_file, outcome.results, outcome.host, undecided, outcome.notes)
-    if junit_file is not None:
-        write_junit(junit_file, outcome.results, outcome.host)
+    write_reports(files, outcome, undecided)
     return EXIT_NO_VERDICT if outcome.interrupted else exit_status(outcome.results)
 
 
@@ -68,6 +69,21 @@ def reproduce(settings: Settings, claim: str, workers: int) -> int:
     for line in _rates(outcome.results):
         console.print(printable(line), markup=False)
     return EXIT_NO_VERDICT if outcome.interrupted else exit_status(outcome.results)
+
+
+def write_reports(
+    files: Mapping[str, Path | None], outcome: Outcome, undecided: Mapping[str, str]
+) -> None:
+    """Write the reports whose files were named; raises HostError when one cannot be."""
+    results, host, notes = outcome.results, outcome.host, outcome.notes
+    if path := files.get("json_file"):
+        write_json(path, results, host, undecided, notes)
+    if path := files.get("junit_file"):
+        write_junit(path, results, host)
+    if path := files.get("ktap_file"):
+        write_ktap(path, results)
+    if path := files.get("html_file"):
+        write_html(path, results, host, undecided, notes)
 
 
 def decide(settings: Settings, workers: int) -> Outcome:

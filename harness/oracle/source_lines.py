@@ -21,7 +21,8 @@ from elftools.elf.sections import SymbolTableSection
 __all__ = ["SourceLines"]
 
 _FRAME = re.compile(
-    r"(?P<function>[\w.$]{1,256})\+0x(?P<offset>[0-9a-f]{1,16})/0x(?P<size>[0-9a-f]{1,16})"
+    # Begins where a word does: a guest that prints long ones costs no more than their length.
+    r"(?<![\w.$])(?P<function>[\w.$]{1,256})\+0x(?P<offset>[0-9a-f]{1,16})/0x(?P<size>[0-9a-f]{1,16})"
     r"(?: \[(?P<module>[\w-]{1,64})[^\]]{0,64}\])?"
 )
 _SECONDS = 60
@@ -45,6 +46,8 @@ class SourceLines:
     def decode(self, lines: Iterable[str]) -> list[str]:
         """The lines, each frame followed by ``(file:line)``, callers it is inlined into last."""
         texts = list(lines)
+        if not self.files:
+            return texts
         frames = [(number, match) for number, match in _frames(texts)][:_MOST_FRAMES]
         places = self._places([match for _, match in frames])
         for (number, match), place in zip(reversed(frames), reversed(places), strict=True):
@@ -65,6 +68,8 @@ class SourceLines:
 
 def _frames(lines: list[str]) -> Iterator[tuple[int, re.Match[str]]]:
     for number, line in enumerate(lines):
+        if "+0x" not in line:
+            continue
         for match in _FRAME.finditer(line):
             yield number, match
 

@@ -33,7 +33,9 @@ from harness.workbench import Workbench
 __all__ = ["Collector"]
 
 _PROPERTY = "tsm-harness"
-_LOCATED = re.compile(r"(?P<function>[\w.$]+)\+0x\S+(?: \[[\w-]+\])? \((?P<place>[^)]+:\d+)\)")
+_LOCATED = re.compile(
+    r"(?<![\w.$])(?P<function>[\w.$]+)\+0x\S{1,40}(?: \[[\w-]+\])? \((?P<place>[^)]+:\d+)\)"
+)
 _PLACES_SHOWN = 4  # of a stack; the kernel.log among the artifacts has them all
 _TIMELINE_KEPT = 14  # lines shown of a result; the artifacts have them all
 _STARTED = pytest.StashKey[float]()

@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from harness.oracle.printable import printable
-from harness.report.verdict import EXIT_AS_EXPECTED, CellResult, Status, exit_status, summary, worst
+from harness.report.verdict import EXIT_AS_EXPECTED, CellResult, Status, exit_status, summary, tally
 
 __all__ = ["print_report"]
 
@@ -75,15 +75,12 @@ def _table(results: Sequence[CellResult]) -> Table:
 def _cell_text(results: Sequence[CellResult]) -> Text:
     if not results:
         return Text("-", style="dim")
-    speaker = worst(results)
-    # A scenario that does not apply here is not one of those that have a say.
-    results = [r for r in results if r.status is not Status.SKIP] or results
+    speaker, share = tally(results)
     text = speaker.status.value
     if speaker.decided and not speaker.as_expected:
         text += " !"
-    same = sum(result.status is speaker.status for result in results)
-    if len(results) > 1:
-        text += f" {same}/{len(results)}"
+    if share:
+        text += f" {share}"
     return Text(text, style=_style(speaker))
 
 

@@ -19,6 +19,7 @@ __all__ = [
     "Status",
     "exit_status",
     "summary",
+    "tally",
     "worst",
 ]
 
@@ -114,3 +115,15 @@ def worst(results: Iterable[CellResult]) -> CellResult:
     """The result that speaks for several: an unexpected one first, then by ``Status`` order."""
     order = list(Status)
     return min(results, key=lambda result: (result.as_expected, order.index(result.status)))
+
+
+def tally(results: Sequence[CellResult]) -> tuple[CellResult, str]:
+    """The result that speaks for several, and how many of those that have a say are like it.
+
+    The latter is ``2/5``, or empty for one alone. One that does not apply has no say, unless none
+    does.
+    """
+    speaker = worst(results)
+    counted = [r for r in results if r.status is not Status.SKIP] or results
+    same = sum(result.status is speaker.status for result in counted)
+    return speaker, f"{same}/{len(counted)}" if len(counted) > 1 else ""
