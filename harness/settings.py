@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import shlex
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from harness.claims import select_claims
@@ -71,13 +71,20 @@ class Settings:
 
     def command(self) -> str:
         """The command line that decides the same claims again."""
+        return shlex.join(["tsm-harness", "run", *self.words()])
+
+    def words(self, *, cache: Path | None = None) -> list[str]:
+        """The words of ``run`` that say the same, with another ``cache`` if one is given."""
         standard = Settings()
-        words = ["tsm-harness", "run", *self.claims, *self._places()]
+        asked = replace(self, cache=cache) if cache is not None else self
+        words = [*self.claims, *asked._places()]
+        if self.times != standard.times:
+            words.append(f"--times={self.times}")
         if self.smp != standard.smp:
             words.append(f"--smp={self.smp}")
         if self.memory_mib != standard.memory_mib:
             words.append(f"--memory={self.memory_mib}")
-        return shlex.join(words)
+        return words
 
     def _places(self) -> list[str]:
         lists = {"kernel": self.kernels, "tsm": self.tsms, "provider": self.providers}

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import click
 
-from harness.cli import bench, doctor, evidence, images, replay, run, shell, sight
+from harness.cli import bench, doctor, evidence, images, replay, revisions, run, shell, sight
 
 __all__ = ["app"]
 
@@ -21,6 +21,8 @@ for _command in (
     run.reproduce,
     sight.sight,
     replay.replay,
+    revisions.bisect,
+    revisions.series,
     shell.exec_,
     shell.shell,
     evidence.evidence,

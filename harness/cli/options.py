@@ -107,10 +107,12 @@ _PROVIDER_HELP = "The TEE to simulate, with its variants: ID[:OPTION=VALUE,...].
 def _settings_from(words: dict[str, object]) -> Settings:
     names = set(Settings.__dataclass_fields__)
     given = {name: words.pop(name) for name in list(words) if name in names}
-    return Settings(**given).check()  # type: ignore[arg-type] # click has converted each
+    return Settings(**given)  # type: ignore[arg-type] # click has converted each
 
 
-def _passing_settings(command: Callable[..., R], many: bool) -> Callable[..., R]:
+def _passing_settings(
+    command: Callable[..., R], *, many: bool, check: bool = True
+) -> Callable[..., R]:
     @functools.wraps(command)
     def wrapper(**words: object) -> R:
         for plural, default in (
@@ -120,7 +122,8 @@ def _passing_settings(command: Callable[..., R], many: bool) -> Callable[..., R]
         ):
             value = words.pop(plural)
             words[plural] = (tuple(value) or default) if many else (value,)  # type: ignore[arg-type]
-        return command(settings=_settings_from(words), **words)
+        settings = _settings_from(words)
+        return command(settings=settings.check() if check else settings, **words)
 
     for option in reversed(_GUEST):
         wrapper = option(wrapper)
@@ -135,11 +138,14 @@ def many_cells(command: Callable[..., R]) -> Callable[..., R]:
     return click.option("--kernel", "kernels", multiple=True, help=_KERNEL_HELP)(wrapper)
 
 
-def one_cell(tsm: str) -> Callable[[Callable[..., R]], Callable[..., R]]:
-    """Give a command single ``--kernel``, ``--tsm`` (default ``tsm``), ``--provider``."""
+def one_cell(tsm: str, *, check: bool = True) -> Callable[[Callable[..., R]], Callable[..., R]]:
+    """Give a command single ``--kernel``, ``--tsm`` (default ``tsm``), ``--provider``.
+
+    With ``check`` off the settings are not looked at: paths in them are of another directory.
+    """
 
     def decorate(command: Callable[..., R]) -> Callable[..., R]:
-        wrapper = _passing_settings(command, many=False)
+        wrapper = _passing_settings(command, many=False, check=check)
         for name, default, words in (
             ("provider", DEFAULT_PROVIDER, _PROVIDER_HELP),
             ("tsm", tsm, _TSM_HELP),

@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: MIT
+"""Runs git for the modules beside it, away from what a user's environment makes of it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from harness.errors import HostError, UsageError
+
+__all__ = ["git", "git_succeeds", "temporary_worktree"]
+
+_SECONDS = 600
+# A hook or an outer git says where its repository is; here the directory does.
+_FOREIGN = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX")
+
+
+def git(directory: Path, *words: str, data: bytes | None = None) -> str:
+    """What git prints; raises :class:`UsageError` with its words when it fails."""
+    done = _run(directory, words, data)
+    if done.returncode:
+        said = done.stderr.decode("utf-8", "replace").strip() or f"exit status {done.returncode}"
+        raise UsageError(f"git {words[0]} in {directory}: {said[-1000:]}")
+    return done.stdout.decode("utf-8", "replace")
+
+
+def git_succeeds(directory: Path, *words: str, data: bytes | None = None) -> bool:
+    """Whether git ends with status 0."""
+    return _run(directory, words, data).returncode == 0
+
+
+@contextmanager
+def temporary_worktree(repository: Path, revision: str, where: Path) -> Iterator[Path]:
+    """A detached working tree of ``revision`` below ``where``; the user's own is not touched."""
+    tree = where / "tree"
+    git(repository, "worktree", "add", "--quiet", "--detach", str(tree), revision)
+    try:
+        yield tree
+    finally:
+        _run(repository, ("worktree", "remove", "--force", str(tree)), None)
+
+
+def _run(
+    directory: Path, words: Sequence[str], data: bytes | None
+) -> subprocess.CompletedProcess[bytes]:
+    environment = {name: value for name, value in os.environ.items() if name not in _FOREIGN}
+    try:
+        return subprocess.run(
+            ["git", "-C", str(directory), *words],
+            env=environment,
+            input=data if data is not None else b"",
+            capture_output=True,
+            timeout=_SECONDS,
+            check=False,
+        )
+    except FileNotFoundError as error:
+        raise HostError("this host has no git", hint="install the package git") from error
+    except subprocess.TimeoutExpired as error:
+        raise HostError(f"git {words[0]} did not end in {_SECONDS} s") from error

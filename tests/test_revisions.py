@@ -1,0 +1,265 @@
+# SPDX-License-Identifier: MIT
+"""Bisection and series, on a real repository of a core in which one commit breaks a claim."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from harness.errors import BuildError, UsageError
+from harness.revisions.bisect import bisect
+from harness.revisions.fixup import fixed_up
+from harness.revisions.git import git
+from harness.revisions.judge import Judgement, _judgement, judge, runs_needed
+from harness.revisions.series import judge_series
+from harness.settings import Settings
+from tests.test_cli import Invoke, invoke
+from tests.test_usercore import CLASS, CONSTANT, FORGETS
+
+__all__ = ["invoke"]  # the fixture
+
+IDENTITY = ("-c", "user.name=a", "-c", "user.email=a@b")
+GOOD = Judgement({"R1": "PASS"}, "", 1)
+BAD = Judgement({"R1": "FAIL"}, "seen", 1)
+NONE = Judgement({"R1": "ERROR"}, "does not build", 0)
+STALE = ("if (!has_defect(DEFECT_STALE_TAIL))", "if (0)")
+
+
+class Repository:
+    """A repository whose commits are made one change at a time."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        path.mkdir()
+        git(path, "init", "--quiet", "--initial-branch=main")
+
+    def commit(self, title: str, **files: str) -> str:
+        for name, text in files.items():
+            (self.path / f"{name}.c").write_text(text)
+        git(self.path, "add", "--all")
+        git(self.path, *IDENTITY, "commit", "--quiet", "--allow-empty", "-m", title)
+        return git(self.path, "rev-parse", "HEAD").strip()
+
+    def state(self) -> str:
+        return git(self.path, "status", "--porcelain", "--branch") + git(
+            self.path, "rev-parse", "HEAD"
+        )
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Repository:
+    """An empty repository."""
+    return Repository(tmp_path / "repository")
+
+
+@pytest.fixture
+def core(repository: Repository) -> tuple[Repository, list[str]]:
+    """Our core in five commits, of which the fourth leaves a stale tail."""
+    for file in [*CLASS.rglob("*.c"), *CLASS.rglob("*.h")]:
+        target = repository.path / "tsm" / file.relative_to(CLASS)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        text = file.read_text()
+        for old, new in (FORGETS | CONSTANT).items():
+            text = text.replace(old, new)
+        target.write_text(text)
+    commits = [repository.commit("tsm: a core")]
+    attributes = repository.path / "tsm" / "attributes.c"
+    for title, old, new in (
+        ("tsm: say more", "/* SPDX", "/* A comment. */\n/* SPDX"),
+        ("tsm: say even more", "/* SPDX", "/* Another. */\n/* SPDX"),
+        ("tsm: save a memset", *STALE),
+        ("tsm: say the last word", "/* SPDX", "/* The last one. */\n/* SPDX"),
+    ):
+        file = attributes if old in attributes.read_text() else repository.path / "tsm/state.h"
+        assert old in file.read_text()
+        file.write_text(file.read_text().replace(old, new, 1))
+        commits.append(repository.commit(title))
+    return repository, commits
+
+
+def by_content(tree: Path) -> Judgement:
+    """What a commit of the repositories here says of itself."""
+    return {"good": GOOD, "bad": BAD}.get((tree / "a.c").read_text(), NONE)
+
+
+def test_the_first_bad_commit_is_found_and_nothing_is_left(
+    repository: Repository, tmp_path: Path
+) -> None:
+    commits = [repository.commit(f"c{n}", a="good" if n < 6 else "bad", b=str(n)) for n in range(9)]
+    (repository.path / "b.c").write_text("work in progress")
+    before = repository.state()
+    found = bisect(repository.path, commits[0], "HEAD", tmp_path, by_content)
+    assert found.first_bad == commits[6]
+    assert len(found.steps) <= 6
+    assert repository.state() == before
+    assert (repository.path / "b.c").read_text() == "work in progress"
+    assert git(repository.path, "worktree", "list").count("\n") == 1
+
+
+def test_what_cannot_be_judged_is_skipped(repository: Repository, tmp_path: Path) -> None:
+    texts = ["good", "good", "broken", "broken", "bad", "bad"]
+    commits = [repository.commit(f"c{n}", a=text, b=str(n)) for n, text in enumerate(texts)]
+    found = bisect(repository.path, commits[0], commits[-1], tmp_path, by_content)
+    assert found.first_bad == ""
+    assert set(found.suspects) >= set(commits[2:5])
+    assert commits[5] not in found.suspects
+
+
+@pytest.mark.parametrize(("good", "bad"), [("bad", "bad"), ("good", "good"), ("broken", "bad")])
+def test_ends_that_are_not_what_they_are_said_to_be(
+    repository: Repository, tmp_path: Path, good: str, bad: str
+) -> None:
+    first = repository.commit("first", a=good, b="1")
+    repository.commit("last", a=bad, b="2")
+    with pytest.raises(UsageError, match="is to be"):
+        bisect(repository.path, first, "HEAD", tmp_path, by_content)
+
+
+def test_a_fixup_is_applied_where_it_is_needed_and_reverted(
+    repository: Repository, tmp_path: Path
+) -> None:
+    repository.commit("one", a="1\n2\n3\n")
+    repository.commit("two", a="1\ntwo\n3\n")
+    patch = tmp_path / "fixup.patch"
+    patch.write_text(git(repository.path, "diff", "HEAD^", "HEAD"))
+    with fixed_up(repository.path, patch):  # it is there already
+        assert (repository.path / "a.c").read_text() == "1\ntwo\n3\n"
+    git(repository.path, "checkout", "--quiet", "HEAD^")
+    with pytest.raises(RuntimeError), fixed_up(repository.path, patch):
+        assert (repository.path / "a.c").read_text() == "1\ntwo\n3\n"
+        raise RuntimeError
+    assert (repository.path / "a.c").read_text() == "1\n2\n3\n"
+    (repository.path / "a.c").write_text("other\n")
+    with (
+        pytest.raises(BuildError, match=r"fixup\.patch does not apply"),
+        fixed_up(repository.path, patch),
+    ):
+        pass
+
+
+def test_status_of_a_judgement() -> None:
+    def status(*verdicts: str) -> int:
+        cells = [{"claim": f"C{n}", "status": v, "detail": v} for n, v in enumerate(verdicts)]
+        return _judgement(cells).status
+
+    assert status("PASS", "PASS", "SKIP") == 0
+    assert status("PASS", "ERROR", "FAIL") == 1
+    for undecided in (("PASS", "ERROR"), ("PASS", "MISS"), ("SKIP",), ()):
+        assert status(*undecided) == 125
+
+
+def test_the_worst_of_several_runs_counts() -> None:
+    cells = [{"claim": "R1", "status": s, "detail": s} for s in ("PASS", "FAIL", "PASS")]
+    judgement = _judgement(cells)
+    assert (judgement.claims, judgement.runs, judgement.words) == (
+        {"R1": "FAIL"},
+        3,
+        "R1 FAIL: FAIL",
+    )
+
+
+@pytest.mark.parametrize(
+    ("rate", "confidence", "runs"),
+    [(1.0, 0.99, 1), (0.5, 0.99, 7), (0.1, 0.99, 44), (0.1, 0.9, 22)],
+)
+def test_runs_needed(rate: float, confidence: float, runs: int) -> None:
+    assert runs_needed(rate, confidence) == runs
+    assert (1 - rate) ** runs <= 1 - confidence
+
+
+def test_whatever_dies_there_is_a_status(
+    repository: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    repository.commit("one", a="1")
+    settings = Settings(claims=("R1",), cache=tmp_path / "cache")
+    for deadly in ("kill -9 $$", "exit 130", "exit 0", "echo junk > ${@: -2:1}"):
+        (tmp_path / "python").write_text(f"#!/bin/bash\n{deadly}\n")
+        (tmp_path / "python").chmod(0o755)
+        monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
+        judgement = judge(repository.path, settings)
+        assert judgement.status == 125
+        assert "no report" in judgement.words
+
+
+def test_a_series_is_judged_patch_by_patch(
+    core: tuple[Repository, list[str]], tmp_path: Path
+) -> None:
+    repository, commits = core
+    patches = tmp_path / "patches"
+    git(repository.path, "format-patch", "--quiet", "-o", str(patches), commits[0])
+    seen: list[str] = []
+
+    def look(tree: Path) -> Judgement:
+        text = (tree / "tsm/attributes.c").read_text()
+        seen.append(git(tree, "log", "-1", "--format=%s").strip())
+        return BAD if STALE[1] in text else GOOD
+
+    git(repository.path, "checkout", "--quiet", commits[0])
+    before = repository.state()
+    rows = judge_series(repository.path, "HEAD", patches, tmp_path, look)
+    assert [one.status for _, one in rows] == [0, 0, 0, 1, 1]
+    assert seen[3] == "tsm: save a memset"
+    assert repository.state() == before
+
+
+def test_a_series_that_does_not_apply(repository: Repository, tmp_path: Path) -> None:
+    repository.commit("one", a="1\n")
+    (tmp_path / "0001.patch").write_text("From nobody\nSubject: x\n\n---\nno patch\n")
+    with pytest.raises(UsageError, match="does not apply") as caught:
+        judge_series(repository.path, "HEAD", tmp_path / "0001.patch", tmp_path, by_content)
+    assert "--base" in caught.value.hint
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UsageError, match=r"no \*\.patch"):
+        judge_series(repository.path, "HEAD", tmp_path / "empty", tmp_path, by_content)
+
+
+def test_the_command_finds_the_commit_and_remembers_verdicts(
+    core: tuple[Repository, list[str]], invoke: Invoke
+) -> None:
+    repository, commits = core
+    words = ["bisect", "T3", "--tsm", "dir:tsm", "--repository", str(repository.path), "-n", "1"]
+    done = invoke(*words, "--good", commits[0])
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert f"{commits[3]} is the first bad commit" in done.stdout
+    assert "tsm: save a memset: bad: T3 FAIL: after a nonce of 32 bytes" in done.stdout
+    again = invoke(*words, "--good", commits[0])
+    assert again.stdout.count("(judged before)") == done.stdout.count(": bad") + done.stdout.count(
+        ": good"
+    )
+
+
+def test_git_bisect_run_understands_the_status(
+    core: tuple[Repository, list[str]], invoke: Invoke
+) -> None:
+    repository, commits = core
+    assert invoke("--version").returncode == 0
+    environment = os.environ | {"GIT_PAGER": "cat"}
+    git(repository.path, "bisect", "start", commits[4], commits[0])
+    command = [sys.executable, "-m", "harness", "bisect", "T3", "--tsm", "dir:tsm", "-n", "1"]
+    done = subprocess.run(
+        ["git", "bisect", "run", *command],
+        cwd=repository.path, env=environment, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert f"{commits[3]} is the first bad commit" in done.stdout, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["bisect", "X9"], "unknown claim"),
+        (["bisect", "R1", "--good", "HEAD"], "git"),
+        (["bisect", "R1", "--rate", "0"], "--rate"),
+        (["series", "/nowhere"], "does not exist"),
+    ],
+)
+def test_usage(invoke: Callable[..., subprocess.CompletedProcess[str]], words: list[str],
+               said: str) -> None:  # fmt: skip
+    done = invoke(*words)
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
