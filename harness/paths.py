@@ -33,10 +33,13 @@ def cache_directory(chosen: Path | None = None) -> Path:
 
 
 def guest_images_directory() -> Path:
-    """The sources of the agent, the modules and the kernel list, beside this package."""
-    path = Path(__file__).parent.parent / "guest-images"
-    if not path.is_dir():
-        raise HostError(
-            f"the guest's sources are not at {path}", hint="install the harness from its checkout"
-        )
-    return path
+    """The sources of the agent, the modules and the kernel list.
+
+    They are beside this package in a checkout, and in it when it was installed from a wheel.
+    """
+    package = Path(__file__).parent
+    places = (package.parent / "guest-images", package / "guest_images")
+    for path in places:
+        if path.is_dir():
+            return path
+    raise HostError(f"the guest's sources are not at {places[0]}", hint="install the harness again")

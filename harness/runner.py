@@ -78,7 +78,7 @@ def _arguments(settings: Settings, prepared: Prepared, workers: int, scratch: Pa
         "-p", "no:terminal", "-p", "no:cacheprovider",
         "-c", os.devnull,
         *settings.arguments(),
-        f"--prepared={prepared.to_json()}",
+        f"--tsm-prepared={prepared.to_json()}",
         f"--basetemp={scratch}",
     ]  # fmt: skip
     if workers > 1:

@@ -65,9 +65,12 @@ class Settings:
 
     def arguments(self) -> list[str]:
         """The pytest arguments that say the same."""
-        words = [f"--claim={claim}" for claim in self.claims]
-        words += [f"--times={self.times}", f"--artifacts={self.artifacts}"]
-        return [*words, *self._places(), f"--smp={self.smp}", f"--memory={self.memory_mib}"]
+        named: list[tuple[str, object]] = [("claim", claim) for claim in self.claims]
+        named += [("times", self.times), ("artifacts", self.artifacts), *self._places()]
+        named += [("smp", self.smp), ("memory", self.memory_mib)]
+        return [
+            f"--tsm={value}" if name == "tsm" else f"--tsm-{name}={value}" for name, value in named
+        ]
 
     def command(self) -> str:
         """The command line that decides the same claims again."""
@@ -77,7 +80,7 @@ class Settings:
         """The words of ``run`` that say the same, with another ``cache`` if one is given."""
         standard = Settings()
         asked = replace(self, cache=cache) if cache is not None else self
-        words = [*self.claims, *asked._places()]
+        words = [*self.claims, *(f"--{name}={value}" for name, value in asked._places())]
         if self.times != standard.times:
             words.append(f"--times={self.times}")
         if self.smp != standard.smp:
@@ -86,17 +89,15 @@ class Settings:
             words.append(f"--memory={self.memory_mib}")
         return words
 
-    def _places(self) -> list[str]:
+    def _places(self) -> list[tuple[str, object]]:
+        """The options that say where, by their names on the command line."""
         lists = {"kernel": self.kernels, "tsm": self.tsms, "provider": self.providers}
-        words = [f"--{name}={value}" for name, values in lists.items() for value in values]
-        words.append(f"--seed={self.seed}")
+        places: list[tuple[str, object]] = [(n, one) for n, many in lists.items() for one in many]
         named = {
+            "seed": self.seed,
             "cache": self.cache,
             "kernel-build": self.build,
             "kernel-config": self.kernel_config,
             "qemu": self.qemu,
         }
-        return [
-            *words,
-            *(f"--{name}={value}" for name, value in named.items() if value is not None),
-        ]
+        return places + [(name, value) for name, value in named.items() if value is not None]

@@ -324,8 +324,9 @@ def test_every_ending_has_its_verdict(tmp_path: Path, workbench: Workbench) -> N
         (tmp_path / f"test_{name}.py").write_text(text, encoding="utf-8")
     command = [
         sys.executable, "-m", "pytest", str(tmp_path), "-p", "harness.plugin", "-q",
-        f"--rootdir={tmp_path}", "-c", os.devnull, f"--kernel={DEFAULT_KERNEL}", "--tsm=revised",
-        f"--artifacts={tmp_path / 'artifacts'}", f"--cache={workbench.cache.root}",
+        f"--rootdir={tmp_path}", "-c", os.devnull, f"--tsm-kernel={DEFAULT_KERNEL}",
+        "--tsm=revised",
+        f"--tsm-artifacts={tmp_path / 'artifacts'}", f"--tsm-cache={workbench.cache.root}",
         "-p", "no:cacheprovider",
     ]  # fmt: skip
     done = subprocess.run(

@@ -73,8 +73,16 @@ class Actor:
 
     def write_file(self, path: str, data: bytes) -> None:
         """Write ``data`` to the existing file ``path``; raises the guest's :class:`OSError`."""
+        self.begin_write_file(path, data).result()
+
+    def begin_write_file(self, path: str, data: bytes) -> Call[None]:
+        """Begin to write ``data`` to the existing file ``path``."""
+
+        def decode(results: Sequence[OpResult]) -> None:
+            checked(results, path)
+
         ops = [Op.open(path, os.O_WRONLY | os.O_TRUNC), Op.write(data), Op.close()]
-        self.start(ops, lambda results: checked(results, path), f"write to {path}").result()
+        return self.start(ops, decode, f"write to {path}")
 
     def create_file(self, path: str, data: bytes) -> None:
         """Make the file ``path`` of ``data``, in as many calls as it takes."""

@@ -8,12 +8,15 @@ The agent bridges the port to a dropbear of its own; keys belong to the cache. R
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import shlex
+import subprocess
 import sys
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 import paramiko
 
@@ -23,12 +26,29 @@ from harness.guest.streams import Streams
 from harness.guest.terminal import LEAVE, raw_terminal
 from harness.images import SshKeys
 
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
+
 __all__ = ["SshSession"]
 
 _CONNECT_SECONDS = 30.0
 _CLOSE_SECONDS = 5.0
 _MUTE_SECONDS = 20.0
 _CHUNK = 1 << 15
+
+
+class _Limited(io.BytesIO):
+    """Takes no more than ``limit`` bytes: what a guest prints is the guest's to choose."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__()
+        self._left = limit
+
+    def write(self, data: ReadableBuffer) -> int:
+        self._left -= memoryview(data).nbytes
+        if self._left < 0:
+            raise UsageError("the command in the guest prints more than it was allowed")
+        return super().write(data)
 
 
 class SshSession:
@@ -81,6 +101,20 @@ class SshSession:
             channel.exec_command(f"sh -c {shlex.quote(text)}; exit $?")
             self._streams(channel, stdin, stdout, stderr).pass_on()
             return self._exit_status(channel)
+
+    def capture(
+        self, command: Sequence[str], stdin: bytes = b"", limit: int = 1 << 24
+    ) -> subprocess.CompletedProcess[bytes]:
+        """Run ``command`` and keep what it prints: ``limit`` bytes of each stream at most.
+
+        Raises :class:`UsageError` when it prints more.
+        """
+        stdout, stderr = _Limited(limit), _Limited(limit)
+        with tempfile.TemporaryFile() as given:
+            given.write(stdin)
+            given.seek(0)
+            status = self.run(command, given.fileno(), stdout, stderr)
+        return subprocess.CompletedProcess(command, status, stdout.getvalue(), stderr.getvalue())
 
     def interact(self) -> int | None:
         """A login shell on this terminal; its exit status, None when Ctrl-] was pressed."""

@@ -3,7 +3,8 @@
 
 :mod:`options` says which cells there are, :mod:`matrix` spreads a scenario over them,
 :mod:`fixtures` gives it a guest, :mod:`judge` turns what it saw into a verdict, and
-:mod:`results` brings the verdicts together, also from parallel workers.
+:mod:`results` brings the verdicts together, also from parallel workers. :mod:`sections` is for
+tests that decide no claim, but try a program that uses the interface.
 """
 
 from __future__ import annotations
@@ -14,5 +15,6 @@ pytest_plugins = [
     "harness.plugin.fixtures",
     "harness.plugin.judge",
     "harness.plugin.results",
+    "harness.plugin.sections",
     "harness.plugin.session",
 ]

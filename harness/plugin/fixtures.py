@@ -12,6 +12,7 @@ import pytest
 from harness.errors import HarnessError
 from harness.guest.actor import Actor
 from harness.guest.guest import Guest
+from harness.guest.ssh import SshSession
 from harness.kernels.core import parse_core
 from harness.kernels.coretext import CoreText
 from harness.oracle.kernel_log import KernelLog
@@ -36,7 +37,8 @@ _REGISTRATION_SECONDS = 20.0
 def guest(request: pytest.FixtureRequest, axes: Axes) -> Iterator[Guest]:
     """A pristine clone with the TSM core and the provider driver loaded."""
     item, bench = request.node, request.config.stash[WORKBENCH]
-    _skip_elsewhere(item, axes)
+    if item.get_closest_marker("claim"):
+        _skip_elsewhere(item, axes)
     with bench.take_guest(axes.kernel, axes.tsm) as clone:
         item.stash[GUEST] = clone
         yield clone
@@ -58,11 +60,11 @@ def core_text(request: pytest.FixtureRequest, axes: Axes) -> CoreText:
 
 @pytest.fixture
 def provider(
-    request: pytest.FixtureRequest, guest: Guest, axes: Axes, settings: Settings
+    request: pytest.FixtureRequest, guest: Guest, axes: Axes, tsm_settings: Settings
 ) -> ProviderLoop:
     """The simulated TEE, registered with the core."""
     bench = request.config.stash[WORKBENCH]
-    loop = guest.attach(bench.provider(axes.provider, settings.seed + axes.repetition))
+    loop = guest.attach(bench.provider(axes.provider, tsm_settings.seed + axes.repetition))
     refused = loop.wait_registered(guest.patience.seconds(_REGISTRATION_SECONDS))
     if refused:
         raise HarnessError(f"the core refused the first provider with errno {refused}")
@@ -98,19 +100,27 @@ def actors(guest: Guest) -> tuple[Actor, ...]:
 
 
 @pytest.fixture
+def ssh(request: pytest.FixtureRequest, guest: Guest, axes: Axes) -> Iterator[SshSession]:
+    """A shell in the guest, to bring a program of your own and run it there."""
+    keys = request.config.stash[WORKBENCH].image(axes.kernel).ssh_keys
+    with SshSession(guest, keys) as session:
+        yield session
+
+
+@pytest.fixture
 def kernel_log(guest: Guest) -> KernelLog:
     """The guest's kernel log, and what is expected of it."""
     return guest.log
 
 
 @pytest.fixture
-def nonce(axes: Axes, settings: Settings) -> Callable[[], bytes]:
+def nonce(axes: Axes, tsm_settings: Settings) -> Callable[[], bytes]:
     """Makes nonces of 64 bytes, the same ones whenever the seed is the same."""
-    source = random.Random(settings.seed * 1_000_003 + axes.repetition)
+    source = random.Random(tsm_settings.seed * 1_000_003 + axes.repetition)
     return lambda: source.randbytes(64)
 
 
 @pytest.fixture(scope="session")
-def settings(pytestconfig: pytest.Config) -> Settings:
+def tsm_settings(pytestconfig: pytest.Config) -> Settings:
     """What this run was asked to do."""
     return pytestconfig.stash[SETTINGS]

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 
 import pytest
@@ -38,10 +38,18 @@ def _ident(axes: Axes) -> str:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run a scenario once per kernel, core, provider and repetition."""
-    if "axes" in metafunc.fixturenames and metafunc.definition.get_closest_marker("claim"):
-        axes = _all_axes(metafunc.config.stash[SETTINGS])
-        metafunc.parametrize("axes", axes, ids=[_ident(one) for one in axes])
+    """Run a scenario once per kernel, core, provider and repetition.
+
+    A test that decides no claim, of a program that uses the interface, runs on the kernel's own
+    core if no other is asked for.
+    """
+    if "axes" not in metafunc.fixturenames:
+        return
+    settings = metafunc.config.stash[SETTINGS]
+    if not metafunc.definition.get_closest_marker("claim") and not metafunc.config.option.tsm:
+        settings = replace(settings, tsms=("mainline",))
+    axes = _all_axes(settings)
+    metafunc.parametrize("axes", axes, ids=[_ident(one) for one in axes])
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:

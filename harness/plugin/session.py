@@ -18,15 +18,16 @@ __all__: list[str] = []
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the option by which a run tells its workers what it has prepared."""
     parser.getgroup("tsm-harness").addoption(
-        "--prepared", default="", help="(internal) what the parent process has prepared"
+        "--tsm-prepared", default="", help="(internal) what the parent process has prepared"
     )
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
     """Lay out a workbench; nothing is fetched, built or booted before a scenario asks."""
     config = session.config
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # a worker was started deaf to it
-    prepared = Prepared.from_json(config.option.prepared)
+    prepared = Prepared.from_json(config.option.tsm_prepared)
+    if prepared is not None:  # a worker was started deaf to it
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     config.stash[WORKBENCH] = Workbench(config.stash[SETTINGS], NullProgress(), prepared=prepared)
 
 

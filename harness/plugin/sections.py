@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: MIT
+"""What a failed test of somebody's own program shows of its guest, where pytest shows it."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterable
+from dataclasses import asdict
+
+import pytest
+
+from harness.guest.call import spans
+from harness.guest.guest import Guest
+from harness.oracle.printable import printable
+from harness.plugin.fixtures import GUEST
+from harness.report.timeline import provider_marks, timeline_text
+
+__all__: list[str] = []
+
+_LINES_SHOWN = 25  # of each
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Add the end of the kernel log and of the timeline; a claim's verdict has its own."""
+    report = yield
+    guest = item.stash.get(GUEST, None)
+    if guest is not None and report.failed and not item.get_closest_marker("claim"):
+        report.sections += list(_sections(guest))
+    return report
+
+
+def _sections(guest: Guest) -> Iterable[tuple[str, str]]:
+    log = [record.text for record in guest.log.records[-_LINES_SHOWN:]]
+    yield "guest's kernel log", "\n".join(printable(line) for line in log)
+    entries = [asdict(e) for loop in guest.providers for e in loop.transcript.items()]
+    marks = provider_marks(entries)
+    lines = timeline_text(spans(guest.calls), marks)
+    yield "guest's system calls, provider", "\n".join(lines[-_LINES_SHOWN:])
