@@ -19,7 +19,7 @@ from harness.claims import catalogue
 from harness.errors import HarnessError
 from harness.plugin.results import Collector
 from harness.progress import Progress
-from harness.report.verdict import CellResult
+from harness.report.verdict import Cell, CellResult
 from harness.settings import Settings
 from harness.vm.rundir import RunDirectory
 from harness.workbench import Prepared, Workbench
@@ -31,13 +31,15 @@ __all__ = ["Outcome", "run_cells"]
 class Outcome:
     """Every verdict of a run, the host it ran on, and whether it was interrupted.
 
-    ``notes`` say what was done to what the user brought, to have it run.
+    ``notes`` say what was done to what the user brought, to have it run; ``recalled`` are cells
+    whose verdicts an earlier run had reached.
     """
 
     results: list[CellResult]
     host: dict[str, object]
     interrupted: bool
     notes: list[str]
+    recalled: frozenset[Cell] = frozenset()
 
 
 def run_cells(

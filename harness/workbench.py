@@ -172,7 +172,7 @@ class Workbench:
             built = build_guest_modules(kernel, self.cache, self.progress)
             files["tsm_class"] = built / DEBUG / "tsm-class.ko"
             files["tsm_sim"] = built / DEBUG / f"tsm-sim-{core.kind}.ko"
-        return SourceLines(files)
+        return SourceLines(files, (kernel.build / "source").resolve())
 
     def take_guest(self, spec: str, tsm: str) -> Guest:
         """A pristine guest; the next one of its kind is begun."""

@@ -15,6 +15,7 @@ from harness.errors import ClaimViolatedError, DeadlineError
 from harness.guest.actor import Actor, read_ops, read_result
 from harness.guest.call import checked
 from harness.guest.stacks import wait_for_blocked
+from harness.kernels import Kernel
 from harness.oracle.expect import demand, raises_errno
 from harness.oracle.kernel_log import KernelLog
 from harness.surfaces.report import Report
@@ -164,11 +165,14 @@ def test_nobody_cannot_have_reports_made(
 
 @claim("F10", only="configfs")
 def test_an_entry_has_its_attributes(
+    kernel: Kernel,
     report: Report,
     provider: ProviderLoop,
     actors: tuple[Actor, ...],
     nonce: Callable[[], bytes],
 ) -> None:
+    if kernel.setting("PREEMPT_NONE") == "y":
+        pytest.skip("this kernel is never preempted where the provider could leave: PREEMPT_NONE")
     report.write_inblob(nonce())
     made = f"{report.outblob.path.rpartition('/')[0]}-another"
     reader, maker = actors[1], actors[4]

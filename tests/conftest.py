@@ -18,6 +18,14 @@ Clone = Callable[[str], Guest]
 Attach = Callable[[Guest], ProviderLoop]
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _own_history(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What these tests run is not of the user's history."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TSM_HARNESS_HISTORY", str(tmp_path_factory.mktemp("history") / "history.db"))
+        yield
+
+
 @pytest.fixture(scope="session")
 def workbench() -> Iterator[Workbench]:
     """The default kernel and cores, from the user's cache."""

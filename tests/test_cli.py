@@ -74,12 +74,12 @@ def test_wrong_usage_is_2_and_says_what_is_wrong(
 def test_run_writes_json_and_junit_and_keeps_evidence(invoke: Invoke, tmp_path: Path) -> None:
     done = invoke("run", "R1", "K3", "--json", "out.json", "--junit", "out.xml", "-n", "2")
     assert done.returncode == 0, done.stderr
-    assert "9 cells: 3 FAIL, 6 PASS; all as expected" in done.stdout
+    assert "12 cells: 3 FAIL, 6 PASS, 3 SKIP; all as expected" in done.stdout
     report = json.loads((tmp_path / "out.json").read_bytes())
     assert report["schema"] == 1
-    assert report["summary"] == {"FAIL": 3, "ERROR": 0, "MISS": 0, "PASS": 6, "SKIP": 0}
+    assert report["summary"] == {"FAIL": 3, "ERROR": 0, "MISS": 0, "PASS": 6, "SKIP": 3}
     suites = ElementTree.parse(tmp_path / "out.xml").getroot()
-    assert len(suites.findall(".//testcase")) == 9
+    assert len(suites.findall(".//testcase")) == 12
     cell = next(c for c in report["cells"] if (c["claim"], c["tsm"]) == ("R1", "as-posted"))
     assert (cell["status"], cell["expected"]) == ("FAIL", "FAIL")
     assert "Object already free" in cell["detail"]
@@ -88,7 +88,7 @@ def test_run_writes_json_and_junit_and_keeps_evidence(invoke: Invoke, tmp_path: 
 
 
 def test_the_rerun_command_repeats_the_cell(invoke: Invoke, tmp_path: Path) -> None:
-    invoke("run", "R1", "--tsm", "as-posted", "--seed", "7", "--json", "first.json")
+    invoke("run", "T3", "--tsm", "as-posted", "--seed", "7", "--json", "first.json")
     (first,) = json.loads((tmp_path / "first.json").read_bytes())["cells"]
     program, *words = first["rerun"].split()
     assert program == "tsm-harness"

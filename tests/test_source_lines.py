@@ -45,6 +45,11 @@ def test_a_frame_gets_its_line_and_that_of_its_caller(module: Path) -> None:
     assert lines == [f" {frame(module, 9)} (tree/code.c:4 < tree/code.c:8)", "no frame"]
 
 
+def test_files_are_named_from_the_root_of_the_sources(module: Path) -> None:
+    [line] = SourceLines({"mod": module}, Path("/tree")).decode([frame(module, 9)])
+    assert line.endswith("(code.c:4 < code.c:8)")
+
+
 def test_a_return_address_belongs_to_what_comes_before_it(module: Path) -> None:
     source = SourceLines({"mod": module})
     first = next(n for n in range(1, 32) if ":9)" in source.decode([frame(module, n)])[0])

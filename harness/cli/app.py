@@ -5,7 +5,19 @@ from __future__ import annotations
 
 import click
 
-from harness.cli import bench, doctor, evidence, images, replay, revisions, run, shell, sight
+from harness.cli import (
+    bench,
+    doctor,
+    evidence,
+    history,
+    images,
+    matrix,
+    replay,
+    revisions,
+    run,
+    shell,
+    sight,
+)
 
 __all__ = ["app"]
 
@@ -21,6 +33,8 @@ for _command in (
     run.reproduce,
     sight.sight,
     replay.replay,
+    matrix.matrix,
+    history.history,
     revisions.bisect,
     revisions.series,
     shell.exec_,

@@ -20,8 +20,8 @@ class LiveRun:
         self._bar: AbstractContextManager[Step] | None = None
         self._step: Step | None = None
 
-    def start(self, cells: int) -> None:
-        """The cells are known."""
+    def start(self, cells: int | None) -> None:
+        """It begins; how many ``cells`` there are may be unknown."""
         self._bar = self.progress.step("deciding", total=cells)
         self._step = self._bar.__enter__()
 

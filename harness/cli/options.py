@@ -16,9 +16,11 @@ from harness.progress import Progress, terminal_progress
 from harness.settings import DEFAULT_KERNEL, DEFAULT_PROVIDER, DEFAULT_TSMS, Settings
 
 __all__ = [
+    "INPUT_FILE",
     "OUTPUT_FILE",
     "artifacts",
     "cache_option",
+    "history",
     "many_cells",
     "one_cell",
     "progress",
@@ -44,6 +46,8 @@ class _OutputFile(click.Path):
         return path
 
 
+INPUT_FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
+"""The type of an option that names a file to be read."""
 OUTPUT_FILE = _OutputFile(dir_okay=False)
 """The type of an option that names a report."""
 
@@ -57,12 +61,18 @@ artifacts = click.option(
     show_default=True,
     help="Where evidence of FAIL and ERROR is kept.",
 )
+history = click.option(
+    "--history",
+    type=_PATH,
+    envvar="TSM_HARNESS_HISTORY",
+    help="Database file of past runs.",
+)
 workers = click.option(
     "-n",
     "workers",
     type=click.IntRange(0, 64),
     default=0,
-    help="Guests side by side; 0: one per core.",
+    help="Guests side by side; 0: one per core, as far as memory is free.",
 )
 
 _GUEST = (

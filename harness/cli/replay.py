@@ -10,7 +10,7 @@ import click
 from rich.console import Console
 
 from harness.cli import options
-from harness.cli.run import decide
+from harness.cli.decide import Where, decide
 from harness.oracle.printable import printable
 from harness.report.bundle import Bundle, gist, read_bundle
 from harness.report.table import print_report
@@ -48,7 +48,7 @@ def replay(
         cache=cache,
         artifacts=artifacts,
     ).check()
-    outcome = decide(settings, 1 if times == 1 else 0)
+    outcome = decide(settings, Where(1 if times == 1 else 0))
     mine = [one for one in outcome.results if one.cell.scenario == told.scenario]
     if outcome.interrupted or not any(one.decided for one in mine):
         print_report(mine, Console())

@@ -3,10 +3,10 @@
 
 from __future__ import annotations
 
-import os
 import statistics
+import sys
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,40 +15,73 @@ from rich.console import Console
 
 from harness.claims import undecided_claims
 from harness.cli import options
-from harness.cli.live import LiveRun
+from harness.cli.decide import Where, decide, decide_jobs
+from harness.cli.reports import ReportFiles, report_files
+from harness.errors import HostError, UsageError
+from harness.history.database import history_file, record_run
+from harness.matrix.file import read_matrix
+from harness.matrix.jobs import jobs_of
 from harness.oracle.printable import printable
-from harness.report.html_report import write_html
-from harness.report.json_report import write_json
-from harness.report.junit import write_junit
-from harness.report.ktap import write_ktap
 from harness.report.table import print_report
 from harness.report.verdict import EXIT_NO_VERDICT, CellResult, Status, exit_status
-from harness.runner import Outcome, run_cells
+from harness.runner import Outcome
 from harness.settings import Settings
 
-__all__ = ["decide", "reproduce", "run"]
+__all__ = ["reproduce", "run"]
+
+_IN_A_MATRIX = ("claims", "kernels", "tsms", "providers", "seed")
 
 
 @click.command()
 @click.argument("claims", nargs=-1, metavar="[CLAIM]...")
 @options.many_cells
-@click.option("--json", "json_file", type=options.OUTPUT_FILE, help="Verdicts as JSON.")
-@click.option("--junit", "junit_file", type=options.OUTPUT_FILE, help="Verdicts as JUnit.")
-@click.option("--ktap", "ktap_file", type=options.OUTPUT_FILE, help="Verdicts as KTAP.")
-@click.option("--html", "html_file", type=options.OUTPUT_FILE, help="Verdicts and evidence.")
+@click.option("--matrix", type=options.INPUT_FILE, help="Decide the jobs of a matrix file.")
+@report_files
 @click.option("--times", type=click.IntRange(1, 100_000), default=1, help="Repeat every cell.")
 @options.workers
+@click.option("--cluster", metavar="ADDRESS", help="A Dask cluster; `local` for one made here.")
+@click.option("--resume", is_flag=True, help="With --cluster: leave out jobs done before.")
 @options.artifacts
-def run(settings: Settings, workers: int, **files: Path | None) -> int:
+@options.history
+def run(
+    settings: Settings,
+    matrix: Path | None,
+    reports: ReportFiles,
+    workers: int,
+    cluster: str | None,
+    resume: bool,
+    history: Path | None,
+) -> int:
     """Decide claims on kernels and TSM cores.
 
     Without arguments: every claim on debian:6.12 with the cores as-posted, revised and mainline.
     """
-    outcome = decide(settings, workers)
-    undecided = {} if settings.claims else undecided_claims()
+    if resume and cluster is None:
+        raise UsageError("--resume is of a cluster's jobs", hint="add --cluster local")
+    where = Where(workers, cluster, resume)
+    outcome = _matrix(settings, matrix, where) if matrix else decide(settings, where)
+    undecided = {} if settings.claims or matrix else undecided_claims()
     print_report(outcome.results, Console(), undecided, outcome.notes)
-    write_reports(files, outcome, undecided)
+    reports.write(outcome, undecided)
+    _remember(history, outcome, settings)
     return EXIT_NO_VERDICT if outcome.interrupted else exit_status(outcome.results)
+
+
+def _matrix(settings: Settings, file: Path, where: Where) -> Outcome:
+    context = click.get_current_context()
+    given = click.core.ParameterSource.COMMANDLINE
+    if both := [name for name in _IN_A_MATRIX if context.get_parameter_source(name) is given]:
+        raise UsageError(f"the matrix file says which {both[0]} there are", hint="say it there")
+    return decide_jobs(jobs_of(read_matrix(file), settings), settings, where)
+
+
+def _remember(history: Path | None, outcome: Outcome, settings: Settings) -> None:
+    """A history that cannot be written costs no verdict."""
+    try:
+        fresh = [result for result in outcome.results if result.cell not in outcome.recalled]
+        record_run(history_file(history), fresh, settings.command())
+    except HostError as error:
+        print(f"tsm-harness: {printable(str(error))} ({error.hint})", file=sys.stderr)
 
 
 @click.command()
@@ -59,41 +92,19 @@ def run(settings: Settings, workers: int, **files: Path | None) -> int:
 )
 @options.workers
 @options.artifacts
-def reproduce(settings: Settings, claim: str, workers: int) -> int:
+@options.history
+def reproduce(settings: Settings, claim: str, workers: int, history: Path | None) -> int:
     """Run one claim many times, each in a fresh clone; print hits, rate and time.
 
     The seed moves by one each time.
     """
-    outcome = decide(replace(settings, claims=(claim,)).check(), workers)
+    settings = replace(settings, claims=(claim,)).check()
+    outcome = decide(settings, Where(workers))
     console = Console(highlight=False, soft_wrap=True)
     for line in _rates(outcome.results):
         console.print(printable(line), markup=False)
+    _remember(history, outcome, settings)
     return EXIT_NO_VERDICT if outcome.interrupted else exit_status(outcome.results)
-
-
-def write_reports(
-    files: Mapping[str, Path | None], outcome: Outcome, undecided: Mapping[str, str]
-) -> None:
-    """Write the reports whose files were named; raises HostError when one cannot be."""
-    results, host, notes = outcome.results, outcome.host, outcome.notes
-    if path := files.get("json_file"):
-        write_json(path, results, host, undecided, notes)
-    if path := files.get("junit_file"):
-        write_junit(path, results, host)
-    if path := files.get("ktap_file"):
-        write_ktap(path, results)
-    if path := files.get("html_file"):
-        write_html(path, results, host, undecided, notes)
-
-
-def decide(settings: Settings, workers: int) -> Outcome:
-    """Run the cells that the settings name, showing progress; ``workers`` 0: one per core."""
-    cores = len(os.sched_getaffinity(0))
-    with LiveRun(options.progress()) as live:
-        outcome = run_cells(settings, workers or cores, live.progress, live.result, live.start)
-    if outcome.interrupted:
-        Console(stderr=True).print("interrupted: what was decided until then follows")
-    return outcome
 
 
 def _rates(results: Sequence[CellResult]) -> list[str]:

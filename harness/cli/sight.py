@@ -10,7 +10,7 @@ from rich.console import Console
 
 from harness.claims import catalogue
 from harness.cli import options
-from harness.cli.run import decide
+from harness.cli.decide import Where, decide
 from harness.kernels.core import DEFECTS
 from harness.report.sight import flaws, print_sight
 from harness.report.verdict import EXIT_AS_EXPECTED, EXIT_NO_VERDICT, EXIT_UNEXPECTED
@@ -33,7 +33,7 @@ def sight(settings: Settings, workers: int) -> int:
     if settings.tsms == Settings().tsms:
         cores = ("revised", *(f"defect:{name}" for name in DEFECTS))
         settings = replace(settings, tsms=cores).check()
-    outcome = decide(settings, workers)
+    outcome = decide(settings, Where(workers))
     print_sight(outcome.results, _unseen(), Console(highlight=False))
     if outcome.interrupted or not outcome.results:
         return EXIT_NO_VERDICT

@@ -31,7 +31,7 @@ _TOOLS = {"make": "make", "gcc": "gcc", "ld": "binutils", "flex": "flex", "bison
 _HEADERS = {"/usr/include/gelf.h": "libelf-dev"}
 _STAMP = ".tsm-harness.json"
 _KEPT_LINES = 400
-_GOOD_TO_HAVE = ("lines",)
+_GOOD_TO_HAVE, _SMALL = ("lines",), "small"
 _GIT_SECONDS = 120
 _STEP = re.compile(r"^\s+[A-Z][A-Z\d-]*( \[M\])?\s+(?P<what>\S.*)")
 
@@ -107,7 +107,7 @@ def _identity(named: KernelTree, source: Path) -> str | None:
     tree = str(source) if packaged else tree_identity(source)
     if tree is None:
         return None
-    fragments = [fragment(name) for name in _fragments(named.sanitizers)]
+    fragments = [fragment(name) for name in (_SMALL, *_fragments(named.sanitizers))]
     words = repr((_LAYOUT, tree, fragments, compiler_version("gcc")))
     return hashlib.sha256(words.encode()).hexdigest()
 
@@ -139,6 +139,8 @@ def _configure(source: Path, out: Path, base: str, sanitizers: Sequence[str]) ->
         file.write_text(base, encoding="utf-8")
     else:
         _make(source, out, ("tinyconfig",))
+        with file.open("a", encoding="utf-8") as stream:
+            stream.write(f"\n{fragment(_SMALL)}")
     texts = {name: fragment(name) for name in _fragments(sanitizers)}
     with file.open("a", encoding="utf-8") as stream:
         stream.writelines(f"\n{text}" for text in texts.values())

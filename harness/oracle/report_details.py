@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-__all__ = ["Details", "read_details"]
+__all__ = ["Details", "is_plumbing", "read_details"]
 
 MAX_FRAMES = 64
 
@@ -89,6 +89,11 @@ def read_details(lines: Sequence[str]) -> Details:
     )
 
 
+def is_plumbing(function: str) -> bool:
+    """Whether a function is of a detector, an allocator or a lock: others called it."""
+    return _PLUMBING.match(function) is not None
+
+
 def _section(line: str) -> str:
     if _TRACE.match(line) or _FREEING.match(line):
         return "stack"
@@ -103,5 +108,5 @@ def _first(pattern: re.Pattern[str], lines: Sequence[str]) -> re.Match[str] | No
 
 def _culprit(frames: Sequence[str]) -> str:
     named = [frame for frame in frames if frame]
-    guilty = (frame for frame in named if not _PLUMBING.match(frame))
+    guilty = (frame for frame in named if not is_plumbing(frame))
     return next(guilty, named[0] if named else "")

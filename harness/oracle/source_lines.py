@@ -34,14 +34,16 @@ _ALIGNMENT = 64  # what the kernel prints as the size reaches to the next functi
 class SourceLines:
     """Looks frames up in ``files``: the unstripped file of each module, the kernel's under "".
 
-    A frame that cannot be found is left as it is; nothing here raises.
+    Sources below ``root`` are named from there. A frame that cannot be found is left as it is;
+    nothing here raises.
     """
 
     files: Mapping[str, Path] = field(default_factory=dict)
+    root: Path = Path("/")
 
     @cached_property
     def _known(self) -> dict[str, _Symbols]:
-        return {name: _Symbols(path) for name, path in self.files.items()}
+        return {name: _Symbols(path, self.root) for name, path in self.files.items()}
 
     def decode(self, lines: Iterable[str]) -> list[str]:
         """The lines, each frame followed by ``(file:line)``, callers it is inlined into last."""
@@ -77,8 +79,9 @@ def _frames(lines: list[str]) -> Iterator[tuple[int, re.Match[str]]]:
 class _Symbols:
     """The functions of one ELF file, by name and size."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, root: Path) -> None:
         self._path = path
+        self._root = f"{root}".rstrip("/")
         self._functions: dict[str, list[tuple[int, tuple[str, int]]]] = {}
         try:
             with path.open("rb") as file:
@@ -136,10 +139,12 @@ class _Symbols:
             return []
         # Each address is told, and then the line it is of, and those that this one is inlined at.
         blocks = re.split(r"^0x[0-9a-f]+\n", done.stdout, flags=re.MULTILINE)[1:]
-        return [_chain(block.splitlines()) for block in blocks]
+        return [_chain(block.splitlines(), self._root) for block in blocks]
 
 
-def _chain(places: list[str]) -> str:
+def _chain(places: list[str], root: str) -> str:
     known = [place.partition(" (disc")[0] for place in places if not place.startswith("?")]
-    short = [place.lstrip("/") for place in known if not place.endswith((":0", ":?"))]
+    short = [
+        place.removeprefix(root).lstrip("/") for place in known if not place.endswith((":0", ":?"))
+    ]
     return " < ".join(short)

@@ -13,6 +13,7 @@ from harness.errors import HarnessError
 from harness.guest.actor import Actor
 from harness.guest.guest import Guest
 from harness.guest.ssh import SshSession
+from harness.kernels import Kernel
 from harness.kernels.core import parse_core
 from harness.kernels.coretext import CoreText
 from harness.oracle.kernel_log import KernelLog
@@ -48,6 +49,12 @@ def _skip_elsewhere(item: pytest.Item, axes: Axes) -> None:
     reason = claim_of(item)[1].skips(parse_core(axes.tsm), axes.provider)
     if reason:
         pytest.skip(reason)
+
+
+@pytest.fixture
+def kernel(request: pytest.FixtureRequest, axes: Axes) -> Kernel:
+    """The kernel that the guest runs: its release and its configuration."""
+    return request.config.stash[WORKBENCH].kernel(axes.kernel)
 
 
 @pytest.fixture

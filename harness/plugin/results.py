@@ -20,6 +20,7 @@ from harness.guest.guest import Guest
 from harness.kernels.core import parse_core
 from harness.kernels.usercore import read_user_core
 from harness.oracle.kernel_reports import find_reports
+from harness.oracle.report_details import is_plumbing
 from harness.oracle.source_lines import SourceLines
 from harness.plugin.fixtures import GUEST, WORKBENCH
 from harness.plugin.judge import Judgement, classify, weigh
@@ -255,7 +256,10 @@ def _where(evidence: Evidence) -> list[str]:
     lines = evidence.source.decode(reports[0].lines) if reports else []
     found = (match for line in lines if (match := _LOCATED.search(line)))
     places = {match["function"]: match["place"] for match in found}
-    known = [name for name in reports[0].stack if name in places] if reports else []
+    stack = list(reports[0].stack) if reports else []
+    while stack and is_plumbing(stack[0]):
+        del stack[0]
+    known = [name for name in stack if name in places]
     return [f"  {name} at {places[name]}" for name in known[:_PLACES_SHOWN]]
 
 

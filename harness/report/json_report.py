@@ -13,12 +13,13 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from harness.errors import HostError
 from harness.oracle.printable import printable
-from harness.report.verdict import CellResult, summary
+from harness.report.verdict import Cell, CellResult, Status, summary
 
-__all__ = ["SCHEMA", "cell_as_json", "write_atomically", "write_json"]
+__all__ = ["SCHEMA", "cell_as_json", "cell_from_json", "write_atomically", "write_json"]
 
 SCHEMA = 1
 MAX_DETAIL = 65536
@@ -43,6 +44,22 @@ def cell_as_json(result: CellResult) -> dict[str, object]:
         "artifacts": str(result.artifacts) if result.artifacts else None,
         "infrastructure_retries": result.infrastructure_retries,
     }
+
+
+def cell_from_json(data: Mapping[str, Any]) -> CellResult:
+    """The inverse; raises LookupError, TypeError or ValueError for what is no such cell."""
+    names = ("claim", "scenario", "kernel", "tsm", "provider", "seed")
+    return CellResult(
+        Cell(**{name: data[name] for name in names}),
+        Status(data["status"]),
+        Status(data["expected"]),
+        float(data["duration_s"]),
+        str(data["detail"]),
+        str(data["rerun"]),
+        Path(data["artifacts"]) if data["artifacts"] else None,
+        tuple(str(line) for line in data["timeline"]),
+        int(data["infrastructure_retries"]),
+    )
 
 
 def write_json(

@@ -14,11 +14,11 @@ import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from importlib.metadata import version
 from pathlib import Path
 
 from harness.cache import Cache
 from harness.errors import TsmHarnessError
+from harness.identity import harness_digest
 from harness.kernels.kbuild import tree_identity
 from harness.paths import cache_directory
 from harness.report.verdict import EXIT_AS_EXPECTED, EXIT_NO_VERDICT, EXIT_UNEXPECTED, Status
@@ -140,7 +140,7 @@ def _key(directory: Path, settings: Settings, fixup: Path | None) -> str | None:
     if tree is None:
         return None
     patch = fixup.read_bytes() if fixup is not None and fixup.is_file() else b""
-    words = (_LAYOUT, version("tsm-harness"), tree, settings.words(), patch)
+    words = (_LAYOUT, harness_digest(), tree, settings.words(), patch)
     return hashlib.sha256(repr(words).encode()).hexdigest()
 
 

@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: MIT
+"""What jobs found out, kept by all that it depends on, so that no job need be done twice."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from harness.cache import Cache
+from harness.cluster.task import TaskResult
+from harness.errors import TsmHarnessError
+from harness.identity import harness_digest
+from harness.kernels.core import parse_core
+from harness.kernels.usercore import read_user_core
+from harness.matrix.jobs import Job
+from harness.settings import Settings
+from harness.workbench import Workbench
+
+__all__ = ["job_keys", "load", "store"]
+
+_KIND = "job"
+_LAYOUT = "1"
+_REPORT, _EVIDENCE = "report.json", "evidence.zip"
+
+
+def job_keys(jobs: Sequence[Job], settings: Settings, bench: Workbench) -> dict[Job, str]:
+    """The key of each job whose kernel and core can be had here; the others have none."""
+    keys = {}
+    for job in jobs:
+        own = parse_core(job.tsm).kind == "user"
+        try:
+            kernel = bench.kernel(job.kernel).digest
+            core = read_user_core(job.tsm).digest if own else ""
+        except TsmHarnessError:
+            continue
+        same = replace(job.settings(settings), cache=None)
+        words = (_LAYOUT, harness_digest(), kernel, core, same.words())
+        keys[job] = hashlib.sha256(repr(words).encode()).hexdigest()
+    return keys
+
+
+def load(cache: Cache, key: str) -> TaskResult | None:
+    """What was found out under ``key``, if anything was."""
+    if not cache.has(_KIND, key):
+        return None
+    entry = cache.root / _KIND / key
+    try:
+        report, evidence = (entry / _REPORT).read_bytes(), (entry / _EVIDENCE).read_bytes()
+    except OSError:
+        return None
+    return TaskResult(report, evidence, "", 0, "")
+
+
+def store(cache: Cache, key: str, result: TaskResult) -> None:
+    """Keep what was found out; what is there already was found out by the same job."""
+
+    def fill(directory: Path) -> None:
+        (directory / _REPORT).write_bytes(result.report)
+        (directory / _EVIDENCE).write_bytes(result.evidence)
+
+    cache.get_or_make(_KIND, key, fill)
