@@ -278,7 +278,9 @@ def test_attributes_and_their_modes(entry: Entry, provider: ProviderLoop) -> Non
     wanted = {attr.name.lower() for attr in Attr if tsm.attrs >> attr & 1}
     blobs = {attr.name.lower() for attr in BinAttr if tsm.bin_attrs >> attr & 1}
     names = set(entry.actor.list(entry.path))
-    demand(names == wanted | blobs, f"there are {', '.join(sorted(names))}")
+    told = [f"no {name}" for name in sorted((wanted | blobs) - names)]
+    told += [f"a {name}" for name in sorted(names - wanted - blobs)]
+    demand(not told, f"of this provider, there is {', '.join(told)}")
     wrong = []
     for name in sorted(names):
         found = entry.actor.stat(entry.file(name))

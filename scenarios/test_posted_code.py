@@ -4,25 +4,33 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+
+import pytest
 
 from harness.claims import claim
 from harness.errors import ClaimViolatedError, DeadlineError
 from harness.guest.actor import Actor
+from harness.guest.call import checked
 from harness.guest.guest import Guest
 from harness.guest.stacks import find_blocked, wait_for_blocked
+from harness.kernels import Kernel
 from harness.oracle.expect import demand, raises_errno
 from harness.oracle.kernel_log import KernelLog
+from harness.settings import Settings
 from harness.surfaces.descriptor import Descriptor
 from harness.surfaces.find import Surface, find_surface
 from harness.surfaces.report import Report
 from providers_sim import Fault
 from providers_sim.loop import ProviderLoop
+from providers_sim.wire.ops import Op, OpResult
 
 _NOBODY = 65534
 _PAGE = 4096
 _STUCK_SECONDS = 2.0
+_ROUNDS, _ACCESSES = 200, 100
 _LEAVING = "sim_registration_work"  # the provider driver's own
 
 
@@ -154,6 +162,39 @@ def test_options_are_read_under_the_lock(
         asking.wait_until_blocked()
     for call in (making, writing, asking):
         call.results()
+
+
+@claim("P8", only="class", needs="privlevel")
+def test_options_are_no_data_race(
+    kernel: Kernel,
+    tsm_settings: Settings,
+    report: Report,
+    actors: tuple[Actor, ...],
+    kernel_log: KernelLog,
+) -> None:
+    if kernel.setting("KCSAN") != "y" or tsm_settings.smp < 2:
+        pytest.skip("data races are seen by a kernel with KCSAN, on two processors (--smp 2)")
+    # It watches an access now and then, for a moment: here more often, and so long that the guest
+    # spends as much time on watching as on all else.
+    for name, value in (("skip_watch", b"200"), ("udelay_task", b"200")):
+        actors[0].write_file(f"/sys/module/kcsan/parameters/{name}", value)
+    path = report.privlevel.path
+    reading = [Op.open(path), *[Op.pread(16, 0)] * _ACCESSES]
+    writing = [Op.open(path, os.O_WRONLY)]
+    writing += [Op.pwrite(level, 0) for level in (b"1", b"2")] * (_ACCESSES // 2)
+    reader, writer = actors[4], actors[5]
+    for cpu, actor in enumerate((reader, writer)):
+        actor.spawn(cpu=cpu)
+    for _ in range(_ROUNDS):
+        calls = [reader.start([*reading, Op.close()], _done, "many reads of privlevel")]
+        calls += [writer.start([*writing, Op.close()], _done, "many writes of privlevel")]
+        for call in calls:
+            call.result()
+        kernel_log.assert_clean()
+
+
+def _done(results: Sequence[OpResult]) -> None:
+    checked(results, "privlevel")
 
 
 @claim("P9")

@@ -111,6 +111,14 @@ def test_details_of_a_double_free() -> None:
     assert report.signature == ("SLUB", "Object already free", "kmalloc-1k", "wr")
 
 
+def test_a_modules_function_is_no_plumbing_whatever_its_name() -> None:
+    data = (DATA / "double_free.txt").read_bytes().replace(b" wr+", b" report_read+")
+    [report] = find_reports(parse_kmsg_stream(data))
+    assert report.function == "report_read"
+    assert report.blamed[0] == "report_read"
+    assert report.stack[0] != "report_read"
+
+
 def test_an_oops_that_panics_is_one_report_that_says_so() -> None:
     [report] = recorded("console_oopspanic")
     assert report.panicked

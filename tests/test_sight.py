@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import io
-from pathlib import Path
 
 import pytest
 from rich.console import Console
@@ -68,10 +67,3 @@ def test_every_defect_has_a_claim_with_a_scenario() -> None:
     assert _unseen() == {}
     for defect, claim in DEFECTS.items():
         assert defect in catalogue()[claim].broken_by
-
-
-def test_the_readme_lists_every_claim() -> None:
-    text = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
-    for claim in catalogue().values():
-        why = f" *Decided by no scenario: {claim.undecided}.*" if claim.undecided else ""
-        assert f"| {claim.id} | {claim.raised_by} | {claim.demand}{why} |" in text

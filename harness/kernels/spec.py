@@ -18,6 +18,7 @@ __all__ = [
     "KernelTree",
     "PackagedKernel",
     "PackagedSource",
+    "kernel_names",
     "parse_kernel",
 ]
 
@@ -74,6 +75,11 @@ def _packaged(name: str, entry: dict[str, Any]) -> PackagedKernel | PackagedSour
     if "source" in entry:
         return PackagedSource(name, entry["source"], suites)
     return PackagedKernel(name, entry["packages"], suites, tuple(entry.get("libraries", ())))
+
+
+def kernel_names() -> tuple[str, ...]:
+    """Packaged kernels and sources that have a name."""
+    return tuple(_known())
 
 
 def parse_kernel(spec: str) -> PackagedKernel | KernelTree | KernelImage:

@@ -81,6 +81,12 @@ class KernelReport:
     omitted_lines: int = 0
 
     @property
+    def blamed(self) -> tuple[str, ...]:
+        """The stack from the code at fault outwards."""
+        found = self.function in self.stack
+        return self.stack[self.stack.index(self.function) :] if found else self.stack
+
+    @property
     def signature(self) -> tuple[str, str, str, str]:
         """What is the same for every report of one bug: kind, subtype, cache, function."""
         return (self.kind.value, self.subtype, self.cache, self.function)

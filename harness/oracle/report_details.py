@@ -4,10 +4,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-__all__ = ["Details", "is_plumbing", "read_details"]
+__all__ = ["Details", "read_details"]
 
 MAX_FRAMES = 64
 
@@ -22,7 +22,7 @@ _ALLOCATED = re.compile(r"Allocated in |[Aa]llocated by task ")
 _FREED = re.compile(r"Freed in |[Ff]reed by task ")
 _FREEING = re.compile(r"(?:Invalid f|F)ree of ")
 
-# Functions that detect, report or free on behalf of somebody: the culprit called them.
+# Functions of the kernel itself that detect, report or free for somebody: the culprit called them.
 _PLUMBING = re.compile(
     r"_{0,3}(?:dump_stack|show_stack|warn|report_|print_|object_err|slab_|check_|free_to_partial|"
     r"free_debug|alloc_debug|get_partial|kmem_cache|kmalloc|kvmalloc|kfree|kvfree|vfree|"
@@ -81,17 +81,12 @@ def read_details(lines: Sequence[str]) -> Details:
         task=by_task[1] if by_task else f"{task[2]}/{task[1]}" if task else "",
         taint=taint[1].replace(" ", "") if taint else "",
         cache=(cache[1] or cache[2]) if cache else "",
-        culprit=_culprit([rip, *stacks["stack"]]),
+        culprit=_culprit([rip, *stacks["stack"]], modules),
         stack=tuple(stacks["stack"]),
         allocated_by=tuple(stacks["allocated"]),
         freed_by=tuple(stacks["freed"]),
         modules=tuple(modules.items()),
     )
-
-
-def is_plumbing(function: str) -> bool:
-    """Whether a function is of a detector, an allocator or a lock: others called it."""
-    return _PLUMBING.match(function) is not None
 
 
 def _section(line: str) -> str:
@@ -106,7 +101,7 @@ def _first(pattern: re.Pattern[str], lines: Sequence[str]) -> re.Match[str] | No
     return next((found for line in lines if (found := pattern.search(line))), None)
 
 
-def _culprit(frames: Sequence[str]) -> str:
+def _culprit(frames: Sequence[str], modules: Mapping[str, str]) -> str:
     named = [frame for frame in frames if frame]
-    guilty = (frame for frame in named if not is_plumbing(frame))
+    guilty = (one for one in named if modules.get(one) or not _PLUMBING.match(one))
     return next(guilty, named[0] if named else "")

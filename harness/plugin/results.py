@@ -20,7 +20,6 @@ from harness.guest.guest import Guest
 from harness.kernels.core import parse_core
 from harness.kernels.usercore import read_user_core
 from harness.oracle.kernel_reports import find_reports
-from harness.oracle.report_details import is_plumbing
 from harness.oracle.source_lines import SourceLines
 from harness.plugin.fixtures import GUEST, WORKBENCH
 from harness.plugin.judge import Judgement, classify, weigh
@@ -256,10 +255,7 @@ def _where(evidence: Evidence) -> list[str]:
     lines = evidence.source.decode(reports[0].lines) if reports else []
     found = (match for line in lines if (match := _LOCATED.search(line)))
     places = {match["function"]: match["place"] for match in found}
-    stack = list(reports[0].stack) if reports else []
-    while stack and is_plumbing(stack[0]):
-        del stack[0]
-    known = [name for name in stack if name in places]
+    known = [name for name in reports[0].blamed if name in places] if reports else []
     return [f"  {name} at {places[name]}" for name in known[:_PLACES_SHOWN]]
 
 

@@ -1,0 +1,163 @@
+# SPDX-License-Identifier: MIT
+"""``reference``: everything there is a name for, as Markdown, from the code that has it."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+from collections.abc import Iterable, Iterator
+
+import click
+import pytest
+
+from harness.claims import catalogue
+from harness.kernels.core import DEFECTS
+from harness.kernels.spec import kernel_names
+from harness.plugin import fixtures
+from harness.plugin.options import pytest_addoption
+from harness.report.verdict import Status
+from providers_sim import available, provider_type
+
+__all__ = ["reference"]
+
+
+@click.command()
+@click.pass_context
+def reference(ctx: click.Context) -> int:
+    """Print the reference: commands, claims, defects, kernels, fixtures, faults; as Markdown."""
+    assert ctx.parent is not None
+    assert isinstance(ctx.parent.command, click.Group)
+    parts = (
+        ["<!-- SPDX-License-Identifier: MIT -->", "# Reference", ""],
+        ["What `tsm-harness reference` prints: made of the code, not written.", ""],
+        _commands(ctx.parent.command),
+        _claims(),
+        _defects(),
+        _kernels(),
+        _pytest_options(),
+        _fixtures(),
+        _faults(),
+    )
+    click.echo("\n".join(line for part in parts for line in part).rstrip())
+    return 0
+
+
+def _commands(app: click.Group) -> Iterator[str]:
+    yield from ("## Commands", "")
+    yield from _group(app, click.Context(app, info_name="tsm-harness"))
+
+
+def _group(group: click.Group, above: click.Context) -> Iterator[str]:
+    for name in group.list_commands(above):
+        command = group.get_command(above, name)
+        assert command is not None
+        ctx = click.Context(command, info_name=name, parent=above)
+        taken = [one for one in command.params if isinstance(one, click.Argument)]
+        arguments = [one.metavar or str(one.name).upper() for one in taken]
+        yield from (f"### `{' '.join([ctx.command_path, *arguments])}`", "")
+        yield from (*inspect.cleandoc(command.help or "").split("\n"), "")
+        rows = [_option(one) for one in command.params if isinstance(one, click.Option)]
+        yield from _table(("option", "meaning"), rows)
+        if isinstance(command, click.Group):
+            yield from _group(command, ctx)
+
+
+def _option(option: click.Option) -> tuple[str, str]:
+    """Its names with what they take, and what it means; in words of ours, whatever click's are."""
+    flags = ", ".join([*option.opts, *option.secondary_opts])
+    takes = option.metavar or ""
+    if isinstance(option.type, click.Choice):
+        takes = "|".join(map(str, option.type.choices))
+    elif not option.is_flag and not takes:
+        takes = _TAKES.get(option.type.name, "TEXT")
+    shown = option.show_default and option.default not in (None, "")
+    return f"`{flags} {takes}`".replace(" `", "`"), (option.help or "") + (
+        f" [default: {option.default}]" if shown else ""
+    )
+
+
+_TAKES = {
+    "integer": "N",
+    "integer range": "N",
+    "float": "NUMBER",
+    "float range": "NUMBER",
+    "path": "PATH",
+    "file": "PATH",
+    "directory": "PATH",
+    "hex": "HEX",
+}
+
+
+def _claims() -> Iterator[str]:
+    yield from ("## Claims", "")
+    rows = []
+    for claim in catalogue().values():
+        why = f" *Decided by no scenario: {claim.undecided}.*" if claim.undecided else ""
+        rows.append((claim.id, claim.raised_by, claim.demand + why))
+    yield from _table(("claim", "raised by", "demand"), rows)
+
+
+def _defects() -> Iterator[str]:
+    yield from ("## Defects", "", "`--tsm defect:NAME` is `revised` with this one defect.", "")
+    yield from _table(
+        ("defect", "breaks"), [(f"`{name}`", claim) for name, claim in DEFECTS.items()]
+    )
+
+
+def _kernels() -> Iterator[str]:
+    yield from ("## Kernels that have a name", "")
+    yield from (f"- `{name}`" for name in kernel_names())
+    yield from ("", "`tree:PATH` is a source tree, anything else the path of an image.", "")
+    yield from ("## Verdicts", "")
+    yield from _table(("verdict", "meaning"), [(one.value, _MEANING[one]) for one in Status])
+
+
+_MEANING = {
+    Status.FAIL: "the claim's demand does not hold: the problem was seen",
+    Status.ERROR: "the harness could not decide",
+    Status.MISS: "it was never run",
+    Status.PASS: "the claim's demand holds",
+    Status.SKIP: "it does not apply to this surface",
+}
+
+
+def _pytest_options() -> Iterator[str]:
+    yield from ("## Options of pytest", "")
+    parser = pytest.Parser(_ispytest=True)
+    pytest_addoption(parser)
+    options = parser.getgroup("tsm-harness").options
+    rows = [(f"`{option.names()[0]}`", str(option.attrs()["help"])) for option in options]
+    yield from _table(("option", "meaning"), rows)
+
+
+def _fixtures() -> Iterator[str]:
+    yield from ("## Fixtures", "")
+    functions = [
+        node
+        for node in ast.parse(inspect.getsource(fixtures)).body
+        if isinstance(node, ast.FunctionDef)
+        and any(ast.unparse(one).startswith("pytest.fixture") for one in node.decorator_list)
+    ]
+    rows = [(f"`{node.name}`", ast.get_docstring(node) or "") for node in functions]
+    yield from _table(("fixture", "what it is"), rows)
+
+
+def _faults() -> Iterator[str]:
+    yield from ("## Faults", "", "What can go wrong on a provider's host, by name.", "")
+    for ident in available():
+        yield from (f"### {ident}", "")
+        rows = []
+        for failure in provider_type(ident).failures.values():
+            given = (f"{name}={default}" for name, (_, default) in failure.parameters.items())
+            words = ":".join(filter(None, (failure.name, ",".join(given))))
+            rows.append((f"`{words}`", failure.what, failure.sees))
+        yield from _table(("fault", "what happens", "what the reader gets"), rows)
+
+
+def _table(heads: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> Iterator[str]:
+    lines = [" | ".join(" ".join(text.replace("|", "\\|").split()) for text in row) for row in rows]
+    if lines:
+        yield f"| {' | '.join(heads)} |"
+        yield f"|{'---|' * len(heads)}"
+        yield from (f"| {line} |" for line in lines)
+        yield ""

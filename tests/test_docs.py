@@ -1,0 +1,152 @@
+# SPDX-License-Identifier: MIT
+"""Every command that the documentation shows is run, and prints what it shows.
+
+A block of ``console`` is a dialogue with a shell: commands after ``$``, then what they print, of
+which each line is looked for in the real output; ``...`` stands for others. ``# status N`` says how
+a command ends, when not with 0. A page is one session, of which each block begins in the directory
+of the checkout.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from harness.claims import catalogue
+from harness.workbench import Workbench
+from tests.test_revisions import core, repository
+
+__all__ = ["core", "repository"]  # the fixtures
+
+ROOT = Path(__file__).parent.parent
+PAGES = ("docs/tutorial.md", "docs/how-to.md", "docs/extending.md")
+# What takes a kernel build is run on a packaged kernel; builds have tests of their own.
+STAND_INS = (
+    (re.compile(r"(--kernel(?:-build|-config)?) ~/\S+"), ""),
+    (re.compile(r"--kernel tree:~/linux\S*"), "--kernel debian:6.12"),
+)
+
+
+@dataclass
+class Step:
+    """A command, how it is to end, whether it is the first of its block, what it is to print."""
+
+    command: str
+    status: int = 0
+    first: bool = False
+    output: list[str] = field(default_factory=list)
+
+
+def steps_of(page: str) -> list[Step]:
+    """The commands of a page, in order."""
+    steps: list[Step] = []
+    for block in re.findall(r"^```console\n(.*?)^```", page, re.MULTILINE | re.DOTALL):
+        for line in block.splitlines():
+            if line.startswith("$ "):
+                command, _, status = line[2:].partition("    # status ")
+                first = line == block.splitlines()[0]
+                steps.append(Step(command.strip(), int(status or 0), first))
+            else:
+                steps[-1].output.append(line)
+    return steps
+
+
+def run_command(step: Step, where: Path, environment: dict[str, str]) -> str:
+    """Run one step in a shell; what it printed. The shell's directory and variables are kept."""
+    command = step.command
+    for pattern, stand_in in STAND_INS:
+        command = pattern.sub(stand_in, command)
+    script = f"[ -e {where}/.session ] && . {where}/.session\n"
+    script += f"cd {where}\n" if step.first else ""
+    script += f"{command}\nstatus=$?\n"
+    script += f"{{ export -p; echo cd $PWD; }} > {where}/.session\nexit $status\n"
+    done = subprocess.run(
+        ["bash", "-c", script],
+        cwd=where, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT, text=True, timeout=300, check=False,
+    )  # fmt: skip
+    assert done.returncode == step.status, f"$ {step.command}\n{done.stdout}"
+    return done.stdout
+
+
+def plain(line: str) -> str:
+    """A line without what differs from run to run: numbers, hashes, blanks."""
+    return re.sub(r"[0-9a-f]{40}|\d+", "N", " ".join(line.split()))
+
+
+@pytest.fixture
+def session(tmp_path: Path, workbench: Workbench) -> dict[str, str]:
+    """A copy of what a user has in a checkout, and the environment of his shell."""
+    shutil.copytree(ROOT / "examples", tmp_path / "examples")
+    (tmp_path / ".venv").mkdir()
+    (tmp_path / ".venv" / "bin").symlink_to(Path(sys.executable).parent)
+    (tmp_path / "matrix.toml").write_text(_matrix())
+    return os.environ | {
+        "HOME": str(tmp_path),
+        "TSM_HARNESS_CACHE": str(workbench.cache.root),
+        "TSM_HARNESS_HISTORY": str(tmp_path / "history.db"),
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "COLUMNS": "80",
+        "GIT_PAGER": "cat",
+    }
+
+
+def _matrix() -> str:
+    """The file that the how-to shows."""
+    page = (ROOT / "docs/how-to.md").read_text()
+    [step] = [one for one in steps_of(page) if one.command == "cat matrix.toml"]
+    return "".join(f"{line}\n" for line in step.output)
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_commands_do_what_the_page_shows(
+    name: str, session: dict[str, str], tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    steps = steps_of((ROOT / name).read_text())
+    assert steps
+    if any("~/tsm" in step.command for step in steps):
+        _lay_out_repository(request, tmp_path)
+    for step in steps:
+        printed = run_command(step, tmp_path, session)
+        real = {plain(line) for line in printed.splitlines()}
+        missing = [line for line in step.output if line != "..." and plain(line) not in real]
+        assert not missing, f"$ {step.command}\nwas to print {missing}\nand printed\n{printed}"
+
+
+def _lay_out_repository(request: pytest.FixtureRequest, home: Path) -> None:
+    """The repository of the how-to: v1 is good, a later commit is not; and its series."""
+    found, commits = request.getfixturevalue("core")
+    git = ["git", "-C", str(found.path)]
+    subprocess.run([*git, "tag", "v1", commits[0]], check=True)
+    patches = ["format-patch", "-q", "-o", str(home / "patches"), "v1"]
+    subprocess.run([*git, *patches], check=True)
+    (home / "tsm").symlink_to(found.path)
+
+
+def test_the_reference_is_what_the_command_prints() -> None:
+    command = [sys.executable, "-m", "harness", "reference"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout == (ROOT / "docs" / "reference.md").read_text(), (
+        "run: tsm-harness reference > docs/reference.md"
+    )
+
+
+def test_the_reference_lists_every_claim() -> None:
+    text = (ROOT / "docs" / "reference.md").read_text(encoding="utf-8")
+    for claim in catalogue().values():
+        assert f"| {claim.id} | {claim.raised_by} | {claim.demand}" in text
+
+
+@pytest.mark.parametrize("name", ["README.md", *PAGES, "docs/reference.md"])
+def test_links_lead_somewhere(name: str) -> None:
+    page = ROOT / name
+    links = re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", page.read_text())
+    local = [link for link in links if not link.startswith("http")]
+    assert not [link for link in local if not (page.parent / link).exists()]
