@@ -30,7 +30,7 @@ from providers_sim.wire.ops import Op, OpResult
 _NOBODY = 65534
 _PAGE = 4096
 _STUCK_SECONDS = 2.0
-_ROUNDS, _ACCESSES = 200, 100
+_ROUNDS, _ACCESSES = 400, 100
 _LEAVING = "sim_registration_work"  # the provider driver's own
 
 

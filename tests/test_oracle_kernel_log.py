@@ -225,3 +225,20 @@ def test_feeding_and_judging_from_several_threads() -> None:
         log.assert_clean()
     assert len(log.records) == 1000
     assert log.lost == 0
+
+
+def test_a_data_race_counts_only_where_a_tsm_is_part_of_it() -> None:
+    guest = Guest()
+    guest.says("BUG: KCSAN: data-race in virtqueue_get_buf_ctx / vring_interrupt", "")
+    guest.says("write to 0xffff9b5b81081c50 of 2 bytes by task 1 on cpu 1:")
+    guest.says(" virtqueue_get_buf_ctx+0x354/0x530", " port_fops_poll+0x1d0/0x300")
+    guest.log.verify()
+    guest.says("BUG: KCSAN: data-race in privlevel_show [tsm_class] / privlevel_store [tsm_class]")
+    with pytest.raises(KernelReportError, match="privlevel_show"):
+        guest.log.verify()
+    built_in = Guest()
+    built_in.says("BUG: KCSAN: data-race in memcpy+0x10/0x20")
+    built_in.says("read to 0xffff9b5b81081c50 of 2 bytes by task 1 on cpu 1:")
+    built_in.says(" memcpy+0x10/0x20", " tsm_report_read+0x1d0/0x300")
+    with pytest.raises(KernelReportError, match="memcpy"):
+        built_in.log.verify()

@@ -248,6 +248,18 @@ def test_git_bisect_run_understands_the_status(
     assert f"{commits[3]} is the first bad commit" in done.stdout, done.stdout + done.stderr
 
 
+def test_a_slip_of_the_tongue_is_no_bad_commit(repository: Repository, invoke: Invoke) -> None:
+    commits = [repository.commit(f"c{n}", a=str(n)) for n in range(4)]
+    command = [sys.executable, "-m", "harness", "bisect", "X9"]
+    git(repository.path, "bisect", "start", commits[3], commits[0])
+    done = subprocess.run(command, cwd=repository.path, capture_output=True, text=True, check=False)
+    assert done.returncode == 125
+    assert "unknown claim" in done.stderr
+    git(repository.path, "bisect", "reset")
+    done = subprocess.run(command, cwd=repository.path, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [

@@ -19,6 +19,7 @@ from harness.cli.app import app
 from harness.errors import GuestCallError, HostError, KernelFault, TsmHarnessError, UsageError
 from harness.oracle.printable import printable
 from harness.report.verdict import EXIT_NO_VERDICT, EXIT_UNEXPECTED, EXIT_USAGE
+from harness.revisions.git import bisecting
 from providers_sim import ProviderError
 
 __all__ = ["main"]
@@ -30,6 +31,8 @@ def main() -> None:
     sys.stdout = sys.stdout or _nowhere()
     sys.stderr = sys.stderr or _nowhere()
     status = _status()
+    if status == EXIT_USAGE and bisecting(Path()):
+        status = EXIT_NO_VERDICT  # git would take it for the commit being bad
     # All is said and cleaned up: an interrupt could only spoil the way out.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)

@@ -205,7 +205,7 @@ class KernelLog:
             taker = next((e for e in order if len(e.matched) < e.count and e.covers(report)), None)
             if taker is not None:
                 taker.matched.append(report)
-            elif report.first_sequence >= since:
+            elif report.first_sequence >= since and not report.elsewhere:
                 unexpected.append(report)
         return unexpected
 

@@ -50,6 +50,9 @@ _FRAME_FILES = {
 _TAIL_TOKENS = frozenset({"slub-head", "slub-destroy", "vfree-area", "fault"})
 
 
+_OF_A_TSM = re.compile(r"\btsm_\w{1,100}\+0x|\[tsm[-\w]{0,60}\]")
+
+
 @dataclass(frozen=True)
 class KernelReport:
     """One event the kernel complained about.
@@ -85,6 +88,11 @@ class KernelReport:
         """The stack from the code at fault outwards."""
         found = self.function in self.stack
         return self.stack[self.stack.index(self.function) :] if found else self.stack
+
+    @property
+    def elsewhere(self) -> bool:
+        """Whether it is a data race of other code than a TSM's: a kernel has plenty of those."""
+        return self.kind is ReportKind.KCSAN and not any(map(_OF_A_TSM.search, self.lines))
 
     @property
     def signature(self) -> tuple[str, str, str, str]:

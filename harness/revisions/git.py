@@ -9,9 +9,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from harness.errors import HostError, UsageError
+from harness.errors import HostError, TsmHarnessError, UsageError
 
-__all__ = ["git", "git_succeeds", "temporary_worktree"]
+__all__ = ["bisecting", "git", "git_succeeds", "temporary_worktree"]
 
 _SECONDS = 600
 # A hook or an outer git says where its repository is; here the directory does.
@@ -30,6 +30,15 @@ def git(directory: Path, *words: str, data: bytes | None = None) -> str:
 def git_succeeds(directory: Path, *words: str, data: bytes | None = None) -> bool:
     """Whether git ends with status 0."""
     return _run(directory, words, data).returncode == 0
+
+
+def bisecting(directory: Path) -> bool:
+    """Whether ``git bisect`` is going on in the repository that ``directory`` is of."""
+    try:
+        file = git(directory, "rev-parse", "--git-path", "BISECT_START").strip()
+    except TsmHarnessError:
+        return False
+    return (directory / file).exists()
 
 
 @contextmanager
