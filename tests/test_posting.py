@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import difflib
 import html
 import quopri
 
@@ -106,6 +107,50 @@ def test_a_web_archives_entities_and_blanks() -> None:
 
 def test_windows_line_ends() -> None:
     assert found(patch().replace("\n", "\r\n")) == {"drivers/virt/coco/tsm.c": text()}
+
+
+TSM = "drivers/virt/coco/tsm.c"
+OLDER, NEWER = ["a", "", "b", "c", "d", "e"], ["a", "", "b", "C", "c2", "d"]
+
+
+def change(old: list[str] = OLDER, new: list[str] = NEWER, shift: int = 0) -> str:
+    body = difflib.unified_diff(old, new, f"a/{TSM}", f"b/{TSM}", lineterm="")
+    text = "".join(f"{line}\n" for line in body)
+    return text.replace("@@ -1,", f"@@ -{1 + shift},")
+
+
+@pytest.mark.parametrize("shift", [0, 1, 40])
+def test_a_later_patch_of_the_series_changes_the_file(shift: int) -> None:
+    series = patch(code=OLDER) + "-- \n2.40\n\nSubject: [PATCH 2/2] tsm\n\n" + change(shift=shift)
+    posting = read_posting(series.encode())
+    assert posting.files == {TSM: text(NEWER)}
+    assert posting.mended == [f"a later change of {TSM} was applied"]
+
+
+def test_what_a_reply_proposes_is_not_applied() -> None:
+    thread = patch(code=OLDER) + "Subject: Re: [PATCH] tsm\n\nHow about this?\n" + change()
+    assert found(thread) == {TSM: text(OLDER)}
+
+
+def test_a_change_of_another_version_is_not_applied() -> None:
+    thread = patch(code=OLDER) + patch(code=["v2"]) + change(["v2"], ["v2", "more"])
+    assert found(thread) == {TSM: text(OLDER)}
+    assert read_posting(thread.encode(), 2).files == {TSM: "v2\nmore\n"}
+
+
+@pytest.mark.parametrize("damage", [("-b", "-x"), (" d", ""), ("@@ -1,5", "@@ -1,9999999")])
+def test_a_change_that_does_not_apply_is_told(damage: tuple[str, str]) -> None:
+    old = ["a", "b", "c", "d", "e", "f"]
+    broken = change(old, ["a", "B", "c", "d", "e", "f"]).replace(*damage)
+    posting = read_posting((patch(code=old) + broken).encode())
+    assert posting.files == {TSM: text(old)}
+    assert posting.mended == [f"a later change of {TSM} was left out: it does not apply"]
+
+
+@given(st.lists(st.sampled_from("abc"), max_size=12), st.lists(st.sampled_from("abc"), max_size=12))
+def test_a_difference_applied_gives_the_other_text(old: list[str], new: list[str]) -> None:
+    if old != new and old:
+        assert found(patch(code=old) + change(old, new)) == {TSM: text(new)}
 
 
 @given(st.binary(max_size=400), st.integers(0, 300))

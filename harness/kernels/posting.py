@@ -2,8 +2,8 @@
 """The new files of a patch, however it arrives: a diff, an mbox, a series, the text of a thread.
 
 Lines of replies (quoted with ``>``) are no patch. Of several postings of a file the first whole one
-counts, or the one asked for. What mail does to patches is undone where that is certain, and told:
-encodings, HTML entities, lines that were wrapped.
+counts, or the one asked for, with what later patches of its series change in it. What mail does to
+patches is undone where that is certain, and told: encodings, HTML entities, wrapped lines.
 """
 
 from __future__ import annotations
@@ -14,9 +14,11 @@ import re
 from collections import Counter
 from dataclasses import dataclass, field
 
+from harness.kernels.posted_change import apply_hunks, read_hunks
+
 __all__ = ["Posting", "read_posting"]
 
-_NEW_FILE = re.compile(r"^\+\+\+ (?:b/)?(\S+)")
+_TARGET = re.compile(r"^\+\+\+ (?:b/)?(\S+)")
 _HUNK = re.compile(r"^@@ -0,0 \+1(?:,(\d+))? @@")
 _SOFT_BREAK = re.compile(rb"=\r?\n")
 _MAX_LINES = 100_000
@@ -39,25 +41,44 @@ def read_posting(data: bytes, wanted_one: int = 1) -> Posting:
     """Find the new files in ``data``; none when it has no whole, unquoted new file.
 
     Of a file that is posted several times (as v1, v2, ...) ``wanted_one`` says which, counted from
-    1; one that is posted less often is taken as it was posted last.
+    1; one that is posted less often is taken as it was posted last. What later patches of the same
+    posting change in it is changed; what a reply proposes is not.
     """
     posting = Posting()
     seen: Counter[str] = Counter()
     lines = _text(data, posting).splitlines()[:_MAX_LINES]
-    at = 0
-    while at + 2 < len(lines):
-        created = lines[at].startswith("--- /dev/null") and _NEW_FILE.match(lines[at + 1])
-        hunk = _HUNK.match(lines[at + 2]) if created else None
-        at += 1
-        if not created or not hunk:
+    reply = False
+    for at, line in enumerate(lines[:-2]):
+        if line.startswith("Subject:"):
+            reply = line.removeprefix("Subject:").strip().lower().startswith("re:")
+        target = _TARGET.match(lines[at + 1]) if line.startswith("--- ") else None
+        if target is None:
             continue
-        path, wanted = created[1], int(hunk[1] or 1)
-        body = _body(lines, at + 2, wanted, posting)
-        if body is not None:
-            seen[path] += 1
-            if seen[path] <= wanted_one:
-                posting.files[path] = "".join(f"{line}\n" for line in body)
+        path = target[1]
+        if line.startswith("--- /dev/null"):
+            body = _new_file(lines, at + 2, posting)
+            if body is not None:
+                seen[path] += 1
+                if seen[path] <= wanted_one:
+                    posting.files[path] = "".join(f"{line}\n" for line in body)
+        elif path in posting.files and seen[path] <= wanted_one and not reply:
+            _change(posting, path, lines, at + 2)
     return posting
+
+
+def _new_file(lines: list[str], at: int, posting: Posting) -> list[str] | None:
+    hunk = _HUNK.match(lines[at])
+    return _body(lines, at + 1, int(hunk[1] or 1), posting) if hunk else None
+
+
+def _change(posting: Posting, path: str, lines: list[str], at: int) -> None:
+    hunks = read_hunks(lines, at)
+    changed = apply_hunks(posting.files[path], hunks) if hunks else None
+    if changed is None:
+        posting.mend(f"a later change of {path} was left out: it does not apply")
+    else:
+        posting.files[path] = changed
+        posting.mend(f"a later change of {path} was applied")
 
 
 def _text(data: bytes, posting: Posting) -> str:

@@ -1,0 +1,39 @@
+# SPDX-License-Identifier: MIT
+"""How many guests there are side by side: bounded by cores and by free memory."""
+
+from __future__ import annotations
+
+import os
+from collections import namedtuple
+
+import psutil
+import pytest
+
+from harness.vm import capacity
+from harness.vm.capacity import guests_side_by_side
+
+Memory = namedtuple("Memory", "available")
+GIB = 1 << 30
+
+
+@pytest.mark.parametrize(
+    ("cores", "free", "group", "memory_mib", "guests"),
+    [
+        (8, 64 * GIB, 1 << 62, 256, 8),
+        (8, 1 * GIB, 1 << 62, 256, 2),
+        (8, 64 * GIB, 1 * GIB, 256, 2),
+        (8, 64 * GIB, 1 << 62, 16384, 3),
+        (8, 1, 1, 65536, 1),
+    ],
+)
+def test_bounds(
+    monkeypatch: pytest.MonkeyPatch, cores: int, free: int, group: int, memory_mib: int, guests: int
+) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(cores)))
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: Memory(free))
+    monkeypatch.setattr(capacity, "_left_of_the_group", lambda: group)
+    assert guests_side_by_side(memory_mib) == guests
+
+
+def test_here() -> None:
+    assert 1 <= guests_side_by_side(128) <= len(os.sched_getaffinity(0))
