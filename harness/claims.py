@@ -62,15 +62,22 @@ class Scope:
 
     ``only`` names the one surface that has what it is about, ``needs`` the attribute that a
     provider must show. ``text`` is for what reads the core's sources: of "any" core whose text is
-    at hand, or only of one that is "brought", where running decides our own.
+    at hand, or only of one that is "brought", where running decides our own. ``detector`` is the
+    kernel's option that sees what it is about.
     """
 
     only: SurfaceKind | None = None
     needs: str | None = None
     text: Literal["any", "brought"] | None = None
+    detector: str | None = None
 
-    def skips(self, core: CoreSpec, provider: str) -> str:
-        """Why the scenario does not apply to this core and provider; empty when it does."""
+    def skips(self, core: CoreSpec, provider: str, config: Mapping[str, str]) -> str:
+        """Why the scenario does not apply to this core, provider and kernel; empty when it does.
+
+        ``config`` is the kernel's configuration.
+        """
+        if self.detector is not None and config.get(self.detector) != "y":
+            return f"this kernel does not see it: CONFIG_{self.detector} is off"
         if self.only not in (None, surface_kind(core)):
             return f"the {surface_kind(core)} surface has no such notion"
         if self.text and core.kind == "mainline":
@@ -103,12 +110,13 @@ def claim(
     only: SurfaceKind | None = None,
     needs: str | None = None,
     text: Literal["any", "brought"] | None = None,
+    detector: str | None = None,
 ) -> pytest.MarkDecorator:
     """Mark a scenario as one that decides the claim ``ident``.
 
     Where it has something to decide is what :class:`Scope` says; elsewhere it SKIPs.
     """
-    return pytest.mark.claim(ident, scope=Scope(only, needs, text))
+    return pytest.mark.claim(ident, scope=Scope(only, needs, text, detector))
 
 
 def surface_kind(core: CoreSpec) -> SurfaceKind:
@@ -118,10 +126,12 @@ def surface_kind(core: CoreSpec) -> SurfaceKind:
     return "configfs" if core.kind == "mainline" else "class"
 
 
-def expected_status(claim: Claim, core: CoreSpec, provider: str, scope: Scope) -> Status:
-    """The verdict that a correct harness gives for a reference core."""
+def expected_status(
+    claim: Claim, core: CoreSpec, provider: str, scope: Scope, config: Mapping[str, str]
+) -> Status:
+    """The verdict that a correct harness gives for a reference core, on a kernel of ``config``."""
     surface = surface_kind(core)
-    if scope.skips(core, provider):
+    if scope.skips(core, provider, config):
         return Status.SKIP
     if core.kind == "user":
         return Status.PASS  # what a user brings is there to be judged

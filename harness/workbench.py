@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from importlib.metadata import version
@@ -218,6 +219,13 @@ class Workbench:
             return self.kernel(spec).release
         except TsmHarnessError:
             return spec
+
+    def config(self, spec: str) -> Mapping[str, str]:
+        """The kernel's configuration; empty when it could not be had."""
+        try:
+            return self.kernel(spec).config
+        except TsmHarnessError:
+            return {}
 
     def versions(self) -> dict[str, str]:
         """What the evidence of a cell says about how it came to be."""

@@ -149,7 +149,7 @@ def test_what_did_not_change_is_not_built_again(tree: Callable[..., Path], tmp_p
     config = tmp_path / "config"
     config.write_text("CONFIG_EFI=y\n")
     build(tmp_path, spec, config)
-    assert goals(tmp_path)[-3:] == ["olddefconfig", "bzImage", "modules"]
+    assert sorted(goals(tmp_path)[-2:]) == ["bzImage", "modules"]
     build(tmp_path, spec)
     assert goals(tmp_path).count("bzImage") == 4
 

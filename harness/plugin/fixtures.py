@@ -39,14 +39,15 @@ def guest(request: pytest.FixtureRequest, axes: Axes) -> Iterator[Guest]:
     """A pristine clone with the TSM core and the provider driver loaded."""
     item, bench = request.node, request.config.stash[WORKBENCH]
     if item.get_closest_marker("claim"):
-        _skip_elsewhere(item, axes)
+        _skip_elsewhere(item, axes, bench)
     with bench.take_guest(axes.kernel, axes.tsm) as clone:
         item.stash[GUEST] = clone
         yield clone
 
 
-def _skip_elsewhere(item: pytest.Item, axes: Axes) -> None:
-    reason = claim_of(item)[1].skips(parse_core(axes.tsm), axes.provider)
+def _skip_elsewhere(item: pytest.Item, axes: Axes, bench: Workbench) -> None:
+    config = bench.config(axes.kernel)
+    reason = claim_of(item)[1].skips(parse_core(axes.tsm), axes.provider, config)
     if reason:
         pytest.skip(reason)
 
@@ -61,7 +62,7 @@ def kernel(request: pytest.FixtureRequest, axes: Axes) -> Kernel:
 def core_text(request: pytest.FixtureRequest, axes: Axes) -> CoreText:
     """The sources of the core; there is no guest."""
     bench = request.config.stash[WORKBENCH]
-    _skip_elsewhere(request.node, axes)
+    _skip_elsewhere(request.node, axes, bench)
     return CoreText(parse_core(axes.tsm), bench.kernel(axes.kernel), bench.cache)
 
 

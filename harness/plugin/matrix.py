@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from itertools import product
 
@@ -93,8 +94,8 @@ def axes_of(item: pytest.Item) -> Axes:
     return axes
 
 
-def expected_of(item: pytest.Item) -> Status:
-    """The verdict expected of this item."""
+def expected_of(item: pytest.Item, config: Mapping[str, str]) -> Status:
+    """The verdict expected of this item, on a kernel of this configuration."""
     claim, scope = claim_of(item)
     axes = axes_of(item)
-    return expected_status(claim, parse_core(axes.tsm), axes.provider, scope)
+    return expected_status(claim, parse_core(axes.tsm), axes.provider, scope, config)

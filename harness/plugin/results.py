@@ -179,10 +179,11 @@ def _longrepr(item: pytest.Item, error: BaseException, result: CellResult) -> st
 def _unseen(item: pytest.Item) -> CellResult:
     """A cell before anything is known of it."""
     axes, settings = axes_of(item), item.config.stash[SETTINGS]
+    bench = item.config.stash[WORKBENCH]
     cell = Cell(
         claim_of(item)[0].id,
         _scenario(item),
-        item.config.stash[WORKBENCH].release(axes.kernel),
+        bench.release(axes.kernel),
         axes.tsm,
         axes.provider,
         settings.seed + axes.repetition,
@@ -197,7 +198,8 @@ def _unseen(item: pytest.Item) -> CellResult:
         times=1,
     )
     words = "it was never run, or its worker died"
-    return CellResult(cell, Status.MISS, expected_of(item), 0.0, words, same.command())
+    expected = expected_of(item, bench.config(axes.kernel))
+    return CellResult(cell, Status.MISS, expected, 0.0, words, same.command())
 
 
 def _unknown(nodeid: str) -> CellResult:
