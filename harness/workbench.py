@@ -72,6 +72,7 @@ class Workbench:
         self.progress = progress
         self._prepared = prepared
         self._kernels: dict[str, Kernel] = {}
+        self._lacking: dict[str, TsmHarnessError] = {}
         self._factories: dict[str, GuestFactory] = {}
         self._pools: dict[str, ClonePool] = {}
         self._run: RunDirectory | None = None
@@ -111,16 +112,22 @@ class Workbench:
         return self._run
 
     def kernel(self, spec: str) -> Kernel:
-        """The kernel ``spec`` names, fetched when it has to be."""
+        """The kernel ``spec`` names, fetched when it has to be; a failure is not tried again."""
+        if spec in self._lacking:
+            raise self._lacking[spec].with_traceback(None)
         if spec not in self._kernels:
-            self._kernels[spec] = resolve_kernel(
-                spec,
-                self.cache,
-                self.progress,
-                build=self._settings.build,
-                config=self._settings.kernel_config,
-                trusted=self._prepared is not None,
-            )
+            try:
+                self._kernels[spec] = resolve_kernel(
+                    spec,
+                    self.cache,
+                    self.progress,
+                    build=self._settings.build,
+                    config=self._settings.kernel_config,
+                    trusted=self._prepared is not None,
+                )
+            except TsmHarnessError as error:
+                self._lacking[spec] = error
+                raise
         return self._kernels[spec]
 
     def image(self, spec: str) -> GuestImage:

@@ -27,7 +27,7 @@ except ImportError:  # an extra of the package
 __all__ = ["run_on_cluster"]
 
 _TRIES = 3
-_CONNECT_SECONDS = 30
+_CONNECT_SECONDS = 10
 _LOOK_SECONDS = 2.0  # how late it is seen that a worker is gone
 LOCAL = "local"
 

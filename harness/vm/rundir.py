@@ -9,6 +9,7 @@ harness holds - ends the emulators that were started from this directory and rem
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
 import subprocess
 import tempfile
@@ -22,7 +23,8 @@ __all__ = ["RunDirectory", "escaped"]
 # The emulators are found by the directory's unguessable name in their arguments, where it stands
 # for their console's log: others may well name a file below it. The name reaches the reaper
 # through its environment so that it does not find itself. The second look catches a process that
-# was between fork and exec at the first.
+# was between fork and exec at the first. What dies may still have made a file where others were
+# being removed: then it is done again.
 _REAPER = """
 trap '' INT TERM HUP
 cat > /dev/null
@@ -31,7 +33,10 @@ for look in 1 2; do
         pid=${found#/proc/}; kill -9 "${pid%/cmdline}" 2> /dev/null
     done
 done
-rm -rf -- "$TSM_HARNESS_DIRECTORY"
+for look in 1 2 3 4 5 6 7 8 9 10; do
+    rm -rf -- "$TSM_HARNESS_DIRECTORY" 2> /dev/null && break
+    sleep 0.2
+done
 """
 
 
@@ -42,10 +47,13 @@ class RunDirectory:
     """
 
     def __init__(self) -> None:
+        self.path = Path(tempfile.gettempdir(), f"tsm-harness-{secrets.token_hex(6)}")
         try:
-            self.path = Path(tempfile.mkdtemp(prefix="tsm-harness-"))
+            # First who removes it: it is not left behind, whenever this process is killed.
             self._lifeline = self._start_reaper()
+            self.path.mkdir(mode=0o700)
         except OSError as error:
+            self._abandon()
             raise HostError(
                 f"cannot make a run directory in {tempfile.gettempdir()}: {error.strerror}",
                 hint="free some space, or set TMPDIR to a directory you can write to",
@@ -67,6 +75,12 @@ class RunDirectory:
         )
         assert self._reaper.stdin is not None
         return self._reaper.stdin
+
+    def _abandon(self) -> None:
+        """Let the reaper go, if there is one."""
+        if hasattr(self, "_lifeline"):
+            self._lifeline.close()
+            self._reaper.wait()
 
     def subdirectory(self, stem: str) -> Path:
         """Make a fresh directory inside; ``stem`` only helps the reader of a listing."""
