@@ -148,6 +148,11 @@ def undecided_claims() -> dict[str, str]:
     return {claim.id: claim.undecided for claim in catalogue().values() if claim.undecided}
 
 
+def decidable_claims(idents: Iterable[str]) -> tuple[str, ...]:
+    """The ids of :func:`select_claims` that some scenario decides."""
+    return tuple(claim.id for claim in select_claims(idents) if not claim.undecided)
+
+
 def select_claims(idents: Iterable[str]) -> tuple[Claim, ...]:
     """The claims of those ids, all without any; raises :class:`UsageError` on an unknown one."""
     known = catalogue()

@@ -15,6 +15,7 @@ import zipfile
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -183,6 +184,18 @@ def test_junk_is_no_verdict(tmp_path: Path, junk: bytes) -> None:
     assert [(one.status, one.detail) for one in board.results([JOB])] == [
         (ERROR, "harness: it fell over")
     ] * 2
+
+
+def test_evidence_that_is_broken_costs_no_verdict(tmp_path: Path) -> None:
+    board = Board(tmp_path, lambda _: None)
+    sent = _task(tmp_path, ("R1", FAIL), ("J1", PASS))
+    board.take(JOB, replace(sent, evidence=b"PK"), tries=1)
+    assert board.left(JOB) == ()
+    assert [(one.status, one.artifacts) for one in board.results([JOB])] == [
+        (FAIL, None),
+        (PASS, None),
+    ]
+    assert "cannot be kept" in board.notes[0]
 
 
 def test_evidence_arrives_and_stays_where_it_is_put(tmp_path: Path) -> None:

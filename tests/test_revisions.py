@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from harness.errors import BuildError, UsageError
+from harness.git import git
 from harness.revisions.bisect import bisect
 from harness.revisions.fixup import fixed_up
-from harness.revisions.git import git
 from harness.revisions.judge import Judgement, _judgement, judge, runs_needed
 from harness.revisions.series import judge_series
 from harness.settings import Settings

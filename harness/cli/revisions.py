@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -146,15 +147,14 @@ def _sentence(judgement: Judgement, rate: float | None, confidence: float) -> st
     return words + (" (judged before)" if judgement.remembered else "")
 
 
-class _teller:  # noqa: N801 - used as a function
-    """Prints each judgement as it is made."""
+def _teller(console: Console) -> Callable[[str, Judgement], None]:
+    """What prints each judgement as it is made."""
 
-    def __init__(self, console: Console) -> None:
-        self._console = console
-
-    def __call__(self, title: str, judgement: Judgement) -> None:
+    def told(title: str, judgement: Judgement) -> None:
         again = " (judged before)" if judgement.remembered else ""
-        self._console.print(printable(f"{title}: {judgement}{again}"), markup=False, soft_wrap=True)
+        console.print(printable(f"{title}: {judgement}{again}"), markup=False, soft_wrap=True)
+
+    return told
 
 
 def _say_found(found: Found, console: Console) -> int:

@@ -23,7 +23,7 @@ from harness.matrix.file import read_matrix
 from harness.matrix.jobs import jobs_of
 from harness.oracle.printable import printable
 from harness.report.table import print_report
-from harness.report.verdict import EXIT_NO_VERDICT, CellResult, Status, exit_status
+from harness.report.verdict import EXIT_NO_VERDICT, CellResult, Status, exit_status, telling_line
 from harness.runner import Outcome
 from harness.settings import Settings
 
@@ -121,12 +121,6 @@ def _rates(results: Sequence[CellResult]) -> list[str]:
         )
         others = {s: n for s, n in counts.items() if s not in (Status.FAIL, Status.PASS)}
         lines += [f"  {count} times {status.value}" for status, count in others.items()]
-        words = Counter(_gist(result.detail) for result in mine if result.detail)
+        words = Counter(telling_line(result.detail) for result in mine if result.detail)
         lines += [f"  {count} times {word}" for word, count in words.most_common(5)]
     return lines
-
-
-def _gist(detail: str) -> str:
-    """The line that says most: the second where the first only introduces it."""
-    first, *others = detail.splitlines()
-    return others[0].strip() if first.endswith(":") and others else first

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from harness.claims import select_claims
+from harness.claims import decidable_claims
 from harness.cluster.parcel import unpack
 from harness.cluster.task import TaskResult
 from harness.errors import HarnessError
@@ -38,23 +38,25 @@ class Board:
     def take(self, job: Job, result: TaskResult, *, tries: int) -> None:
         """Take in what a worker found out in its ``tries``-th try of ``job``."""
         known = self._cells.setdefault(job, {})
-        for one in self._read(job, result):
+        for one in self._read(result):
             there = known.get(one.cell)
             if there is None or there.status in _UNDECIDED:
                 known[one.cell] = replace(one, infrastructure_retries=tries - 1)
                 self._on_result(known[one.cell])
 
-    def _read(self, job: Job, result: TaskResult) -> list[CellResult]:
+    def _read(self, result: TaskResult) -> list[CellResult]:
         try:
             report = json.loads(result.report)
             cells = [cell_from_json(cell) for cell in report["cells"]]
             self.host = self.host or report["host"]
             self.notes += [note for note in report["notes"] if note not in self.notes]
-            unpack(result.evidence, self._artifacts)
         except (ValueError, LookupError, TypeError):
             return []  # its words are told if it comes to nothing
-        except HarnessError as error:
-            return [self._nothing(job, claim, str(error)) for claim in self._claims(job)]
+        try:
+            unpack(result.evidence, self._artifacts)
+        except HarnessError as error:  # costs the evidence, not the verdicts
+            self.notes.append(str(error))
+            return [replace(one, artifacts=None) for one in cells]
         return [replace(one, artifacts=self._here(one)) for one in cells]
 
     def _here(self, result: CellResult) -> Path | None:
@@ -66,7 +68,7 @@ class Board:
         known = list(self._cells.get(job, {}).values())
         told = {one.cell.claim for one in known}
         undecided = {one.cell.claim for one in known if one.status in _UNDECIDED}
-        return tuple(c for c in self._claims(job) if c not in told or c in undecided)
+        return tuple(c for c in decidable_claims(job.claims) if c not in told or c in undecided)
 
     def give_up(self, job: Job, words: str) -> None:
         """Nobody could say anything of some claims: that is a verdict, too."""
@@ -81,10 +83,6 @@ class Board:
     def _nothing(job: Job, claim: str, words: str) -> CellResult:
         cell = Cell(claim, "?", job.kernel, job.tsm, job.provider, job.seed)
         return CellResult(cell, Status.ERROR, Status.PASS, 0.0, f"harness: {words}")
-
-    @staticmethod
-    def _claims(job: Job) -> tuple[str, ...]:
-        return tuple(c.id for c in select_claims(job.claims) if not c.undecided)
 
     def results(self, jobs: Sequence[Job]) -> list[CellResult]:
         """Every verdict, in the order of ``jobs``."""

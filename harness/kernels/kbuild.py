@@ -15,7 +15,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from harness.cache import Cache
-from harness.errors import BuildError, HostError, UsageError
+from harness.errors import BuildError, HostError, TsmHarnessError, UsageError
+from harness.git import git_bytes
 from harness.kernels.kconfig import explain, fragment, lost
 from harness.kernels.model import Kernel, parse_config
 from harness.kernels.source import fetch_source
@@ -71,22 +72,13 @@ def tree_identity(tree: Path) -> str | None:
 
     Files that git does not know are not looked at.
     """
-    commands = (["rev-parse", "HEAD^{tree}"], ["diff", "HEAD", "--no-ext-diff", "--binary"])
+    commands = (("rev-parse", "HEAD^{tree}"), ("diff", "HEAD", "--no-ext-diff", "--binary"))
     digest = hashlib.sha256()
-    for command in commands:
-        try:
-            done = subprocess.run(
-                ["git", "-C", str(tree), *command],
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                timeout=_GIT_SECONDS,
-                check=False,
-            )
-        except (OSError, subprocess.TimeoutExpired):
-            return None
-        if done.returncode:
-            return None
-        digest.update(done.stdout)
+    try:
+        for words in commands:
+            digest.update(git_bytes(tree, *words, seconds=_GIT_SECONDS))
+    except TsmHarnessError:
+        return None
     return digest.hexdigest()
 
 

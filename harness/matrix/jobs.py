@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from itertools import combinations, product
 
-from harness.claims import select_claims
+from harness.claims import decidable_claims
 from harness.errors import UsageError
 from harness.matrix.file import AXES, Matrix
 from harness.settings import Settings
@@ -61,9 +61,9 @@ def jobs_of(matrix: Matrix, base: Settings) -> list[Job]:
 
 def jobs_of_settings(settings: Settings) -> list[Job]:
     """What ``settings`` ask for, cut into jobs of a few claims."""
-    claims = [claim.id for claim in select_claims(settings.claims) if not claim.undecided]
+    claims = decidable_claims(settings.claims)
     starts = range(0, len(claims), _CLAIMS_A_JOB)
-    parts = [tuple(claims[start : start + _CLAIMS_A_JOB]) for start in starts]
+    parts = [claims[start : start + _CLAIMS_A_JOB] for start in starts]
     rows = product(settings.kernels, settings.tsms, settings.providers, parts)
     return [Job(*row, settings.seed) for row in rows]
 

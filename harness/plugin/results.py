@@ -30,7 +30,7 @@ from harness.report.bundle import write_bundle
 from harness.report.verdict import Cell, CellResult, Status
 from harness.workbench import Workbench
 
-__all__ = ["Collector"]
+__all__ = ["Collector", "transcript_of"]
 
 _PROPERTY = "tsm-harness"
 _LOCATED = re.compile(
@@ -253,7 +253,7 @@ def _scenario(item: pytest.Item) -> str:
 
 def _where(evidence: Evidence) -> list[str]:
     """Where the code stands that the kernel's first complaint was about, innermost first."""
-    reports = find_reports(evidence.kernel_log)
+    reports = [one for one in find_reports(evidence.kernel_log) if not one.elsewhere]
     lines = evidence.source.decode(reports[0].lines) if reports else []
     found = (match for line in lines if (match := _LOCATED.search(line)))
     places = {match["function"]: match["place"] for match in found}
@@ -273,16 +273,20 @@ def _evidence(item: pytest.Item, guest: Guest | None, bench: Workbench) -> Evide
     versions = bench.versions()
     if guest is None:
         return Evidence(versions=versions)
-    entries = [entry for loop in guest.providers for entry in loop.transcript.items()]
     return Evidence(
         console=guest.machine.console,
         kernel_log=guest.log.records,
-        transcript=[asdict(entry) for entry in entries],
+        transcript=transcript_of(guest),
         qemu_command=guest.machine.command,
         spans=spans(guest.calls),
         versions=versions,
         source=_source(item, bench),
     )
+
+
+def transcript_of(guest: Guest) -> list[dict[str, object]]:
+    """What crossed the port to each of the guest's providers, in order."""
+    return [asdict(entry) for loop in guest.providers for entry in loop.transcript.items()]
 
 
 def _to_json(result: CellResult) -> str:

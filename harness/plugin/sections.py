@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable
-from dataclasses import asdict
 
 import pytest
 
@@ -12,7 +11,8 @@ from harness.guest.call import spans
 from harness.guest.guest import Guest
 from harness.oracle.printable import printable
 from harness.plugin.fixtures import GUEST
-from harness.report.timeline import provider_marks, timeline_text
+from harness.plugin.results import transcript_of
+from harness.report.artifacts import Evidence
 
 __all__: list[str] = []
 
@@ -34,7 +34,6 @@ def pytest_runtest_makereport(
 def _sections(guest: Guest) -> Iterable[tuple[str, str]]:
     log = [record.text for record in guest.log.records[-_LINES_SHOWN:]]
     yield "guest's kernel log", "\n".join(printable(line) for line in log)
-    entries = [asdict(e) for loop in guest.providers for e in loop.transcript.items()]
-    marks = provider_marks(entries)
-    lines = timeline_text(spans(guest.calls), marks)
+    evidence = Evidence(transcript=transcript_of(guest), spans=spans(guest.calls))
+    lines = evidence.timeline()
     yield "guest's system calls, provider", "\n".join(lines[-_LINES_SHOWN:])

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from harness.errors import UsageError
 from harness.oracle.printable import printable
-from harness.report.verdict import CellResult
+from harness.report.verdict import CellResult, telling_line
 
 __all__ = ["Bundle", "read_bundle", "write_bundle"]
 
@@ -43,9 +43,8 @@ class Bundle:
 
 def gist(detail: str) -> str:
     """What two outcomes must have in common to be the same: the telling line, without numbers."""
-    first, *others = detail.splitlines() or [""]
-    telling = others[0].strip() if first.endswith(":") and others else first
-    return "".join("#" if char.isdigit() else char for char in printable(telling))
+    telling = printable(telling_line(detail))
+    return "".join("#" if char.isdigit() else char for char in telling)
 
 
 def write_bundle(

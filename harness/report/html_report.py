@@ -73,8 +73,7 @@ def write_html(
         clean=printable,
         words=_WORDS,
         summary={word: count for word, count in summary(results).items() if count},
-        surprises=sum(not _calm(result) for result in results),
-        calm=_calm,
+        surprises=sum(not result.as_expected for result in results),
         host=host,
         undecided=undecided or {},
         notes=notes,
@@ -82,12 +81,8 @@ def write_html(
     write_atomically(path, text.encode("utf-8", "replace"))
 
 
-def _calm(result: CellResult) -> bool:
-    return result.as_expected or result.status is Status.SKIP
-
-
 def _has_evidence(result: CellResult) -> bool:
-    return result.status in (Status.FAIL, Status.ERROR, Status.MISS) or not _calm(result)
+    return result.status in (Status.FAIL, Status.ERROR, Status.MISS) or not result.as_expected
 
 
 def _tables(results: Sequence[CellResult]) -> list[_Table]:

@@ -58,25 +58,21 @@ def _level(
         yield f"{_INDENT}KTAP version 1"
         yield f"{_INDENT}# Subtest: {_name(group)}"
         yield from (f"{_INDENT}{line}" for line in _level(members, deeper))
-        good = all(_good(result) for result in members)
+        good = all(result.as_expected for result in members)
         skipped = all(result.status is Status.SKIP for result in members)
         yield _line(number, group, good=good, skip="" if skipped else None)
 
 
-def _good(result: CellResult) -> bool:
-    return result.as_expected or result.status is Status.SKIP
-
-
 def _result(number: int, result: CellResult) -> Iterator[str]:
     skip = printable(result.detail.partition("\n")[0]) if result.status is Status.SKIP else None
-    if skip is None and (result.status is not Status.PASS or not _good(result)):
+    if skip is None and (result.status is not Status.PASS or not result.as_expected):
         told = [f"{result.status.value}, expected {result.expected.value}"]
         told += printable(result.detail).splitlines()[:_MOST_LINES]
-        told += [f"rerun: {printable(result.rerun)}"] if not _good(result) else []
+        told += [f"rerun: {printable(result.rerun)}"] if not result.as_expected else []
         yield from (f"# {line}".rstrip() for text in told for line in text.splitlines())
     cell = result.cell
     name = f"{cell.scenario} seed {cell.seed}" if cell.seed else cell.scenario
-    yield _line(number, name, good=_good(result), skip=skip)
+    yield _line(number, name, good=result.as_expected, skip=skip)
 
 
 def _line(number: int, name: str, *, good: bool, skip: str | None) -> str:

@@ -20,6 +20,7 @@ __all__ = [
     "exit_status",
     "summary",
     "tally",
+    "telling_line",
     "worst",
 ]
 
@@ -115,6 +116,12 @@ def worst(results: Iterable[CellResult]) -> CellResult:
     """The result that speaks for several: an unexpected one first, then by ``Status`` order."""
     order = list(Status)
     return min(results, key=lambda result: (result.as_expected, order.index(result.status)))
+
+
+def telling_line(detail: str) -> str:
+    """The line of a detail that says most: the second where the first only introduces it."""
+    first, *others = detail.splitlines() or [""]
+    return others[0].strip() if first.endswith(":") and others else first
 
 
 def tally(results: Sequence[CellResult]) -> tuple[CellResult, str]:

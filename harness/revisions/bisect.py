@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.errors import UsageError
+from harness.git import git, temporary_worktree
 from harness.report.verdict import EXIT_AS_EXPECTED, EXIT_UNEXPECTED
-from harness.revisions.git import git, temporary_worktree
 from harness.revisions.judge import Judgement
 
 __all__ = ["Found", "bisect"]

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from harness.errors import BuildError, UsageError
-from harness.revisions.git import git, git_succeeds
+from harness.git import git, git_succeeds
 
 __all__ = ["fixed_up"]
 

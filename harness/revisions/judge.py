@@ -21,7 +21,13 @@ from harness.errors import TsmHarnessError
 from harness.identity import harness_digest
 from harness.kernels.kbuild import tree_identity
 from harness.paths import cache_directory
-from harness.report.verdict import EXIT_AS_EXPECTED, EXIT_NO_VERDICT, EXIT_UNEXPECTED, Status
+from harness.report.verdict import (
+    EXIT_AS_EXPECTED,
+    EXIT_NO_VERDICT,
+    EXIT_UNEXPECTED,
+    Status,
+    telling_line,
+)
 from harness.revisions.fixup import fixed_up
 from harness.settings import Settings
 
@@ -125,13 +131,8 @@ def _judgement(cells: Sequence[Mapping[str, str]]) -> Judgement:
     first = ordered[0] if ordered else None
     words = ""
     if first is not None and first["status"] != Status.PASS.value:
-        words = f"{first['claim']} {first['status']}: {_gist(first['detail'])}"
+        words = f"{first['claim']} {first['status']}: {telling_line(first['detail'])}"
     return Judgement(claims, words, len(decided))
-
-
-def _gist(detail: str) -> str:
-    first, *others = detail.splitlines() or [""]
-    return others[0].strip() if first.endswith(":") and others else first
 
 
 def _key(directory: Path, settings: Settings, fixup: Path | None) -> str | None:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from harness.errors import UsageError
-from harness.revisions.git import git, temporary_worktree
+from harness.git import git, temporary_worktree
 from harness.revisions.judge import Judgement
 
 __all__ = ["judge_series"]

@@ -51,9 +51,12 @@ class RunDirectory:
         try:
             # First who removes it: it is not left behind, whenever this process is killed.
             self._lifeline = self._start_reaper()
-            self.path.mkdir(mode=0o700)
+            try:
+                self.path.mkdir(mode=0o700)
+            except OSError:
+                self._release()
+                raise
         except OSError as error:
-            self._abandon()
             raise HostError(
                 f"cannot make a run directory in {tempfile.gettempdir()}: {error.strerror}",
                 hint="free some space, or set TMPDIR to a directory you can write to",
@@ -76,11 +79,10 @@ class RunDirectory:
         assert self._reaper.stdin is not None
         return self._reaper.stdin
 
-    def _abandon(self) -> None:
-        """Let the reaper go, if there is one."""
-        if hasattr(self, "_lifeline"):
-            self._lifeline.close()
-            self._reaper.wait()
+    def _release(self) -> None:
+        """Let the reaper go: it finds nothing, or less."""
+        self._lifeline.close()
+        self._reaper.wait()
 
     def subdirectory(self, stem: str) -> Path:
         """Make a fresh directory inside; ``stem`` only helps the reader of a listing."""
@@ -100,8 +102,7 @@ class RunDirectory:
         if self._lifeline.closed:
             return
         shutil.rmtree(self.path, ignore_errors=True)
-        self._lifeline.close()
-        self._reaper.wait()
+        self._release()
 
 
 def escaped(path: Path) -> str:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Runs git for the modules beside it, away from what a user's environment makes of it."""
+"""Runs git, away from what a user's environment makes of it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 
 from harness.errors import HostError, TsmHarnessError, UsageError
 
-__all__ = ["bisecting", "git", "git_succeeds", "temporary_worktree"]
+__all__ = ["bisecting", "git", "git_bytes", "git_succeeds", "temporary_worktree"]
 
 _SECONDS = 600
 # A hook or an outer git says where its repository is; here the directory does.
@@ -20,11 +20,18 @@ _FOREIGN = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX")
 
 def git(directory: Path, *words: str, data: bytes | None = None) -> str:
     """What git prints; raises :class:`UsageError` with its words when it fails."""
-    done = _run(directory, words, data)
+    return git_bytes(directory, *words, data=data).decode("utf-8", "replace")
+
+
+def git_bytes(
+    directory: Path, *words: str, data: bytes | None = None, seconds: float = _SECONDS
+) -> bytes:
+    """The same, as it comes, in at most so many ``seconds``."""
+    done = _run(directory, words, data, seconds)
     if done.returncode:
         said = done.stderr.decode("utf-8", "replace").strip() or f"exit status {done.returncode}"
         raise UsageError(f"git {words[0]} in {directory}: {said[-1000:]}")
-    return done.stdout.decode("utf-8", "replace")
+    return done.stdout
 
 
 def git_succeeds(directory: Path, *words: str, data: bytes | None = None) -> bool:
@@ -53,7 +60,7 @@ def temporary_worktree(repository: Path, revision: str, where: Path) -> Iterator
 
 
 def _run(
-    directory: Path, words: Sequence[str], data: bytes | None
+    directory: Path, words: Sequence[str], data: bytes | None, seconds: float = _SECONDS
 ) -> subprocess.CompletedProcess[bytes]:
     environment = {name: value for name, value in os.environ.items() if name not in _FOREIGN}
     try:
@@ -62,10 +69,10 @@ def _run(
             env=environment,
             input=data if data is not None else b"",
             capture_output=True,
-            timeout=_SECONDS,
+            timeout=seconds,
             check=False,
         )
     except FileNotFoundError as error:
         raise HostError("this host has no git", hint="install the package git") from error
     except subprocess.TimeoutExpired as error:
-        raise HostError(f"git {words[0]} did not end in {_SECONDS} s") from error
+        raise HostError(f"git {words[0]} did not end in {seconds} s") from error
