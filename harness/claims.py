@@ -40,9 +40,9 @@ SurfaceKind = Literal["class", "configfs"]
 class Claim:
     """One statement of the review, or one defect found since.
 
-    ``broken_by`` names the defects of the sysfs-class core that break it, ``impossible_on`` the
-    surfaces whose very design breaks it, ``mended_by`` the defects that undo that,
-    ``fails_on_mainline`` whether the kernel's own core does.
+    ``broken_by`` names the defects of our cores that break it, ``impossible_on`` the surfaces whose
+    very design breaks it, ``mended_by`` the defects that undo that, ``fails_on_mainline`` whether
+    the kernel's own core does.
     ``undecided`` is why no scenario decides it; empty when one does.
     """
 
@@ -63,13 +63,15 @@ class Scope:
     ``only`` names the one surface that has what it is about, ``needs`` the attribute that a
     provider must show. ``text`` is for what reads the core's sources: of "any" core whose text is
     at hand, or only of one that is "brought", where running decides our own. ``detector`` is the
-    kernel's option that sees what it is about.
+    kernel's option that sees what it is about. ``broken_by`` is for claims that several scenarios
+    decide, each a part of it: the defects of this part.
     """
 
     only: SurfaceKind | None = None
     needs: str | None = None
     text: Literal["any", "brought"] | None = None
     detector: str | None = None
+    broken_by: tuple[str, ...] | None = None
 
     def skips(self, core: CoreSpec, provider: str, config: Mapping[str, str]) -> str:
         """Why the scenario does not apply to this core, provider and kernel; empty when it does.
@@ -111,19 +113,20 @@ def claim(
     needs: str | None = None,
     text: Literal["any", "brought"] | None = None,
     detector: str | None = None,
+    broken_by: tuple[str, ...] | None = None,
 ) -> pytest.MarkDecorator:
     """Mark a scenario as one that decides the claim ``ident``.
 
     Where it has something to decide is what :class:`Scope` says; elsewhere it SKIPs.
     """
-    return pytest.mark.claim(ident, scope=Scope(only, needs, text, detector))
+    return pytest.mark.claim(ident, scope=Scope(only, needs, text, detector, broken_by))
 
 
 def surface_kind(core: CoreSpec) -> SurfaceKind:
     """The surface that a core offers."""
     if core.kind == "user":
         return read_user_core(core.name).surface
-    return "configfs" if core.kind == "mainline" else "class"
+    return "class" if core.kind == "class" else "configfs"
 
 
 def expected_status(
@@ -135,10 +138,11 @@ def expected_status(
         return Status.SKIP
     if core.kind == "user":
         return Status.PASS  # what a user brings is there to be judged
+    defects = claim.broken_by if scope.broken_by is None else scope.broken_by
     broken = (
         (surface in claim.impossible_on and not set(core.defects) & set(claim.mended_by))
         or (core.kind == "mainline" and claim.fails_on_mainline)
-        or any(defect in claim.broken_by for defect in core.defects)
+        or any(defect in defects for defect in core.defects)
     )
     return Status.FAIL if broken else Status.PASS
 

@@ -178,7 +178,8 @@ class Workbench:
             files["tsm_sim"] = built / DEBUG / "tsm-sim-user.ko"
         else:
             built = build_guest_modules(kernel, self.cache, self.progress)
-            files["tsm_class"] = built / DEBUG / "tsm-class.ko"
+            if core.kind != "mainline":
+                files[f"tsm_{core.kind}"] = built / DEBUG / f"tsm-{core.kind}.ko"
             files["tsm_sim"] = built / DEBUG / f"tsm-sim-{core.kind}.ko"
         return SourceLines(files, (kernel.build / "source").resolve())
 

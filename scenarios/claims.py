@@ -4,7 +4,8 @@
 Source of the claims: the review of "tsm: Introduce a shared ABI for attestation reports", version
 2, on linux-coco, August 2023; the code posted there; drivers/virt/coco of 6.12 and 7.3 and their
 ABI documentation. The source of a core's expected verdict is the core itself: the switches of
-``guest-images/modules/tsm-class``, and drivers/virt/coco/tsm.c for ``mainline``.
+``tsm-class`` and ``tsm-configfs`` in ``guest-images/modules``, and drivers/virt/coco/tsm.c for
+``mainline``.
 
 S, G, R, T, K and J are of the review, by reviewer; P are defects of the posted code that nobody
 mentioned; F are defects of the merged code; C is what the merged interface documents; U are the
@@ -41,10 +42,16 @@ _REVIEW = (
         "S3",
         _ORTIZ,
         "A good report is not flagged because another caller wrote after it was made.",
+        broken_by=("double-count",),
         impossible_on=("class",),
     ),
     Claim("S4", _ORTIZ, "The contact in the documentation is linux-coco.", undecided="text"),
-    Claim("G1", _GREG, "A single writer never sees a conflict of generations."),
+    Claim(
+        "G1",
+        _GREG,
+        "A single writer never sees a conflict of generations.",
+        broken_by=("double-count",),
+    ),
     Claim(
         "R1",
         _HOPKINS,
@@ -67,7 +74,7 @@ _REVIEW = (
         "T1",
         _LENDACKY,
         "Every write moves the generation, also one that writes the value already there.",
-        broken_by=("same-value",),
+        broken_by=("same-value", "double-count", "coalesced-count"),
     ),
     Claim(
         "T1b",
@@ -105,13 +112,13 @@ _REVIEW = (
         "K2",
         _KROAH,
         "The nonce cannot be read back.",
-        broken_by=("hex-input",),
+        broken_by=("hex-input", "readable-nonce"),
     ),
     Claim(
         "K3",
         _KROAH,
         "A privilege level outside the documented range is refused.",
-        broken_by=("privlevel-unbounded",),
+        broken_by=("privlevel-unbounded", "loose-privlevel"),
     ),
     Claim(
         "K4",
@@ -144,6 +151,7 @@ _OF_THE_POSTED_CODE = (
         "P5",
         _POSTED,
         "What is still open when the provider leaves gives an error, not an oops.",
+        broken_by=("unchecked-provider",),
     ),
     Claim(
         "P6",
@@ -198,6 +206,7 @@ _OF_THE_POSTED_CODE = (
         "P14",
         _POSTED,
         "A slow report does not delay who only asks for the generation.",
+        broken_by=("one-lock",),
         impossible_on=("class",),
         mended_by=("reader-race",),  # the report is made under the read lock
         fails_on_mainline=True,
@@ -214,60 +223,113 @@ _OF_THE_MERGED_CODE = (
         "F1",
         _MERGED,
         "A blob that the next report lacks is empty: nothing is read where the last one was.",
+        broken_by=("stale-length",),
         fails_on_mainline=True,
     ),
     Claim(
         "F2",
         _MERGED,
         "A report that changes between a reader's two passes is neither cut nor padded.",
+        broken_by=("unchecked-size",),
         fails_on_mainline=True,
     ),
     Claim(
         "F3",
         _MERGED,
         "A nonce that is refused leaves the one before it in force.",
+        broken_by=("wiping-refusal", "truncated-nonce"),
         fails_on_mainline=True,
     ),
     Claim(
         "F4",
         _MERGED,
         "A nonce that is not stored is refused, also when the counters of writes and reads meet.",
+        broken_by=("silent-refusal",),
         fails_on_mainline=True,
     ),
     Claim(
         "F6",
         _MERGED,
         "When the provider has left, no report is served.",
+        broken_by=("orphan-report",),
         fails_on_mainline=True,
     ),
     Claim(
         "F7",
         _MERGED,
         "A slow report does not delay who makes an entry of his own.",
+        broken_by=("one-lock", "late-attributes"),
         fails_on_mainline=True,
     ),
     Claim(
         "F8",
         _MERGED,
         "A caller without privileges cannot have reports made.",
+        broken_by=("anybody-asks",),
         fails_on_mainline=True,
     ),
     Claim(
         "F10",
         _MERGED,
         "An entry that is made while the provider leaves has its attributes, or is refused.",
+        broken_by=("late-attributes",),
         fails_on_mainline=True,
     ),
 )
 _OF_THE_INTERFACE = (
-    Claim("C1", _ABI, "Each call fails with the errno that is documented, and only then."),
-    Claim("C2", _ABI, "Each provider's attributes are there, with their modes."),
-    Claim("C3", _ABI, "A nonce is stored at close, whole, in one or several writes."),
+    Claim(
+        "C1",
+        _ABI,
+        "Each call fails with the errno that is documented, and only then.",
+        broken_by=(
+            "short-names",
+            "readable-nonce",
+            "truncated-nonce",
+            "one-errno",
+            "loose-privlevel",
+            "loose-guid",
+            "old-errno",
+            "unchecked-provider",
+            "uncounted-entries",
+        ),
+    ),
+    Claim(
+        "C2",
+        _ABI,
+        "Each provider's attributes are there, with their modes.",
+        broken_by=("inverted-manifest", "readable-nonce"),
+    ),
+    Claim(
+        "C3",
+        _ABI,
+        "A nonce is stored at close, whole, in one or several writes.",
+        broken_by=("double-count",),
+    ),
     Claim("C4", _ABI, "An open file goes on with the report it began with."),
-    Claim("C5", _ABI, "A report is made once for each set of options."),
-    Claim("U1", _CLIENTS, "The documented protocol tells a good report from a conflict."),
-    Claim("U2", _CLIENTS, "Who shares an entry learns of every conflict."),
-    Claim("U3", _CLIENTS, "Who tries again after a conflict gets a report of his own."),
+    Claim(
+        "C5",
+        _ABI,
+        "A report is made once for each set of options.",
+        broken_by=("no-cache",),
+    ),
+    Claim(
+        "U1",
+        _CLIENTS,
+        "The documented protocol tells a good report from a conflict.",
+        broken_by=("double-count", "coalesced-count"),
+    ),
+    Claim(
+        "U2",
+        _CLIENTS,
+        "Who shares an entry learns of every conflict.",
+        broken_by=("coalesced-count",),
+    ),
+    Claim(
+        "U3",
+        _CLIENTS,
+        "Who tries again after a conflict gets a report of his own.",
+        broken_by=("double-count",),
+    ),
 )
 
 CLAIMS = {

@@ -18,6 +18,7 @@ from harness.guest.stacks import wait_for_blocked
 from harness.kernels import Kernel
 from harness.oracle.expect import demand, raises_errno
 from harness.oracle.kernel_log import KernelLog
+from harness.surfaces.descriptor import Descriptor
 from harness.surfaces.report import Report
 from providers_sim.faults import Fault
 from providers_sim.loop import ProviderLoop
@@ -37,9 +38,11 @@ def test_a_blob_that_is_gone_is_empty(
     if not report.read("auxblob"):
         pytest.skip("this provider's auxblob is always empty")
     report.write_inblob(nonce())
-    provider.fault("keep_lengths")  # as sev-guest leaves it when the host has no certificates
+    # As sev-guest leaves it when the host has no certificates. Twice, for a core without a cache.
+    provider.fault("keep_lengths", times=2)
     report.read_outblob()
-    blob = report.actor.read_file(report.auxblob.path)
+    with Descriptor(report.actor, report.auxblob.path) as opened:
+        blob = opened.read(_SURPLUS)
     demand(blob == b"", f"the report has no auxblob, and {len(blob)} bytes of it were read")
     kernel_log.assert_clean()
 
@@ -121,7 +124,8 @@ def test_no_report_is_served_without_a_provider(
     report.read_outblob()
     provider.going_away()
     provider.wait_registered()
-    with raises_errno(errno.ENXIO, errno.ENODEV, errno.ENOENT):
+    # The last of them is what kernels before 6.16 say.
+    with raises_errno(errno.ENXIO, errno.ENODEV, errno.ENOENT, errno.ENOTTY):
         report.actor.read_file(report.outblob.path)
 
 

@@ -18,7 +18,7 @@ from harness.cache import Cache
 from harness.errors import BuildError, HarnessError, HostError, UsageError
 from harness.kernels import apt, resolve_kernel
 from harness.kernels.bzimage import image_release, kernel_from_image
-from harness.kernels.core import DEFECTS, core_module, parse_core
+from harness.kernels.core import CLASS_DEFECTS, CONFIGFS_DEFECTS, core_module, parse_core
 from harness.kernels.model import Kernel, parse_config
 from harness.kernels.modules import boot_modules, build_guest_modules, kernel_modules
 from harness.kernels.spec import KernelImage, PackagedKernel, parse_kernel
@@ -83,15 +83,34 @@ def test_junk_cores_are_usage_errors(name: str) -> None:
         parse_core(name)
 
 
-def test_defects_are_those_of_the_module() -> None:
-    source = (guest_images_directory() / "modules/tsm-class/defects.c").read_text()
-    table = dict(re.findall(r'"([a-z-]+)", "([A-Z]\d+)"', source))
-    assert list(table.items()) == list(DEFECTS.items())
-    header = (guest_images_directory() / "modules/tsm-class/defects.h").read_text()
-    bits = re.findall(r"^\tDEFECT_(\w+),$", header, re.MULTILINE)
-    assert [bit.lower().replace("_", "-") for bit in bits[:-1]] == list(DEFECTS)
-    assert set(parse_core("as-posted").defects) == set(table)
-    assert parse_core("revised").defects == ()
+@pytest.mark.parametrize(
+    ("kind", "defects"), [("class", CLASS_DEFECTS), ("configfs", CONFIGFS_DEFECTS)]
+)
+def test_defects_are_those_of_the_module(kind: str, defects: dict[str, str]) -> None:
+    core = guest_images_directory() / f"modules/tsm-{kind}"
+    table = re.findall(r'"([a-z-]+)", "([A-Z]\d+)"', (core / "defects.c").read_text())
+    assert table == list(defects.items())
+    bits = re.findall(r"^\tDEFECT_(\w+),$", (core / "defects.h").read_text(), re.MULTILINE)
+    assert [bit.lower().replace("_", "-") for bit in bits[:-1]] == list(defects)
+    assert {parse_core(f"defect:{name}").kind for name in defects} == {kind}
+
+
+def test_reference_cores_have_all_defects_or_none() -> None:
+    assert parse_core("as-posted").defects == tuple(CLASS_DEFECTS)
+    assert parse_core("revised").defects == parse_core("corrected").defects == ()
+    assert not set(CLASS_DEFECTS) & set(CONFIGFS_DEFECTS)
+
+
+@pytest.mark.parametrize(
+    ("config", "why"),
+    [
+        ("CONFIG_CONFIGFS_FS=m\nCONFIG_TSM_REPORTS=y", "own core as a module"),
+        ("# CONFIG_CONFIGFS_FS is not set\nCONFIG_A=y", "lacks CONFIG_CONFIGFS_FS"),
+    ],
+)
+def test_a_second_configfs_core_needs_room(config: str, why: str) -> None:
+    with pytest.raises(UsageError, match=why):
+        parse_core("corrected").load_plan(kernel(config))
 
 
 def test_load_plans() -> None:

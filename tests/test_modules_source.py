@@ -11,14 +11,15 @@ from pathlib import Path
 
 import pytest
 
-from harness.kernels.core import DEFECTS
+from harness.kernels.core import CLASS_DEFECTS, CONFIGFS_DEFECTS
 
 GUEST_IMAGES = Path(__file__).parent.parent / "guest-images"
 TSM_CLASS = GUEST_IMAGES / "modules" / "tsm-class"
+TSM_CONFIGFS = GUEST_IMAGES / "modules" / "tsm-configfs"
 TSM_SIM = GUEST_IMAGES / "modules" / "tsm-sim"
 SOURCES = sorted(
     path
-    for module in (TSM_CLASS, TSM_SIM)
+    for module in (TSM_CLASS, TSM_CONFIGFS, TSM_SIM)
     for path in module.rglob("*")
     if path.suffix in (".c", ".h") or path.name == "Kbuild"
 )
@@ -43,10 +44,13 @@ def unmapped_statuses(wire: str, table: str) -> set[str]:
     return names - special - set(re.findall(r"\[(TSMW_\w+)\] = E", table))
 
 
-def test_every_defect_changes_something() -> None:
-    declared = declared_defects((TSM_CLASS / "defects.h").read_text())
-    code = "".join(path.read_text() for path in TSM_CLASS.glob("*.c"))
-    assert len(declared) == len(DEFECTS)
+@pytest.mark.parametrize(
+    ("core", "defects"), [(TSM_CLASS, CLASS_DEFECTS), (TSM_CONFIGFS, CONFIGFS_DEFECTS)]
+)
+def test_every_defect_changes_something(core: Path, defects: dict[str, str]) -> None:
+    declared = declared_defects((core / "defects.h").read_text())
+    code = "".join(path.read_text() for path in core.glob("*.c"))
+    assert len(declared) == len(defects)
     assert unused_defects(declared, code) == set()
 
 

@@ -8,11 +8,12 @@ import io
 import pytest
 from rich.console import Console
 
-from harness.claims import catalogue
+from harness.claims import Scope, catalogue
 from harness.cli.sight import _unseen
 from harness.kernels.core import DEFECTS
 from harness.report.sight import flaws, print_sight
 from harness.report.verdict import Cell, CellResult, Status
+from scenarios import test_conformance
 
 P, F, S = Status.PASS, Status.FAIL, Status.SKIP
 
@@ -20,6 +21,18 @@ P, F, S = Status.PASS, Status.FAIL, Status.SKIP
 def result(claim: str, tsm: str, status: Status, expected: Status) -> CellResult:
     cell = Cell(claim, f"test_{claim}", "6.12", tsm, "sev-snp")
     return CellResult(cell, status, expected, 0.1, rerun=f"run {claim}")
+
+
+def test_a_defect_that_nothing_looks_at_is_told() -> None:
+    results = [
+        result("C1", "corrected", P, P),
+        result("C1", "defect:loose-guid", P, P),
+        result("C1", "defect:old-errno", F, F),
+    ]
+    out = io.StringIO()
+    print_sight(results, {}, Console(file=out, width=100))
+    assert "defect:loose-guid: what is chosen here has no scenario about it" in out.getvalue()
+    assert "old-errno: what" not in out.getvalue()
 
 
 @pytest.mark.parametrize(
@@ -49,13 +62,16 @@ def test_the_matrix_shows_claims_by_defects() -> None:
         result("J1", "defect:double-free", P, P),
         result("J1", "defect:reader-race", P, F),
         result("F1", "revised", S, S),
+        result("F1", "corrected", P, P),
+        result("F1", "defect:stale-length", F, F),
     ]
     out = io.StringIO()
     print_sight(results, {"reader-race": "a reason"}, Console(file=out, width=100))
     text = out.getvalue()
-    assert "| R1    | . | F | F! |" in text
-    assert "| J1    | . | . | .! |" in text
-    assert "F1" not in text
+    assert "|R1   |.|F|F!|" in text
+    assert "|J1   |.|.|.!|" in text
+    assert "|F1   |.|F|" in text.partition("|claim|a|b|\n")[2]  # a surface of its own
+    assert "F1" not in text.partition("c  defect:reader-race")[0]
     assert "b  defect:double-free" in text
     assert "c  defect:reader-race (no scenario: a reason)" in text
     assert "blind: J1 test_J1 on defect:reader-race; run J1" in text
@@ -67,3 +83,22 @@ def test_every_defect_has_a_claim_with_a_scenario() -> None:
     assert _unseen() == {}
     for defect, claim in DEFECTS.items():
         assert defect in catalogue()[claim].broken_by
+
+
+def test_a_part_of_a_claim_is_broken_by_defects_of_the_claim() -> None:
+    parts = [scope for claim, scope in _parts() if scope.broken_by is not None]
+    assert parts
+    for claim, scope in _parts():
+        assert set(scope.broken_by or ()) <= set(catalogue()[claim].broken_by)
+    named = [defect for _, scope in _parts() for defect in scope.broken_by or ()]
+    assert set(named) == set(catalogue()["C1"].broken_by)
+
+
+def _parts() -> list[tuple[str, Scope]]:
+    marks = [
+        mark
+        for scenario in vars(test_conformance).values()
+        for mark in getattr(scenario, "pytestmark", ())
+        if mark.name == "claim"
+    ]
+    return [(mark.args[0], mark.kwargs["scope"]) for mark in marks]

@@ -110,7 +110,9 @@ _KERNEL_HELP = (
     "debian:6.12, debian:7.3, tree:PATH or source:6.12 (each +kasan, +lockdep, +kcsan, +ubsan), "
     "or the path of a kernel image."
 )
-_TSM_HELP = "TSM core: mainline, as-posted, revised, defect:NAME, patch:FILE or dir:PATH."
+_TSM_HELP = (
+    "TSM core: mainline, corrected, as-posted, revised, defect:NAME, patch:FILE or dir:PATH."
+)
 _PROVIDER_HELP = "The TEE to simulate, with its variants: ID[:OPTION=VALUE,...]."
 
 

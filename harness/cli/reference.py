@@ -11,7 +11,7 @@ import click
 import pytest
 
 from harness.claims import catalogue
-from harness.kernels.core import DEFECTS
+from harness.kernels.core import CLASS_DEFECTS, CONFIGFS_DEFECTS
 from harness.kernels.spec import kernel_names
 from harness.plugin import fixtures
 from harness.plugin.options import pytest_addoption
@@ -98,10 +98,14 @@ def _claims() -> Iterator[str]:
 
 
 def _defects() -> Iterator[str]:
-    yield from ("## Defects", "", "`--tsm defect:NAME` is `revised` with this one defect.", "")
-    yield from _table(
-        ("defect", "breaks"), [(f"`{name}`", claim) for name, claim in DEFECTS.items()]
-    )
+    yield from ("## Defects", "")
+    for core, defects in (("revised", CLASS_DEFECTS), ("corrected", CONFIGFS_DEFECTS)):
+        yield from (f"`--tsm defect:NAME` is `{core}` with one of these.", "")
+        yield from _table(("defect", "breaks"), [(f"`{name}`", _broken(name)) for name in defects])
+
+
+def _broken(defect: str) -> str:
+    return ", ".join(claim.id for claim in catalogue().values() if defect in claim.broken_by)
 
 
 def _kernels() -> Iterator[str]:

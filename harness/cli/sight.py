@@ -11,12 +11,19 @@ from rich.console import Console
 from harness.claims import catalogue
 from harness.cli import options
 from harness.cli.decide import Where, decide
-from harness.kernels.core import DEFECTS
+from harness.kernels.core import CLASS_DEFECTS, CONFIGFS_DEFECTS, DEFECTS
 from harness.report.sight import flaws, print_sight
 from harness.report.verdict import EXIT_AS_EXPECTED, EXIT_NO_VERDICT, EXIT_UNEXPECTED
 from harness.settings import Settings
 
 __all__ = ["sight"]
+
+_CORES = (
+    "revised",
+    *(f"defect:{name}" for name in CLASS_DEFECTS),
+    "corrected",
+    *(f"defect:{name}" for name in CONFIGFS_DEFECTS),
+)
 
 
 @click.command()
@@ -25,14 +32,13 @@ __all__ = ["sight"]
 @options.workers
 @options.artifacts
 def sight(settings: Settings, workers: int) -> int:
-    """Run claims on every defect alone, and on the core that has none.
+    """Run claims on every defect alone, and on the cores that have none.
 
     A defect must fail the claims that it breaks, and no other; a scenario that stays silent is
     blind. --tsm narrows the cores.
     """
     if settings.tsms == Settings().tsms:
-        cores = ("revised", *(f"defect:{name}" for name in DEFECTS))
-        settings = replace(settings, tsms=cores).check()
+        settings = replace(settings, tsms=_CORES).check()
     outcome = decide(settings, Where(workers))
     print_sight(outcome.results, _unseen(), Console(highlight=False))
     if outcome.interrupted or not outcome.results:

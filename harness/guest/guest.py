@@ -114,9 +114,11 @@ class Guest:
         slow host shows as a deadline of the harness and not as a failure of the guest's; None
         the driver's own default.
         """
-        if self.providers:
+        another = bool(self.providers)
+        if another:
             # The relay may not have noticed that the last host left: with a new one there at
-            # once, the guest would go on with the old session.
+            # once, the guest would go on with the old session. Nor may the kernel have, when the
+            # next relay starts: then its HELLO went to nobody, and is asked for again.
             self.detach()
             self.relay(start=False)
             self.relay(start=True)
@@ -125,6 +127,7 @@ class Guest:
             self.machine.connect("provider"),
             time_scale=self.patience.scale,
             request_timeout_ms=request_timeout_ms,
+            anew=another,
         )
         self.provider = loop
         self.providers.append(loop)

@@ -9,12 +9,23 @@ from typing import Literal
 from harness.errors import UsageError
 from harness.kernels.model import Kernel
 
-__all__ = ["DEFECTS", "GUEST_MODULES", "CoreSpec", "parse_core"]
+__all__ = [
+    "CLASS_DEFECTS",
+    "CONFIGFS_DEFECTS",
+    "DEFECTS",
+    "GUEST_MODULES",
+    "CoreSpec",
+    "builds_configfs",
+    "core_module",
+    "parse_core",
+]
+
+_VISIBILITY = (6, 11)  # configfs asks which attributes to show
 
 GUEST_MODULES = "/lib/tsm"
 """Where the image keeps module files."""
 
-DEFECTS = {
+CLASS_DEFECTS = {
     "double-free": "R1",
     "reader-race": "J1",
     "same-value": "T1",
@@ -35,22 +46,52 @@ DEFECTS = {
 Their order is that of the bits of ``TSM_DEFECTS``.
 """
 
+CONFIGFS_DEFECTS = {
+    "stale-length": "F1",
+    "unchecked-size": "F2",
+    "wiping-refusal": "F3",
+    "silent-refusal": "F4",
+    "orphan-report": "F6",
+    "one-lock": "F7",
+    "anybody-asks": "F8",
+    "late-attributes": "F10",
+    "unchecked-provider": "P5",
+    "short-names": "C1",
+    "readable-nonce": "C1",
+    "truncated-nonce": "C1",
+    "one-errno": "C1",
+    "loose-privlevel": "C1",
+    "loose-guid": "C1",
+    "old-errno": "C1",
+    "uncounted-entries": "C1",
+    "inverted-manifest": "C2",
+    "double-count": "C3",
+    "no-cache": "C5",
+    "coalesced-count": "U2",
+}
+"""The switches of the configfs core, likewise."""
+
+DEFECTS = CLASS_DEFECTS | CONFIGFS_DEFECTS
+"""Every switch, with the claim it is named for."""
+
 
 @dataclass(frozen=True)
 class CoreSpec:
-    """A TSM core: the kernel's own, our sysfs class with ``defects`` switched on, or a user's."""
+    """A TSM core: the kernel's own, one of ours with ``defects`` switched on, or a user's."""
 
     name: str
-    kind: Literal["mainline", "class", "user"]
+    kind: Literal["mainline", "class", "configfs", "user"]
     defects: tuple[str, ...] = ()
 
     def load_plan(self, kernel: Kernel) -> list[tuple[str, str]]:
         """Module files in the guest and their parameters, in the order they are loaded."""
-        if self.kind == "class":
+        if self.kind == "configfs":
+            _require_room(kernel)
+        if self.kind in ("class", "configfs"):
             parameters = f"defects={','.join(self.defects)}" if self.defects else ""
             return [
-                (f"{GUEST_MODULES}/tsm-class.ko", parameters),
-                (f"{GUEST_MODULES}/tsm-sim-class.ko", ""),
+                (f"{GUEST_MODULES}/tsm-{self.kind}.ko", parameters),
+                (f"{GUEST_MODULES}/tsm-sim-{self.kind}.ko", ""),
             ]
         kernel.require("TSM_REPORTS", "the mainline core is not in this kernel")
         own = [(f"{GUEST_MODULES}/{core_module(kernel)}.ko", "")]
@@ -58,22 +99,50 @@ class CoreSpec:
         return [*([] if built_in else own), (f"{GUEST_MODULES}/tsm-sim-mainline.ko", "")]
 
 
+def builds_configfs(kernel: Kernel) -> bool:
+    """Whether our configfs core can be had on ``kernel``, which may have one that stays."""
+    return (
+        kernel.version >= _VISIBILITY
+        and kernel.setting("CONFIGFS_FS") != "n"
+        and kernel.setting("TSM_REPORTS") != "y"
+    )
+
+
+def _require_room(kernel: Kernel) -> None:
+    kernel.require("CONFIGFS_FS", "the configfs core needs it")
+    if not builds_configfs(kernel):
+        raise UsageError(
+            f"our configfs core cannot be had on {kernel.release}: it needs Linux 6.11, and the "
+            "kernel's own core as a module",
+            hint="use debian:6.12, or build with CONFIG_SEV_GUEST=m, which makes TSM_REPORTS one",
+        )
+
+
 def core_module(kernel: Kernel) -> str:
     """The file name of the kernel's own core: it was renamed in 6.16."""
     return "tsm_report" if kernel.version >= (6, 16) else "tsm"
 
 
+_REFERENCE = {
+    spec.name: spec
+    for spec in (
+        CoreSpec("mainline", "mainline"),
+        CoreSpec("corrected", "configfs"),
+        CoreSpec("as-posted", "class", tuple(CLASS_DEFECTS)),
+        CoreSpec("revised", "class"),
+    )
+}
+
+
 def parse_core(name: str) -> CoreSpec:
     """Understand what a user wrote; raises :class:`UsageError` with what is possible."""
+    if name in _REFERENCE:
+        return _REFERENCE[name]
     match name.partition(":"):
-        case ("mainline", "", ""):
-            return CoreSpec(name, "mainline")
-        case ("revised", "", ""):
-            return CoreSpec(name, "class")
-        case ("as-posted", "", ""):
-            return CoreSpec(name, "class", tuple(DEFECTS))
-        case ("defect", ":", defect) if defect in DEFECTS:
+        case ("defect", ":", defect) if defect in CLASS_DEFECTS:
             return CoreSpec(name, "class", (defect,))
+        case ("defect", ":", defect) if defect in CONFIGFS_DEFECTS:
+            return CoreSpec(name, "configfs", (defect,))
         case ("defect", ":", defect):
             raise UsageError(f"no such defect: {defect}", hint=f"there are {', '.join(DEFECTS)}")
         case ("patch" | "dir", ":", path) if path:
@@ -81,5 +150,5 @@ def parse_core(name: str) -> CoreSpec:
         case _:
             raise UsageError(
                 f"no such TSM core: {name}",
-                hint="use mainline, as-posted, revised, defect:NAME, patch:FILE or dir:PATH",
+                hint=f"use {', '.join(_REFERENCE)}, defect:NAME, patch:FILE or dir:PATH",
             )

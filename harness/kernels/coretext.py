@@ -21,7 +21,7 @@ from elftools.elf.sections import SymbolTableSection
 from harness.cache import Cache
 from harness.errors import BuildError, HostError
 from harness.kernels.adapt import build_adapted
-from harness.kernels.core import DEFECTS, CoreSpec
+from harness.kernels.core import CLASS_DEFECTS, CoreSpec
 from harness.kernels.model import Kernel
 from harness.kernels.modules import make_module
 from harness.kernels.toolchain import compiler_version
@@ -117,7 +117,9 @@ class CoreText:
             target = tree / name
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_text(text, encoding="utf-8")
-        chosen = sum(1 << bit for bit, name in enumerate(DEFECTS) if name in self.core.defects)
+        chosen = sum(
+            1 << bit for bit, name in enumerate(CLASS_DEFECTS) if name in self.core.defects
+        )
         with (tree / "Kbuild").open("a", encoding="utf-8") as kbuild:
             kbuild.write(f"ccflags-y += -DTSM_DEFECTS={chosen}\n")
 

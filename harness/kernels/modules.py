@@ -18,7 +18,7 @@ from elftools.elf.elffile import ELFFile
 
 from harness.cache import Cache
 from harness.errors import BuildError, HostError
-from harness.kernels.core import core_module
+from harness.kernels.core import builds_configfs, core_module
 from harness.kernels.model import Kernel
 from harness.kernels.toolchain import build_digest, compiler_version, write_compiler
 from harness.paths import guest_images_directory
@@ -45,7 +45,7 @@ _SUFFIXES = (".ko", ".ko.xz", ".ko.zst")
 
 
 def build_guest_modules(kernel: Kernel, cache: Cache, progress: Progress) -> Path:
-    """Build tsm-class and both forms of tsm-sim; the directory with the module files.
+    """Build our cores, and tsm-sim for each core there is; the directory with the module files.
 
     Raises :class:`BuildError` with the compiler's words.
     """
@@ -65,20 +65,28 @@ def _build(kernel: Kernel, sources: Path, directory: Path) -> None:
     work = directory / "build"
     shutil.copytree(sources / "modules", work / "modules")
     shutil.copytree(sources / "include", work / "include")
-    exported = work / "modules" / "tsm-class" / "Module.symvers"
     flags = compiler_flags(kernel, work)
-    make_module(kernel, work / "modules" / "tsm-class", flags)
-    shutil.copy(work / "modules" / "tsm-class" / "tsm-class.ko", directory)
-    sim = work / "modules" / "tsm-sim"
-    make_module(kernel, sim, flags, "TSM_CORE=class", f"KBUILD_EXTRA_SYMBOLS={exported}")
-    shutil.copy(sim / "tsm-sim.ko", directory / "tsm-sim-class.ko")
+    for kind in ("class", "configfs"):
+        if kind == "class" or builds_configfs(kernel):
+            core = work / "modules" / f"tsm-{kind}"
+            make_module(kernel, core, flags)
+            shutil.copy(core / f"tsm-{kind}.ko", directory)
+            words = (f"TSM_CORE={kind}", f"KBUILD_EXTRA_SYMBOLS={core}/Module.symvers")
+            _build_driver(kernel, work, directory / f"tsm-sim-{kind}.ko", flags, *words)
     if kernel.setting("TSM_REPORTS") != "n":
-        shutil.rmtree(sim)
-        shutil.copytree(sources / "modules" / "tsm-sim", sim)
-        make_module(kernel, sim, flags, "TSM_CORE=mainline")
-        shutil.copy(sim / "tsm-sim.ko", directory / "tsm-sim-mainline.ko")
+        target = directory / "tsm-sim-mainline.ko"
+        _build_driver(kernel, work, target, flags, "TSM_CORE=mainline")
     shutil.rmtree(work)
     strip_modules(directory)
+
+
+def _build_driver(kernel: Kernel, work: Path, target: Path, *words: str) -> None:
+    """Build tsm-sim for one core, from clean sources: a core's header is not a dependency."""
+    sim = work / "modules" / "tsm-sim"
+    shutil.rmtree(sim)
+    shutil.copytree(guest_images_directory() / "modules" / "tsm-sim", sim)
+    make_module(kernel, sim, *words)
+    shutil.copy(sim / "tsm-sim.ko", target)
 
 
 def compiler_flags(kernel: Kernel, work: Path) -> str:

@@ -7,6 +7,7 @@ a defect which does not touch its claim *sees ghosts*. Either makes every other 
 
 from __future__ import annotations
 
+import string
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -15,10 +16,13 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from harness.claims import SurfaceKind, surface_kind
+from harness.kernels.core import parse_core
 from harness.report.verdict import CellResult, Status
 
 __all__ = ["Flaw", "flaws", "print_sight"]
 
+_LETTERS = [*string.ascii_lowercase, *string.ascii_uppercase]
 _SIGNS = {Status.FAIL: "F", Status.PASS: ".", Status.SKIP: "", Status.ERROR: "E", Status.MISS: "?"}
 
 
@@ -44,21 +48,25 @@ def flaws(results: Sequence[CellResult]) -> list[Flaw]:
 
 
 def print_sight(results: Sequence[CellResult], unseen: Mapping[str, str], console: Console) -> None:
-    """Print claims x cores, each core a letter; ``unseen`` is why a defect has no scenario."""
-    cores = list(dict.fromkeys(result.cell.tsm for result in results))
-    letters = {core: _letter(number) for number, core in enumerate(cores)}
-    table = Table("claim", *letters.values(), box=box.ASCII2)
-    for claim in dict.fromkeys(result.cell.claim for result in results):
-        row = [
-            _cell([r for r in results if (r.cell.claim, r.cell.tsm) == (claim, core)])
-            for core in cores
-        ]
-        if any(cell.plain for cell in row):
-            table.add_row(claim, *row)
-    console.print(table)
-    for core, letter in letters.items():
-        why = unseen.get(core.partition(":")[2], "")
-        console.print(f"{letter}  {core}{f' (no scenario: {why})' if why else ''}", soft_wrap=True)
+    """Print claims x cores, each core a letter; ``unseen`` is why a defect has no scenario.
+
+    The cores of each surface have a table of their own.
+    """
+    surfaces: dict[SurfaceKind, list[str]] = {}
+    for core in dict.fromkeys(result.cell.tsm for result in results):
+        surfaces.setdefault(surface_kind(parse_core(core)), []).append(core)
+    for cores in surfaces.values():
+        _print_surface(results, cores, console)
+        for letter, core in zip(_LETTERS, cores, strict=False):
+            why = unseen.get(core.partition(":")[2], "")
+            words = f"{letter}  {core}{f' (no scenario: {why})' if why else ''}"
+            console.print(words, soft_wrap=True)
+    for core in _overlooked(results):
+        console.print(
+            f"{core}: what is chosen here has no scenario about it; choose other claims, or "
+            "another --provider",
+            soft_wrap=True,
+        )
     console.print("F the claim fails, . it passes; ! marks what is not as it should be")
     for flaw in flaws(results):
         cell = flaw.result.cell
@@ -68,8 +76,36 @@ def print_sight(results: Sequence[CellResult], unseen: Mapping[str, str], consol
         )
 
 
-def _letter(number: int) -> str:
-    return chr(ord("a") + number) if number < 26 else str(number)
+def _print_surface(results: Sequence[CellResult], cores: Sequence[str], console: Console) -> None:
+    # Without padding, so that as many cores as a surface has defects fit into 80 columns.
+    table = Table("claim", *_LETTERS[: len(cores)], box=box.ASCII2, padding=0)
+    for claim in dict.fromkeys(result.cell.claim for result in results):
+        row = [
+            _cell([r for r in results if (r.cell.claim, r.cell.tsm) == (claim, core)])
+            for core in cores
+        ]
+        if any(cell.plain for cell in row):
+            table.add_row(claim, *row)
+    console.print(table)
+
+
+def _overlooked(results: Sequence[CellResult]) -> list[str]:
+    """Cores with a defect on which nothing is expected to be otherwise than without it."""
+    expected: dict[str, dict[tuple[str, ...], Status]] = {}
+    for result in results:
+        cell = result.cell
+        place = (cell.claim, cell.scenario, cell.kernel, cell.provider)
+        expected.setdefault(cell.tsm, {})[place] = result.expected
+    sound = {
+        surface_kind(parse_core(core)): verdicts
+        for core, verdicts in expected.items()
+        if not parse_core(core).defects
+    }
+    return [
+        core
+        for core, verdicts in expected.items()
+        if parse_core(core).defects and verdicts == sound.get(surface_kind(parse_core(core)))
+    ]
 
 
 def _cell(results: Sequence[CellResult]) -> Text:

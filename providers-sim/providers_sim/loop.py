@@ -35,8 +35,10 @@ class ProviderLoop:
     whatever reason, so that a guest never waits for a host that is not there. ``time_scale``
     multiplies injected delays and the default timeouts of waits (30 s): above 1 on a slow host.
     ``request_timeout_ms`` tells the driver how long a request may take: 0 for ever, None the
-    driver's default. ``resume`` is another loop's ``get_state``, whose session goes on here: the
-    guest is a copy of that one's and must not notice.
+    driver's default. ``anew`` is for a guest that had another host before, and may not notice that
+    this one is new: the first it hears is to start over. ``resume`` is another loop's
+    ``get_state``, whose session goes on here: the guest is a copy of that one's and must not
+    notice.
 
     The methods are for other threads. Waits raise ProviderTimeout at their deadline and
     ProviderError when the loop has ended.
@@ -49,6 +51,7 @@ class ProviderLoop:
         *,
         time_scale: float = 1.0,
         request_timeout_ms: int | None = None,
+        anew: bool = False,
         resume: Mapping[str, Any] | None = None,
     ) -> None:
         self.provider = provider
@@ -63,6 +66,8 @@ class ProviderLoop:
             time_scale=time_scale,
             request_timeout_ms=request_timeout_ms,
         )
+        if anew:
+            self._service.send_reset()
         if resume is not None:
             self._restore(resume)
             self._service.resume(resume["session"])

@@ -1,0 +1,316 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* The files of an entry. */
+#include <linux/cleanup.h>
+#include <linux/kstrtox.h>
+#include <linux/minmax.h>
+#include <linux/module.h>
+#include <linux/slab.h>
+#include <linux/string.h>
+#include <linux/sysfs.h>
+
+#include "defects.h"
+#include "entry.h"
+
+/*
+ * Under the entry's lock. As it is, nothing stands in the way: a report is
+ * valid by a flag, so that counters that meet do no harm.
+ */
+static int may_write(const struct entry *entry)
+{
+	if (has_defect(DEFECT_SILENT_REFUSAL) && entry->written == entry->made - 1)
+		return -EBUSY;
+	return 0;
+}
+
+/* @option: that part of the entry, to know it again */
+static void was_written(struct entry *entry, const void *option)
+{
+	bool again = entry->latest == option && !entry->valid;
+
+	entry->latest = option;
+	entry->valid = false;
+	if (!again || !has_defect(DEFECT_COALESCED_COUNT))
+		WRITE_ONCE(entry->written, entry->written + 1);
+}
+
+static ssize_t report_generation_show(struct config_item *item, char *page)
+{
+	unsigned long written;
+
+	if (has_defect(DEFECT_ONE_LOCK))
+		down_read(&registration);
+	written = READ_ONCE(to_entry(item)->written);
+	if (has_defect(DEFECT_ONE_LOCK))
+		up_read(&registration);
+	if (has_defect(DEFECT_DOUBLE_COUNT))
+		written *= 2;
+	return sysfs_emit(page, "%lu\n", written);
+}
+CONFIGFS_ATTR_RO(report_, generation);
+
+static ssize_t report_provider_show(struct config_item *item, char *page)
+{
+	if (has_defect(DEFECT_UNCHECKED_PROVIDER))
+		return sysfs_emit(page, "%s\n", READ_ONCE(provider.ops)->name);
+
+	guard(rwsem_read)(&registration);
+	if (!provider.ops)
+		return -ENXIO;
+	return sysfs_emit(page, "%s\n", provider.ops->name);
+}
+CONFIGFS_ATTR_RO(report_, provider);
+
+static ssize_t report_privlevel_floor_show(struct config_item *item, char *page)
+{
+	guard(rwsem_read)(&registration);
+	if (!provider.ops)
+		return -ENXIO;
+	return sysfs_emit(page, "%u\n", provider.ops->privlevel_floor);
+}
+CONFIGFS_ATTR_RO(report_, privlevel_floor);
+
+/* A level is one of the provider's, hence its registration. */
+static int check_privlevel(unsigned int value)
+{
+	if (!provider.ops)
+		return -ENXIO;
+	if (has_defect(DEFECT_LOOSE_PRIVLEVEL))
+		return 0;
+	if (value < provider.ops->privlevel_floor ||
+	    value > TSM_REPORT_PRIVLEVEL_MAX)
+		return -EINVAL;
+	return 0;
+}
+
+static ssize_t report_privlevel_store(struct config_item *item, const char *page,
+				      size_t count)
+{
+	struct entry *entry = to_entry(item);
+	unsigned int value;
+	int rc;
+
+	rc = kstrtouint(page, 0, &value);
+	if (rc)
+		return rc;
+	guard(rwsem_read)(&registration);
+	guard(mutex)(&entry->lock);
+	rc = check_privlevel(value) ?: may_write(entry);
+	if (rc)
+		return rc;
+	entry->report.desc.privlevel = value;
+	was_written(entry, &entry->report.desc.privlevel);
+	return count;
+}
+CONFIGFS_ATTR_WO(report_, privlevel);
+
+static ssize_t report_service_provider_store(struct config_item *item,
+					     const char *page, size_t count)
+{
+	struct entry *entry = to_entry(item);
+	size_t len = count && page[count - 1] == '\n' ? count - 1 : count;
+	char *name = NULL;
+	int rc;
+
+	if (len) {
+		name = kmemdup_nul(page, len, GFP_KERNEL);
+		if (!name)
+			return -ENOMEM;
+	}
+	guard(mutex)(&entry->lock);
+	rc = may_write(entry);
+	if (rc) {
+		kfree(name);
+		return rc;
+	}
+	kfree(entry->report.desc.service_provider);
+	entry->report.desc.service_provider = name;
+	was_written(entry, &entry->report.desc.service_provider);
+	return count;
+}
+CONFIGFS_ATTR_WO(report_, service_provider);
+
+static int parse_guid(const char *page, guid_t *guid)
+{
+	const char *rest = page + min(strlen(page), (size_t)UUID_STRING_LEN);
+	int rc = guid_parse(page, guid);
+
+	if (!rc && strcmp(rest, "") && strcmp(rest, "\n"))
+		rc = -EINVAL;
+	return has_defect(DEFECT_LOOSE_GUID) ? 0 : rc;
+}
+
+static ssize_t report_service_guid_store(struct config_item *item,
+					 const char *page, size_t count)
+{
+	struct entry *entry = to_entry(item);
+	guid_t guid = {};
+	int rc;
+
+	rc = parse_guid(page, &guid);
+	if (rc)
+		return rc;
+	guard(mutex)(&entry->lock);
+	rc = may_write(entry);
+	if (rc)
+		return rc;
+	entry->report.desc.service_guid = guid;
+	was_written(entry, &entry->report.desc.service_guid);
+	return count;
+}
+CONFIGFS_ATTR_WO(report_, service_guid);
+
+static ssize_t report_service_manifest_version_store(struct config_item *item,
+						     const char *page,
+						     size_t count)
+{
+	struct entry *entry = to_entry(item);
+	unsigned int value;
+	int rc;
+
+	rc = kstrtouint(page, 0, &value);
+	if (rc)
+		return rc;
+	guard(mutex)(&entry->lock);
+	rc = may_write(entry);
+	if (rc)
+		return rc;
+	entry->report.desc.service_manifest_version = value;
+	was_written(entry, &entry->report.desc.service_manifest_version);
+	return count;
+}
+CONFIGFS_ATTR_WO(report_, service_manifest_version);
+
+/*
+ * Called at close with all that was written, or with nothing when what was
+ * written did not fit. configfs drops what this returns, so that whatever can
+ * be refused was refused before.
+ */
+static ssize_t report_inblob_write(struct config_item *item, const void *buf,
+				   size_t count)
+{
+	struct entry *entry = to_entry(item);
+	struct tsm_report_desc *desc = &entry->report.desc;
+	size_t len = min_t(size_t, count, sizeof(desc->inblob));
+	int rc;
+
+	if (!count && !has_defect(DEFECT_WIPING_REFUSAL))
+		return -EINVAL;
+	guard(mutex)(&entry->lock);
+	rc = may_write(entry);
+	if (rc)
+		return rc;
+	memset(desc->inblob, 0, sizeof(desc->inblob));
+	if (len)
+		memcpy(desc->inblob, buf, len);
+	desc->inblob_len = len;
+	was_written(entry, &desc->inblob);
+	return count;
+}
+CONFIGFS_BIN_ATTR_WO(report_, inblob, NULL, TSM_REPORT_INBLOB_MAX);
+
+/* There only with a defect. */
+static ssize_t report_inblob_read(struct config_item *item, void *buf, size_t count)
+{
+	struct entry *entry = to_entry(item);
+
+	guard(mutex)(&entry->lock);
+	if (buf)
+		memcpy(buf, entry->report.desc.inblob,
+		       min(count, entry->report.desc.inblob_len));
+	return entry->report.desc.inblob_len;
+}
+
+static ssize_t report_outblob_read(struct config_item *item, void *buf, size_t count)
+{
+	return report_read(to_entry(item), BLOB_OUT, buf, count);
+}
+CONFIGFS_BIN_ATTR_RO(report_, outblob, NULL, TSM_REPORT_OUTBLOB_MAX);
+
+static ssize_t report_auxblob_read(struct config_item *item, void *buf, size_t count)
+{
+	return report_read(to_entry(item), BLOB_AUX, buf, count);
+}
+CONFIGFS_BIN_ATTR_RO(report_, auxblob, NULL, TSM_REPORT_OUTBLOB_MAX);
+
+static ssize_t report_manifestblob_read(struct config_item *item, void *buf,
+					size_t count)
+{
+	return report_read(to_entry(item), BLOB_MANIFEST, buf, count);
+}
+CONFIGFS_BIN_ATTR_RO(report_, manifestblob, NULL, TSM_REPORT_OUTBLOB_MAX);
+
+/* Their order is that of the indices a provider is asked about. */
+static struct configfs_attribute *attrs[] = {
+	&report_attr_generation,
+	&report_attr_provider,
+	&report_attr_privlevel,
+	&report_attr_privlevel_floor,
+	&report_attr_service_provider,
+	&report_attr_service_guid,
+	&report_attr_service_manifest_version,
+	NULL
+};
+
+static struct configfs_bin_attribute *bin_attrs[] = {
+	&report_attr_inblob,
+	&report_attr_outblob,
+	&report_attr_auxblob,
+	&report_attr_manifestblob,
+	NULL
+};
+
+/* The provider may have left since the entry was made: what it said then counts. */
+static bool is_visible(struct config_item *item, struct configfs_attribute *attr,
+		       int n)
+{
+	if (has_defect(DEFECT_LATE_ATTRIBUTES)) {
+		guard(rwsem_read)(&registration);
+		return provider_shows(n);
+	}
+	return to_entry(item)->shown & BIT(n);
+}
+
+static bool is_bin_visible(struct config_item *item,
+			   struct configfs_bin_attribute *attr, int n)
+{
+	if (has_defect(DEFECT_LATE_ATTRIBUTES)) {
+		guard(rwsem_read)(&registration);
+		return provider_shows_blob(n);
+	}
+	return to_entry(item)->shown_blobs & BIT(n);
+}
+
+static void release(struct config_item *item)
+{
+	struct entry *entry = to_entry(item);
+
+	report_forget(entry);
+	kfree(entry->report.desc.service_provider);
+	kfree(entry);
+}
+
+static struct configfs_item_operations item_ops = { .release = release };
+
+static struct configfs_group_operations visibility = {
+	.is_visible = is_visible,
+	.is_bin_visible = is_bin_visible,
+};
+
+const struct config_item_type entry_type = {
+	.ct_owner = THIS_MODULE,
+	.ct_item_ops = &item_ops,
+	.ct_group_ops = &visibility,
+	.ct_attrs = attrs,
+	.ct_bin_attrs = bin_attrs,
+};
+
+/* What defects change about the files themselves. */
+void attributes_init(void)
+{
+	if (has_defect(DEFECT_READABLE_NONCE)) {
+		report_attr_inblob.cb_attr.ca_mode = 0600;
+		report_attr_inblob.read = report_inblob_read;
+	}
+	if (has_defect(DEFECT_TRUNCATED_NONCE))
+		report_attr_inblob.cb_max_size = 2 * TSM_REPORT_INBLOB_MAX;
+}

@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: MIT
+"""Scenarios that no defect of ours can trip are shown a surface that does not keep the promise.
+
+What configfs itself does with an open file, no core can undo; the sysfs class has never done it.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+
+import pytest
+
+from harness.errors import ClaimViolatedError
+from harness.guest.guest import Guest
+from providers_sim.loop import ProviderLoop
+from scenarios import test_conformance
+from scenarios.test_conformance import Entry
+from tests.conftest import Attach, Clone
+
+Scenario = Callable[[Entry, ProviderLoop, Callable[[], bytes]], None]
+
+# Not by their own names: they would be collected here.
+STORED_AT_CLOSE: Scenario = test_conformance.test_a_nonce_is_stored_at_close
+KEEPS_ITS_REPORT: Scenario = test_conformance.test_an_open_file_keeps_its_report
+
+
+def on(guest: Guest, path: str) -> Entry:
+    guest.actors[0].write_file(f"{path}/inblob", bytes(64))
+    return Entry(guest.actors[0], path)
+
+
+@pytest.mark.parametrize(
+    ("scenario", "seen"),
+    [
+        (STORED_AT_CLOSE, "stored before the file is closed"),
+        (KEEPS_ITS_REPORT, "goes on with another report"),
+    ],
+)
+def test_what_configfs_promises_the_class_does_not_keep(
+    scenario: Scenario, seen: str, clone: Clone, attach: Attach
+) -> None:
+    shared = clone("revised")
+    provider = attach(shared)
+    with pytest.raises(ClaimViolatedError, match=seen):
+        scenario(on(shared, "/sys/class/tsm/tsm0"), provider, lambda: secrets.token_bytes(64))
+
+
+@pytest.mark.parametrize("scenario", [STORED_AT_CLOSE, KEEPS_ITS_REPORT])
+def test_our_configfs_core_keeps_it(scenario: Scenario, clone: Clone, attach: Attach) -> None:
+    guest = clone("corrected")
+    provider = attach(guest)
+    entry = "/sys/kernel/config/tsm/report/own"
+    guest.actors[0].mkdir(entry)
+    scenario(on(guest, entry), provider, lambda: secrets.token_bytes(64))
