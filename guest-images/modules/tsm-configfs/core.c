@@ -8,6 +8,7 @@
 #include <linux/configfs.h>
 #include <linux/err.h>
 #include <linux/module.h>
+#include <linux/sched.h>
 #include <linux/slab.h>
 #include <linux/string.h>
 
@@ -77,12 +78,17 @@ static struct config_item *make_registered(const char *name)
 
 static struct config_item *make_entry(struct config_group *group, const char *name)
 {
-	if (has_defect(DEFECT_LATE_ATTRIBUTES)) {
-		guard(rwsem_write)(&registration);
+	struct config_item *item;
+
+	if (!has_defect(DEFECT_LATE_ATTRIBUTES)) {
+		guard(rwsem_read)(&registration);
 		return make_registered(name);
 	}
-	guard(rwsem_read)(&registration);
-	return make_registered(name);
+	scoped_guard(rwsem_write, &registration)
+		item = make_registered(name);
+	/* Preempted where it hurts, which lazy preemption leaves to chance. */
+	schedule();
+	return item;
 }
 
 static void drop_entry(struct config_group *group, struct config_item *item)
