@@ -15,7 +15,7 @@ from harness.errors import ClaimViolatedError, DeadlineError
 from harness.guest.actor import Actor
 from harness.guest.call import checked
 from harness.guest.guest import Guest
-from harness.guest.stacks import find_blocked, wait_for_blocked
+from harness.guest.stacks import PROVIDER_LEAVES, find_blocked, wait_for_blocked
 from harness.oracle.expect import demand, raises_errno
 from harness.oracle.kernel_log import KernelLog
 from harness.settings import Settings
@@ -30,7 +30,6 @@ _NOBODY = 65534
 _PAGE = 4096
 _STUCK_SECONDS = 2.0
 _ROUNDS, _ACCESSES = 400, 100
-_LEAVING = "sim_registration_work"  # the provider driver's own
 
 
 @claim("P1")
@@ -60,12 +59,12 @@ def test_a_provider_can_leave_while_attributes_are_read(
         gate.wait_for_request()
         provider.going_away(keep_requests=True)
         # It waits for the lock, which the report that is being made holds ...
-        wait_for_blocked(actors[0], _LEAVING)
+        wait_for_blocked(actors[0], PROVIDER_LEAVES)
         second = actors[2].read(report.generation_file)
         with suppress(ClaimViolatedError):  # a core need not lock for a number
             second.wait_until_blocked()  # ... and this one waits behind it, in use of the device
     while not second.done():
-        removing = find_blocked(actors[0], _LEAVING, "kernfs_drain")
+        removing = find_blocked(actors[0], PROVIDER_LEAVES, "kernfs_drain")
         demand(
             not (removing and second.blocked()),
             "the provider cannot leave: its removal waits for the reader of generation, which "

@@ -3,10 +3,15 @@
 
 from __future__ import annotations
 
+import re
+
 from harness.errors import GuestCallError
 from harness.guest.actor import Actor
 
-__all__ = ["find_blocked", "wait_for_blocked"]
+__all__ = ["PROVIDER_LEAVES", "find_blocked", "wait_for_blocked"]
+
+PROVIDER_LEAVES = "sim_unregister"
+"""The provider driver's function that has the core let go of it."""
 
 
 def find_blocked(actor: Actor, *functions: str) -> str:
@@ -25,9 +30,14 @@ def find_blocked(actor: Actor, *functions: str) -> str:
             stack = actor.read_file(f"/proc/{name}/stack").decode("ascii", "replace")
         except GuestCallError:
             continue  # it has ended meanwhile
-        if all(f" {function}+" in stack for function in functions):
+        if all(_is_in(function, stack) for function in functions):
             return stack
     return ""
+
+
+def _is_in(function: str, stack: str) -> bool:
+    # A compiler that takes a function apart gives the parts names like f.part.0 or f.isra.0.
+    return re.search(rf" {re.escape(function)}(\.\w+)*\+", stack) is not None
 
 
 def wait_for_blocked(actor: Actor, *functions: str, seconds: float = 10.0) -> str:
