@@ -27,7 +27,6 @@ from providers_sim.wire.ops import Op
 _NOBODY = 65534
 _STUCK_SECONDS = 2.0
 _SURPLUS = 4096  # bytes
-_PREEMPTION = "/sys/kernel/debug/sched/preempt"  # of PREEMPT_DYNAMIC, kernel/sched/debug.c
 
 
 @claim("F1", only="configfs", needs="auxblob")
@@ -176,12 +175,11 @@ def test_an_entry_has_its_attributes(
     actors: tuple[Actor, ...],
     nonce: Callable[[], bytes],
 ) -> None:
-    _preempt_at_once(kernel, actors[0])
+    if kernel.setting("PREEMPT_NONE") == "y":
+        pytest.skip("this kernel is never preempted where the provider could leave: PREEMPT_NONE")
     report.write_inblob(nonce())
     made = f"{report.outblob.path.rpartition('/')[0]}-another"
     reader, maker = actors[1], actors[4]
-    # Of this kind it goes on only when nobody else wants to: the provider, which waits for the
-    # lock behind it, has left when the entry gets its attributes.
     maker.spawn(cpu=0, priority=-1)
     with provider.hold() as gate:
         reading = reader.read(report.outblob)
@@ -190,23 +188,13 @@ def test_an_entry_has_its_attributes(
         with suppress(ClaimViolatedError):  # where it need not wait it is made before
             making.wait_until_blocked()
         provider.going_away(keep_requests=True)
-        wait_for_blocked(actors[0], PROVIDER_LEAVES)
+        leaving = wait_for_blocked(actors[0], PROVIDER_LEAVES)
+        # It waits for the lock behind the maker, and goes first as soon as it is woken: it has
+        # left when the entry gets its attributes.
+        actors[0].prefer(leaving.pid)
     with suppress(OSError):
         reading.result()
     if making.error():
         return
     names = actors[0].list(made)
     demand(bool(names), "the entry was made without an error, and has no attributes")
-
-
-def _preempt_at_once(kernel: Kernel, actor: Actor) -> None:
-    """Whoever is woken goes first, also in the middle of a system call.
-
-    SKIPs where the kernel does neither that nor gives way wherever it could sleep.
-    """
-    try:
-        actor.write_file(_PREEMPTION, b"full")
-    except OSError:
-        for option in ("PREEMPT_NONE", "PREEMPT_LAZY"):
-            if kernel.setting(option) == "y":
-                pytest.skip(f"this kernel is not preempted where the provider leaves: {option}")

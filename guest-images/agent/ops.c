@@ -9,6 +9,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -55,7 +56,7 @@ bool ops_valid(const uint8_t *payload, size_t len)
 			return false;
 		memcpy(&op, payload + at, sizeof(op));
 		at += sizeof(op);
-		if (len - at < op.data_len || op.code < TSMA_OPEN || op.code > TSMA_RMMOD)
+		if (len - at < op.data_len || op.code < TSMA_OPEN || op.code > TSMA_PRIORITY)
 			return false;
 		at += op.data_len;
 	}
@@ -214,9 +215,19 @@ static long on_path(struct op *op)
 	}
 }
 
+/* SCHED_FIFO for any task, sched_setscheduler(2). */
+static long prefer(const struct tsma_op *h)
+{
+	struct sched_param param = { .sched_priority = (int)h->arg };
+
+	return SYS3(SYS_sched_setscheduler, (pid_t)h->offset, SCHED_FIFO, &param);
+}
+
 static long run_one(struct op *op)
 {
 	switch (op->head.code) {
+	case TSMA_PRIORITY:
+		return prefer(&op->head);
 	case TSMA_CLOSE:
 	case TSMA_READ:
 	case TSMA_PREAD:

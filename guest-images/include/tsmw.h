@@ -186,9 +186,9 @@ struct tsma_op {
 	__u16 code;		/* enum tsma_op_code */
 	__u16 reserved;
 	__s32 fd;
-	__u32 arg;		/* open flags, mkdir mode, lseek whence, delete_module flags */
+	__u32 arg;		/* open flags, mkdir mode, lseek whence, delete_module flags, priority */
 	__u32 mode;		/* open mode */
-	__u64 offset;
+	__u64 offset;		/* PRIORITY: task id */
 	__u32 count;		/* bytes to read */
 	__u32 data_len;		/* path, bytes to write; INSMOD: path NUL parameters */
 } __attribute__((packed));
@@ -197,7 +197,7 @@ enum tsma_op_code {
 	TSMA_OPEN = 1, TSMA_CLOSE = 2, TSMA_READ = 3, TSMA_PREAD = 4,
 	TSMA_WRITE = 5, TSMA_PWRITE = 6, TSMA_LSEEK = 7, TSMA_MKDIR = 8,
 	TSMA_RMDIR = 9, TSMA_STAT = 10, TSMA_LIST = 11, TSMA_INSMOD = 12,
-	TSMA_RMMOD = 13,
+	TSMA_RMMOD = 13, TSMA_PRIORITY = 14,
 };
 
 struct tsma_run_reply {		/* followed by nresults times {struct tsma_result, data} */

@@ -141,6 +141,13 @@ class Actor:
         """Unload a module; raises the guest's :class:`OSError`."""
         self._one(Op.rmmod(name), f"rmmod {name}")
 
+    def prefer(self, pid: int, priority: int = 1) -> None:
+        """Have a task, also one of the kernel's, run before every ordinary one (SCHED_FIFO).
+
+        ``priority`` is 1..99. Raises the guest's :class:`OSError`.
+        """
+        self._one(Op.priority(pid, priority), f"priority {priority} for task {pid}")
+
     def state(self, deadline: Deadline | None = None) -> ActorState:
         """What the actor is doing now: its phase, and what ``/proc`` says of its task."""
         deadline = deadline or self.guest.patience.deadline(10.0, f"asking after {self!r}")

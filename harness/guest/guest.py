@@ -13,23 +13,24 @@ from collections import deque
 from collections.abc import Mapping
 from typing import Any
 
-from harness.errors import GuestLostError, HarnessError, TsmHarnessError
+from harness.errors import DeadlineError, GuestLostError, HarnessError, TsmHarnessError
 from harness.guest.actor import Actor
 from harness.guest.agent import AgentClient
 from harness.guest.call import Call
-from harness.guest.patience import Patience
+from harness.guest.patience import Deadline, Patience
 from harness.oracle.kernel_log import KernelLog
 from harness.vm.machine import Machine
 from providers_sim.errors import WireError
 from providers_sim.loop import ProviderLoop
 from providers_sim.provider import AnyProvider
-from providers_sim.wire.agent import LogBatch
+from providers_sim.wire.agent import AgentHello, LogBatch
 from providers_sim.wire.constants import FrameType
 
 __all__ = ["Guest"]
 
 _BOOT_SECONDS = 40.0
 _ANSWER_SECONDS = 20.0
+_GREETING_SECONDS = 1.0  # then it is repeated, and twice as long is waited
 _ENTROPY = 64  # bytes
 _PINGS = 21
 _CALLS_KEPT = 200
@@ -87,15 +88,27 @@ class Guest:
 
     def _begin(self, seconds: float) -> None:
         deadline = self.patience.deadline(seconds, "the first answer of the guest's agent")
+        patience = _GREETING_SECONDS
+        while True:
+            # A clone may be about to learn that its template's host left. When it learns that after
+            # the new host's greeting, it drops its answer, and has to be greeted again.
+            try:
+                hello = self._greet(self.patience.deadline(patience, deadline.what))
+                break
+            except DeadlineError:
+                patience = min(2 * patience, deadline.remaining() / self.patience.scale)
+        self.kernel_release = hello.kernel_release
+        self.actors = tuple(Actor(self, slot) for slot in range(hello.actors))
+
+    def _greet(self, deadline: Deadline) -> AgentHello:
         # A clone wakes up with its template's clock and random state: both are replaced before
         # anything else runs, in the same flight as the greeting.
         greeting = self.agent.greet()
         now = time.time_ns().to_bytes(8, "little")
         reseed = self.agent.send(FrameType.RESEED, now + secrets.token_bytes(_ENTROPY))
         hello = self.agent.greeted(greeting, deadline)
-        self.kernel_release = hello.kernel_release
-        self.actors = tuple(Actor(self, slot) for slot in range(hello.actors))
         self.agent.receive(reseed, deadline)
+        return hello
 
     def ping(self) -> float:
         """The median round trip of a 64-byte message, in seconds."""

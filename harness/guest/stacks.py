@@ -4,18 +4,27 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 
 from harness.errors import GuestCallError
 from harness.guest.actor import Actor
 
-__all__ = ["PROVIDER_LEAVES", "find_blocked", "wait_for_blocked"]
+__all__ = ["PROVIDER_LEAVES", "BlockedTask", "find_blocked", "wait_for_blocked"]
 
 PROVIDER_LEAVES = "sim_unregister"
 """The provider driver's function that has the core let go of it."""
 
 
-def find_blocked(actor: Actor, *functions: str) -> str:
-    """The stack of a task that sleeps uninterruptibly in all of ``functions``; empty without one.
+@dataclass(frozen=True)
+class BlockedTask:
+    """A task that sleeps uninterruptibly, and the functions it is in, innermost first."""
+
+    pid: int
+    stack: str
+
+
+def find_blocked(actor: Actor, *functions: str) -> BlockedTask | None:
+    """A task that sleeps uninterruptibly in all of ``functions``; None without one.
 
     Of the scheduler's own functions, locks among them, a stack shows nothing.
     """
@@ -31,8 +40,8 @@ def find_blocked(actor: Actor, *functions: str) -> str:
         except GuestCallError:
             continue  # it has ended meanwhile
         if all(_is_in(function, stack) for function in functions):
-            return stack
-    return ""
+            return BlockedTask(int(name), stack)
+    return None
 
 
 def _is_in(function: str, stack: str) -> bool:
@@ -40,15 +49,15 @@ def _is_in(function: str, stack: str) -> bool:
     return re.search(rf" {re.escape(function)}(\.\w+)*\+", stack) is not None
 
 
-def wait_for_blocked(actor: Actor, *functions: str, seconds: float = 10.0) -> str:
-    """Wait until some task sleeps in all of ``functions``, and return its stack.
+def wait_for_blocked(actor: Actor, *functions: str, seconds: float = 10.0) -> BlockedTask:
+    """Wait until some task sleeps in all of ``functions``, and return it.
 
     Raises :class:`harness.errors.DeadlineError` when none does.
     """
     words = " and ".join(functions)
     deadline = actor.guest.patience.deadline(seconds, f"a task of the kernel blocking in {words}")
     while True:
-        stack = find_blocked(actor, *functions)
-        if stack:
-            return stack
+        task = find_blocked(actor, *functions)
+        if task is not None:
+            return task
         deadline.remaining()

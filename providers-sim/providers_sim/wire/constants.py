@@ -159,6 +159,7 @@ class OpCode(IntEnum):
     LIST = 11
     INSMOD = 12
     RMMOD = 13
+    PRIORITY = 14
 
 
 class ActorPhase(IntEnum):

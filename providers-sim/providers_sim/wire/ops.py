@@ -119,6 +119,11 @@ class Op:
         """``delete_module(name, flags)``."""
         return cls(OpCode.RMMOD, arg=flags, data=_path(name))
 
+    @classmethod
+    def priority(cls, pid: int, priority: int) -> Op:
+        """``sched_setscheduler(pid, SCHED_FIFO, priority)``."""
+        return cls(OpCode.PRIORITY, arg=priority, offset=pid)
+
 
 @dataclass(frozen=True, slots=True)
 class OpResult:
