@@ -389,6 +389,22 @@ def _wait_for_no_provider(guest: Guest) -> None:
         deadline.remaining()
 
 
+def test_a_task_can_be_preferred(guest: Guest) -> None:
+    sleeper = guest.actors[2]
+    stat = f"/proc/{sleeper.state().pid}/stat"
+
+    def policy() -> int:
+        return int(guest.actors[0].read_file(stat).rpartition(b")")[2].split()[38])
+
+    assert policy() == os.SCHED_OTHER
+    guest.actors[0].prefer(sleeper.state().pid, 7)
+    assert policy() == os.SCHED_FIFO
+    with pytest.raises(OSError, match="Invalid argument"):
+        guest.actors[0].prefer(sleeper.state().pid, 100)
+    with pytest.raises(OSError, match="No such process"):
+        guest.actors[0].prefer(2**22 + 1)
+
+
 def test_another_host_may_take_over(
     guest: Guest, provider: ProviderLoop, attach: Callable[[Guest], ProviderLoop]
 ) -> None:

@@ -24,6 +24,7 @@ from providers_sim import (
     ProviderTimeout,
 )
 from providers_sim.failures import Answer
+from providers_sim.loop import ProviderLoop
 from providers_sim.port import Port
 from providers_sim.transcript import BoundedLog
 from providers_sim.wire.constants import FrameFlag, FrameType, ReplyFlag, Status
@@ -38,7 +39,14 @@ from providers_sim.wire.hello import (
 from providers_sim.wire.report import (
     REPORT_REPLY,
 )
-from tests.fake_guest import NONCE, REPORT_REPLY_TYPE, SECONDS, Rig
+from tests.fake_guest import (
+    NONCE,
+    REPORT_REPLY_TYPE,
+    SECONDS,
+    EchoProvider,
+    FakeGuest,
+    Rig,
+)
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
@@ -315,6 +323,16 @@ def test_reset_and_going_away_are_sent(rig: Rig) -> None:
     assert rig.loop.wait_registered(SECONDS) == 0
     rig.loop.going_away()
     assert rig.guest.receive() == Frame(FrameType.GOING_AWAY, session=rig.guest.session)
+
+
+def test_guest_of_another_host_is_told_to_start_over_before_all_else() -> None:
+    ours, theirs = socket.socketpair()
+    guest = FakeGuest(theirs)
+    with ProviderLoop(EchoProvider(), ours, anew=True) as loop, theirs:
+        assert guest.receive() == Frame(FrameType.RESET)
+        guest.say_hello()
+        guest.send(FrameType.REGISTERED, 0, bytes(4))
+        assert loop.wait_registered(SECONDS) == 0
 
 
 def test_farewell_just_before_close_is_sent(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
