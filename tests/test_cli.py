@@ -121,9 +121,9 @@ def test_sight_shows_that_a_defect_is_seen_by_its_claim_alone(invoke: Invoke) ->
     cores = ["--tsm", "revised", "--tsm", "defect:double-free", "--tsm", "defect:same-value"]
     done = invoke("sight", "R1", "T1", "K3", *cores)
     assert done.returncode == 0, done.stdout
-    assert "| R1    | . | F | . |" in done.stdout
-    assert "| T1    | . | . | F |" in done.stdout
-    assert "| K3    | . | . | . |" in done.stdout
+    assert "|R1   |.|F|.|" in done.stdout
+    assert "|T1   |.|.|F|" in done.stdout
+    assert "|K3   |.|.|.|" in done.stdout
 
 
 def test_reproduce_counts_hits(invoke: Invoke) -> None:

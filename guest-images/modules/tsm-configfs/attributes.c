@@ -33,6 +33,21 @@ static void was_written(struct entry *entry, const void *option)
 		WRITE_ONCE(entry->written, entry->written + 1);
 }
 
+/* Store a plain value in @option, a part of the entry. */
+static int set_option(struct entry *entry, void *option, const void *value,
+		      size_t size)
+{
+	int rc;
+
+	guard(mutex)(&entry->lock);
+	rc = may_write(entry);
+	if (rc)
+		return rc;
+	memcpy(option, value, size);
+	was_written(entry, option);
+	return 0;
+}
+
 static ssize_t report_generation_show(struct config_item *item, char *page)
 {
 	unsigned long written;
@@ -93,13 +108,9 @@ static ssize_t report_privlevel_store(struct config_item *item, const char *page
 	if (rc)
 		return rc;
 	guard(rwsem_read)(&registration);
-	guard(mutex)(&entry->lock);
-	rc = check_privlevel(value) ?: may_write(entry);
-	if (rc)
-		return rc;
-	entry->report.desc.privlevel = value;
-	was_written(entry, &entry->report.desc.privlevel);
-	return count;
+	return check_privlevel(value) ?:
+	       set_option(entry, &entry->report.desc.privlevel, &value,
+			  sizeof(value)) ?: (ssize_t)count;
 }
 CONFIGFS_ATTR_WO(report_, privlevel);
 
@@ -149,13 +160,8 @@ static ssize_t report_service_guid_store(struct config_item *item,
 	rc = parse_guid(page, &guid);
 	if (rc)
 		return rc;
-	guard(mutex)(&entry->lock);
-	rc = may_write(entry);
-	if (rc)
-		return rc;
-	entry->report.desc.service_guid = guid;
-	was_written(entry, &entry->report.desc.service_guid);
-	return count;
+	return set_option(entry, &entry->report.desc.service_guid, &guid,
+			  sizeof(guid)) ?: (ssize_t)count;
 }
 CONFIGFS_ATTR_WO(report_, service_guid);
 
@@ -170,13 +176,8 @@ static ssize_t report_service_manifest_version_store(struct config_item *item,
 	rc = kstrtouint(page, 0, &value);
 	if (rc)
 		return rc;
-	guard(mutex)(&entry->lock);
-	rc = may_write(entry);
-	if (rc)
-		return rc;
-	entry->report.desc.service_manifest_version = value;
-	was_written(entry, &entry->report.desc.service_manifest_version);
-	return count;
+	return set_option(entry, &entry->report.desc.service_manifest_version,
+			  &value, sizeof(value)) ?: (ssize_t)count;
 }
 CONFIGFS_ATTR_WO(report_, service_manifest_version);
 
