@@ -303,9 +303,9 @@ def test_a_nonce_is_stored_at_close(
     entry.write("inblob", first)
     before = int(entry.read("generation"))
     opened = Descriptor(entry.actor, entry.file("inblob"), os.O_WRONLY)
-    opened.write(second[:32])
-    demand(int(entry.read("generation")) == before, "it is stored before the file is closed")
-    opened.write(second[32:])
+    for half in (second[:32], second[32:]):
+        opened.write(half)
+        demand(int(entry.read("generation")) == before, "it is stored before the file is closed")
     entry.read("outblob")
     demand(provider.issued[-1].request.inblob == first, "a report is over a nonce not yet stored")
     opened.close()
