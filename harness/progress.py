@@ -143,6 +143,10 @@ class _LiveProgress:
                     TimeElapsedColumn(),
                     console=self._console,
                     transient=True,
+                    # rich would put back, at the end, the streams it found at the start: with a
+                    # display that starts while stdout is captured, those are the captured ones.
+                    redirect_stdout=False,
+                    redirect_stderr=False,
                 )
                 self._display.start()
             self._steps += 1
