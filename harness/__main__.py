@@ -7,7 +7,7 @@ import os
 
 __all__ = ["main"]
 
-_NO_VERDICT = 125  # harness.report.verdict.EXIT_NO_VERDICT, not to be had before it is imported
+_NO_VERDICT = 125  # harness.verdict.EXIT_NO_VERDICT, not to be had before it is imported
 
 
 def main() -> None:

@@ -15,34 +15,34 @@ from typing import Literal
 import pytest
 
 from harness.errors import UsageError
-from harness.kernels.core import CoreSpec
-from harness.kernels.usercore import read_user_core
-from harness.report.verdict import Status
+from harness.implementations.spec import Implementation
+from harness.implementations.user import read_user_implementation
+from harness.verdict import Status
 from providers_sim import parse_spec
 from providers_sim.provider import Attr, BinAttr, mask
 
 __all__ = [
     "Claim",
+    "InterfaceKind",
     "Scope",
-    "SurfaceKind",
     "catalogue",
     "claim",
     "expected_status",
+    "interface_kind",
     "select_claims",
-    "surface_kind",
     "undecided_claims",
 ]
 
-SurfaceKind = Literal["class", "configfs"]
+InterfaceKind = Literal["class", "configfs"]
 
 
 @dataclass(frozen=True)
 class Claim:
     """One statement of the review, or one defect found since.
 
-    ``broken_by`` names the defects of our cores that break it, ``impossible_on`` the surfaces whose
-    very design breaks it, ``mended_by`` the defects that undo that, ``fails_on_mainline`` whether
-    the kernel's own core does.
+    ``broken_by`` names the defects of our cores that break it, ``impossible_on`` the interfaces
+    whose very design breaks it, ``mended_by`` the defects that undo that, ``fails_on_mainline``
+    whether the kernel's own implementation does.
     ``undecided`` is why no scenario decides it; empty when one does.
     """
 
@@ -50,7 +50,7 @@ class Claim:
     raised_by: str
     demand: str
     broken_by: tuple[str, ...] = ()
-    impossible_on: tuple[SurfaceKind, ...] = ()
+    impossible_on: tuple[InterfaceKind, ...] = ()
     mended_by: tuple[str, ...] = ()
     fails_on_mainline: bool = False
     undecided: str = ""
@@ -60,28 +60,28 @@ class Claim:
 class Scope:
     """Where a scenario has something to decide.
 
-    ``only`` names the one surface that has what it is about, ``needs`` the attribute that a
+    ``only`` names the one interface that has what it is about, ``needs`` the attribute that a
     provider must show. ``text`` is for what reads the core's sources: of "any" core whose text is
     at hand, or only of one that is "brought", where running decides our own. ``detector`` is the
     kernel's option that sees what it is about. ``broken_by`` is for claims that several scenarios
     decide, each a part of it: the defects of this part.
     """
 
-    only: SurfaceKind | None = None
+    only: InterfaceKind | None = None
     needs: str | None = None
     text: Literal["any", "brought"] | None = None
     detector: str | None = None
     broken_by: tuple[str, ...] | None = None
 
-    def skips(self, core: CoreSpec, provider: str, config: Mapping[str, str]) -> str:
+    def skips(self, core: Implementation, provider: str, config: Mapping[str, str]) -> str:
         """Why the scenario does not apply to this core, provider and kernel; empty when it does.
 
         ``config`` is the kernel's configuration.
         """
         if self.detector is not None and config.get(self.detector) != "y":
             return f"this kernel does not see it: CONFIG_{self.detector} is off"
-        if self.only not in (None, surface_kind(core)):
-            return f"the {surface_kind(core)} surface has no such notion"
+        if self.only not in (None, interface_kind(core)):
+            return f"the {interface_kind(core)} interface has no such notion"
         if self.text and core.kind == "mainline":
             return "the text of the kernel's own core is not at hand"
         if self.text == "brought" and core.kind != "user":
@@ -109,7 +109,7 @@ def catalogue() -> Mapping[str, Claim]:
 def claim(
     ident: str,
     *,
-    only: SurfaceKind | None = None,
+    only: InterfaceKind | None = None,
     needs: str | None = None,
     text: Literal["any", "brought"] | None = None,
     detector: str | None = None,
@@ -122,25 +122,25 @@ def claim(
     return pytest.mark.claim(ident, scope=Scope(only, needs, text, detector, broken_by))
 
 
-def surface_kind(core: CoreSpec) -> SurfaceKind:
-    """The surface that a core offers."""
+def interface_kind(core: Implementation) -> InterfaceKind:
+    """The interface that a core offers."""
     if core.kind == "user":
-        return read_user_core(core.name).surface
+        return read_user_implementation(core.name).interface
     return "class" if core.kind == "class" else "configfs"
 
 
 def expected_status(
-    claim: Claim, core: CoreSpec, provider: str, scope: Scope, config: Mapping[str, str]
+    claim: Claim, core: Implementation, provider: str, scope: Scope, config: Mapping[str, str]
 ) -> Status:
     """The verdict that a correct harness gives for a reference core, on a kernel of ``config``."""
-    surface = surface_kind(core)
+    interface = interface_kind(core)
     if scope.skips(core, provider, config):
         return Status.SKIP
     if core.kind == "user":
         return Status.PASS  # what a user brings is there to be judged
     defects = claim.broken_by if scope.broken_by is None else scope.broken_by
     broken = (
-        (surface in claim.impossible_on and not set(core.defects) & set(claim.mended_by))
+        (interface in claim.impossible_on and not set(core.defects) & set(claim.mended_by))
         or (core.kind == "mainline" and claim.fails_on_mainline)
         or any(defect in defects for defect in core.defects)
     )

@@ -11,14 +11,14 @@ The tree::
     │   ├── GuestLostError      the guest vanished, hung or broke protocol without a kernel report
     │   └── DeadlineError       a condition did not come true in its (calibrated) time
     ├── KernelFault             the kernel under test: the verdict is FAIL
-    │   ├── KernelReportError   a report (splat) in the kernel log that nobody expected
+    │   ├── KernelSplatError   a report (splat) in the kernel log that nobody expected
     │   ├── KernelPanicError    the guest's kernel panicked or died with an oops on its console
     │   └── ClaimViolatedError  the claim's demand was seen not to hold
     └── ScenarioError           the scenario's author: the verdict is ERROR
 
     OSError
     ├── GuestCallError          a system call in the guest failed: of itself nobody's fault
-    │   └── SurfaceCallError    one on the interface under test that nobody expected: FAIL
+    │   └── InterfaceCallError    one on the interface under test that nobody expected: FAIL
     └── ActorDiedError          an actor's process ended inside a call: the verdict is ERROR
 
 Every message says what happened; ``hint`` says what to do next.
@@ -37,12 +37,12 @@ __all__ = [
     "GuestLostError",
     "HarnessError",
     "HostError",
+    "InterfaceCallError",
     "KernelFault",
     "KernelPanicError",
-    "KernelReportError",
+    "KernelSplatError",
     "MissingAttributeError",
     "ScenarioError",
-    "SurfaceCallError",
     "TsmHarnessError",
     "UsageError",
 ]
@@ -84,7 +84,7 @@ class KernelFault(TsmHarnessError):  # noqa: N818 - evidence, not an error of ou
     """The kernel under test misbehaved; this is evidence, not an accident."""
 
 
-class KernelReportError(KernelFault):
+class KernelSplatError(KernelFault):
     """The kernel log holds reports that the scenario did not expect; ``kinds`` are theirs."""
 
     def __init__(self, message: str, *, kinds: frozenset[str] = frozenset()) -> None:
@@ -108,12 +108,12 @@ class GuestCallError(OSError):
     """A system call in the guest failed; ``errno`` is the guest's, ``filename`` says which call."""
 
 
-class SurfaceCallError(GuestCallError):
+class InterfaceCallError(GuestCallError):
     """A call on the interface under test failed."""
 
 
 class MissingAttributeError(LookupError):
-    """The surface does not have an attribute: what is about it does not apply there."""
+    """The interface does not have an attribute: what is about it does not apply there."""
 
 
 class ActorDiedError(ChildProcessError):

@@ -19,10 +19,10 @@ from harness.claims import catalogue
 from harness.errors import HarnessError
 from harness.plugin.results import Collector
 from harness.progress import Progress
-from harness.report.verdict import Cell, CellResult
+from harness.qemu.rundir import RunDirectory
+from harness.session import Prepared, Session
 from harness.settings import Settings
-from harness.vm.rundir import RunDirectory
-from harness.workbench import Prepared, Workbench
+from harness.verdict import Cell, CellResult
 
 __all__ = ["Outcome", "run_cells"]
 
@@ -55,7 +55,7 @@ def run_cells(
     that a broken worker or an interrupt left out are MISS. Raises :class:`HarnessError` when the
     scenarios themselves cannot be collected.
     """
-    with Workbench(settings, progress) as bench:
+    with Session(settings, progress) as bench:
         prepared = bench.prepare()
         host = bench.describe_host()
     collector = Collector(on_result, on_start)

@@ -9,15 +9,15 @@ from pathlib import Path
 
 from harness.claims import select_claims
 from harness.errors import UsageError
-from harness.kernels.core import parse_core
+from harness.implementations.spec import parse_implementation
+from harness.implementations.user import read_user_implementation
 from harness.kernels.spec import parse_kernel
-from harness.kernels.usercore import read_user_core
 from providers_sim import ProviderError, parse_spec
 
 __all__ = ["DEFAULT_KERNEL", "DEFAULT_PROVIDER", "DEFAULT_TSMS", "Settings"]
 
 DEFAULT_KERNEL = "debian:6.12"
-DEFAULT_TSMS = ("as-posted", "revised", "mainline")
+DEFAULT_TSMS = ("class-posted", "class-fixed", "mainline")
 DEFAULT_PROVIDER = "sev-snp"
 
 _PROVIDER_HINT = "`tsm-harness evidence PROVIDER --help` lists a provider's options"
@@ -51,8 +51,8 @@ class Settings:
         for kernel in self.kernels:
             parse_kernel(kernel)
         for tsm in self.tsms:
-            if parse_core(tsm).kind == "user":
-                read_user_core(tsm)
+            if parse_implementation(tsm).kind == "user":
+                read_user_implementation(tsm)
         for provider in self.providers:
             try:
                 parse_spec(provider)

@@ -18,9 +18,9 @@ import pytest
 from harness.claims import claim
 from harness.guest.actor import Actor
 from harness.guest.guest import Guest
+from harness.interface.descriptor import Descriptor
+from harness.interface.report import Report
 from harness.oracle.expect import demand
-from harness.surfaces.descriptor import Descriptor
-from harness.surfaces.report import Report
 from providers_sim.loop import ProviderLoop
 from providers_sim.provider import Attr, BinAttr
 

@@ -7,9 +7,9 @@ from collections.abc import Callable
 
 from harness.claims import claim
 from harness.guest.actor import Actor
+from harness.interface.find import Interface
+from harness.interface.report import Report
 from harness.oracle.expect import demand
-from harness.surfaces.find import Surface
-from harness.surfaces.report import Report
 from providers_sim.loop import ProviderLoop
 
 _ROUNDS = 12
@@ -49,12 +49,12 @@ def test_a_single_writer_sees_no_conflict(
 
 @claim("T1b", only="class", needs="privlevel")
 def test_an_extended_report_does_not_become_a_default_one_unawares(
-    surface: Surface,
+    interface: Interface,
     actors: tuple[Actor, ...],
     provider: ProviderLoop,
     nonce: Callable[[], bytes],
 ) -> None:
-    alice, bob = surface.report(actors[1]), surface.report(actors[2])
+    alice, bob = interface.report(actors[1]), interface.report(actors[2])
     alice.write_inblob(nonce())
     alice.write("format", "extended")  # from an attestation before
     bob.write("format", "extended")
@@ -73,14 +73,14 @@ def test_an_extended_report_does_not_become_a_default_one_unawares(
 
 @claim("J2")
 def test_callers_have_reports_of_their_own(
-    surface: Surface,
+    interface: Interface,
     actors: tuple[Actor, ...],
     provider: ProviderLoop,
     nonce: Callable[[], bytes],
 ) -> None:
     for actor in actors[_SPAWNED : _CALLERS + 1]:
         actor.spawn()
-    callers = [surface.report(actors[n + 1]) for n in range(_CALLERS)]
+    callers = [interface.report(actors[n + 1]) for n in range(_CALLERS)]
     nonces = [nonce() for _ in callers]
     for caller, own in zip(callers, nonces, strict=True):
         caller.write_inblob(own)

@@ -7,10 +7,10 @@ from collections.abc import Callable
 
 from harness.claims import claim
 from harness.guest.actor import Actor
+from harness.interface.attribute import Value
+from harness.interface.find import Interface
+from harness.interface.report import Report
 from harness.oracle.expect import demand
-from harness.surfaces.attribute import Value
-from harness.surfaces.find import Surface
-from harness.surfaces.report import Report
 from providers_sim.loop import ProviderLoop
 
 
@@ -39,12 +39,12 @@ def test_rewriting_the_format_counts(report: Report) -> None:
 
 @claim("S1")
 def test_nobody_takes_anothers_report_for_his_own(
-    surface: Surface,
+    interface: Interface,
     actors: tuple[Actor, ...],
     provider: ProviderLoop,
     nonce: Callable[[], bytes],
 ) -> None:
-    alice, bob = surface.report(actors[1]), surface.report(actors[2])
+    alice, bob = interface.report(actors[1]), interface.report(actors[2])
     own = nonce()
     alice.write_inblob(own)  # from an attestation before: the nonce is already there
     before = alice.generation()
@@ -61,12 +61,12 @@ def test_nobody_takes_anothers_report_for_his_own(
 
 @claim("S3")
 def test_a_good_report_is_not_flagged(
-    surface: Surface,
+    interface: Interface,
     actors: tuple[Actor, ...],
     provider: ProviderLoop,
     nonce: Callable[[], bytes],
 ) -> None:
-    alice, bob = surface.report(actors[1]), surface.report(actors[2])
+    alice, bob = interface.report(actors[1]), interface.report(actors[2])
     own = nonce()
     before = alice.generation()
     alice.write_inblob(own)

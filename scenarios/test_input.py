@@ -8,9 +8,9 @@ from collections.abc import Callable
 
 from harness.claims import claim
 from harness.guest.actor import Actor
+from harness.interface.descriptor import Descriptor
+from harness.interface.report import Report
 from harness.oracle.expect import demand, raises_errno
-from harness.surfaces.descriptor import Descriptor
-from harness.surfaces.report import Report
 from providers_sim.loop import ProviderLoop
 
 _EVERY_KIND = bytes(range(16)) + b"\n\0\n\0" + bytes(range(212, 256))

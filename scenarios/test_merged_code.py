@@ -15,14 +15,14 @@ from harness.errors import ClaimViolatedError, DeadlineError
 from harness.guest.actor import Actor, read_ops, read_result
 from harness.guest.call import checked
 from harness.guest.stacks import PROVIDER_LEAVES, wait_for_blocked
+from harness.interface.descriptor import Descriptor
+from harness.interface.report import Report
 from harness.kernels import Kernel
 from harness.oracle.expect import demand, raises_errno
 from harness.oracle.kernel_log import KernelLog
-from harness.surfaces.descriptor import Descriptor
-from harness.surfaces.report import Report
 from providers_sim.faults import Fault
 from providers_sim.loop import ProviderLoop
-from providers_sim.wire.ops import Op
+from tsmw.ops import Op
 
 _NOBODY = 65534
 _STUCK_SECONDS = 2.0
@@ -141,7 +141,7 @@ def test_a_slow_report_delays_nobody_elses_entry(
     with provider.hold() as gate:
         slow = actors[1].read(report.outblob)
         gate.wait_for_request()
-        making = actors[2].begin_mkdir(f"{directory}-another")
+        making = actors[2].start_mkdir(f"{directory}-another")
         try:
             making.result(seconds=_STUCK_SECONDS)
         except DeadlineError:
@@ -184,14 +184,14 @@ def test_an_entry_has_its_attributes(
     with provider.hold() as gate:
         reading = reader.read(report.outblob)
         gate.wait_for_request()
-        making = maker.begin_mkdir(made)
+        making = maker.start_mkdir(made)
         with suppress(ClaimViolatedError):  # where it need not wait it is made before
             making.wait_until_blocked()
         provider.going_away(keep_requests=True)
         leaving = wait_for_blocked(actors[0], PROVIDER_LEAVES)
         # It waits for the lock behind the maker, and goes first as soon as it is woken: it has
         # left when the entry gets its attributes.
-        actors[0].prefer(leaving.pid)
+        actors[0].set_fifo_priority(leaving.pid)
     with suppress(OSError):
         reading.result()
     if making.error():

@@ -11,9 +11,9 @@ import pytest
 from harness.claims import claim
 from harness.guest.actor import Actor
 from harness.guest.guest import Guest
-from harness.guest.second_host import SecondHost
+from harness.guest.raw_provider import RawProvider
+from harness.interface.report import Report
 from harness.oracle.expect import demand, raises_errno
-from harness.surfaces.report import Report
 from providers_sim.loop import ProviderLoop
 
 _INBLOB_MAX = 64
@@ -45,7 +45,7 @@ def test_a_privilege_level_out_of_range_is_refused(report: Report, level: int) -
 def test_a_second_provider_is_refused(
     report: Report, guest: Guest, nonce: Callable[[], bytes]
 ) -> None:
-    with SecondHost(guest.actors[3]) as second:
+    with RawProvider(guest.actors[3]) as second:
         got = second.register("second")
         demand(got == errno.EBUSY, f"registering a second provider gave errno {got}, not EBUSY")
     report.write_inblob(nonce())

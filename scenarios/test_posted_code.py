@@ -16,15 +16,15 @@ from harness.guest.actor import Actor
 from harness.guest.call import checked
 from harness.guest.guest import Guest
 from harness.guest.stacks import PROVIDER_LEAVES, find_blocked, wait_for_blocked
+from harness.interface.descriptor import Descriptor
+from harness.interface.find import Interface, find_interface
+from harness.interface.report import Report
 from harness.oracle.expect import demand, raises_errno
 from harness.oracle.kernel_log import KernelLog
 from harness.settings import Settings
-from harness.surfaces.descriptor import Descriptor
-from harness.surfaces.find import Surface, find_surface
-from harness.surfaces.report import Report
 from providers_sim import Fault
 from providers_sim.loop import ProviderLoop
-from providers_sim.wire.ops import Op, OpResult
+from tsmw.ops import Op, OpResult
 
 _NOBODY = 65534
 _PAGE = 4096
@@ -107,7 +107,7 @@ def test_the_next_provider_starts_from_nothing(
     report.read_outblob()
     successor = guest.attach(provider.provider.clone())
     demand(successor.wait_registered() == 0, "the next provider is refused")
-    own = find_surface(guest).report()
+    own = find_interface(guest).report()
     with raises_errno(errno.EINVAL):
         own.actor.read_file(own.outblob.path)
     demand(successor.requests == 0, "the next provider was asked for a report nobody wanted")
@@ -116,7 +116,7 @@ def test_the_next_provider_starts_from_nothing(
 @claim("P7")
 def test_a_report_read_in_parts_is_one_report(
     report: Report,
-    surface: Surface,
+    interface: Interface,
     provider: ProviderLoop,
     actors: tuple[Actor, ...],
     nonce: Callable[[], bytes],
@@ -125,7 +125,7 @@ def test_a_report_read_in_parts_is_one_report(
     report.write_inblob(nonce())
     with Descriptor(actors[1], report.outblob.path) as reader:
         parts = [reader.pread(_PAGE, 0)]
-        report.actor.write_file(report.inblob.path, _raw(surface, nonce()))
+        report.actor.write_file(report.inblob.path, _raw(interface, nonce()))
         try:
             parts += [reader.pread(_PAGE, at * _PAGE) for at in range(1, 4)]
         except OSError as error:
@@ -136,9 +136,9 @@ def test_a_report_read_in_parts_is_one_report(
     demand(whole in made, "what was read begins with one report and goes on with another")
 
 
-def _raw(surface: Surface, value: bytes) -> bytes:
+def _raw(interface: Interface, value: bytes) -> bytes:
     """What goes into the nonce's file: the bytes, or their hexadecimal text."""
-    inblob = surface.report().inblob if surface.shared else None
+    inblob = interface.report().inblob if interface.shared else None
     return inblob.encode(value) if inblob is not None else value
 
 
@@ -264,13 +264,13 @@ def test_the_nonce_is_nobodys_business(
 
 @claim("P14")
 def test_a_slow_report_delays_no_question_for_the_generation(
-    surface: Surface,
+    interface: Interface,
     report: Report,
     provider: ProviderLoop,
     actors: tuple[Actor, ...],
     nonce: Callable[[], bytes],
 ) -> None:
-    other = surface.report(actors[2])
+    other = interface.report(actors[2])
     report.write_inblob(nonce())
     with provider.hold() as gate:
         slow = actors[1].read(report.outblob)

@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 from harness.claims import claim
 from harness.guest.actor import Actor
+from harness.interface.report import Report
 from harness.oracle.expect import demand
-from harness.surfaces.report import Report
 from providers_sim.loop import ProviderLoop
 
 _STEPS = ("generation", "write", "read", "generation")

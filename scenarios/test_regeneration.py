@@ -8,9 +8,9 @@ from collections.abc import Callable
 
 from harness.claims import claim
 from harness.guest.actor import Actor
+from harness.interface.report import Report
 from harness.oracle.expect import demand, raises_errno
 from harness.oracle.kernel_log import KernelLog
-from harness.surfaces.report import Report
 from providers_sim.loop import ProviderLoop
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What the harness's own tests share: a workbench, and guests that end with their test."""
+"""What the harness's own tests share: a session, and guests that end with their test."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import pytest
 
 from harness.guest.guest import Guest
 from harness.progress import NullProgress
+from harness.session import Session
 from harness.settings import DEFAULT_KERNEL, DEFAULT_PROVIDER, Settings
-from harness.workbench import Workbench
 from providers_sim.loop import ProviderLoop
 
 Clone = Callable[[str], Guest]
@@ -27,30 +27,30 @@ def _own_history(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def workbench() -> Iterator[Workbench]:
+def session() -> Iterator[Session]:
     """The default kernel and cores, from the user's cache."""
-    with Workbench(Settings(), NullProgress()) as bench:
+    with Session(Settings(), NullProgress()) as bench:
         yield bench
 
 
 @pytest.fixture
-def clone(workbench: Workbench) -> Iterator[Clone]:
+def clone(session: Session) -> Iterator[Clone]:
     """Makes pristine guests with a TSM core loaded."""
     with ExitStack() as stack:
 
         def make(tsm: str) -> Guest:
-            factory = workbench.factory(DEFAULT_KERNEL)
-            return stack.enter_context(factory.clone(workbench.template(DEFAULT_KERNEL, tsm)))
+            factory = session.factory(DEFAULT_KERNEL)
+            return stack.enter_context(factory.clone(session.template(DEFAULT_KERNEL, tsm)))
 
         yield make
 
 
 @pytest.fixture
-def attach(workbench: Workbench) -> Attach:
+def attach(session: Session) -> Attach:
     """Attaches the default provider to a guest and waits until it is registered."""
 
     def make(guest: Guest) -> ProviderLoop:
-        loop = guest.attach(workbench.provider(DEFAULT_PROVIDER, 0))
+        loop = guest.attach(session.provider(DEFAULT_PROVIDER, 0))
         assert loop.wait_registered() == 0
         return loop
 

@@ -17,10 +17,10 @@ from providers_sim import (
     ReportRequest,
 )
 from providers_sim.provider import State
-from providers_sim.wire.constants import Api, FrameFlag, FrameType, Status
-from providers_sim.wire.frame import Frame, FrameParser, encode_frame
-from providers_sim.wire.hello import GuestHello, HostHello, decode_host_hello, encode_guest_hello
-from providers_sim.wire.report import decode_report_reply, encode_report_request
+from tsmw.constants import Api, FrameFlag, FrameType, Status
+from tsmw.frame import Frame, FrameParser, encode_frame
+from tsmw.hello import GuestHello, HostHello, decode_host_hello, encode_guest_hello
+from tsmw.report import decode_report_reply, encode_report_request
 
 SECONDS = 5.0
 NONCE = 0x1122334455667788

@@ -37,7 +37,7 @@ from providers_sim.evidence.arm_cca.claims import (
 )
 from providers_sim.evidence.arm_cca.failures import FAILURES
 from providers_sim.evidence.arm_cca.token import parse_token
-from providers_sim.wire.constants import Status
+from tsmw.constants import Status
 
 NONCE = bytes(range(64))
 REQUEST = ReportRequest(id=1, inblob=NONCE)

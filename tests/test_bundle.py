@@ -12,7 +12,7 @@ import pytest
 from harness.errors import UsageError
 from harness.report.bundle import gist, read_bundle
 from tests.test_cli import Invoke, invoke
-from tests.test_usercore import as_patch
+from tests.test_user_implementation import as_patch
 
 __all__ = ["invoke"]  # the fixture
 
@@ -23,16 +23,16 @@ def only_bundle(directory: Path) -> Path:
 
 
 def test_a_fail_can_be_replayed(invoke: Invoke, tmp_path: Path) -> None:
-    invoke("run", "R1", "K3", "--tsm", "as-posted", "--seed", "3", "--artifacts", "kept")
+    invoke("run", "R1", "K3", "--tsm", "class-posted", "--seed", "3", "--artifacts", "kept")
     bundle = next((tmp_path / "kept").glob("R1*"))
     told = read_bundle(bundle)
-    assert (told.claim, told.tsm, told.seed, told.status) == ("R1", "as-posted", 3, "FAIL")
+    assert (told.claim, told.tsm, told.seed, told.status) == ("R1", "class-posted", 3, "FAIL")
     done = invoke("replay", str(bundle))
     assert done.returncode == 0, done.stdout + done.stderr
     assert "the same outcome 1 of 1 times: FAIL, SLUB: BUG" in done.stdout
     assert "request 3 is answered, INJECT" in done.stdout
     other = json.loads((bundle / "bundle.json").read_bytes())
-    (bundle / "bundle.json").write_text(json.dumps(other | {"tsm": "revised", "digest": "x"}))
+    (bundle / "bundle.json").write_text(json.dumps(other | {"tsm": "class-fixed", "digest": "x"}))
     done = invoke("replay", str(bundle / "bundle.json"))
     assert done.returncode == 1
     assert "the same outcome 0 of 1 times" in done.stdout

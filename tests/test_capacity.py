@@ -9,8 +9,8 @@ from collections import namedtuple
 import psutil
 import pytest
 
-from harness.vm import capacity
-from harness.vm.capacity import guests_side_by_side
+from harness.qemu import capacity
+from harness.qemu.capacity import guests_side_by_side
 
 Memory = namedtuple("Memory", "available")
 GIB = 1 << 30

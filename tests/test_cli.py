@@ -13,8 +13,8 @@ from xml.etree import ElementTree
 
 import pytest
 
+from harness.session import Session
 from harness.settings import DEFAULT_KERNEL, DEFAULT_TSMS
-from harness.workbench import Workbench
 
 Invoke = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -25,16 +25,16 @@ cat mine/outblob > /tmp/outblob && cat mine/provider mine/generation
 
 
 @pytest.fixture
-def invoke(tmp_path: Path, workbench: Workbench) -> Invoke:
+def invoke(tmp_path: Path, session: Session) -> Invoke:
     """Runs a command line in an empty directory, with the cache of these tests."""
     for tsm in DEFAULT_TSMS:
-        workbench.template(DEFAULT_KERNEL, tsm)
+        session.template(DEFAULT_KERNEL, tsm)
 
     def run(*words: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [sys.executable, "-m", "harness", *words],
             input=stdin, capture_output=True, text=True, timeout=120, check=False, cwd=tmp_path,
-            env=os.environ | {"TSM_HARNESS_CACHE": str(workbench.cache.root)},
+            env=os.environ | {"TSM_HARNESS_CACHE": str(session.cache.root)},
         )  # fmt: skip
 
     return run
@@ -47,6 +47,10 @@ def invoke(tmp_path: Path, workbench: Workbench) -> Invoke:
         (["run", "--kernel", "/nowhere"], "no such kernel: /nowhere"),
         (["run", "--kernel", "/etc/passwd"], "not an x86 kernel image"),
         (["run", "--tsm", "defect:nothing"], "no such defect: nothing"),
+        (["run", "--tsm", "as-posted"], "use class-posted"),
+        (["run", "--tsm", "revised"], "use class-fixed"),
+        (["run", "--tsm", "corrected"], "use configfs-fixed"),
+        (["sight"], "use mutants"),
         (["run", "--provider", "nobody"], "there is no provider 'nobody'"),
         (["run", "--provider", "tdx:version=3"], "option version is 4, 5; not 3"),
         (["run", "--provider", "tdx:colour=red"], "there is no option 'colour'"),
@@ -80,7 +84,7 @@ def test_run_writes_json_and_junit_and_keeps_evidence(invoke: Invoke, tmp_path: 
     assert report["summary"] == {"FAIL": 3, "ERROR": 0, "MISS": 0, "PASS": 6, "SKIP": 3}
     suites = ElementTree.parse(tmp_path / "out.xml").getroot()
     assert len(suites.findall(".//testcase")) == 12
-    cell = next(c for c in report["cells"] if (c["claim"], c["tsm"]) == ("R1", "as-posted"))
+    cell = next(c for c in report["cells"] if (c["claim"], c["tsm"]) == ("R1", "class-posted"))
     assert (cell["status"], cell["expected"]) == ("FAIL", "FAIL")
     assert "Object already free" in cell["detail"]
     kept = {path.name for path in (tmp_path / cell["artifacts"]).iterdir()}
@@ -88,7 +92,7 @@ def test_run_writes_json_and_junit_and_keeps_evidence(invoke: Invoke, tmp_path: 
 
 
 def test_the_rerun_command_repeats_the_cell(invoke: Invoke, tmp_path: Path) -> None:
-    invoke("run", "T3", "--tsm", "as-posted", "--seed", "7", "--json", "first.json")
+    invoke("run", "T3", "--tsm", "class-posted", "--seed", "7", "--json", "first.json")
     (first,) = json.loads((tmp_path / "first.json").read_bytes())["cells"]
     program, *words = first["rerun"].split()
     assert program == "tsm-harness"
@@ -98,8 +102,8 @@ def test_the_rerun_command_repeats_the_cell(invoke: Invoke, tmp_path: Path) -> N
     assert [first[key] for key in same] == [again[key] for key in same]
 
 
-def test_an_unexpected_verdict_is_1(workbench: Workbench, tmp_path: Path) -> None:
-    workbench.template(DEFAULT_KERNEL, "mainline")
+def test_an_unexpected_verdict_is_1(session: Session, tmp_path: Path) -> None:
+    session.template(DEFAULT_KERNEL, "mainline")
     program = """
 import dataclasses
 from scenarios.claims import CLAIMS
@@ -108,7 +112,7 @@ CLAIMS["T3"] = dataclasses.replace(CLAIMS["T3"], fails_on_mainline=False)
 main()
 """
     command = [sys.executable, "-c", program, "run", "T3", "--tsm", "mainline", "-n", "1"]
-    command += ["--cache", str(workbench.cache.root)]
+    command += ["--cache", str(session.cache.root)]
     done = subprocess.run(
         command, capture_output=True, text=True, timeout=60, check=False, cwd=tmp_path
     )
@@ -117,9 +121,9 @@ main()
     assert "expected PASS, got FAIL" in done.stdout
 
 
-def test_sight_shows_that_a_defect_is_seen_by_its_claim_alone(invoke: Invoke) -> None:
-    cores = ["--tsm", "revised", "--tsm", "defect:double-free", "--tsm", "defect:same-value"]
-    done = invoke("sight", "R1", "T1", "K3", *cores)
+def test_mutants_shows_that_a_defect_is_seen_by_its_claim_alone(invoke: Invoke) -> None:
+    cores = ["--tsm", "class-fixed", "--tsm", "defect:double-free", "--tsm", "defect:same-value"]
+    done = invoke("mutants", "R1", "T1", "K3", *cores)
     assert done.returncode == 0, done.stdout
     assert "|R1   |.|F|.|" in done.stdout
     assert "|T1   |.|.|F|" in done.stdout
@@ -130,7 +134,7 @@ def test_reproduce_counts_hits(invoke: Invoke) -> None:
     done = invoke("reproduce", "R1", "--times", "6")
     assert done.returncode == 0, done.stderr
     assert "6 of 6 reproduced it (100.0%)" in done.stdout
-    never = invoke("reproduce", "R1", "--times", "3", "--tsm", "revised")
+    never = invoke("reproduce", "R1", "--times", "3", "--tsm", "class-fixed")
     assert never.returncode == 0
     assert "0 of 3 reproduced it" in never.stdout
 
@@ -152,7 +156,7 @@ def test_images_list_and_prune(invoke: Invoke, tmp_path: Path) -> None:
     assert {"kernel", "modules", "template"} <= set(listed.stdout.split())
     pruned = invoke("images", "prune", "--days", "0", "--cache", str(tmp_path / "empty"))
     assert (pruned.returncode, pruned.stdout) == (0, "0.0 MiB freed\n")
-    assert invoke("images", "build", "--tsm", "revised").stdout == "ready\n"
+    assert invoke("images", "build", "--tsm", "class-fixed").stdout == "ready\n"
 
 
 def test_doctor_proves_what_it_says(invoke: Invoke) -> None:

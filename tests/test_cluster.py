@@ -22,19 +22,19 @@ import psutil
 import pytest
 from distributed import Client
 
-from harness.cluster.board import Board
-from harness.cluster.parcel import pack, unpack
+from harness.cluster.archive import pack, unpack
 from harness.cluster.task import TaskResult
+from harness.cluster.verdicts import Board
 from harness.errors import HarnessError
 from harness.matrix.jobs import Job
 from harness.report.json_report import write_json
-from harness.report.verdict import Cell, CellResult, Status
-from harness.workbench import Workbench
+from harness.session import Session
+from harness.verdict import Cell, CellResult, Status
 from tests.test_cli import Invoke, invoke
 
 __all__ = ["invoke"]  # the fixture
 
-JOB = Job("debian:6.12", "revised", "sev-snp", ("R1", "J1"), 0)
+JOB = Job("debian:6.12", "class-fixed", "sev-snp", ("R1", "J1"), 0)
 PASS, FAIL, ERROR = Status.PASS, Status.FAIL, Status.ERROR
 Worker = Callable[..., subprocess.Popen[bytes]]
 
@@ -50,14 +50,14 @@ def scheduler(tmp_path: Path) -> Iterator[Path]:
 
 
 @pytest.fixture
-def worker(scheduler: Path, workbench: Workbench) -> Iterator[Worker]:
+def worker(scheduler: Path, session: Session) -> Iterator[Worker]:
     """Starts workers of one thread each."""
     with ExitStack() as stack:
 
         def start(name: str, **environment: str) -> subprocess.Popen[bytes]:
             words = ["--nthreads", "1", "--no-nanny", "--no-dashboard", "--name", name]
             words += ["--scheduler-file", str(scheduler)]
-            cache = {"TSM_HARNESS_CACHE": str(workbench.cache.root)}
+            cache = {"TSM_HARNESS_CACHE": str(session.cache.root)}
             return stack.enter_context(_process("dask_worker", *words, **cache, **environment))
 
         yield start
@@ -98,24 +98,27 @@ def _jobs_of(process: subprocess.Popen[bytes]) -> list[psutil.Process]:
 def _matrix(directory: Path) -> Path:
     """Six jobs on two cores."""
     file = directory / "matrix.toml"
-    file.write_text("claims = ['R1']\ntsm = ['as-posted', 'revised']\nseeds = [0, 1, 2]\n")
+    file.write_text("claims = ['R1']\ntsm = ['class-posted', 'class-fixed']\nseeds = [0, 1, 2]\n")
     return file
 
 
 def test_a_worker_killed_in_the_middle_costs_nothing(
-    scheduler: Path, worker: Worker, workbench: Workbench, tmp_path: Path
+    scheduler: Path, worker: Worker, session: Session, tmp_path: Path
 ) -> None:
     victim, _ = worker("victim"), worker("survivor")
     command = [sys.executable, "-m", "harness", "run", f"--matrix={_matrix(tmp_path)}"]
     command += [f"--cluster={_address(scheduler, 2)}", f"--json={tmp_path / 'out.json'}"]
-    command += [f"--cache={workbench.cache.root}", f"--history={tmp_path / 'history.db'}"]
+    command += [f"--cache={session.cache.root}", f"--history={tmp_path / 'history.db'}"]
     with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True) as run:
         until(lambda: bool(_jobs_of(victim)), "a job of the victim's")
         left = _jobs_of(victim)
         victim.send_signal(signal.SIGKILL)
         said = run.communicate()[1]
     assert run.returncode == 0, said
-    assert _statuses(tmp_path / "out.json") == {("as-posted", "FAIL"): 3, ("revised", "PASS"): 3}
+    assert _statuses(tmp_path / "out.json") == {
+        ("class-posted", "FAIL"): 3,
+        ("class-fixed", "PASS"): 3,
+    }
     until(lambda: not any(one.is_running() for one in left), "the end of what was killed")
 
 
@@ -127,7 +130,10 @@ def test_another_worker_tries_what_one_cannot(
     words = ("run", "--matrix", str(_matrix(tmp_path)), "--cluster", _address(scheduler, 2))
     done = invoke(*words, "--json", "out.json")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert _statuses(tmp_path / "out.json") == {("as-posted", "FAIL"): 3, ("revised", "PASS"): 3}
+    assert _statuses(tmp_path / "out.json") == {
+        ("class-posted", "FAIL"): 3,
+        ("class-fixed", "PASS"): 3,
+    }
     cells = json.loads((tmp_path / "out.json").read_bytes())["cells"]
     assert max(cell["infrastructure_retries"] for cell in cells) == 1
     kept = {Path(cell["artifacts"]) for cell in cells if cell["artifacts"]}
@@ -155,7 +161,9 @@ def _statuses(report: Path) -> Counter[tuple[str, str]]:
 def _task(tmp_path: Path, *statuses: tuple[str, Status]) -> TaskResult:
     """What a worker sends of claims that ended so."""
     cells = [
-        CellResult(Cell(claim, "s", "6.12", "revised", "sev-snp"), status, PASS, 0.1, status.value)
+        CellResult(
+            Cell(claim, "s", "6.12", "class-fixed", "sev-snp"), status, PASS, 0.1, status.value
+        )
         for claim, status in statuses
     ]
     write_json(tmp_path / "sent.json", cells, {"cpus": 1})

@@ -43,7 +43,7 @@ from providers_sim.evidence.cove.claims import (
 )
 from providers_sim.evidence.cove.evidence import parse_evidence
 from providers_sim.evidence.cove.failures import FAILURES
-from providers_sim.wire.constants import Status
+from tsmw.constants import Status
 
 NONCE = bytes(range(64))
 REQUEST = ReportRequest(id=1, inblob=NONCE)

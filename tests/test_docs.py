@@ -20,7 +20,7 @@ from pathlib import Path
 import pytest
 
 from harness.claims import catalogue
-from harness.workbench import Workbench
+from harness.session import Session
 from tests.test_revisions import core, repository
 
 __all__ = ["core", "repository"]  # the fixtures
@@ -82,7 +82,7 @@ def plain(line: str) -> str:
 
 
 @pytest.fixture
-def session(tmp_path: Path, workbench: Workbench) -> dict[str, str]:
+def session(tmp_path: Path, session: Session) -> dict[str, str]:
     """A copy of what a user has in a checkout, and the environment of his shell."""
     shutil.copytree(ROOT / "examples", tmp_path / "examples")
     (tmp_path / ".venv").mkdir()
@@ -90,7 +90,7 @@ def session(tmp_path: Path, workbench: Workbench) -> dict[str, str]:
     (tmp_path / "matrix.toml").write_text(_matrix())
     return os.environ | {
         "HOME": str(tmp_path),
-        "TSM_HARNESS_CACHE": str(workbench.cache.root),
+        "TSM_HARNESS_CACHE": str(session.cache.root),
         "TSM_HARNESS_HISTORY": str(tmp_path / "history.db"),
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
         "COLUMNS": "80",

@@ -8,26 +8,26 @@ import errno
 import pytest
 
 from harness.errors import ScenarioError
+from harness.interface.find import find_interface
 from harness.oracle.expect import raises_errno
+from harness.session import Session
 from harness.settings import DEFAULT_KERNEL
-from harness.surfaces.find import find_surface
-from harness.workbench import Workbench
 from tests.conftest import Attach, Clone
 
 NONCE = bytes(range(64))
 
 
-@pytest.mark.parametrize("tsm", ["mainline", "revised"])
+@pytest.mark.parametrize("tsm", ["mainline", "class-fixed"])
 def test_a_fork_goes_on_where_the_original_is(
-    workbench: Workbench, clone: Clone, attach: Attach, tsm: str
+    session: Session, clone: Clone, attach: Attach, tsm: str
 ) -> None:
     original = clone(tsm)
     loop = attach(original)
-    report = find_surface(original).report()
+    report = find_interface(original).report()
     report.write_inblob(NONCE)
     first = report.read_outblob()
     loop.fault("snp-vmm-error")
-    with workbench.factory(DEFAULT_KERNEL).fork(original) as copy:
+    with session.factory(DEFAULT_KERNEL).fork(original) as copy:
         assert copy.provider is not None
         assert copy.provider.session == loop.session
         # The same entry, the same cached report, without a new request.
@@ -47,7 +47,7 @@ def test_a_fork_goes_on_where_the_original_is(
         assert second != first
         assert loop.provider.live_state()["vmpck_wiped"] is False
         assert copy.provider.provider.live_state()["vmpck_wiped"] is True
-        with workbench.factory(DEFAULT_KERNEL).fork(copy) as third:
+        with session.factory(DEFAULT_KERNEL).fork(copy) as third:
             with raises_errno(errno.ENOTTY):
                 third.actors[0].read_file(path)
             third.log.assert_clean()
@@ -55,11 +55,11 @@ def test_a_fork_goes_on_where_the_original_is(
     original.log.assert_clean()
 
 
-def test_forks_make_the_same_evidence(workbench: Workbench, clone: Clone, attach: Attach) -> None:
+def test_forks_make_the_same_evidence(session: Session, clone: Clone, attach: Attach) -> None:
     original = clone("mainline")
     attach(original)
-    report = find_surface(original).report()
-    factory = workbench.factory(DEFAULT_KERNEL)
+    report = find_interface(original).report()
+    factory = session.factory(DEFAULT_KERNEL)
     with factory.fork(original) as one, factory.fork(original) as two:
         for guest in (original, one, two):
             guest.actors[0].write_file(report.inblob.path, NONCE)
@@ -72,26 +72,26 @@ def test_forks_make_the_same_evidence(workbench: Workbench, clone: Clone, attach
         assert len(seeds) == 3  # but not the same random numbers
 
 
-def test_a_guest_without_a_provider_can_be_forked(workbench: Workbench, clone: Clone) -> None:
-    original = clone("revised")
+def test_a_guest_without_a_provider_can_be_forked(session: Session, clone: Clone) -> None:
+    original = clone("class-fixed")
     original.actors[0].write_file("/proc/sys/kernel/hostname", b"here")
-    with workbench.factory(DEFAULT_KERNEL).fork(original) as copy:
+    with session.factory(DEFAULT_KERNEL).fork(original) as copy:
         assert copy.actors[0].read_file("/proc/sys/kernel/hostname") == b"here\n"
         assert copy.provider is None
-        loop = copy.attach(workbench.provider("sev-snp", 0))
+        loop = copy.attach(session.provider("sev-snp", 0))
         assert loop.wait_registered() == 0
 
 
 def test_a_guest_that_is_not_at_rest_cannot_be_forked(
-    workbench: Workbench, clone: Clone, attach: Attach
+    session: Session, clone: Clone, attach: Attach
 ) -> None:
     original = clone("mainline")
     loop = attach(original)
-    report = find_surface(original).report()
+    report = find_interface(original).report()
     report.write_inblob(NONCE)
     with loop.hold() as gate:
         reading = original.actors[1].read(report.outblob)
         gate.wait_for_request()
         with pytest.raises(ScenarioError, match="open"):
-            workbench.factory(DEFAULT_KERNEL).fork(original)
+            session.factory(DEFAULT_KERNEL).fork(original)
     assert len(reading.result()) == 1184

@@ -18,21 +18,21 @@ from harness.errors import (
     DeadlineError,
     GuestCallError,
     GuestLostError,
-    KernelReportError,
+    KernelSplatError,
     ScenarioError,
 )
 from harness.guest.guest import Guest
-from harness.guest.patience import Patience
-from harness.oracle.patterns import ReportKind
+from harness.interface.find import find_interface
+from harness.interface.report import Report
+from harness.oracle.patterns import SplatKind
+from harness.session import Session
 from harness.settings import DEFAULT_PROVIDER
-from harness.surfaces.find import find_surface
-from harness.surfaces.report import Report
-from harness.workbench import Workbench
+from harness.timeouts import Timeouts
 from providers_sim.loop import ProviderLoop
-from providers_sim.wire.constants import (
+from tsmw.constants import (
     ActorPhase,
 )
-from providers_sim.wire.ops import Op, OpResult, decode_stat
+from tsmw.ops import Op, OpResult, decode_stat
 
 _REPORTS = "/sys/kernel/config/tsm/report"
 _MODULES = "/lib/tsm"
@@ -56,7 +56,7 @@ def provider(guest: Guest, attach: Callable[[Guest], ProviderLoop]) -> ProviderL
 
 @pytest.fixture
 def report(guest: Guest, provider: ProviderLoop) -> Report:
-    entry = find_surface(guest).report()
+    entry = find_interface(guest).report()
     entry.write_inblob(_NONCE)
     return entry
 
@@ -163,7 +163,7 @@ def test_call_that_returns_was_not_blocked(guest: Guest) -> None:
 def test_blocked_call_is_told_at_its_deadline(
     guest: Guest, provider: ProviderLoop, report: Report
 ) -> None:
-    guest.patience = Patience()
+    guest.timeouts = Timeouts()
     with provider.hold() as gate:
         call = guest.actors[1].read(report.outblob)
         gate.wait_for_request()
@@ -343,7 +343,7 @@ def test_module_in_use_stays(guest: Guest, provider: ProviderLoop) -> None:
 
 
 def _wait_for_hello(guest: Guest, provider: ProviderLoop, before: int) -> None:
-    deadline = guest.patience.deadline(20.0, "the driver's next greeting")
+    deadline = guest.timeouts.deadline(20.0, "the driver's next greeting")
     while provider.session == before:
         guest.ping()
         deadline.remaining()
@@ -361,7 +361,7 @@ def test_provider_comes_back_with_the_relay(guest: Guest, provider: ProviderLoop
         guest.relay(start=True)
     _wait_for_hello(guest, provider, session)
     assert provider.wait_registered() == 0
-    entry = find_surface(guest).report()
+    entry = find_interface(guest).report()
     entry.write_inblob(_NONCE)
     assert _NONCE in entry.read_outblob()
     guest.log.assert_clean()
@@ -382,7 +382,7 @@ def test_relay_that_stops_fails_what_is_in_flight(
 
 def _wait_for_no_provider(guest: Guest) -> None:
     """Until the guest has seen its host leave: configfs makes no entry without a provider."""
-    deadline = guest.patience.deadline(20.0, "the provider's end")
+    deadline = guest.timeouts.deadline(20.0, "the provider's end")
     entry = f"{_REPORTS}/probe"
     while guest.actors[0].start([Op.mkdir(entry)], _as_they_are, "mkdir").error() == 0:
         guest.actors[0].rmdir(entry)
@@ -397,12 +397,12 @@ def test_a_task_can_be_preferred(guest: Guest) -> None:
         return int(guest.actors[0].read_file(stat).rpartition(b")")[2].split()[38])
 
     assert policy() == os.SCHED_OTHER
-    guest.actors[0].prefer(sleeper.state().pid, 7)
+    guest.actors[0].set_fifo_priority(sleeper.state().pid, 7)
     assert policy() == os.SCHED_FIFO
     with pytest.raises(OSError, match="Invalid argument"):
-        guest.actors[0].prefer(sleeper.state().pid, 100)
+        guest.actors[0].set_fifo_priority(sleeper.state().pid, 100)
     with pytest.raises(OSError, match="No such process"):
-        guest.actors[0].prefer(2**22 + 1)
+        guest.actors[0].set_fifo_priority(2**22 + 1)
 
 
 def test_another_host_may_take_over(
@@ -412,17 +412,17 @@ def test_another_host_may_take_over(
     assert provider.closed
     _wait_for_no_provider(guest)
     second = attach(guest)
-    entry = find_surface(guest).report()
+    entry = find_interface(guest).report()
     entry.write_inblob(_NONCE)
     assert _NONCE in entry.read_outblob()
     assert (provider.requests, second.requests) == (0, 1)
 
 
-def test_hosts_may_follow_at_once(guest: Guest, workbench: Workbench) -> None:
+def test_hosts_may_follow_at_once(guest: Guest, session: Session) -> None:
     for seed in range(6):
-        loop = guest.attach(workbench.provider(DEFAULT_PROVIDER, seed))
+        loop = guest.attach(session.provider(DEFAULT_PROVIDER, seed))
         assert loop.wait_registered() == 0
-    entry = find_surface(guest).report()
+    entry = find_interface(guest).report()
     entry.write_inblob(_NONCE)
     assert _NONCE in entry.read_outblob()
     assert loop.requests == 1
@@ -470,9 +470,9 @@ def test_lines_of_many_writers_are_whole_and_in_order(guest: Guest) -> None:
 def test_report_of_a_real_kernel_is_recognised(
     clone: Clone, attach: Callable[[Guest], ProviderLoop]
 ) -> None:
-    guest = clone("as-posted")
+    guest = clone("class-posted")
     provider = attach(guest)
-    entry = find_surface(guest).report()
+    entry = find_interface(guest).report()
     entry.write_inblob(b"\1" * 64)
     entry.read_outblob()
     entry.write_inblob(b"\2" * 64)
@@ -483,7 +483,7 @@ def test_report_of_a_real_kernel_is_recognised(
     mark = guest.log.mark()
     entry.read_outblob()  # frees again what the failure freed
     (found,) = guest.log.reports(mark)
-    assert (found.kind, found.first_sequence >= mark) == (ReportKind.SLUB, True)
+    assert (found.kind, found.first_sequence >= mark) == (SplatKind.SLUB, True)
     assert "already free" in found.title
-    with pytest.raises(KernelReportError, match="already free"):
+    with pytest.raises(KernelSplatError, match="already free"):
         guest.log.assert_clean()

@@ -15,10 +15,10 @@ from uuid import UUID
 import pytest
 
 from harness.guest.guest import Guest
+from harness.interface.find import find_interface
+from harness.interface.report import Report
 from harness.oracle.expect import raises_errno
-from harness.surfaces.find import find_surface
-from harness.surfaces.report import Report
-from harness.workbench import Workbench
+from harness.session import Session
 from providers_sim import AnyProvider, ProviderLoop, available, describe, provider_type
 from providers_sim.evidence.cove import Cove
 from providers_sim.evidence.sev_snp import SevSnp
@@ -62,7 +62,7 @@ WANTED = {
 def attach(guest: Guest, provider: AnyProvider) -> tuple[ProviderLoop, Report]:
     loop = guest.attach(provider)
     assert loop.wait_registered() == 0
-    return loop, find_surface(guest).report()
+    return loop, find_interface(guest).report()
 
 
 def believed(provider: AnyProvider, outblob: bytes, nonce: bytes) -> None:
@@ -83,11 +83,9 @@ def test_every_provider_is_tested() -> None:
 
 
 @pytest.mark.parametrize("spec", WANTED)
-def test_a_guest_sees_what_the_real_driver_shows(
-    workbench: Workbench, clone: Clone, spec: str
-) -> None:
+def test_a_guest_sees_what_the_real_driver_shows(session: Session, clone: Clone, spec: str) -> None:
     wanted, guest = WANTED[spec], clone("mainline")
-    provider = workbench.provider(spec, 3)
+    provider = session.provider(spec, 3)
     loop, report = attach(guest, provider)
     seen = set(guest.actors[0].list(report.outblob.path.rpartition("/")[0]))
     assert seen == wanted.attributes
@@ -108,10 +106,10 @@ def test_a_guest_sees_what_the_real_driver_shows(
 
 
 def test_privileges_below_the_floor_are_refused_at_the_write(
-    workbench: Workbench, clone: Clone
+    session: Session, clone: Clone
 ) -> None:
     guest = clone("mainline")
-    _, report = attach(guest, workbench.provider("sev-snp:vmpl=2", 0))
+    _, report = attach(guest, session.provider("sev-snp:vmpl=2", 0))
     for level in (0, 1, 4):
         with raises_errno(errno.EINVAL):
             report.write("privlevel", level)
@@ -122,9 +120,9 @@ def test_privileges_below_the_floor_are_refused_at_the_write(
         guest.actors[0].read_file(f"{fresh}/outblob")
 
 
-def test_an_svsm_attests_its_services(workbench: Workbench, clone: Clone) -> None:
+def test_an_svsm_attests_its_services(session: Session, clone: Clone) -> None:
     guest = clone("mainline")
-    provider = workbench.provider("sev-snp:svsm", 3)
+    provider = session.provider("sev-snp:svsm", 3)
     assert isinstance(provider, SevSnp)
     _, report = attach(guest, provider)
     report.write_inblob(NONCE)
@@ -147,9 +145,9 @@ def test_an_svsm_attests_its_services(workbench: Workbench, clone: Clone) -> Non
         report.read_outblob()
 
 
-def test_cca_ignores_what_it_shows(workbench: Workbench, clone: Clone) -> None:
+def test_cca_ignores_what_it_shows(session: Session, clone: Clone) -> None:
     guest = clone("mainline")
-    provider = workbench.provider("arm-cca", 3)
+    provider = session.provider("arm-cca", 3)
     _, report = attach(guest, provider)
     report.write_inblob(NONCE)
     report.write("privlevel", 3)
@@ -159,9 +157,9 @@ def test_cca_ignores_what_it_shows(workbench: Workbench, clone: Clone) -> None:
     assert (report.read("auxblob"), report.read("manifestblob")) == (b"", b"")
 
 
-def test_a_measurement_shows_in_the_next_quote(workbench: Workbench, clone: Clone) -> None:
+def test_a_measurement_shows_in_the_next_quote(session: Session, clone: Clone) -> None:
     guest = clone("mainline")
-    loop, report = attach(guest, workbench.provider("tdx", 3))
+    loop, report = attach(guest, session.provider("tdx", 3))
     report.write_inblob(NONCE)
     first = report.read_outblob()
     loop.extend(1, bytes(48))
@@ -185,10 +183,10 @@ PARAMS = {"tdx-in-flight": {"seconds": 0.0}}  # until completed: time does not p
 
 @pytest.mark.parametrize("spec", ["sev-snp", "sev-snp:svsm", "tdx", "cove", "arm-cca"])
 def test_the_reader_gets_what_the_failure_table_says(
-    workbench: Workbench, clone: Clone, spec: str
+    session: Session, clone: Clone, spec: str
 ) -> None:
     guest = clone("mainline")
-    loop, report = attach(guest, workbench.provider(spec, 3))
+    loop, report = attach(guest, session.provider(spec, 3))
     loop.hardware_time = 0.0
     if spec.endswith("svsm"):
         report.write("service_provider", "svsm")
@@ -230,9 +228,9 @@ def _outcome(read: Callable[[], bytes]) -> str:
     return "success"
 
 
-def test_a_signal_leaves_a_quote_in_flight(workbench: Workbench, clone: Clone) -> None:
+def test_a_signal_leaves_a_quote_in_flight(session: Session, clone: Clone) -> None:
     guest = clone("mainline")
-    loop, report = attach(guest, workbench.provider("tdx", 3))
+    loop, report = attach(guest, session.provider("tdx", 3))
     report.write_inblob(NONCE)
     with loop.hold() as gate:
         reading = guest.actors[1].read(report.outblob)
@@ -245,9 +243,9 @@ def test_a_signal_leaves_a_quote_in_flight(workbench: Workbench, clone: Clone) -
     believed(loop.provider, report.read_outblob(), NONCE)
 
 
-def test_blobs_beyond_the_drivers_buffer(workbench: Workbench, clone: Clone) -> None:
+def test_blobs_beyond_the_drivers_buffer(session: Session, clone: Clone) -> None:
     guest = clone("mainline")
-    loop, report = attach(guest, workbench.provider("tdx:padding=3232", 3))
+    loop, report = attach(guest, session.provider("tdx:padding=3232", 3))
     report.write_inblob(NONCE)
     assert len(report.read_outblob()) == 8168
     loop.reconfigure(padding=3233)
@@ -261,10 +259,10 @@ def test_blobs_beyond_the_drivers_buffer(workbench: Workbench, clone: Clone) -> 
 
 
 def test_the_host_drops_its_certificates_between_two_reports(
-    workbench: Workbench, clone: Clone
+    session: Session, clone: Clone
 ) -> None:
     guest = clone("mainline")
-    loop, report = attach(guest, workbench.provider("sev-snp", 3))
+    loop, report = attach(guest, session.provider("sev-snp", 3))
     report.write_inblob(NONCE)
     assert len(report.read("auxblob")) > 4000
     loop.reconfigure(certificates="none")
@@ -275,10 +273,10 @@ def test_the_host_drops_its_certificates_between_two_reports(
     assert len(report.read("auxblob")) > 5000
 
 
-def test_a_provider_that_vanishes_leaves_cached_reports(workbench: Workbench, clone: Clone) -> None:
+def test_a_provider_that_vanishes_leaves_cached_reports(session: Session, clone: Clone) -> None:
     guest = clone("mainline")
-    loop, report = attach(guest, workbench.provider("tdx", 3))
-    other = find_surface(guest).report(entry="other")
+    loop, report = attach(guest, session.provider("tdx", 3))
+    other = find_interface(guest).report(entry="other")
     for one in (report, other):
         one.write_inblob(NONCE)
         one.read_outblob()
@@ -297,10 +295,10 @@ def test_a_provider_that_vanishes_leaves_cached_reports(workbench: Workbench, cl
 
 @pytest.mark.parametrize("spec", ["sev-snp", "tdx", "cove", "arm-cca"])
 def test_damage_on_the_way_is_for_a_verifier_to_see(
-    workbench: Workbench, clone: Clone, spec: str
+    session: Session, clone: Clone, spec: str
 ) -> None:
     guest = clone("mainline")
-    provider = workbench.provider(spec, 3)
+    provider = session.provider(spec, 3)
     loop, report = attach(guest, provider)
     for fault in ("flipped:bit=1000", "truncated:n=3", "wrong_inblob", "padded:n=70"):
         loop.faults.spoken(fault)
@@ -331,10 +329,10 @@ cat mine/outblob > /report
 
 @pytest.mark.parametrize("provider_id", available())
 def test_a_report_read_by_exec_is_the_one_that_verifies(
-    workbench: Workbench, tmp_path: Path, provider_id: str
+    session: Session, tmp_path: Path, provider_id: str
 ) -> None:
     command = [sys.executable, "-m", "harness", "exec", "--provider", provider_id, "--seed", "11"]
     pull = ["--pull", f"/report:{tmp_path / 'report'}"]
     subprocess.run([*command, *pull, "--", "sh", "-c", SCRIPT], input=NONCE, check=True)
-    provider = workbench.provider(provider_id, 11)
+    provider = session.provider(provider_id, 11)
     believed(provider, (tmp_path / "report").read_bytes(), NONCE)

@@ -15,14 +15,14 @@ from typing import cast
 import paramiko
 import pytest
 
+from harness.access.ssh import SshSession
 from harness.errors import (
     GuestLostError,
     UsageError,
 )
 from harness.guest.guest import Guest
-from harness.guest.ssh import SshSession
+from harness.session import Session
 from harness.settings import DEFAULT_KERNEL
-from harness.workbench import Workbench
 
 Clone = Callable[[str], Guest]
 
@@ -34,9 +34,9 @@ def guest(clone: Clone) -> Guest:
 
 
 @pytest.fixture
-def shell(guest: Guest, workbench: Workbench) -> Iterator[SshSession]:
-    with SshSession(guest, workbench.image(DEFAULT_KERNEL).ssh_keys) as session:
-        yield session
+def shell(guest: Guest, session: Session) -> Iterator[SshSession]:
+    with SshSession(guest, session.image(DEFAULT_KERNEL).ssh_keys) as shell:
+        yield shell
 
 
 def _run(shell: SshSession, *command: str, stdin: int | None = None) -> tuple[int, bytes, bytes]:
@@ -126,7 +126,7 @@ def test_guest_that_dies_during_a_command(shell: SshSession, guest: Guest) -> No
 def test_command_that_prints_much_before_it_reads(
     shell: SshSession, guest: Guest, tmp_path: Path
 ) -> None:
-    watchdog = threading.Timer(guest.patience.seconds(30), guest.machine.kill)
+    watchdog = threading.Timer(guest.timeouts.seconds(30), guest.machine.kill)
     watchdog.start()
     try:
         command = "head -c 5000000 /dev/zero; wc -c"
@@ -136,22 +136,22 @@ def test_command_that_prints_much_before_it_reads(
     assert (status, len(stdout), stdout[-8:]) == (0, 5_000_008, b"1000000\n")
 
 
-def test_shells_one_after_the_other(guest: Guest, workbench: Workbench) -> None:
+def test_shells_one_after_the_other(guest: Guest, session: Session) -> None:
     for number in range(3):
-        with SshSession(guest, workbench.image(DEFAULT_KERNEL).ssh_keys) as session:
-            assert _run(session, f"echo {number}") == (0, b"%d\n" % number, b"")
+        with SshSession(guest, session.image(DEFAULT_KERNEL).ssh_keys) as shell:
+            assert _run(shell, f"echo {number}") == (0, b"%d\n" % number, b"")
 
 
-def test_wrong_host_key_is_refused(guest: Guest, workbench: Workbench) -> None:
-    keys = workbench.image(DEFAULT_KERNEL).ssh_keys
+def test_wrong_host_key_is_refused(guest: Guest, session: Session) -> None:
+    keys = session.image(DEFAULT_KERNEL).ssh_keys
     other = keys.host_public[:-1] + bytes([keys.host_public[-1] ^ 1])
     with pytest.raises(GuestLostError, match="another host key"):
         SshSession(guest, replace(keys, host_public=other))
     assert guest.actors[0].read_file("/proc/uptime")
 
 
-def test_refused_host_key_leaves_no_connection(guest: Guest, workbench: Workbench) -> None:
-    keys, before = workbench.image(DEFAULT_KERNEL).ssh_keys, _transports()
+def test_refused_host_key_leaves_no_connection(guest: Guest, session: Session) -> None:
+    keys, before = session.image(DEFAULT_KERNEL).ssh_keys, _transports()
     with pytest.raises(GuestLostError, match="another host key"):
         SshSession(guest, replace(keys, host_public=b"another"))
     for transport in _transports() - before:

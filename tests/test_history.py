@@ -13,7 +13,7 @@ import pytest
 from harness.errors import HostError
 from harness.history.changes import eras
 from harness.history.database import read_history, record_run
-from harness.report.verdict import Cell, CellResult, Status
+from harness.verdict import Cell, CellResult, Status
 from tests.test_cli import Invoke, invoke
 
 __all__ = ["invoke"]  # the fixture
@@ -79,16 +79,16 @@ def test_commands(invoke: Invoke, tmp_path: Path) -> None:
     nothing = invoke("history", "R1", *words)
     assert nothing.returncode == 2
     assert "knows nothing of it" in nothing.stderr
-    done = invoke("run", "R1", "--tsm", "as-posted", *words, "-n", "1")
+    done = invoke("run", "R1", "--tsm", "class-posted", *words, "-n", "1")
     assert done.returncode == 0, done.stdout + done.stderr
     told = invoke("history", "r1", *words).stdout
-    assert "on as-posted, sev-snp, 6.12" in told
+    assert "on class-posted, sev-snp, 6.12" in told
     assert "FAIL 1/1 in 1 run since" in told
     assert "SKIP" not in told
     assert invoke("history", "--changes", *words).stdout == ""
     # A history that cannot be written costs no verdict.
     (tmp_path / "file").write_text("")
     lost = ("--history", str(tmp_path / "file" / "history.db"))
-    done = invoke("run", "R1", "--tsm", "as-posted", *lost, "-n", "1")
+    done = invoke("run", "R1", "--tsm", "class-posted", *lost, "-n", "1")
     assert done.returncode == 0
     assert "cannot be used" in done.stderr

@@ -26,11 +26,11 @@ from harness.errors import (
 )
 from harness.guest.agent import AgentClient
 from harness.guest.guest import Guest
-from harness.guest.patience import Patience
 from harness.oracle.kernel_log import KernelLog
-from harness.vm.machine import Machine
-from providers_sim.wire.agent import AGENT_HELLO, AGENT_HELLO_REPLY, STATE_REPLY
-from providers_sim.wire.constants import (
+from harness.qemu.machine import Machine
+from harness.timeouts import Timeouts
+from tsmw.agent import AGENT_HELLO, AGENT_HELLO_REPLY, STATE_REPLY
+from tsmw.constants import (
     MAGIC,
     MAX_PAYLOAD,
     REPLY,
@@ -38,8 +38,8 @@ from providers_sim.wire.constants import (
     FrameType,
     Status,
 )
-from providers_sim.wire.frame import HEAD, Frame, FrameParser, encode_frame
-from providers_sim.wire.ops import RESULT, RUN_REPLY
+from tsmw.frame import HEAD, Frame, FrameParser, encode_frame
+from tsmw.ops import RESULT, RUN_REPLY
 
 # A hostile guest: bytes on the agent's connection.
 
@@ -143,7 +143,7 @@ def test_endless_stream_ends_at_the_deadline(name: str) -> None:
     ears, hose = _Ears(), _Hose(_ENDLESS[name], limit=10**9)
     client = ears.client(hose)
     with pytest.raises(DeadlineError, match=r"an answer did not happen within 0\.1 s"):
-        client.call(FrameType.PING, b"", Patience().deadline(0.1, "an answer"))
+        client.call(FrameType.PING, b"", Timeouts().deadline(0.1, "an answer"))
     assert hose.received > 1
     assert ears.deaths == []
     assert bool(ears.log.records) == (name == "log")
@@ -177,7 +177,7 @@ def test_answer_comes_through_what_surrounds_it() -> None:
     hose = _Hose(more, len(before) + 1, last=BlockingIOError)
     ears = _Ears()
     client = ears.client(hose)
-    deadline = Patience().deadline(20.0, "the answer")
+    deadline = Timeouts().deadline(20.0, "the answer")
     assert client.call(FrameType.PING, b"", deadline) == b"the answer"
     assert ears.deaths == [(3, 9)]
 

@@ -16,11 +16,16 @@ import pytest
 
 from harness.cache import Cache
 from harness.errors import BuildError, HarnessError, HostError, UsageError
+from harness.implementations.modules import boot_modules, build_guest_modules, kernel_modules
+from harness.implementations.spec import (
+    CLASS_DEFECTS,
+    CONFIGFS_DEFECTS,
+    kernel_module_name,
+    parse_implementation,
+)
 from harness.kernels import apt, resolve_kernel
 from harness.kernels.bzimage import image_release, kernel_from_image
-from harness.kernels.core import CLASS_DEFECTS, CONFIGFS_DEFECTS, core_module, parse_core
 from harness.kernels.model import Kernel, parse_config
-from harness.kernels.modules import boot_modules, build_guest_modules, kernel_modules
 from harness.kernels.spec import KernelImage, PackagedKernel, parse_kernel
 from harness.paths import guest_images_directory
 from harness.progress import NullProgress
@@ -80,7 +85,7 @@ def test_junk_specs_say_what_is_possible(spec: str) -> None:
 @pytest.mark.parametrize("name", ["", "defect:", "defect:nope", "mainline:x", "patch:", "dir:"])
 def test_junk_cores_are_usage_errors(name: str) -> None:
     with pytest.raises(UsageError):
-        parse_core(name)
+        parse_implementation(name)
 
 
 @pytest.mark.parametrize(
@@ -92,12 +97,16 @@ def test_defects_are_those_of_the_module(kind: str, defects: dict[str, str]) -> 
     assert table == list(defects.items())
     bits = re.findall(r"^\tDEFECT_(\w+),$", (core / "defects.h").read_text(), re.MULTILINE)
     assert [bit.lower().replace("_", "-") for bit in bits[:-1]] == list(defects)
-    assert {parse_core(f"defect:{name}").kind for name in defects} == {kind}
+    assert {parse_implementation(f"defect:{name}").kind for name in defects} == {kind}
 
 
 def test_reference_cores_have_all_defects_or_none() -> None:
-    assert parse_core("as-posted").defects == tuple(CLASS_DEFECTS)
-    assert parse_core("revised").defects == parse_core("corrected").defects == ()
+    assert parse_implementation("class-posted").defects == tuple(CLASS_DEFECTS)
+    assert (
+        parse_implementation("class-fixed").defects
+        == parse_implementation("configfs-fixed").defects
+        == ()
+    )
     assert not set(CLASS_DEFECTS) & set(CONFIGFS_DEFECTS)
 
 
@@ -110,21 +119,25 @@ def test_reference_cores_have_all_defects_or_none() -> None:
 )
 def test_a_second_configfs_core_needs_room(config: str, why: str) -> None:
     with pytest.raises(UsageError, match=why):
-        parse_core("corrected").load_plan(kernel(config))
+        parse_implementation("configfs-fixed").load_plan(kernel(config))
 
 
 def test_load_plans() -> None:
-    assert [path for path, _ in parse_core("revised").load_plan(kernel())] == [
+    assert [path for path, _ in parse_implementation("class-fixed").load_plan(kernel())] == [
         "/lib/tsm/tsm-class.ko",
         "/lib/tsm/tsm-sim-class.ko",
     ]
-    assert parse_core("defect:stale-tail").load_plan(kernel())[0][1] == "defects=stale-tail"
-    built_in = parse_core("mainline").load_plan(kernel("CONFIG_TSM_REPORTS=y"))
+    assert (
+        parse_implementation("defect:stale-tail").load_plan(kernel())[0][1] == "defects=stale-tail"
+    )
+    built_in = parse_implementation("mainline").load_plan(kernel("CONFIG_TSM_REPORTS=y"))
     assert built_in == [("/lib/tsm/tsm-sim-mainline.ko", "")]
-    module = parse_core("mainline").load_plan(kernel("CONFIG_TSM_REPORTS=m"))
+    module = parse_implementation("mainline").load_plan(kernel("CONFIG_TSM_REPORTS=m"))
     assert module[0] == ("/lib/tsm/tsm.ko", "")
     with pytest.raises(UsageError, match="CONFIG_TSM_REPORTS"):
-        parse_core("mainline").load_plan(kernel("# CONFIG_TSM_REPORTS is not set\nCONFIG_A=y"))
+        parse_implementation("mainline").load_plan(
+            kernel("# CONFIG_TSM_REPORTS is not set\nCONFIG_A=y")
+        )
 
 
 @pytest.mark.parametrize(
@@ -132,7 +145,7 @@ def test_load_plans() -> None:
     [("6.12.1", "tsm"), ("6.15.9", "tsm"), ("6.16-rc1", "tsm_report"), ("7.3.4+x", "tsm_report")],
 )
 def test_core_module_was_renamed(release: str, name: str) -> None:
-    assert core_module(kernel(release=release)) == name
+    assert kernel_module_name(kernel(release=release)) == name
 
 
 # Images by path

@@ -21,13 +21,13 @@ __all__ = ["invoke"]  # the fixture
 
 WHOLE = """
 kernels = ["debian:6.12", "debian:7.3"]
-tsm = ["as-posted", "revised", "mainline"]
+tsm = ["class-posted", "class-fixed", "mainline"]
 providers = ["sev-snp", "tdx:version=5", "cove"]
 claims = ["R1", ["J1", "J2"]]
 seeds = [0, 1]
 [[exclude]]
 kernel = "debian:7.3"
-tsm = "as-posted"
+tsm = "class-posted"
 [[exclude]]
 claims = ["J1", "J2"]
 provider = "cove"
@@ -53,7 +53,7 @@ def _pairs(job: Job) -> set[tuple[tuple[str, object], ...]]:
 def test_whole(whole: Matrix) -> None:
     jobs = jobs_of(whole, Settings())
     assert len(set(jobs)) == len(jobs) == (2 * 3 - 1) * (3 * 2 - 1) * 2
-    assert not [job for job in jobs if job.kernel == "debian:7.3" and job.tsm == "as-posted"]
+    assert not [job for job in jobs if job.kernel == "debian:7.3" and job.tsm == "class-posted"]
     assert not [job for job in jobs if job.provider == "cove" and job.claims == ("J1", "J2")]
 
 
@@ -72,7 +72,9 @@ def test_an_empty_file_is_the_main_job(tmp_path: Path) -> None:
 
 
 def test_pairwise_of_one_axis(tmp_path: Path) -> None:
-    matrix = read_matrix(_file(tmp_path, "pairwise = true\nseeds = [1, 2, 3]\ntsm = ['revised']"))
+    matrix = read_matrix(
+        _file(tmp_path, "pairwise = true\nseeds = [1, 2, 3]\ntsm = ['class-fixed']")
+    )
     assert [job.seed for job in jobs_of(matrix, Settings())] == [1, 2, 3]
 
 
@@ -82,14 +84,14 @@ def test_pairwise_of_one_axis(tmp_path: Path) -> None:
         ("kernels = ", "is no TOML"),
         ("kernel = ['debian:6.12']", "unknown key kernel"),
         ("tsm = []", "at least one value"),
-        ("tsm = 'revised'", "at least one value"),
+        ("tsm = 'class-fixed'", "at least one value"),
         ("tsm = [1]", "are texts, not 1"),
         ("seeds = ['1']", "a seed is an integer"),
         ("seeds = [true]", "a seed is an integer"),
         ("claims = [['R1', 2]]", "are texts, not 2"),
         ("pairwise = 1", "true or false"),
         ("exclude = [1]", "list of tables"),
-        ("[[exclude]]\ncore = 'revised'", "exclude has no core"),
+        ("[[exclude]]\ncore = 'class-fixed'", "exclude has no core"),
         ("[[exclude]]\nprovider = 'sev-snp'", "everything is excluded"),
         ("tsm = ['nobody']", "no such core|unknown core|nobody"),
         ("claims = ['X9']", "unknown claim"),
@@ -101,7 +103,7 @@ def test_mistakes_are_named(tmp_path: Path, text: str, said: str) -> None:
 
 
 def test_jobs_of_the_main_job_cover_every_claim_once() -> None:
-    jobs = jobs_of_settings(Settings(tsms=("revised",)))
+    jobs = jobs_of_settings(Settings(tsms=("class-fixed",)))
     claims = [claim for job in jobs for claim in job.claims]
     assert len(claims) == len(set(claims)) > 30
     assert max(len(job.claims) for job in jobs) <= 8
@@ -124,20 +126,20 @@ def test_gitlab(whole: Matrix) -> None:
 
 
 def test_limits() -> None:
-    jobs = [Job("debian:6.12", "revised", "sev-snp", (), seed) for seed in range(257)]
+    jobs = [Job("debian:6.12", "class-fixed", "sev-snp", (), seed) for seed in range(257)]
     github(jobs[:256])
     gitlab(jobs[:200])
     with pytest.raises(UsageError, match="257 jobs are more than the 256 GitHub takes"):
         github(jobs)
     with pytest.raises(UsageError, match="201 jobs are more than the 200 GitLab takes"):
         gitlab(jobs[:201])
-    long = [Job("x" * 5000, "revised", "sev-snp", (), seed) for seed in range(250)]
+    long = [Job("x" * 5000, "class-fixed", "sev-snp", (), seed) for seed in range(250)]
     with pytest.raises(UsageError, match="longer than GitHub takes"):
         github(long)
 
 
 def test_commands(invoke: Invoke, tmp_path: Path) -> None:
-    file = _file(tmp_path, "claims = ['R1', 'T3']\ntsm = ['as-posted', 'revised']")
+    file = _file(tmp_path, "claims = ['R1', 'T3']\ntsm = ['class-posted', 'class-fixed']")
     printed = invoke("matrix", str(file))
     assert printed.returncode == 0
     assert printed.stdout.count("tsm-harness run R1 --kernel=debian:6.12") == 2

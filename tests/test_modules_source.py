@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.kernels.core import CLASS_DEFECTS, CONFIGFS_DEFECTS
+from harness.implementations.spec import CLASS_DEFECTS, CONFIGFS_DEFECTS
 
 GUEST_IMAGES = Path(__file__).parent.parent / "guest-images"
 TSM_CLASS = GUEST_IMAGES / "modules" / "tsm-class"

@@ -7,9 +7,9 @@ import threading
 
 import pytest
 
-from harness.errors import ClaimViolatedError, GuestLostError, HarnessError, KernelReportError
+from harness.errors import ClaimViolatedError, GuestLostError, HarnessError, KernelSplatError
 from harness.oracle.kernel_log import KernelLog
-from harness.oracle.patterns import ReportKind
+from harness.oracle.patterns import SplatKind
 
 SLUB = "BUG kmalloc-1k (Tainted: G  OE): Object already free"
 OTHER_SLUB = "BUG kmalloc-2k (Tainted: G  OE): Object corrupt"
@@ -58,7 +58,7 @@ def test_a_quiet_kernel_is_clean(guest: Guest) -> None:
 def test_an_unexpected_report_fails_with_its_title(guest: Guest) -> None:
     guest.says(QUIET, SLUB, KASAN)
     for judge in (guest.log.assert_clean, guest.log.verify):
-        with pytest.raises(KernelReportError) as raised:
+        with pytest.raises(KernelSplatError) as raised:
             judge()
         assert "(2):" in str(raised.value)
         assert f"SLUB: {SLUB}" in str(raised.value)
@@ -69,22 +69,22 @@ def test_marks_part_before_from_after(guest: Guest) -> None:
     guest.says(SLUB)
     mark = guest.log.mark()
     guest.says(KASAN)
-    assert [r.kind for r in guest.log.reports()] == [ReportKind.SLUB, ReportKind.KASAN]
-    assert [r.kind for r in guest.log.reports(since=mark)] == [ReportKind.KASAN]
+    assert [r.kind for r in guest.log.reports()] == [SplatKind.SLUB, SplatKind.KASAN]
+    assert [r.kind for r in guest.log.reports(since=mark)] == [SplatKind.KASAN]
     later = guest.log.mark()
     guest.log.assert_clean(since=later)
-    with pytest.raises(KernelReportError, match="double-free"):
+    with pytest.raises(KernelSplatError, match="double-free"):
         guest.log.assert_clean(since=mark)
 
 
 def test_an_expected_report_passes_and_must_come(guest: Guest) -> None:
-    with guest.log.expect(ReportKind.SLUB, "already free"):
+    with guest.log.expect(SplatKind.SLUB, "already free"):
         guest.says(SLUB)
     guest.log.assert_clean()
     guest.log.verify()
     with (
         pytest.raises(ClaimViolatedError, match="1 x SLUB 'already free', but did so 0 times"),
-        guest.log.expect(ReportKind.SLUB, "already free"),
+        guest.log.expect(SplatKind.SLUB, "already free"),
     ):
         guest.says(QUIET)
 
@@ -92,22 +92,22 @@ def test_an_expected_report_passes_and_must_come(guest: Guest) -> None:
 @pytest.mark.parametrize("text", [OTHER_SLUB, KASAN])
 def test_another_report_than_the_expected_one_fails(guest: Guest, text: str) -> None:
     with (
-        pytest.raises(KernelReportError),
-        guest.log.expect(ReportKind.SLUB, "already free"),
+        pytest.raises(KernelSplatError),
+        guest.log.expect(SplatKind.SLUB, "already free"),
     ):
         guest.says(text)
 
 
 def test_one_report_too_many_or_outside_the_block_fails(guest: Guest) -> None:
-    with guest.log.expect(ReportKind.SLUB):
+    with guest.log.expect(SplatKind.SLUB):
         guest.says(SLUB)
     guest.says(SLUB)
-    with pytest.raises(KernelReportError, match=r"\(1\):"):
+    with pytest.raises(KernelSplatError, match=r"\(1\):"):
         guest.log.verify()
 
 
 def test_registered_expectation_is_checked_by_verify(guest: Guest) -> None:
-    guest.log.expect(ReportKind.SLUB, count=2)
+    guest.log.expect(SplatKind.SLUB, count=2)
     guest.says(SLUB)
     guest.log.assert_clean()
     with pytest.raises(ClaimViolatedError, match="did so 1 times"):
@@ -117,16 +117,16 @@ def test_registered_expectation_is_checked_by_verify(guest: Guest) -> None:
 
 
 def test_a_specific_expectation_chooses_first(guest: Guest) -> None:
-    guest.log.expect(ReportKind.SLUB)
-    guest.log.expect(ReportKind.SLUB, "already free")
+    guest.log.expect(SplatKind.SLUB)
+    guest.log.expect(SplatKind.SLUB, "already free")
     guest.says(SLUB, OTHER_SLUB)
     guest.log.verify()
 
 
 def test_a_block_inside_a_registered_expectation_chooses_first(guest: Guest) -> None:
-    guest.log.expect(ReportKind.SLUB)
+    guest.log.expect(SplatKind.SLUB)
     guest.says(QUIET)
-    with guest.log.expect(ReportKind.SLUB):
+    with guest.log.expect(SplatKind.SLUB):
         guest.says(SLUB)
     guest.says(SLUB)
     guest.log.verify()
@@ -136,18 +136,18 @@ def test_a_block_inside_a_registered_expectation_chooses_first(guest: Guest) -> 
 def test_a_block_covers_only_what_begins_inside_it(guest: Guest, before: bool) -> None:
     if before:
         guest.says(SLUB)
-    expectation = guest.log.expect(ReportKind.SLUB)
+    expectation = guest.log.expect(SplatKind.SLUB)
     with pytest.raises(ClaimViolatedError), expectation:
         guest.says(QUIET)
     if not before:
         guest.says(SLUB)
     assert not expectation.matched
-    with pytest.raises(KernelReportError):
+    with pytest.raises(KernelSplatError):
         guest.log.assert_clean()
 
 
 def test_an_error_in_the_block_is_not_masked(guest: Guest) -> None:
-    with pytest.raises(ZeroDivisionError), guest.log.expect(ReportKind.SLUB):
+    with pytest.raises(ZeroDivisionError), guest.log.expect(SplatKind.SLUB):
         raise ZeroDivisionError
 
 
@@ -157,7 +157,7 @@ def test_lost_records_are_inconclusive_never_clean(guest: Guest) -> None:
     with pytest.raises(HarnessError, match="3 kernel log records are missing"):
         guest.log.assert_clean()
     guest.says(SLUB)
-    with pytest.raises(KernelReportError):
+    with pytest.raises(KernelSplatError):
         guest.log.assert_clean()
 
 
@@ -193,7 +193,7 @@ def test_a_detector_that_is_off_is_inconclusive(guest: Guest) -> None:
     with pytest.raises(HarnessError, match="switched itself off"):
         guest.log.assert_clean()
     guest.says(SLUB)
-    with pytest.raises(KernelReportError, match=r"\(1\):"):
+    with pytest.raises(KernelSplatError, match=r"\(1\):"):
         guest.log.assert_clean()
 
 
@@ -203,7 +203,7 @@ def test_a_report_explains_a_lost_guest(guest: Guest) -> None:
     with pytest.raises(GuestLostError):
         guest.log.assert_clean()
     guest.says(KASAN)
-    with pytest.raises(KernelReportError) as raised:
+    with pytest.raises(KernelSplatError) as raised:
         guest.log.assert_clean()
     assert isinstance(raised.value.__cause__, GuestLostError)
 
@@ -234,11 +234,11 @@ def test_a_data_race_counts_only_where_a_tsm_is_part_of_it() -> None:
     guest.says(" virtqueue_get_buf_ctx+0x354/0x530", " port_fops_poll+0x1d0/0x300")
     guest.log.verify()
     guest.says("BUG: KCSAN: data-race in privlevel_show [tsm_class] / privlevel_store [tsm_class]")
-    with pytest.raises(KernelReportError, match="privlevel_show"):
+    with pytest.raises(KernelSplatError, match="privlevel_show"):
         guest.log.verify()
     built_in = Guest()
     built_in.says("BUG: KCSAN: data-race in memcpy+0x10/0x20")
     built_in.says("read to 0xffff9b5b81081c50 of 2 bytes by task 1 on cpu 1:")
     built_in.says(" memcpy+0x10/0x20", " tsm_report_read+0x1d0/0x300")
-    with pytest.raises(KernelReportError, match="memcpy"):
+    with pytest.raises(KernelSplatError, match="memcpy"):
         built_in.log.verify()

@@ -21,8 +21,8 @@ from providers_sim import (
 )
 from providers_sim.failures import Answer, FailureTable
 from providers_sim.faults import FAULT_NAMES, Corruption
-from providers_sim.wire.constants import FrameType, ReplyFlag, Status
 from tests.fake_guest import SECONDS, EchoProvider, Rig
+from tsmw.constants import FrameType, ReplyFlag, Status
 
 TABLE = FailureTable()
 

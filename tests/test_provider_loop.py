@@ -27,18 +27,6 @@ from providers_sim.failures import Answer
 from providers_sim.loop import ProviderLoop
 from providers_sim.port import Port
 from providers_sim.transcript import BoundedLog
-from providers_sim.wire.constants import FrameFlag, FrameType, ReplyFlag, Status
-from providers_sim.wire.frame import Frame, encode_frame
-from providers_sim.wire.hello import (
-    GUEST_HELLO,
-    GuestHello,
-    HostHello,
-    decode_host_hello,
-    encode_guest_hello,
-)
-from providers_sim.wire.report import (
-    REPORT_REPLY,
-)
 from tests.fake_guest import (
     NONCE,
     REPORT_REPLY_TYPE,
@@ -46,6 +34,18 @@ from tests.fake_guest import (
     EchoProvider,
     FakeGuest,
     Rig,
+)
+from tsmw.constants import FrameFlag, FrameType, ReplyFlag, Status
+from tsmw.frame import Frame, encode_frame
+from tsmw.hello import (
+    GUEST_HELLO,
+    GuestHello,
+    HostHello,
+    decode_host_hello,
+    encode_guest_hello,
+)
+from tsmw.report import (
+    REPORT_REPLY,
 )
 
 if TYPE_CHECKING:

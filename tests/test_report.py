@@ -24,7 +24,7 @@ from harness.report.junit import write_junit
 from harness.report.ktap import ktap_lines, write_ktap
 from harness.report.table import print_report
 from harness.report.timeline import Span
-from harness.report.verdict import Cell, CellResult, Status, exit_status, summary
+from harness.verdict import Cell, CellResult, Status, exit_status, summary
 
 S = Status
 HOSTILE = "\x1b[31m[bold]\x00 \ud800 ]]> <a> & \ufffe\u202f"
@@ -35,7 +35,7 @@ def result(
     expected: Status = S.PASS,
     *,
     claim: str = "R1",
-    tsm: str = "revised",
+    tsm: str = "class-fixed",
     kernel: str = "6.12.117+deb12-cloud-amd64",
     seed: int = 0,
     detail: str = "what happened",
@@ -47,11 +47,11 @@ def result(
 
 MIXED = [
     result(S.PASS),
-    result(S.FAIL, S.FAIL, tsm="as-posted"),
+    result(S.FAIL, S.FAIL, tsm="class-posted"),
     result(S.FAIL, claim="J1", detail="SLUB: Object already free\n  second line"),
-    result(S.PASS, S.FAIL, claim="J1", tsm="as-posted", detail="was not seen"),
+    result(S.PASS, S.FAIL, claim="J1", tsm="class-posted", detail="was not seen"),
     result(S.ERROR, claim="T1", detail="the guest vanished"),
-    result(S.SKIP, claim="T1", tsm="as-posted", detail="no such attribute"),
+    result(S.SKIP, claim="T1", tsm="class-posted", detail="no such attribute"),
     result(S.MISS, claim="K3"),
 ]
 
@@ -105,7 +105,7 @@ def test_table_is_plain_and_fits() -> None:
     tables = [line for line in text.splitlines() if line.startswith(("|", "+"))]
     assert tables
     assert all(len(line) <= 80 for line in tables)
-    assert row(text, "claim") == ["claim", "revised", "as-posted"]
+    assert row(text, "claim") == ["claim", "class-fixed", "class-posted"]
     assert row(text, "R1") == ["R1", "PASS", "FAIL"]
     assert row(text, "J1") == ["J1", "FAIL !", "PASS !"]
     assert row(text, "T1") == ["T1", "ERROR", "SKIP"]
@@ -116,7 +116,7 @@ def test_details_of_what_needs_attention_and_of_nothing_else() -> None:
     text = printed(MIXED)
     assert text.count("  rerun: ") == 4
     assert "  expected PASS, got FAIL\n  SLUB: Object already free\n" in text
-    assert "  rerun: tsm-harness run T1 --tsm revised\n" in text
+    assert "  rerun: tsm-harness run T1 --tsm class-fixed\n" in text
     assert "what happened" not in text.split("FAIL J1")[0].split("ERROR")[0]
     assert "no such attribute" not in text
     assert "  recorded: /out/x\n" in text
@@ -125,7 +125,7 @@ def test_details_of_what_needs_attention_and_of_nothing_else() -> None:
 
 
 def test_all_as_expected_is_calm() -> None:
-    text = printed([result(S.PASS), result(S.FAIL, S.FAIL, tsm="as-posted")])
+    text = printed([result(S.PASS), result(S.FAIL, S.FAIL, tsm="class-posted")])
     assert "!" not in text
     assert "rerun" not in text
     assert text.endswith("2 cells: 1 FAIL, 1 PASS; all as expected\n")
@@ -184,7 +184,7 @@ def test_json_schema_1(tmp_path: Path) -> None:
         "claim": "J1",
         "scenario": "double_free",
         "kernel": "6.12.117+deb12-cloud-amd64",
-        "tsm": "revised",
+        "tsm": "class-fixed",
         "provider": "sev-snp",
         "seed": 0,
         "status": "FAIL",
@@ -192,7 +192,7 @@ def test_json_schema_1(tmp_path: Path) -> None:
         "duration_s": 0.123,
         "detail": "SLUB: Object already free\n  second line",
         "timeline": [],
-        "rerun": "tsm-harness run J1 --tsm revised",
+        "rerun": "tsm-harness run J1 --tsm class-fixed",
         "artifacts": "/out/x",
         "infrastructure_retries": 0,
     }
@@ -242,10 +242,10 @@ def test_junit_outcomes(tmp_path: Path) -> None:
     assert len(suites) == 2
     assert root.get("tests") == "7"
     assert (root.get("failures"), root.get("errors")) == ("2", "2")
-    revised = suites["6.12.117+deb12-cloud-amd64 / revised / sev-snp"]
+    suite = suites["6.12.117+deb12-cloud-amd64 / class-fixed / sev-snp"]
     tags = {
         case.get("name"): [child.tag for child in case if child.tag != "properties"]
-        for case in revised.iter("testcase")
+        for case in suite.iter("testcase")
     }
     assert tags == {
         "R1 double_free": [],
@@ -253,7 +253,7 @@ def test_junit_outcomes(tmp_path: Path) -> None:
         "T1 double_free": ["error"],
         "K3 double_free": ["error"],
     }
-    failure = next(revised.iter("failure"))
+    failure = next(suite.iter("failure"))
     assert failure.get("message") == "SLUB: Object already free"
     assert "rerun: tsm-harness run J1" in (failure.text or "")
 
@@ -403,7 +403,7 @@ def test_ktap_says_what_is_expected_and_what_is_not() -> None:
     ]  # fmt: skip
     surprise = ktap([result(S.FAIL, detail="seen")])
     assert "not ok 1 double_free" in surprise and surprise[-1].startswith("not ok 1 ")
-    assert "# rerun: tsm-harness run R1 --tsm revised" in surprise
+    assert "# rerun: tsm-harness run R1 --tsm class-fixed" in surprise
     assert "ok 1 double_free # SKIP no such attribute" in ktap(
         [result(S.SKIP, detail="no such attribute")]
     )
@@ -428,7 +428,7 @@ def test_html_is_one_file_with_the_evidence(tmp_path: Path) -> None:
     directory = write_artifacts(tmp_path / "artifacts", bad, EVIDENCE)
     shown = dataclasses.replace(bad, artifacts=directory)
     path = tmp_path / "report.html"
-    write_html(path, [shown, result(S.PASS, tsm="as-posted")], HOST, {"S4": "text"}, ["a note"])
+    write_html(path, [shown, result(S.PASS, tsm="class-posted")], HOST, {"S4": "text"}, ["a note"])
     text = path.read_text()
     assert (
         "src=" not in text
@@ -438,7 +438,7 @@ def test_html_is_one_file_with_the_evidence(tmp_path: Path) -> None:
     assert '<a href="#r0">FAIL' in text and 'id="r0" open' in text
     assert "&lt;b&gt;seen" in text and "<b>seen" not in text
     assert "<svg" in text and "BUG kmalloc-1k" in text and "qemu-system-x86_64" in text
-    assert "tsm-harness run R1 --tsm revised" in text
+    assert "tsm-harness run R1 --tsm class-fixed" in text
     assert "1 not as expected" in text and "a note" in text and "S4" in text
 
 

@@ -15,11 +15,11 @@ from harness.errors import BuildError, UsageError
 from harness.git import git
 from harness.revisions.bisect import bisect
 from harness.revisions.fixup import fixed_up
-from harness.revisions.judge import Judgement, _judgement, judge, runs_needed
 from harness.revisions.series import judge_series
+from harness.revisions.verdicts import Judgement, _judgement, judge, runs_needed
 from harness.settings import Settings
 from tests.test_cli import Invoke, invoke
-from tests.test_usercore import CLASS, CONSTANT, FORGETS
+from tests.test_user_implementation import CLASS, CONSTANT, FORGETS
 
 __all__ = ["invoke"]  # the fixture
 

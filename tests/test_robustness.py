@@ -16,10 +16,10 @@ from pathlib import Path
 import psutil
 import pytest
 
+from harness.session import Session
 from harness.settings import DEFAULT_KERNEL, DEFAULT_TSMS
-from harness.workbench import Workbench
 
-_LONG = ("reproduce", "T1", "--times", "500", "--tsm", "revised")
+_LONG = ("reproduce", "T1", "--times", "500", "--tsm", "class-fixed")
 _SECONDS = 60.0
 
 
@@ -81,12 +81,12 @@ def _until(condition: Callable[[], object], what: str) -> None:
 
 
 @pytest.fixture
-def cache(workbench: Workbench) -> Path:
+def cache(session: Session) -> Path:
     """A cache with everything the default run needs."""
     for tsm in DEFAULT_TSMS:
-        workbench.template(DEFAULT_KERNEL, tsm)
-    workbench.provider("sev-snp", 0)
-    return workbench.cache.root
+        session.template(DEFAULT_KERNEL, tsm)
+    session.provider("sev-snp", 0)
+    return session.cache.root
 
 
 @pytest.fixture
@@ -146,7 +146,7 @@ def test_interrupted_while_a_template_boots(tmp_path: Path, cache: Path) -> None
 
 def test_killed_worker_costs_its_cell_only(launch: Callable[..., Run], tmp_path: Path) -> None:
     verdicts = tmp_path / "verdicts.json"
-    run = launch("run", "--tsm", "revised", "--json", str(verdicts))
+    run = launch("run", "--tsm", "class-fixed", "--json", str(verdicts))
     _until(lambda: run.guests() and len(run.workers()) == 2, "both workers")
     run.workers()[0].kill()
     assert run.wait() in (0, 125), run.text()
@@ -163,7 +163,9 @@ def test_two_runs_share_a_cache_without_templates(tmp_path: Path, cache: Path) -
     subprocess.run(["rm", "-rf", str(fresh / "template")], check=True)
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
-    runs = [Run(tmp_path / name, fresh, "run", "T1", "--tsm", "revised") for name in ("one", "two")]
+    runs = [
+        Run(tmp_path / name, fresh, "run", "T1", "--tsm", "class-fixed") for name in ("one", "two")
+    ]
     assert [run.wait() for run in runs] == [0, 0], [run.text() for run in runs]
     assert sum("booting" in run.text() for run in runs) >= 1
     assert all(run.nothing_left() for run in runs)
@@ -179,7 +181,7 @@ def test_full_disk_is_said_plainly(tmp_path: Path, cache: Path, where: str) -> N
     limit = "size=2m" if where == "cache" else "nr_inodes=6"
     subprocess.run(["mount", "-t", "tmpfs", "-o", limit, "tmpfs", str(small)], check=True)
     try:
-        command = [sys.executable, "-m", "harness", "run", "R1", "--tsm", "revised", "-n", "1"]
+        command = [sys.executable, "-m", "harness", "run", "R1", "--tsm", "class-fixed", "-n", "1"]
         environment = dict(os.environ)
         if where == "cache":
             command += ["--cache", str(small)]
@@ -199,10 +201,8 @@ def test_full_disk_is_said_plainly(tmp_path: Path, cache: Path, where: str) -> N
         subprocess.run(["umount", "-l", str(small)], check=True)
 
 
-def test_files_cannot_grow_without_bound(
-    clone: Callable[[str], object], workbench: Workbench
-) -> None:
-    guest = workbench.factory(DEFAULT_KERNEL).clone(workbench.factory(DEFAULT_KERNEL).template())
+def test_files_cannot_grow_without_bound(clone: Callable[[str], object], session: Session) -> None:
+    guest = session.factory(DEFAULT_KERNEL).clone(session.factory(DEFAULT_KERNEL).template())
     with guest:
         soft, _ = resource.prlimit(guest.machine.pid, resource.RLIMIT_FSIZE)
         assert 0 < soft <= 64 << 20

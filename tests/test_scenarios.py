@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Scenarios that no defect of ours can trip are shown a surface that does not keep the promise.
+"""Scenarios that no defect of ours can trip are shown a interface that does not keep the promise.
 
 What configfs itself does with an open file, no core can undo; the sysfs class has never done it.
 """
@@ -40,7 +40,7 @@ def on(guest: Guest, path: str) -> Entry:
 def test_what_configfs_promises_the_class_does_not_keep(
     scenario: Scenario, seen: str, clone: Clone, attach: Attach
 ) -> None:
-    shared = clone("revised")
+    shared = clone("class-fixed")
     provider = attach(shared)
     with pytest.raises(ClaimViolatedError, match=seen):
         scenario(on(shared, "/sys/class/tsm/tsm0"), provider, lambda: secrets.token_bytes(64))
@@ -48,7 +48,7 @@ def test_what_configfs_promises_the_class_does_not_keep(
 
 @pytest.mark.parametrize("scenario", [STORED_AT_CLOSE, KEEPS_ITS_REPORT])
 def test_our_configfs_core_keeps_it(scenario: Scenario, clone: Clone, attach: Attach) -> None:
-    guest = clone("corrected")
+    guest = clone("configfs-fixed")
     provider = attach(guest)
     entry = "/sys/kernel/config/tsm/report/own"
     guest.actors[0].mkdir(entry)

@@ -52,7 +52,7 @@ from providers_sim.evidence.sev_snp.report import (
     parse_report,
 )
 from providers_sim.pki_store import PkiStore
-from providers_sim.wire.constants import Status
+from tsmw.constants import Status
 
 NONCE = bytes(range(64))
 REQUEST = ReportRequest(id=1, inblob=NONCE)

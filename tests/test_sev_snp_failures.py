@@ -33,7 +33,7 @@ from providers_sim.evidence.sev_snp.manifest import (
     parse_services,
 )
 from providers_sim.evidence.sev_snp.report import parse_report
-from providers_sim.wire.constants import Status
+from tsmw.constants import Status
 
 NONCE = bytes(range(64))
 REQUEST = ReportRequest(id=1, inblob=NONCE)

@@ -13,23 +13,23 @@ from pathlib import Path
 import pexpect
 import pytest
 
-from harness.guest.console import Console
+from harness.access.console import Console
 from harness.guest.guest import Guest
+from harness.session import Session
 from harness.settings import DEFAULT_KERNEL
-from harness.workbench import Workbench
 
 _LEAVE, _BREAK = "\x1d", "\x1c"
 _SECONDS = 60
 
 
 @pytest.fixture
-def shell(workbench: Workbench, tmp_path: Path) -> Iterator[Callable[..., pexpect.spawn[str]]]:
+def shell(session: Session, tmp_path: Path) -> Iterator[Callable[..., pexpect.spawn[str]]]:
     """Starts ``tsm-harness shell`` on a terminal of its own."""
-    workbench.template(DEFAULT_KERNEL, "mainline")
+    session.template(DEFAULT_KERNEL, "mainline")
     started: list[pexpect.spawn[str]] = []
 
     def start(*words: str) -> pexpect.spawn[str]:
-        command = ["-m", "harness", "shell", "--cache", str(workbench.cache.root), *words]
+        command = ["-m", "harness", "shell", "--cache", str(session.cache.root), *words]
         environment = os.environ | {"TERM": "dum"}
         child = pexpect.spawn(
             sys.executable,
@@ -91,7 +91,7 @@ def test_a_boot_is_watched_from_its_first_line(
 
 
 def test_commands_at_the_console_of_a_clone(clone: Callable[[str], Guest]) -> None:
-    guest = clone("revised")
+    guest = clone("class-fixed")
     screen = io.BytesIO()
     with Console(guest.machine) as console:
         console.run([b"cat /proc/1/comm", b"uname -r"], screen, seconds=_SECONDS)

@@ -14,20 +14,20 @@ from pathlib import Path
 import pytest
 
 from harness.guest.guest import Guest
-from harness.guest.soundness import stress
+from harness.qemu.emulator import KNOWN_ISSUES, Emulator
+from harness.qemu.machine import Machine, Memory
+from harness.session import Session
 from harness.settings import DEFAULT_KERNEL
-from harness.vm.emulator import KNOWN_ISSUES, Emulator
-from harness.vm.machine import Machine, Memory
+from harness.vm.soundness import stress
 from harness.vm.template import copy_sparse
-from harness.workbench import Workbench
 
 _PAGE = 4096
 
 
 @contextmanager
-def _writable_clone(workbench: Workbench, directory: Path) -> Iterator[tuple[Guest, Path]]:
+def _writable_clone(session: Session, directory: Path) -> Iterator[tuple[Guest, Path]]:
     """A clone whose memory is a file the host can write to as well."""
-    factory = workbench.factory(DEFAULT_KERNEL)
+    factory = session.factory(DEFAULT_KERNEL)
     template, memory = factory.template(), directory / "memory"
     copy_sparse(template.memory, memory)
     machine = Machine(factory.emulator, Memory(memory, shared=True), directory, boot=None)
@@ -37,7 +37,7 @@ def _writable_clone(workbench: Workbench, directory: Path) -> Iterator[tuple[Gue
             monitor.restore(state.fileno())
         monitor.close()
         with Guest(machine) as guest:
-            guest.patience = replace(guest.patience, scale=0.2)  # a dead guest says nothing
+            guest.timeouts = replace(guest.timeouts, scale=0.2)  # a dead guest says nothing
             yield guest, memory
     finally:
         machine.kill()
@@ -54,14 +54,14 @@ def _damage(memory: Path, until: threading.Event) -> None:
 
 
 def test_chosen_flags_are_sound(clone: Callable[[str], Guest]) -> None:
-    outcome = stress(clone("revised"), rounds=60)
+    outcome = stress(clone("class-fixed"), rounds=60)
     assert outcome.sound, outcome.words
     assert "240 rounds" in outcome.words
 
 
-def test_a_corrupted_guest_is_noticed(workbench: Workbench, tmp_path: Path) -> None:
+def test_a_corrupted_guest_is_noticed(session: Session, tmp_path: Path) -> None:
     over = threading.Event()
-    with _writable_clone(workbench, tmp_path) as (guest, memory):
+    with _writable_clone(session, tmp_path) as (guest, memory):
         damage = threading.Thread(target=_damage, args=(memory, over))
         damage.start()
         try:

@@ -14,7 +14,7 @@ from providers_sim import ProviderError, ProviderRefusal, ReportRequest, describ
 from providers_sim.evidence.tdx import Tdx, TdxOptions
 from providers_sim.evidence.tdx.failures import FAILURES
 from providers_sim.evidence.tdx.quote import QE_VENDOR
-from providers_sim.wire.constants import Status
+from tsmw.constants import Status
 
 NONCE = bytes(range(64))
 REQUEST = ReportRequest(id=1, inblob=NONCE)

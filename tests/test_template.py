@@ -19,19 +19,19 @@ import pytest
 
 from harness.cache import Cache
 from harness.errors import BuildError, HostError
-from harness.guest.factory import GuestFactory, ModuleLoad
 from harness.guest.guest import Guest
 from harness.images.cpio import directory, file, newc
-from harness.kernels.core import parse_core
+from harness.implementations.spec import parse_implementation
+from harness.interface.find import find_interface
 from harness.progress import NullProgress, Step
+from harness.qemu.emulator import Emulator
+from harness.qemu.rundir import RunDirectory
+from harness.session import Session
 from harness.settings import DEFAULT_KERNEL, DEFAULT_PROVIDER
-from harness.surfaces.find import find_surface
-from harness.vm.emulator import Emulator
-from harness.vm.rundir import RunDirectory
+from harness.vm.factory import GuestFactory, ModuleLoad
 from harness.vm.template import Template, copy_sparse, seal
-from harness.workbench import Workbench
 from providers_sim.loop import ProviderLoop
-from providers_sim.wire.ops import Op
+from tsmw.ops import Op
 
 _REPORTS = "/sys/kernel/config/tsm/report"
 _PAGE = 4096
@@ -74,9 +74,9 @@ def _emulators(run: RunDirectory) -> list[str]:
 
 
 def test_clone_is_pristine(
-    clone: Callable[[str], Guest], attach: Callable[[Guest], ProviderLoop], workbench: Workbench
+    clone: Callable[[str], Guest], attach: Callable[[Guest], ProviderLoop], session: Session
 ) -> None:
-    template = workbench.template(DEFAULT_KERNEL, "mainline")
+    template = session.template(DEFAULT_KERNEL, "mainline")
     before = _content(template.memory), _content(template.state)
     first = clone("mainline")
     attach(first)
@@ -134,14 +134,14 @@ def test_clock_of_a_clone_is_set_to_now(
     assert start + year - 2 <= _guest_time(later) <= time.time() + year + 1
 
 
-def test_four_clones_side_by_side(clone: Callable[[str], Guest], workbench: Workbench) -> None:
+def test_four_clones_side_by_side(clone: Callable[[str], Guest], session: Session) -> None:
     guests = [clone("mainline") for _ in range(4)]
     loops = [
-        one.attach(workbench.provider(DEFAULT_PROVIDER, seed)) for seed, one in enumerate(guests)
+        one.attach(session.provider(DEFAULT_PROVIDER, seed)) for seed, one in enumerate(guests)
     ]
     assert [loop.wait_registered() for loop in loops] == [0] * 4
     nonces = [bytes([0x40 + number]) * 64 for number in range(4)]
-    reports = [find_surface(guest).report() for guest in guests]
+    reports = [find_interface(guest).report() for guest in guests]
     for guest, report, nonce in zip(guests, reports, nonces, strict=True):
         report.write_inblob(nonce)
         _create(guest, "/tmp/mine", nonce)
@@ -306,7 +306,7 @@ def test_sparse_copy_is_the_same_and_sparse(sealed: tuple[Path, Emulator]) -> No
 class Shelf:
     """A private cache that holds copies of the real base and of one staged template."""
 
-    bench: Workbench
+    bench: Session
     cache: Cache
     base: Path
     staged: Path
@@ -320,10 +320,10 @@ class Shelf:
 
 
 @pytest.fixture(scope="module")
-def shelf(workbench: Workbench, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shelf]:
-    plan = parse_core("mainline").load_plan(workbench.kernel(DEFAULT_KERNEL))
+def shelf(session: Session, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shelf]:
+    plan = parse_implementation("mainline").load_plan(session.kernel(DEFAULT_KERNEL))
     loads = [ModuleLoad(path, parameters) for path, parameters in plan]
-    factory = workbench.factory(DEFAULT_KERNEL)
+    factory = session.factory(DEFAULT_KERNEL)
     root = tmp_path_factory.mktemp("shelf")
     for template in (factory.template(), factory.template(loads)):
         copy = root / "template" / template.directory.name
@@ -335,7 +335,7 @@ def shelf(workbench: Workbench, tmp_path_factory: pytest.TempPathFactory) -> Ite
         root / "template" / one.directory.name
         for one in (factory.template(), factory.template(loads))
     )
-    yield Shelf(workbench, Cache(root), base, staged, loads)
+    yield Shelf(session, Cache(root), base, staged, loads)
     shutil.rmtree(root)  # pytest would keep these hundreds of megabytes for three runs
 
 
@@ -425,19 +425,19 @@ class _Inputs:
     loads: tuple[ModuleLoad, ...] = (ModuleLoad("/a.ko", "x=1"), ModuleLoad("/b.ko"))
 
 
-def _key(bench: Workbench, root: Path, inputs: _Inputs) -> str:
+def _key(bench: Session, root: Path, inputs: _Inputs) -> str:
     image = replace(bench.factory(DEFAULT_KERNEL).image, key=inputs.image)
     cache = _FullCache(root / f"cache{len(list(root.iterdir()))}", inputs.emulator)
     factory = GuestFactory(image, inputs.emulator, cache, bench.run_directory, NullProgress())
     return factory.template(inputs.loads).directory.name
 
 
-def test_same_inputs_have_the_same_key(workbench: Workbench, tmp_path: Path) -> None:
+def test_same_inputs_have_the_same_key(session: Session, tmp_path: Path) -> None:
     inputs = _Inputs(_emulator(tmp_path))
-    assert _key(workbench, tmp_path, inputs) == _key(workbench, tmp_path, inputs)
+    assert _key(session, tmp_path, inputs) == _key(session, tmp_path, inputs)
 
 
-def test_every_input_changes_the_key(workbench: Workbench, tmp_path: Path) -> None:
+def test_every_input_changes_the_key(session: Session, tmp_path: Path) -> None:
     plain = _Inputs(_emulator(tmp_path))
     emulator, loads = plain.emulator, plain.loads
     other = tmp_path / "other-qemu"
@@ -459,7 +459,7 @@ def test_every_input_changes_the_key(workbench: Workbench, tmp_path: Path) -> No
         "early boundary": replace(plain, loads=(ModuleLoad("/a.ko", "x y"), loads[1])),
         "late boundary": replace(plain, loads=(ModuleLoad("/a.ko x", "y"), loads[1])),
     }
-    keys = {name: _key(workbench, tmp_path, inputs) for name, inputs in variants.items()}
+    keys = {name: _key(session, tmp_path, inputs) for name, inputs in variants.items()}
     assert len(set(keys.values())) == len(variants), keys
 
 
@@ -467,24 +467,24 @@ def test_every_input_changes_the_key(workbench: Workbench, tmp_path: Path) -> No
     ("name", "value"), [("VERSION", 2), ("_KERNEL_ARGUMENTS", ("console=ttyS0",))]
 )
 def test_protocol_and_kernel_arguments_change_the_key(
-    workbench: Workbench,
+    session: Session,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     name: str,
     value: object,
 ) -> None:
     inputs = _Inputs(_emulator(tmp_path))
-    before = _key(workbench, tmp_path, inputs)
-    monkeypatch.setattr(f"harness.guest.factory.{name}", value)
-    assert _key(workbench, tmp_path, inputs) != before
+    before = _key(session, tmp_path, inputs)
+    monkeypatch.setattr(f"harness.vm.factory.{name}", value)
+    assert _key(session, tmp_path, inputs) != before
 
 
-def test_upgraded_emulator_changes_the_key(workbench: Workbench, tmp_path: Path) -> None:
+def test_upgraded_emulator_changes_the_key(session: Session, tmp_path: Path) -> None:
     inputs = _Inputs(_emulator(tmp_path))
-    before = _key(workbench, tmp_path, inputs)
+    before = _key(session, tmp_path, inputs)
     inputs.emulator.binary.write_bytes(b"really not")
     os.utime(inputs.emulator.binary, ns=(1, 1))
-    assert _key(workbench, tmp_path, inputs) != before
+    assert _key(session, tmp_path, inputs) != before
 
 
 # Boots that fail.
@@ -514,13 +514,13 @@ class Attempt:
 
 
 @pytest.fixture
-def attempt(workbench: Workbench, tmp_path: Path) -> Iterator[Callable[[bytes], Attempt]]:
+def attempt(session: Session, tmp_path: Path) -> Iterator[Callable[[bytes], Attempt]]:
     runs: list[RunDirectory] = []
 
     def make(initramfs: bytes) -> Attempt:
         path = tmp_path / "initramfs"
         path.write_bytes(initramfs)
-        real, steps, cache = workbench.factory(DEFAULT_KERNEL), _Steps(), Cache(tmp_path / "cache")
+        real, steps, cache = session.factory(DEFAULT_KERNEL), _Steps(), Cache(tmp_path / "cache")
         runs.append(RunDirectory())
         image = replace(real.image, initramfs=path, key="broken")
         factory = GuestFactory(image, real.emulator, cache, runs[-1], steps)

@@ -16,8 +16,8 @@ from pathlib import Path
 import pexpect
 import pytest
 
+from harness.session import Session
 from harness.settings import DEFAULT_KERNEL
-from harness.workbench import Workbench
 
 Start = Callable[..., "pexpect.spawn[str]"]
 
@@ -27,10 +27,10 @@ _ESCAPE = "\x1b"
 
 
 @pytest.fixture
-def start(workbench: Workbench, tmp_path: Path) -> Iterator[Start]:
+def start(session: Session, tmp_path: Path) -> Iterator[Start]:
     """Starts ``tsm-harness`` with the given words, columns and environment on a terminal."""
-    for tsm in ("as-posted", "revised", "mainline", "defect:double-free"):
-        workbench.template(DEFAULT_KERNEL, tsm)
+    for tsm in ("class-posted", "class-fixed", "mainline", "defect:double-free"):
+        session.template(DEFAULT_KERNEL, tsm)
     children: list[pexpect.spawn[str]] = []
 
     def run(*words: str, columns: int = 80, shell: str = "", **env: str) -> pexpect.spawn[str]:
@@ -44,7 +44,7 @@ def start(workbench: Workbench, tmp_path: Path) -> Iterator[Start]:
             cwd=str(tmp_path),
             dimensions=(40, columns),
             env=os.environ
-            | {"TERM": "xterm-256color", "TSM_HARNESS_CACHE": str(workbench.cache.root)}
+            | {"TERM": "xterm-256color", "TSM_HARNESS_CACHE": str(session.cache.root)}
             | env,
             encoding="utf-8",
         )
@@ -70,7 +70,7 @@ def _end(child: pexpect.spawn[str]) -> tuple[str, int | None]:
         (["run", "R1"], r"\| R1 +\| FAIL +\| PASS +\| PASS +\|"),
         (["reproduce", "R1", "--times", "2", "-n", "1"], r"2 of 2 reproduced it"),
         (
-            ["sight", "R1", "--tsm", "revised", "--tsm", "defect:double-free"],
+            ["mutants", "R1", "--tsm", "class-fixed", "--tsm", "defect:double-free"],
             r"\|R1 +\|\. ?\|F ?\|",
         ),
     ],
@@ -83,7 +83,7 @@ def test_results_are_shown(start: Start, words: list[str], shown: str, workers: 
 
 
 def test_a_fail_is_explained_and_can_be_replayed(start: Start, tmp_path: Path) -> None:
-    text, status = _end(start("run", "R1", "--tsm", "as-posted"))
+    text, status = _end(start("run", "R1", "--tsm", "class-posted"))
     assert status == 0
     [bundle] = tmp_path.glob("tsm-harness-results/*/bundle.json")
     text, status = _end(start("replay", str(bundle)))
@@ -100,7 +100,7 @@ def test_output_in_a_file_has_the_table_too(start: Start, tmp_path: Path) -> Non
 
 
 def test_interrupt_shows_what_was_decided(start: Start) -> None:
-    child = start("run", "--tsm", "revised", "-n", "1")
+    child = start("run", "--tsm", "class-fixed", "-n", "1")
     child.expect(r"(PASS|SKIP)")  # of the live line: at least one cell is decided
     child.send(_INTERRUPT)
     text, status = _end(child)
@@ -113,7 +113,7 @@ def test_interrupt_shows_what_was_decided(start: Start) -> None:
 
 @pytest.mark.parametrize("env", [{"TERM": "dumb"}, {"NO_COLOR": "1"}])
 def test_plain_terminals(start: Start, env: dict[str, str]) -> None:
-    child = start("run", "R1", "--tsm", "as-posted", **env)
+    child = start("run", "R1", "--tsm", "class-posted", **env)
     child.expect(pexpect.EOF)
     child.wait()
     raw = child.before or ""

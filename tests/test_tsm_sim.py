@@ -28,14 +28,14 @@ from elftools.elf.sections import SymbolTableSection
 from harness.errors import ActorDiedError
 from harness.guest.call import Call, checked
 from harness.guest.guest import Guest
+from harness.interface.find import find_interface
+from harness.interface.report import Report
 from harness.paths import guest_images_directory
+from harness.session import Session
 from harness.settings import DEFAULT_KERNEL, DEFAULT_PROVIDER
-from harness.surfaces.find import find_surface
-from harness.surfaces.report import Report
-from harness.workbench import Workbench
 from providers_sim.faults import Corruption, Fault
 from providers_sim.loop import ProviderLoop
-from providers_sim.wire.constants import (
+from tsmw.constants import (
     MAGIC,
     MAX_IN_FLIGHT,
     MAX_PAYLOAD,
@@ -51,16 +51,16 @@ from providers_sim.wire.constants import (
     ReplyFlag,
     Status,
 )
-from providers_sim.wire.frame import HEAD, Frame, FrameParser, encode_frame
-from providers_sim.wire.hello import HOST_HELLO, HostHello, decode_guest_hello, encode_host_hello
-from providers_sim.wire.ops import Op, OpResult
-from providers_sim.wire.report import REPORT_REPLY
-from providers_sim.wire.tlv import encode_tlvs
+from tsmw.frame import HEAD, Frame, FrameParser, encode_frame
+from tsmw.hello import HOST_HELLO, HostHello, decode_guest_hello, encode_host_hello
+from tsmw.ops import Op, OpResult
+from tsmw.report import REPORT_REPLY
+from tsmw.tlv import encode_tlvs
 
-CORES = ("mainline", "revised", "as-posted")
+CORES = ("mainline", "class-fixed", "class-posted")
 # As posted, the core neither checks what it is given nor survives a failure that follows a
 # success: both are its own defects.
-SOUND = ("mainline", "revised")
+SOUND = ("mainline", "class-fixed")
 
 _COUNTERS = (
     "frames_in", "frames_out", "resyncs", "stale", "duplicates", "crc_errors", "oversize",
@@ -79,7 +79,7 @@ _TIMEOUT_MS = 600  # long enough for an answer that is on its way
 
 def _until(guest: Guest, condition: Callable[[], object], what: str) -> None:
     """Wait for what only asking can tell; each look is a round trip to the guest."""
-    deadline = guest.patience.deadline(_SECONDS, what)
+    deadline = guest.timeouts.deadline(_SECONDS, what)
     while not condition():
         guest.ping()
         deadline.remaining()
@@ -153,7 +153,7 @@ class Stage:
         self.provider.raise_if_failed()
         self.guest.log.assert_clean()
 
-    def surface_is_gone(self) -> bool:
+    def interface_is_gone(self) -> bool:
         """Whether the core offers no reports any more."""
         actor = self.guest.actors[0]
         if self.report.entry == "tsm0":
@@ -173,7 +173,7 @@ class Stage:
 
     def begin_again(self) -> None:
         """A new report of the provider that is registered now."""
-        self.report = find_surface(self.guest).report()
+        self.report = find_interface(self.guest).report()
 
 
 Clone = Callable[[str], Guest]
@@ -182,7 +182,7 @@ SetStage = Callable[..., Stage]
 
 
 @pytest.fixture
-def stage(workbench: Workbench, clone: Clone) -> SetStage:
+def stage(session: Session, clone: Clone) -> SetStage:
     """Sets a stage on a pristine guest with the core ``tsm``."""
 
     def make(tsm: str, timeout_ms: int | None = None) -> Stage:
@@ -191,16 +191,16 @@ def stage(workbench: Workbench, clone: Clone) -> SetStage:
         def attach() -> ProviderLoop:
             guest.detach()
             guest.provider = ProviderLoop(
-                workbench.provider(DEFAULT_PROVIDER, 0),
+                session.provider(DEFAULT_PROVIDER, 0),
                 guest.machine.connect("provider"),
-                time_scale=guest.patience.scale,
-                request_timeout_ms=timeout_ms and round(guest.patience.seconds(timeout_ms)),
+                time_scale=guest.timeouts.scale,
+                request_timeout_ms=timeout_ms and round(guest.timeouts.seconds(timeout_ms)),
             )
             return guest.provider
 
         provider = attach()
         assert provider.wait_registered() == 0
-        report = find_surface(guest).report()
+        report = find_interface(guest).report()
         report.write_inblob(_NONCE)
         return Stage(guest, attach, provider, report, _counters(guest))
 
@@ -219,7 +219,7 @@ def _readers_in_provider(it: Stage, arrived: Callable[[int], object]) -> list[Ca
 
 
 def test_each_answer_finds_its_reader_whatever_the_order(stage: SetStage) -> None:
-    it = stage("as-posted")
+    it = stage("class-posted")
     for missing in (16, 32, 48):  # so that each reader's report is known by its length
         it.provider.faults.truncated(missing)
     with it.provider.hold() as gate:
@@ -237,7 +237,7 @@ def test_each_answer_finds_its_reader_whatever_the_order(stage: SetStage) -> Non
 
 
 def test_answers_in_one_burst_in_reverse_order(stage: SetStage) -> None:
-    it = stage("as-posted")
+    it = stage("class-posted")
     it.provider.faults.duplicate(3)
     with it.provider.hold() as gate:
         calls = _readers_in_provider(it, gate.wait_for_request)
@@ -254,7 +254,7 @@ def test_answers_in_one_burst_in_reverse_order(stage: SetStage) -> None:
 
 
 def test_one_of_several_readers_is_killed(stage: SetStage) -> None:
-    it = stage("as-posted")
+    it = stage("class-posted")
     with it.provider.hold() as gate:
         first, second, third = _readers_in_provider(it, gate.wait_for_request)
         second.actor.kill()
@@ -269,10 +269,10 @@ def test_one_of_several_readers_is_killed(stage: SetStage) -> None:
 
 
 def test_host_may_allow_fewer_in_flight(clone: Clone, connect: Connect) -> None:
-    guest = clone("as-posted")
+    guest = clone("class-posted")
     host = connect(guest)
     assert host.register(max_in_flight=1) == 0
-    report = find_surface(guest).report()
+    report = find_interface(guest).report()
     report.write_inblob(_NONCE)
     first = _read(guest, 1, report)
     ident = host.expect(FrameType.REPORT).id
@@ -486,7 +486,7 @@ def test_host_that_leaves_releases_its_readers(stage: SetStage, tsm: str) -> Non
         it.guest.detach()
         assert (first.error(), second.error()) == (errno.ENXIO, errno.ENXIO)
     _wait_until_closed(it.guest)
-    assert it.surface_is_gone()
+    assert it.interface_is_gone()
     gone = errno.ENOENT if it.report.entry == "tsm0" else errno.ENXIO
     assert it.read(3).error() == gone
     assert it.counters()["in_flight"] == 0
@@ -564,7 +564,7 @@ def test_host_takes_its_leave_and_comes_back(stage: SetStage, tsm: str) -> None:
         it.provider.going_away()
         assert call.error() == errno.ENXIO
     _until(it.guest, lambda: len(_registrations(it)) == 2, "the unregistration")
-    assert it.surface_is_gone()
+    assert it.interface_is_gone()
     it.remove_entry()
     it.provider.reset()
     _until(it.guest, lambda: len(_registrations(it)) == 3, "the next registration")
@@ -584,7 +584,7 @@ class RawHost:
     """Whoever connects to the provider port of ``guest``, and says what it likes."""
 
     def __init__(self, guest: Guest) -> None:
-        self._patience = guest.patience
+        self._patience = guest.timeouts
         self._sock = guest.machine.connect("provider")
         self._parser = FrameParser()
         self._frames: deque[Frame] = deque()
@@ -743,7 +743,7 @@ def raw(clone: Clone, connect: Connect) -> SetRaw:
         guest = clone(tsm)
         host = connect(guest)
         assert host.register() == 0
-        report = find_surface(guest).report()
+        report = find_interface(guest).report()
         report.write_inblob(_NONCE)
         return RawStage(guest, host, report)
 
@@ -771,7 +771,7 @@ def test_hostile_answer_is_an_errno(raw: SetRaw, tsm: str) -> None:
 
 
 def test_success_without_report_half_way_shows_no_memory(raw: SetRaw) -> None:
-    it = raw("revised")
+    it = raw("class-fixed")
     call, ident = it.ask()
     begun = _answer(ident, _announce(1000, 0, 0, flags=0), flags=FrameFlag.MORE)
     it.host.send(begun + _answer(ident, _signed(0), status=Status.INJECT))
@@ -779,7 +779,7 @@ def test_success_without_report_half_way_shows_no_memory(raw: SetRaw) -> None:
 
 
 def test_throttled_half_way_frees_what_came(raw: SetRaw) -> None:
-    it = raw("revised")
+    it = raw("class-fixed")
     before = it.leftovers()
     call, ident = it.ask()
     it.host.send(_begun(ident) + _answer(ident, bytes(4), status=Status.THROTTLED))
@@ -791,7 +791,7 @@ def test_throttled_half_way_frees_what_came(raw: SetRaw) -> None:
 
 
 def test_answer_to_somebody_else_is_not_heard(raw: SetRaw) -> None:
-    it = raw("revised")
+    it = raw("class-fixed")
     call, ident = it.ask()
     for session, other in ((_SESSION ^ 1, ident), (0, ident), (_SESSION, ident + 1), (_SESSION, 0)):
         it.host.send(encode_frame(Frame(FrameType.REPORT | REPLY, 0, session, other)))
@@ -830,7 +830,7 @@ def test_leaving_host_may_still_answer(raw: SetRaw, tsm: str) -> None:
 
 
 def test_pings_of_a_host_that_does_not_listen(raw: SetRaw) -> None:
-    it = raw("revised")
+    it = raw("class-fixed")
     number, payload = 1000, bytes(MAX_REQUEST)
     for ident in range(number):
         it.host.send(encode_frame(Frame(FrameType.PING, 0, _SESSION, ident, 0, payload)))
@@ -994,7 +994,7 @@ def test_guest_survives_any_bytes(clone: Clone, connect: Connect, attach: Attach
     assert min(counters[name] for name in ("resyncs", "crc_errors", "stale", "oversize")) > 0
     assert counters["in_flight"] == 0
     provider = attach(guest)
-    report = find_surface(guest).report()
+    report = find_interface(guest).report()
     report.write_inblob(_NONCE)
     assert report.read_outblob() == provider.issued[-1].evidence.outblob
     guest.log.assert_clean()
@@ -1014,7 +1014,7 @@ def test_greeting_is_heard_behind_noise(
 
 @pytest.mark.parametrize("seed", range(3))
 def test_readers_come_back_whatever_is_answered(raw: SetRaw, attach: Attach, seed: int) -> None:
-    it, source = raw("revised"), random.Random(seed)
+    it, source = raw("class-fixed"), random.Random(seed)
     first, _ = it.ask(1)
     calls = [first, *(_read(it.guest, actor, it.report) for actor in (2, 3))]
     for _ in range(5):
@@ -1074,9 +1074,9 @@ def sources(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def compiling(workbench: Workbench, sources: Path) -> Compile:
+def compiling(session: Session, sources: Path) -> Compile:
     """Compiles the driver against the packaged kernel, warnings being errors."""
-    build = workbench.kernel(DEFAULT_KERNEL).build
+    build = session.kernel(DEFAULT_KERNEL).build
 
     def run(*words: str) -> subprocess.CompletedProcess[str]:
         command = ["make", "-C", str(build), f"M={sources}", "-j2", "KCFLAGS=-g0 -Werror", *words]
@@ -1147,14 +1147,14 @@ def test_another_interface_does_not_compile(compiling: Compile, tmp_path: Path) 
     assert "[-Werror=unused-variable]" in done.stderr  # a mere warning would do
 
 
-@pytest.mark.parametrize("tsm", ["revised", "mainline"])
+@pytest.mark.parametrize("tsm", ["class-fixed", "mainline"])
 @pytest.mark.parametrize("size", [4096, 12_289, 32_768])
 def test_long_reports_are_read_to_their_end(
     clone: Clone, attach: Attach, tsm: str, size: int
 ) -> None:
     guest = clone(tsm)
     provider = attach(guest)
-    report = find_surface(guest).report()
+    report = find_interface(guest).report()
     report.write_inblob(bytes(range(64)))
     provider.fault(Fault(oversize=size, no_auxblob=True))
     assert report.read_outblob() == provider.issued[0].evidence.outblob

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from harness.session import Session
 from harness.settings import DEFAULT_KERNEL
-from harness.workbench import Workbench
 
 ROOT = Path(__file__).parent.parent
 EXAMPLE = ROOT / "examples" / "attestation-client"
@@ -36,17 +36,15 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return python.parent
 
 
-def test_main_job(installed: Path, tmp_path: Path, workbench: Workbench) -> None:
-    done = _do(tmp_path, installed / "tsm-harness", "run", "R1", "--cache", workbench.cache.root)
+def test_main_job(installed: Path, tmp_path: Path, session: Session) -> None:
+    done = _do(tmp_path, installed / "tsm-harness", "run", "R1", "--cache", session.cache.root)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "6 cells: 1 FAIL, 2 PASS, 3 SKIP; all as expected" in done.stdout
 
 
-def test_example_of_a_project_of_its_own(
-    installed: Path, tmp_path: Path, workbench: Workbench
-) -> None:
+def test_example_of_a_project_of_its_own(installed: Path, tmp_path: Path, session: Session) -> None:
     project = shutil.copytree(EXAMPLE, tmp_path / "client", ignore=_LEFT_OUT)
-    words = ("-q", f"--tsm-cache={workbench.cache.root}", f"--tsm-kernel={DEFAULT_KERNEL}")
+    words = ("-q", f"--tsm-cache={session.cache.root}", f"--tsm-kernel={DEFAULT_KERNEL}")
     done = _do(project, installed / "pytest", *words)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "3 passed" in done.stdout

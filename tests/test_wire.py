@@ -15,10 +15,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from providers_sim.errors import WireError
-from providers_sim.wire import agent, constants, frame, hello, ops, report, tlv
-from providers_sim.wire.frame import HEADER_SIZE, Frame, FrameParser, encode_frame
-from providers_sim.wire.ops import Op
+from tsmw import agent, constants, frame, hello, ops, report, tlv
+from tsmw.errors import WireError
+from tsmw.frame import HEADER_SIZE, Frame, FrameParser, encode_frame
+from tsmw.ops import Op
 
 HEADER_FILE = Path(__file__).parent.parent / "guest-images/include/tsmw.h"
 U32 = st.integers(0, 0xFFFF_FFFF)

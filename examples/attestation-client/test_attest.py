@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from harness.access.ssh import SshSession
 from harness.guest.actor import Actor
-from harness.guest.ssh import SshSession
-from harness.surfaces.find import Surface
+from harness.interface.find import Interface
 from providers_sim.loop import ProviderLoop
 
 CLIENT = "/tmp/attest"
@@ -24,7 +24,7 @@ REPORT_DATA = slice(0x50, 0x90)  # of an SEV-SNP report: SEV-SNP ABI, table 23
 
 
 @pytest.fixture
-def client(ssh: SshSession, surface: Surface) -> Callable[..., tuple[int, bytes, bytes]]:
+def client(ssh: SshSession, interface: Interface) -> Callable[..., tuple[int, bytes, bytes]]:
     """Runs the client in the guest: its status, what it printed, what it complained of."""
     ssh.push(Path(__file__).parent / "attest", CLIENT)
 
@@ -68,7 +68,7 @@ def test_is_not_fooled_by_another_writer(
             running = threads.submit(client, asked)
             gate.wait_for_request()
             # The client waits for its report; the next one writes a nonce of his own meanwhile.
-            meddler = actors[1].begin_write_file(f"{ENTRY}/inblob", other)
+            meddler = actors[1].start_write_file(f"{ENTRY}/inblob", other)
             meddler.wait_until_blocked()
         status, report, _ = running.result()
         meddler.result()

@@ -16,15 +16,15 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from harness.errors import GuestLostError, HarnessError
 from harness.guest.call import checked
-from harness.guest.factory import GuestFactory
 from harness.guest.guest import Guest
-from harness.guest.pool import ClonePool
-from harness.oracle.kernel_reports import KernelReport
-from harness.surfaces.find import find_surface
+from harness.interface.find import find_interface
+from harness.oracle.splats import Splat
+from harness.vm.factory import GuestFactory
+from harness.vm.pool import ClonePool
 from harness.vm.template import Template
 from providers_sim import AnyProvider, ReportRequest
-from providers_sim.wire.constants import FrameType
-from providers_sim.wire.ops import Op
+from tsmw.constants import FrameType
+from tsmw.ops import Op
 
 __all__ = [
     "clone",
@@ -104,7 +104,7 @@ def file_operation_and_echo(guest: Guest) -> tuple[float, float]:
 
 
 def _echoes(guest: Guest, count: int) -> list[float]:
-    deadline = guest.patience.deadline(20.0, "the echo")
+    deadline = guest.timeouts.deadline(20.0, "the echo")
     guest.agent.call(FrameType.ECHO, (count * _ECHO_BYTES).to_bytes(8, "little"), deadline)
     raw = guest.agent.raw()
     raw.settimeout(deadline.remaining())
@@ -124,8 +124,8 @@ def _echoes(guest: Guest, count: int) -> list[float]:
 def reports(guest: Guest, provider: AnyProvider, rounds: int) -> float:
     """One report: write a fresh nonce, read the evidence, signature included."""
     loop = guest.attach(provider)
-    loop.wait_registered(guest.patience.seconds(_REGISTRATION_SECONDS))
-    report = find_surface(guest).report()
+    loop.wait_registered(guest.timeouts.seconds(_REGISTRATION_SECONDS))
+    report = find_interface(guest).report()
 
     def attest() -> None:
         report.write_inblob(os.urandom(64))
@@ -160,8 +160,8 @@ def race(factory: GuestFactory, template: Template, provider: AnyProvider, round
 def _reproduce(factory: GuestFactory, template: Template, provider: AnyProvider) -> None:
     with factory.clone(template) as guest:
         loop = guest.attach(provider)
-        loop.wait_registered(guest.patience.seconds(_REGISTRATION_SECONDS))
-        report = find_surface(guest).report()
+        loop.wait_registered(guest.timeouts.seconds(_REGISTRATION_SECONDS))
+        report = find_interface(guest).report()
         # Not zeroes: as posted, a nonce that begins like the last one is not stored.
         report.write_inblob(b"\1" * 64)
         report.read_outblob()
@@ -170,7 +170,7 @@ def _reproduce(factory: GuestFactory, template: Template, provider: AnyProvider)
         with contextlib.suppress(OSError):  # the failure that was asked for
             report.read_outblob()
         report.read_outblob()
-        seen: list[KernelReport] = guest.log.reports()
+        seen: list[Splat] = guest.log.reports()
         if not seen:
             raise HarnessError("the double free was not reproduced: the benchmark is void")
 

@@ -19,7 +19,7 @@ from harness.cli.app import app
 from harness.errors import GuestCallError, HostError, KernelFault, TsmHarnessError, UsageError
 from harness.git import bisecting
 from harness.oracle.printable import printable
-from harness.report.verdict import EXIT_NO_VERDICT, EXIT_UNEXPECTED, EXIT_USAGE
+from harness.verdict import EXIT_NO_VERDICT, EXIT_UNEXPECTED, EXIT_USAGE
 from providers_sim import ProviderError
 
 __all__ = ["main"]

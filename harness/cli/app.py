@@ -12,18 +12,32 @@ from harness.cli import (
     history,
     images,
     matrix,
+    mutants,
     reference,
     replay,
     revisions,
     run,
     shell,
-    sight,
 )
 
 __all__ = ["app"]
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+_RENAMED = {"sight": "mutants"}
+
+
+class _Commands(click.Group):
+    """Refuses the name that a command had in an earlier version, and gives the new one."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args[0] in _RENAMED:
+            ctx.fail(f"the command {args[0]} was renamed: use {_RENAMED[args[0]]}")
+        return super().resolve_command(ctx, args)
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="tsm-harness")
 def app() -> None:
     """Does this kernel's TSM report interface do what its reviewers demanded?"""
@@ -32,7 +46,7 @@ def app() -> None:
 for _command in (
     run.run,
     run.reproduce,
-    sight.sight,
+    mutants.mutants,
     replay.replay,
     matrix.matrix,
     history.history,

@@ -15,8 +15,8 @@ from rich.table import Table
 from harness.bench import measure, virtme
 from harness.cli import options
 from harness.report.json_report import write_atomically
+from harness.session import Session
 from harness.settings import Settings
-from harness.workbench import Workbench
 
 __all__ = ["bench"]
 
@@ -49,7 +49,7 @@ class Row:
 @click.option("--json", "json_file", type=options.OUTPUT_FILE, help="Numbers as JSON.")
 def bench(settings: Settings, rounds: int, json_file: Path | None) -> None:
     """Measure boots, clones, operations, reports and a race, side by side in one run."""
-    with Workbench(settings, options.progress()) as work:
+    with Session(settings, options.progress()) as work:
         rows = _measure(work, settings, rounds)
         host = work.describe_host()
     _show(rows, Console(highlight=False, soft_wrap=True))
@@ -60,10 +60,10 @@ def bench(settings: Settings, rounds: int, json_file: Path | None) -> None:
         write_atomically(json_file, (json.dumps(document, indent=1) + "\n").encode())
 
 
-def _measure(work: Workbench, settings: Settings, rounds: int) -> list[Row]:
+def _measure(work: Session, settings: Settings, rounds: int) -> list[Row]:
     kernel = settings.kernels[0]
     factory, base = work.factory(kernel), work.template(kernel, settings.tsms[0])
-    posted = work.template(kernel, "as-posted")
+    posted = work.template(kernel, "class-posted")
     provider = work.provider(settings.providers[0], settings.seed)
     with work.progress.step("measuring boots"):
         cold = measure.cold_boot(factory)

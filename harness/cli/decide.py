@@ -12,10 +12,10 @@ from harness.cli import options
 from harness.cli.live import LiveRun
 from harness.cluster.engine import run_on_cluster
 from harness.matrix.jobs import Job, jobs_of_settings
+from harness.qemu.capacity import guests_side_by_side
 from harness.runner import Outcome, run_cells
+from harness.session import Session
 from harness.settings import Settings
-from harness.vm.capacity import guests_side_by_side
-from harness.workbench import Workbench
 
 __all__ = ["Where", "decide", "decide_jobs"]
 
@@ -51,7 +51,7 @@ def decide_jobs(jobs: Sequence[Job], settings: Settings, where: Where) -> Outcom
     if where.cluster is None:
         return _in_turn(jobs, settings, where)
     progress = options.progress()
-    with Workbench(settings, progress) as bench, LiveRun(progress) as live:
+    with Session(settings, progress) as bench, LiveRun(progress) as live:
         live.start(None)
         outcome = run_on_cluster(
             jobs,

@@ -12,11 +12,11 @@ from rich.console import Console
 
 from harness.cli import options
 from harness.errors import HostError, TsmHarnessError
-from harness.guest.soundness import stress
 from harness.oracle.printable import printable
-from harness.report.verdict import EXIT_NO_VERDICT
+from harness.session import Session
 from harness.settings import Settings
-from harness.workbench import Workbench
+from harness.verdict import EXIT_NO_VERDICT
+from harness.vm.soundness import stress
 
 __all__ = ["doctor"]
 
@@ -41,7 +41,7 @@ class Finding:
 def doctor(settings: Settings, rounds: int) -> int:
     """Say what this host can do, and prove it with guests."""
     console, healthy = Console(highlight=False), True
-    with Workbench(settings, options.progress()) as bench:
+    with Session(settings, options.progress()) as bench:
         for finding in _examine(bench, settings.kernels[0], rounds):
             healthy = healthy and finding.good
             mark = "[green]ok[/]  " if finding.good else "[bold red]FAIL[/]"
@@ -52,7 +52,7 @@ def doctor(settings: Settings, rounds: int) -> int:
     return 0 if healthy else EXIT_NO_VERDICT
 
 
-def _examine(bench: Workbench, spec: str, rounds: int) -> Iterator[Finding]:
+def _examine(bench: Session, spec: str, rounds: int) -> Iterator[Finding]:
     checks: tuple[tuple[str, Callable[[], str]], ...] = (
         ("emulator", lambda: _emulator(bench)),
         ("toolchain", _toolchain),
@@ -70,7 +70,7 @@ def _examine(bench: Workbench, spec: str, rounds: int) -> Iterator[Finding]:
             return
 
 
-def _emulator(bench: Workbench) -> str:
+def _emulator(bench: Session) -> str:
     emulator = bench.emulator
     words = f"QEMU {emulator.version_text} at {emulator.binary}, -cpu {emulator.cpu}"
     return "; ".join([words, *(f"{issue.cpu_flag}: {issue.why}" for issue in emulator.issues)])
@@ -84,7 +84,7 @@ def _toolchain() -> str:
     return ", ".join(str(path) for path in tools.values())
 
 
-def _disk(bench: Workbench) -> str:
+def _disk(bench: Session) -> str:
     free = shutil.disk_usage(bench.cache.root).free / 2**30
     if free < _FREE_GIB:
         raise HostError(
@@ -94,12 +94,12 @@ def _disk(bench: Workbench) -> str:
     return f"{free:.0f} GiB free in {bench.cache.root}"
 
 
-def _accelerator(bench: Workbench, spec: str) -> str:
+def _accelerator(bench: Session, spec: str) -> str:
     choice = bench.accelerator(spec)
     return f"{choice.accelerator}: {choice.reason}"
 
 
-def _clone(bench: Workbench, spec: str) -> str:
+def _clone(bench: Session, spec: str) -> str:
     factory = bench.factory(spec)
     template = factory.template()
     with factory.clone(template) as guest:
@@ -107,7 +107,7 @@ def _clone(bench: Workbench, spec: str) -> str:
     return f"a clone of the template answers: {answer}"
 
 
-def _soundness(bench: Workbench, spec: str, rounds: int) -> str:
+def _soundness(bench: Session, spec: str, rounds: int) -> str:
     factory = bench.factory(spec)
     with factory.clone(factory.template()) as guest:
         outcome = stress(guest, rounds=rounds)

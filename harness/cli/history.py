@@ -15,7 +15,7 @@ from harness.errors import UsageError
 from harness.history.changes import Era, eras
 from harness.history.database import history_file, read_history
 from harness.oracle.printable import printable
-from harness.report.verdict import Status
+from harness.verdict import Status
 
 __all__ = ["history"]
 

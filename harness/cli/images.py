@@ -14,8 +14,8 @@ from harness.cache import Cache
 from harness.cli import options
 from harness.errors import HarnessError
 from harness.paths import cache_directory
+from harness.session import Session
 from harness.settings import Settings
-from harness.workbench import Workbench
 from providers_sim.pki_store import PkiStore
 
 __all__ = ["images"]
@@ -44,7 +44,7 @@ def list_(cache: Path | None) -> None:
 @options.many_cells
 def build(settings: Settings) -> None:
     """Fetch, build and boot what a run would need, so that it starts at once."""
-    with Workbench(settings, options.progress()) as bench:
+    with Session(settings, options.progress()) as bench:
         failures = bench.prepare().failures
     if failures:
         words = "\n".join(f"{pair}: {why}" for pair, why in failures.items())

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from types import TracebackType
 
 from harness.progress import Progress, Step
-from harness.report.verdict import CellResult
+from harness.verdict import CellResult
 
 __all__ = ["LiveRun"]
 

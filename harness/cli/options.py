@@ -111,7 +111,8 @@ _KERNEL_HELP = (
     "or the path of a kernel image."
 )
 _TSM_HELP = (
-    "TSM core: mainline, corrected, as-posted, revised, defect:NAME, patch:FILE or dir:PATH."
+    "Implementation: mainline, configfs-fixed, class-posted, class-fixed, defect:NAME, patch:FILE "
+    "or dir:PATH."
 )
 _PROVIDER_HELP = "The TEE to simulate, with its variants: ID[:OPTION=VALUE,...]."
 

@@ -11,11 +11,11 @@ import click
 import pytest
 
 from harness.claims import catalogue
-from harness.kernels.core import CLASS_DEFECTS, CONFIGFS_DEFECTS
+from harness.implementations.spec import CLASS_DEFECTS, CONFIGFS_DEFECTS
 from harness.kernels.spec import kernel_names
 from harness.plugin import fixtures
 from harness.plugin.options import pytest_addoption
-from harness.report.verdict import Status
+from harness.verdict import Status
 from providers_sim import available, provider_type
 
 __all__ = ["reference"]
@@ -99,7 +99,7 @@ def _claims() -> Iterator[str]:
 
 def _defects() -> Iterator[str]:
     yield from ("## Defects", "")
-    for core, defects in (("revised", CLASS_DEFECTS), ("corrected", CONFIGFS_DEFECTS)):
+    for core, defects in (("class-fixed", CLASS_DEFECTS), ("configfs-fixed", CONFIGFS_DEFECTS)):
         yield from (f"`--tsm defect:NAME` is `{core}` with one of these.", "")
         yield from _table(("defect", "breaks"), [(f"`{name}`", _broken(name)) for name in defects])
 
@@ -121,7 +121,7 @@ _MEANING = {
     Status.ERROR: "the harness could not decide",
     Status.MISS: "it was never run",
     Status.PASS: "the claim's demand holds",
-    Status.SKIP: "it does not apply to this surface",
+    Status.SKIP: "it does not apply to this interface",
 }
 
 

@@ -14,9 +14,9 @@ from harness.cli.decide import Where, decide
 from harness.oracle.printable import printable
 from harness.report.bundle import Bundle, gist, read_bundle
 from harness.report.table import print_report
-from harness.report.verdict import EXIT_AS_EXPECTED, EXIT_NO_VERDICT, EXIT_UNEXPECTED, CellResult
+from harness.session import Session
 from harness.settings import Settings
-from harness.workbench import Workbench
+from harness.verdict import EXIT_AS_EXPECTED, EXIT_NO_VERDICT, EXIT_UNEXPECTED, CellResult
 
 __all__ = ["replay"]
 
@@ -71,7 +71,7 @@ def _same(result: CellResult, told: Bundle) -> bool:
 
 
 def _say_kernel(told: Bundle, settings: Settings, console: Console) -> None:
-    with Workbench(replace(settings), options.progress()) as bench:
+    with Session(replace(settings), options.progress()) as bench:
         found = bench.kernel(settings.kernels[0])
     if found.digest != told.digest:
         console.print(f"the kernel is not the same: {found.release}, not {told.release}, "

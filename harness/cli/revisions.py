@@ -18,12 +18,12 @@ from harness.claims import select_claims
 from harness.cli import options
 from harness.errors import UsageError
 from harness.oracle.printable import printable
-from harness.report.verdict import EXIT_AS_EXPECTED, EXIT_NO_VERDICT, EXIT_UNEXPECTED
 from harness.revisions.bisect import Found
 from harness.revisions.bisect import bisect as search
-from harness.revisions.judge import Judgement, judge, runs_needed
 from harness.revisions.series import judge_series
+from harness.revisions.verdicts import Judgement, judge, runs_needed
 from harness.settings import Settings
+from harness.verdict import EXIT_AS_EXPECTED, EXIT_NO_VERDICT, EXIT_UNEXPECTED
 
 __all__ = ["bisect", "series"]
 

@@ -23,9 +23,9 @@ from harness.matrix.file import read_matrix
 from harness.matrix.jobs import jobs_of
 from harness.oracle.printable import printable
 from harness.report.table import print_report
-from harness.report.verdict import EXIT_NO_VERDICT, CellResult, Status, exit_status, telling_line
 from harness.runner import Outcome
 from harness.settings import Settings
+from harness.verdict import EXIT_NO_VERDICT, CellResult, Status, exit_status, telling_line
 
 __all__ = ["reproduce", "run"]
 
@@ -52,9 +52,9 @@ def run(
     resume: bool,
     history: Path | None,
 ) -> int:
-    """Decide claims on kernels and TSM cores.
+    """Decide claims on kernels and implementations.
 
-    Without arguments: every claim on debian:6.12 with the cores as-posted, revised and mainline.
+    Without arguments: every claim on debian:6.12 with class-posted, class-fixed and mainline.
     """
     if resume and cluster is None:
         raise UsageError("--resume is of a cluster's jobs", hint="add --cluster local")
@@ -86,7 +86,7 @@ def _remember(history: Path | None, outcome: Outcome, settings: Settings) -> Non
 
 @click.command()
 @click.argument("claim")
-@options.one_cell("as-posted")
+@options.one_cell("class-posted")
 @click.option(
     "--times", type=click.IntRange(1, 1_000_000), default=20, show_default=True, help="How often."
 )

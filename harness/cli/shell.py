@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""``exec`` and ``shell``: a fresh guest, its provider attached, its surface ready."""
+"""``exec`` and ``shell``: a fresh guest, its provider attached, its interface ready."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from pathlib import Path
 
 import click
 
+from harness.access.console import Console
+from harness.access.ssh import SshSession
 from harness.cli import options
 from harness.errors import GuestLostError, HarnessError, UsageError
-from harness.guest.console import Console
 from harness.guest.guest import Guest
-from harness.guest.ssh import SshSession
 from harness.oracle.printable import printable
+from harness.qemu.machine import Machine
+from harness.session import Session
 from harness.settings import Settings
-from harness.vm.machine import Machine
-from harness.workbench import Workbench
 from providers_sim import ProviderError, ProviderLoop
 
 __all__ = ["exec_", "shell"]
@@ -93,7 +93,7 @@ def exec_(
         if not Path(local).is_file():
             raise UsageError(f"there is no file {local} to push")
     with (
-        Workbench(settings, options.progress()) as bench,
+        Session(settings, options.progress()) as bench,
         _guest(bench, settings, mishaps) as guest,
         _ssh(bench, settings, guest) as session,
     ):
@@ -118,7 +118,7 @@ def shell(settings: Settings, mishaps: Mishaps, console: bool) -> int:
 
     Ctrl-] changes to the guest's serial console, also when the guest hangs, and leaves that.
     """
-    with Workbench(settings, options.progress()) as bench:
+    with Session(settings, options.progress()) as bench:
         if console:
             return _watch_boot(bench, settings)
         with _guest(bench, settings, mishaps) as guest:
@@ -133,7 +133,7 @@ def shell(settings: Settings, mishaps: Mishaps, console: bool) -> int:
             return _attach(guest.machine) if status is None else min(status, _LARGEST_STATUS)
 
 
-def _watch_boot(bench: Workbench, settings: Settings) -> int:
+def _watch_boot(bench: Session, settings: Settings) -> int:
     machine = bench.factory(settings.kernels[0]).start()
     try:
         return _attach(machine)
@@ -158,18 +158,18 @@ def _tell(words: str) -> None:
 
 
 @contextmanager
-def _guest(bench: Workbench, settings: Settings, mishaps: Mishaps) -> Iterator[Guest]:
+def _guest(bench: Session, settings: Settings, mishaps: Mishaps) -> Iterator[Guest]:
     kernel, tsm = settings.kernels[0], settings.tsms[0]
     with bench.factory(kernel).clone(bench.template(kernel, tsm)) as guest:
         loop = guest.attach(bench.provider(settings.providers[0], settings.seed))
-        refused = loop.wait_registered(guest.patience.seconds(_REGISTRATION_SECONDS))
+        refused = loop.wait_registered(guest.timeouts.seconds(_REGISTRATION_SECONDS))
         if refused:
             raise HarnessError(f"the core refused the provider with errno {refused}")
         mishaps.befall(loop)
         yield guest
 
 
-def _ssh(bench: Workbench, settings: Settings, guest: Guest) -> SshSession:
+def _ssh(bench: Session, settings: Settings, guest: Guest) -> SshSession:
     return SshSession(guest, bench.image(settings.kernels[0]).ssh_keys)
 
 

@@ -9,15 +9,15 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from harness.cluster.board import Board
 from harness.cluster.results import job_keys, load, store
 from harness.cluster.task import TaskResult, run_task
+from harness.cluster.verdicts import Board
 from harness.errors import HostError, UsageError
 from harness.matrix.jobs import Job
-from harness.report.verdict import CellResult
 from harness.runner import Outcome
+from harness.session import Session
 from harness.settings import Settings
-from harness.workbench import Workbench
+from harness.verdict import CellResult
 
 try:
     from distributed import Client, Future, KilledWorker, LocalCluster, wait
@@ -38,7 +38,7 @@ def run_on_cluster(
     address: str,
     *,
     workers: int,
-    bench: Workbench,
+    bench: Session,
     resume: bool = False,
     on_result: Callable[[CellResult], None] = lambda _: None,
 ) -> Outcome:
@@ -66,7 +66,7 @@ def run_on_cluster(
     return Outcome(board.results(jobs), board.host, interrupted, board.notes, recalled)
 
 
-def _recalled(board: Board, bench: Workbench, job: Job, key: str | None) -> bool:
+def _recalled(board: Board, bench: Session, job: Job, key: str | None) -> bool:
     result = load(bench.cache, key) if key else None
     if result is not None:
         board.take(job, result, tries=1)

@@ -12,11 +12,11 @@ from harness.cache import Cache
 from harness.cluster.task import TaskResult
 from harness.errors import TsmHarnessError
 from harness.identity import harness_digest
-from harness.kernels.core import parse_core
-from harness.kernels.usercore import read_user_core
+from harness.implementations.spec import parse_implementation
+from harness.implementations.user import read_user_implementation
 from harness.matrix.jobs import Job
+from harness.session import Session
 from harness.settings import Settings
-from harness.workbench import Workbench
 
 __all__ = ["job_keys", "load", "store"]
 
@@ -25,14 +25,14 @@ _LAYOUT = "1"
 _REPORT, _EVIDENCE = "report.json", "evidence.zip"
 
 
-def job_keys(jobs: Sequence[Job], settings: Settings, bench: Workbench) -> dict[Job, str]:
+def job_keys(jobs: Sequence[Job], settings: Settings, bench: Session) -> dict[Job, str]:
     """The key of each job whose kernel and core can be had here; the others have none."""
     keys = {}
     for job in jobs:
-        own = parse_core(job.tsm).kind == "user"
+        own = parse_implementation(job.tsm).kind == "user"
         try:
             kernel = bench.kernel(job.kernel).digest
-            core = read_user_core(job.tsm).digest if own else ""
+            core = read_user_implementation(job.tsm).digest if own else ""
         except TsmHarnessError:
             continue
         same = replace(job.settings(settings), cache=None)

@@ -10,7 +10,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.cluster.parcel import pack
+from harness.cluster.archive import pack
 
 __all__ = ["TaskResult", "run_task"]
 

@@ -17,15 +17,15 @@ from harness.errors import (
     ScenarioError,
 )
 from harness.guest.call import Call, checked
-from harness.guest.patience import Deadline
-from providers_sim.errors import WireError
-from providers_sim.wire.agent import ActorState, decode_state, encode_spawn
-from providers_sim.wire.constants import ActorPhase, FrameType
-from providers_sim.wire.ops import FileStat, Op, OpResult, decode_stat
+from harness.timeouts import Deadline
+from tsmw.agent import ActorState, decode_state, encode_spawn
+from tsmw.constants import ActorPhase, FrameType
+from tsmw.errors import WireError
+from tsmw.ops import FileStat, Op, OpResult, decode_stat
 
 if TYPE_CHECKING:
     from harness.guest.guest import Guest
-    from harness.surfaces.attribute import Attribute, Value
+    from harness.interface.attribute import Attribute, Value
 
 __all__ = ["Actor", "read_ops", "read_result"]
 
@@ -59,11 +59,11 @@ class Actor:
         return Call(self, ops, decode, what, line=line)
 
     def read(self, attribute: Attribute, *, line: int = 0) -> Call[bytes]:
-        """Begin to read a surface's attribute to its end."""
+        """Begin to read a interface's attribute to its end."""
         return attribute.start_read(self, line=line)
 
     def write(self, attribute: Attribute, value: Value, *, line: int = 0) -> Call[int]:
-        """Begin to write a surface's attribute."""
+        """Begin to write a interface's attribute."""
         return attribute.start_write(self, value, line=line)
 
     def read_file(self, path: str) -> bytes:
@@ -73,9 +73,9 @@ class Actor:
 
     def write_file(self, path: str, data: bytes) -> None:
         """Write ``data`` to the existing file ``path``; raises the guest's :class:`OSError`."""
-        self.begin_write_file(path, data).result()
+        self.start_write_file(path, data).result()
 
-    def begin_write_file(self, path: str, data: bytes) -> Call[None]:
+    def start_write_file(self, path: str, data: bytes) -> Call[None]:
         """Begin to write ``data`` to the existing file ``path``."""
 
         def decode(results: Sequence[OpResult]) -> None:
@@ -95,9 +95,9 @@ class Actor:
 
     def mkdir(self, path: str, mode: int = 0o755) -> None:
         """``mkdir``; raises the guest's :class:`OSError`."""
-        self.begin_mkdir(path, mode).result()
+        self.start_mkdir(path, mode).result()
 
-    def begin_mkdir(self, path: str, mode: int = 0o755) -> Call[None]:
+    def start_mkdir(self, path: str, mode: int = 0o755) -> Call[None]:
         """Begin a ``mkdir``."""
 
         def decode(results: Sequence[OpResult]) -> None:
@@ -141,7 +141,7 @@ class Actor:
         """Unload a module; raises the guest's :class:`OSError`."""
         self._one(Op.rmmod(name), f"rmmod {name}")
 
-    def prefer(self, pid: int, priority: int = 1) -> None:
+    def set_fifo_priority(self, pid: int, priority: int = 1) -> None:
         """Have a task, also one of the kernel's, run before every ordinary one (SCHED_FIFO).
 
         ``priority`` is 1..99. Raises the guest's :class:`OSError`.
@@ -150,7 +150,7 @@ class Actor:
 
     def state(self, deadline: Deadline | None = None) -> ActorState:
         """What the actor is doing now: its phase, and what ``/proc`` says of its task."""
-        deadline = deadline or self.guest.patience.deadline(10.0, f"asking after {self!r}")
+        deadline = deadline or self.guest.timeouts.deadline(10.0, f"asking after {self!r}")
         slot = self.slot.to_bytes(4, "little")
         payload = self.guest.agent.call(FrameType.STATE, slot, deadline)
         try:
@@ -173,12 +173,12 @@ class Actor:
 
     def kill(self) -> None:
         """Send SIGKILL; the process may still take its time in the kernel."""
-        deadline = self.guest.patience.deadline(10.0, f"killing {self!r}")
+        deadline = self.guest.timeouts.deadline(10.0, f"killing {self!r}")
         self.guest.agent.call(FrameType.KILL, self.slot.to_bytes(4, "little"), deadline)
 
     def wait_until_dead(self, *, seconds: float = 10.0) -> int:
         """Wait for the process to be gone; returns its wait status."""
-        deadline = self.guest.patience.deadline(seconds, f"the end of {self!r}")
+        deadline = self.guest.timeouts.deadline(seconds, f"the end of {self!r}")
         while self._wait_status is None:
             self.guest.agent.wait_for_news(deadline)
         return self._wait_status
@@ -189,7 +189,7 @@ class Actor:
         With a ``priority`` (1..99, SCHED_FIFO) it runs before every ordinary process of its
         processor, from the moment it is woken; with -1 (SCHED_IDLE) after all of them.
         """
-        deadline = self.guest.patience.deadline(10.0, f"starting {self!r}")
+        deadline = self.guest.timeouts.deadline(10.0, f"starting {self!r}")
         payload = encode_spawn(self.slot, uid, gid, cpu, priority)
         self.guest.agent.call(FrameType.SPAWN, payload, deadline)
         self._wait_status = None

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The host's end of the agent port.
 
-Requests and replies are TSMW frames (:mod:`providers_sim.wire`). A reply is read by whoever
+Requests and replies are TSMW frames (:mod:`tsmw`). A reply is read by whoever
 waits for it, without a thread in between: that keeps a round trip near the port's own cost. The
 client therefore belongs to one thread. Nothing the guest sends can make it raise anything but
 :class:`GuestLostError`, or grow without bound.
@@ -15,11 +15,11 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from harness.errors import GuestLostError, ScenarioError
-from harness.guest.patience import Deadline
-from providers_sim.errors import WireError
-from providers_sim.wire import agent as messages
-from providers_sim.wire.constants import REPLY, VERSION, FrameType, Status
-from providers_sim.wire.frame import Frame, FrameParser, encode_frame
+from harness.timeouts import Deadline
+from tsmw import agent as messages
+from tsmw.constants import REPLY, VERSION, FrameType, Status
+from tsmw.errors import WireError
+from tsmw.frame import Frame, FrameParser, encode_frame
 
 __all__ = ["AgentClient"]
 

@@ -10,12 +10,12 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from harness.errors import ClaimViolatedError, DeadlineError, GuestCallError, ScenarioError
-from harness.guest.patience import Deadline
 from harness.report.timeline import Span
-from providers_sim.errors import WireError
-from providers_sim.wire.agent import ActorState
-from providers_sim.wire.constants import ActorPhase, FrameType, Status
-from providers_sim.wire.ops import Op, OpResult, decode_results, encode_run
+from harness.timeouts import Deadline
+from tsmw.agent import ActorState
+from tsmw.constants import ActorPhase, FrameType, Status
+from tsmw.errors import WireError
+from tsmw.ops import Op, OpResult, decode_results, encode_run
 
 if TYPE_CHECKING:
     from harness.guest.actor import Actor
@@ -91,7 +91,7 @@ class Call(Generic[T]):
         :class:`DeadlineError` when the call is still in the kernel, with where it is.
         """
         if self._results is None:
-            self._results = self._collect(self.actor.guest.patience.deadline(seconds, repr(self)))
+            self._results = self._collect(self.actor.guest.timeouts.deadline(seconds, repr(self)))
         return self._results
 
     def result(self, *, seconds: float = _CALL_SECONDS) -> T:
@@ -131,7 +131,7 @@ class Call(Generic[T]):
         :meth:`results` raises when it was refused or its actor died.
         """
         where = f" in {function}" if function else ""
-        deadline = self.actor.guest.patience.deadline(seconds, f"{self!r} blocking{where}")
+        deadline = self.actor.guest.timeouts.deadline(seconds, f"{self!r} blocking{where}")
         before: tuple[str, str] | None = None
         while True:
             state = self.actor.state(deadline)

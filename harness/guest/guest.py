@@ -17,14 +17,14 @@ from harness.errors import DeadlineError, GuestLostError, HarnessError, TsmHarne
 from harness.guest.actor import Actor
 from harness.guest.agent import AgentClient
 from harness.guest.call import Call
-from harness.guest.patience import Deadline, Patience
 from harness.oracle.kernel_log import KernelLog
-from harness.vm.machine import Machine
-from providers_sim.errors import WireError
+from harness.qemu.machine import Machine
+from harness.timeouts import Deadline, Timeouts
 from providers_sim.loop import ProviderLoop
 from providers_sim.provider import AnyProvider
-from providers_sim.wire.agent import AgentHello, LogBatch
-from providers_sim.wire.constants import FrameType
+from tsmw.agent import AgentHello, LogBatch
+from tsmw.constants import FrameType
+from tsmw.errors import WireError
 
 __all__ = ["Guest"]
 
@@ -39,7 +39,7 @@ _CALLS_KEPT = 200
 class Guest:
     """Owns a machine whose agent answers; use it as a context manager.
 
-    ``actors`` are the agent's actor slots, ``log`` the kernel log since boot, ``patience`` the
+    ``actors`` are the agent's actor slots, ``log`` the kernel log since boot, ``timeouts`` the
     guest's measured slowness, ``open_calls`` the calls whose outcome nobody asked for yet,
     ``calls`` the latest of all, ``provider`` the loop that serves the guest now, ``providers``
     all that ever did. Raises
@@ -52,11 +52,11 @@ class Guest:
         machine: Machine,
         *,
         seconds: float = _ANSWER_SECONDS,
-        patience: Patience | None = None,
+        timeouts: Timeouts | None = None,
         connection: socket.socket | None = None,
     ) -> None:
         self.machine = machine
-        self.patience = patience or Patience()
+        self.timeouts = timeouts or Timeouts()
         self.actors: tuple[Actor, ...] = ()
         self.log = KernelLog(sync=self._sync_log)
         self.provider: ProviderLoop | None = None
@@ -80,23 +80,23 @@ class Guest:
         """Wait for a cold boot to become ready, and measure how fast the guest answers."""
         guest = cls(machine, seconds=_BOOT_SECONDS)
         try:
-            guest.patience = Patience.calibrated(guest.ping())
+            guest.timeouts = Timeouts.calibrated(guest.ping())
         except BaseException:
             machine.kill()
             raise
         return guest
 
     def _begin(self, seconds: float) -> None:
-        deadline = self.patience.deadline(seconds, "the first answer of the guest's agent")
-        patience = _GREETING_SECONDS
+        deadline = self.timeouts.deadline(seconds, "the first answer of the guest's agent")
+        timeouts = _GREETING_SECONDS
         while True:
             # A clone may be about to learn that its template's host left. When it learns that after
             # the new host's greeting, it drops its answer, and has to be greeted again.
             try:
-                hello = self._greet(self.patience.deadline(patience, deadline.what))
+                hello = self._greet(self.timeouts.deadline(timeouts, deadline.what))
                 break
             except DeadlineError:
-                patience = min(2 * patience, deadline.remaining() / self.patience.scale)
+                timeouts = min(2 * timeouts, deadline.remaining() / self.timeouts.scale)
         self.kernel_release = hello.kernel_release
         self.actors = tuple(Actor(self, slot) for slot in range(hello.actors))
 
@@ -112,7 +112,7 @@ class Guest:
 
     def ping(self) -> float:
         """The median round trip of a 64-byte message, in seconds."""
-        deadline = self.patience.deadline(_ANSWER_SECONDS, "the answer to a ping")
+        deadline = self.timeouts.deadline(_ANSWER_SECONDS, "the answer to a ping")
         times = []
         for _ in range(_PINGS):
             start = time.perf_counter()
@@ -138,7 +138,7 @@ class Guest:
         loop = ProviderLoop(
             provider,
             self.machine.connect("provider"),
-            time_scale=self.patience.scale,
+            time_scale=self.timeouts.scale,
             request_timeout_ms=request_timeout_ms,
             anew=another,
         )
@@ -151,7 +151,7 @@ class Guest:
     ) -> ProviderLoop:
         """Serve ``provider`` on a connection made before, in the session that ``state`` has."""
         loop = ProviderLoop(
-            provider, connection, time_scale=self.patience.scale, request_timeout_ms=0, resume=state
+            provider, connection, time_scale=self.timeouts.scale, request_timeout_ms=0, resume=state
         )
         self.provider = loop
         self.providers.append(loop)
@@ -165,12 +165,12 @@ class Guest:
 
     def relay(self, *, start: bool) -> None:
         """Start or stop the pump between the provider device and the provider port."""
-        deadline = self.patience.deadline(_ANSWER_SECONDS, "the relay's start or stop")
+        deadline = self.timeouts.deadline(_ANSWER_SECONDS, "the relay's start or stop")
         self.agent.call(FrameType.RELAY, int(start).to_bytes(4, "little"), deadline)
 
     def go(self, line: int) -> int:
         """Let every actor waiting at the start line ``line`` leave; returns how many left."""
-        deadline = self.patience.deadline(_ANSWER_SECONDS, f"the start at line {line}")
+        deadline = self.timeouts.deadline(_ANSWER_SECONDS, f"the start at line {line}")
         payload = self.agent.call(FrameType.GO, line.to_bytes(4, "little"), deadline)
         return int.from_bytes(payload[:4], "little")
 
@@ -203,7 +203,7 @@ class Guest:
         self.close()
 
     def _sync_log(self) -> None:
-        deadline = self.patience.deadline(_ANSWER_SECONDS, "the rest of the kernel log")
+        deadline = self.timeouts.deadline(_ANSWER_SECONDS, "the rest of the kernel log")
         self.agent.call(FrameType.LOG_SYNC, b"", deadline)
 
     def _take_log(self, batch: LogBatch) -> None:

@@ -55,7 +55,7 @@ def wait_for_blocked(actor: Actor, *functions: str, seconds: float = 10.0) -> Bl
     Raises :class:`harness.errors.DeadlineError` when none does.
     """
     words = " and ".join(functions)
-    deadline = actor.guest.patience.deadline(seconds, f"a task of the kernel blocking in {words}")
+    deadline = actor.guest.timeouts.deadline(seconds, f"a task of the kernel blocking in {words}")
     while True:
         task = find_blocked(actor, *functions)
         if task is not None:

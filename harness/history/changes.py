@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from harness.history.database import Entry
-from harness.report.verdict import Status
+from harness.verdict import Status
 
 __all__ = ["Era", "eras"]
 

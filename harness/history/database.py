@@ -21,7 +21,7 @@ import platformdirs
 
 from harness.errors import HostError
 from harness.oracle.printable import printable
-from harness.report.verdict import CellResult, Status, worst
+from harness.verdict import CellResult, Status, worst
 
 __all__ = ["Entry", "history_file", "read_history", "record_run"]
 

@@ -13,8 +13,8 @@ from harness.images.agent import build_agent
 from harness.images.cpio import newc
 from harness.images.initramfs import tree
 from harness.images.keys import SshKeys, ssh_keys
+from harness.implementations.modules import boot_modules, build_guest_modules, kernel_modules
 from harness.kernels import Kernel
-from harness.kernels.modules import boot_modules, build_guest_modules, kernel_modules
 from harness.progress import Progress
 
 __all__ = ["GuestImage", "SshKeys", "prepare_image"]

@@ -13,7 +13,7 @@ from pathlib import Path
 from harness.errors import HostError
 from harness.images.cpio import Node, device, directory, file, symlink
 from harness.images.keys import SshKeys
-from harness.kernels.core import GUEST_MODULES
+from harness.implementations.spec import GUEST_MODULES
 
 __all__ = ["tree"]
 

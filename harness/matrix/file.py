@@ -4,7 +4,7 @@
 TOML, every key with a default::
 
     kernels = ["debian:6.12", "debian:7.3"]
-    tsm = ["as-posted", "revised", "mainline"]
+    tsm = ["class-posted", "class-fixed", "mainline"]
     providers = ["sev-snp", "tdx:version=5"]
     claims = ["R1", ["J1", "J2"]]     # a job each, or together; none: all of them in one job
     seeds = [0]
@@ -12,7 +12,7 @@ TOML, every key with a default::
 
     [[exclude]]                       # a combination whose every value is one of these
     kernel = "debian:7.3"
-    tsm = "as-posted"
+    tsm = "class-posted"
 """
 
 from __future__ import annotations

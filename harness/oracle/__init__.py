@@ -18,24 +18,24 @@ from harness.oracle.content import (
     check_content,
 )
 from harness.oracle.kernel_log import Expectation, KernelLog
-from harness.oracle.kernel_reports import KernelReport, find_reports
-from harness.oracle.patterns import ReportKind
+from harness.oracle.patterns import SplatKind
 from harness.oracle.records import LogRecord, parse_console, parse_kmsg, parse_kmsg_stream
+from harness.oracle.splats import Splat, find_splats
 
 __all__ = [
     "ContentViolation",
     "Expectation",
     "Issued",
     "KernelLog",
-    "KernelReport",
     "LogRecord",
     "OptionWrite",
     "Options",
-    "ReportKind",
     "ReportRead",
+    "Splat",
+    "SplatKind",
     "Violation",
     "check_content",
-    "find_reports",
+    "find_splats",
     "parse_console",
     "parse_kmsg",
     "parse_kmsg_stream",

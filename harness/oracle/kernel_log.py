@@ -13,10 +13,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from types import TracebackType
 
-from harness.errors import ClaimViolatedError, HarnessError, KernelReportError, TsmHarnessError
-from harness.oracle.kernel_reports import MAX_REPORTS, KernelReport, find_reports
-from harness.oracle.patterns import ReportKind
+from harness.errors import ClaimViolatedError, HarnessError, KernelSplatError, TsmHarnessError
+from harness.oracle.patterns import SplatKind
 from harness.oracle.records import LogRecord, parse_kmsg
+from harness.oracle.splats import MAX_SPLATS, Splat, find_splats
 
 __all__ = ["Expectation", "KernelLog"]
 
@@ -34,14 +34,14 @@ class Expectation:
     """
 
     log: KernelLog
-    kind: ReportKind
+    kind: SplatKind
     subtype: str | None
     count: int
     start: int
     end: int | None = None
-    matched: list[KernelReport] = field(default_factory=list)
+    matched: list[Splat] = field(default_factory=list)
 
-    def covers(self, report: KernelReport) -> bool:
+    def covers(self, report: Splat) -> bool:
         """Whether the report is one of those expected here."""
         return (
             report.kind is self.kind
@@ -84,7 +84,7 @@ class KernelLog:
         self._lost = lost
         self._missing = 0
         self._next = 0
-        self._parsed: tuple[int, list[KernelReport]] = (0, [])
+        self._parsed: tuple[int, list[Splat]] = (0, [])
 
     def feed(self, raw_records: Iterable[bytes], lost: int) -> None:
         """Take one LOG event: ``/dev/kmsg`` records, and how many the kernel lost in all.
@@ -128,12 +128,12 @@ class KernelLog:
         with self._lock:
             return self._next
 
-    def reports(self, since: int = 0) -> list[KernelReport]:
+    def reports(self, since: int = 0) -> list[Splat]:
         """Return the reports that began at or after a mark, expected ones included."""
         self._sync()
         return self._reports(since)
 
-    def expect(self, kind: ReportKind, subtype: str | None = None, count: int = 1) -> Expectation:
+    def expect(self, kind: SplatKind, subtype: str | None = None, count: int = 1) -> Expectation:
         """Register reports that have to come from now on: ``count`` of them, no more, no fewer.
 
         ``subtype`` is looked for within the report's own; None stands for any.
@@ -145,7 +145,7 @@ class KernelLog:
     def assert_clean(self, since: int = 0) -> None:
         """Fail unless every report since the mark was expected.
 
-        Raises KernelReportError with the titles of the unexpected ones, HarnessError when the
+        Raises KernelSplatError with the titles of the unexpected ones, HarnessError when the
         log cannot tell.
         """
         self._judge(since)
@@ -157,7 +157,7 @@ class KernelLog:
     def verify(self, since: int = 0) -> None:
         """Say the last word on a scenario: nothing unexpected, and all that was expected.
 
-        Raises KernelReportError, ClaimViolatedError for an expected report that did not come, or
+        Raises KernelSplatError, ClaimViolatedError for an expected report that did not come, or
         HarnessError when the log cannot tell.
         """
         self._judge(since, self._expected)
@@ -169,10 +169,10 @@ class KernelLog:
         except TsmHarnessError as error:
             trouble = error
         unexpected = self._unexpected(since)
-        evidence = [r for r in unexpected if r.kind is not ReportKind.DETECTOR_OFF]
+        evidence = [r for r in unexpected if r.kind is not SplatKind.DETECTOR_OFF]
         if evidence:
             kinds = frozenset(report.kind.value for report in evidence)
-            raise KernelReportError(_describe(evidence), kinds=kinds) from trouble
+            raise KernelSplatError(_describe(evidence), kinds=kinds) from trouble
         if trouble is not None:
             raise trouble
         self._raise_if_inconclusive(unexpected)
@@ -183,7 +183,7 @@ class KernelLog:
                     f"but did so {len(expectation.matched)} times"
                 )
 
-    def _raise_if_inconclusive(self, unexpected: list[KernelReport]) -> None:
+    def _raise_if_inconclusive(self, unexpected: list[Splat]) -> None:
         if self.lost:
             raise HarnessError(
                 f"{self.lost} kernel log records are missing: a report may be among them",
@@ -195,7 +195,7 @@ class KernelLog:
                 hint="what it did not see proves nothing; look for the reason in the kernel log",
             )
 
-    def _unexpected(self, since: int) -> list[KernelReport]:
+    def _unexpected(self, since: int) -> list[Splat]:
         """Deal the reports to the expectations; the more specific, then the later, choose first."""
         order = sorted(self._expected, key=lambda e: (e.subtype is None, -e.start))
         for expectation in order:
@@ -209,17 +209,17 @@ class KernelLog:
                 unexpected.append(report)
         return unexpected
 
-    def _reports(self, since: int) -> list[KernelReport]:
+    def _reports(self, since: int) -> list[Splat]:
         with self._lock:
             count, reports = self._parsed
             if count != len(self._records):
-                reports = find_reports(self._records)
+                reports = find_splats(self._records)
                 self._parsed = (len(self._records), reports)
         return [report for report in reports if report.first_sequence >= since]
 
 
-def _describe(reports: list[KernelReport]) -> str:
-    count = f"at least {MAX_REPORTS}" if len(reports) >= MAX_REPORTS else str(len(reports))
+def _describe(reports: list[Splat]) -> str:
+    count = f"at least {MAX_SPLATS}" if len(reports) >= MAX_SPLATS else str(len(reports))
     lines = [f"the kernel reported what nobody expected ({count}):"]
     lines += [f"  {report.kind.value}: {report.title}" for report in reports[:_MAX_TITLES]]
     if len(reports) > _MAX_TITLES:

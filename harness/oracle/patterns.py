@@ -17,10 +17,10 @@ import enum
 import re
 from dataclasses import dataclass
 
-__all__ = ["PATTERNS", "Pattern", "ReportKind", "match_head"]
+__all__ = ["PATTERNS", "Pattern", "SplatKind", "match_head"]
 
 
-class ReportKind(enum.Enum):
+class SplatKind(enum.Enum):
     """What the kernel complains about."""
 
     KASAN = "KASAN"
@@ -58,7 +58,7 @@ class Pattern:
     ``subtype`` overrides the group. ``single``: the report is this one line.
     """
 
-    kind: ReportKind
+    kind: SplatKind
     needle: str
     regex: re.Pattern[str]
     example: str
@@ -75,7 +75,7 @@ _TASK = r"(?P<task>[^/:]{1,64})/(?P<pid>\d{1,10})"
 
 
 def _row(
-    kind: ReportKind,
+    kind: SplatKind,
     needle: str,
     regex: str,
     example: str,
@@ -97,7 +97,7 @@ def _row(
     )
 
 
-_K = ReportKind
+_K = SplatKind
 
 # The order matters: the first row that matches decides.
 PATTERNS: tuple[Pattern, ...] = (

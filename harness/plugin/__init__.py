@@ -13,7 +13,7 @@ pytest_plugins = [
     "harness.plugin.options",
     "harness.plugin.matrix",
     "harness.plugin.fixtures",
-    "harness.plugin.judge",
+    "harness.plugin.verdicts",
     "harness.plugin.results",
     "harness.plugin.sections",
     "harness.plugin.session",

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What a scenario can ask for: a pristine guest, its provider, its surface, its actors."""
+"""What a scenario can ask for: a pristine guest, its provider, its interface, its actors."""
 
 from __future__ import annotations
 
@@ -9,27 +9,27 @@ from contextlib import ExitStack
 
 import pytest
 
+from harness.access.ssh import SshSession
 from harness.errors import HarnessError
 from harness.guest.actor import Actor
 from harness.guest.guest import Guest
-from harness.guest.ssh import SshSession
+from harness.implementations.source_text import SourceText
+from harness.implementations.spec import parse_implementation
+from harness.interface.find import Interface, find_interface
+from harness.interface.report import Report
 from harness.kernels import Kernel
-from harness.kernels.core import parse_core
-from harness.kernels.coretext import CoreText
 from harness.oracle.kernel_log import KernelLog
 from harness.plugin.matrix import Axes, claim_of
 from harness.plugin.options import SETTINGS
+from harness.session import Session
 from harness.settings import Settings
-from harness.surfaces.find import Surface, find_surface
-from harness.surfaces.report import Report
-from harness.workbench import Workbench
 from providers_sim.loop import ProviderLoop
 
-__all__ = ["GUEST", "SURFACE", "WORKBENCH"]
+__all__ = ["GUEST", "INTERFACE", "SESSION"]
 
-WORKBENCH = pytest.StashKey[Workbench]()
+SESSION = pytest.StashKey[Session]()
 GUEST = pytest.StashKey[Guest]()
-SURFACE = pytest.StashKey[Surface]()
+INTERFACE = pytest.StashKey[Interface]()
 
 _REGISTRATION_SECONDS = 20.0
 
@@ -37,7 +37,7 @@ _REGISTRATION_SECONDS = 20.0
 @pytest.fixture
 def guest(request: pytest.FixtureRequest, axes: Axes) -> Iterator[Guest]:
     """A pristine clone with the TSM core and the provider driver loaded."""
-    item, bench = request.node, request.config.stash[WORKBENCH]
+    item, bench = request.node, request.config.stash[SESSION]
     if item.get_closest_marker("claim"):
         _skip_elsewhere(item, axes, bench)
     with bench.take_guest(axes.kernel, axes.tsm) as clone:
@@ -45,9 +45,9 @@ def guest(request: pytest.FixtureRequest, axes: Axes) -> Iterator[Guest]:
         yield clone
 
 
-def _skip_elsewhere(item: pytest.Item, axes: Axes, bench: Workbench) -> None:
+def _skip_elsewhere(item: pytest.Item, axes: Axes, bench: Session) -> None:
     config = bench.config(axes.kernel)
-    reason = claim_of(item)[1].skips(parse_core(axes.tsm), axes.provider, config)
+    reason = claim_of(item)[1].skips(parse_implementation(axes.tsm), axes.provider, config)
     if reason:
         pytest.skip(reason)
 
@@ -55,15 +55,15 @@ def _skip_elsewhere(item: pytest.Item, axes: Axes, bench: Workbench) -> None:
 @pytest.fixture
 def kernel(request: pytest.FixtureRequest, axes: Axes) -> Kernel:
     """The kernel that the guest runs: its release and its configuration."""
-    return request.config.stash[WORKBENCH].kernel(axes.kernel)
+    return request.config.stash[SESSION].kernel(axes.kernel)
 
 
 @pytest.fixture
-def core_text(request: pytest.FixtureRequest, axes: Axes) -> CoreText:
+def source_text(request: pytest.FixtureRequest, axes: Axes) -> SourceText:
     """The sources of the core; there is no guest."""
-    bench = request.config.stash[WORKBENCH]
+    bench = request.config.stash[SESSION]
     _skip_elsewhere(request.node, axes, bench)
-    return CoreText(parse_core(axes.tsm), bench.kernel(axes.kernel), bench.cache)
+    return SourceText(parse_implementation(axes.tsm), bench.kernel(axes.kernel), bench.cache)
 
 
 @pytest.fixture
@@ -71,9 +71,9 @@ def provider(
     request: pytest.FixtureRequest, guest: Guest, axes: Axes, tsm_settings: Settings
 ) -> ProviderLoop:
     """The simulated TEE, registered with the core."""
-    bench = request.config.stash[WORKBENCH]
+    bench = request.config.stash[SESSION]
     loop = guest.attach(bench.provider(axes.provider, tsm_settings.seed + axes.repetition))
-    refused = loop.wait_registered(guest.patience.seconds(_REGISTRATION_SECONDS))
+    refused = loop.wait_registered(guest.timeouts.seconds(_REGISTRATION_SECONDS))
     if refused:
         raise HarnessError(f"the core refused the first provider with errno {refused}")
     return loop
@@ -82,23 +82,23 @@ def provider(
 @pytest.fixture
 def fork(request: pytest.FixtureRequest, guest: Guest, axes: Axes) -> Iterator[Callable[[], Guest]]:
     """Copies the guest as it is now, with its provider; each copy goes on by itself."""
-    factory = request.config.stash[WORKBENCH].factory(axes.kernel)
+    factory = request.config.stash[SESSION].factory(axes.kernel)
     with ExitStack() as stack:
         yield lambda: stack.enter_context(factory.fork(guest))
 
 
 @pytest.fixture
-def surface(request: pytest.FixtureRequest, guest: Guest, provider: ProviderLoop) -> Surface:
+def interface(request: pytest.FixtureRequest, guest: Guest, provider: ProviderLoop) -> Interface:
     """The files that the core offers once a provider is there."""
-    found = find_surface(guest)
-    request.node.stash[SURFACE] = found
+    found = find_interface(guest)
+    request.node.stash[INTERFACE] = found
     return found
 
 
 @pytest.fixture
-def report(surface: Surface) -> Report:
+def report(interface: Interface) -> Report:
     """The first actor's report entry."""
-    return surface.report()
+    return interface.report()
 
 
 @pytest.fixture
@@ -110,7 +110,7 @@ def actors(guest: Guest) -> tuple[Actor, ...]:
 @pytest.fixture
 def ssh(request: pytest.FixtureRequest, guest: Guest, axes: Axes) -> Iterator[SshSession]:
     """A shell in the guest, to bring a program of your own and run it there."""
-    keys = request.config.stash[WORKBENCH].image(axes.kernel).ssh_keys
+    keys = request.config.stash[SESSION].image(axes.kernel).ssh_keys
     with SshSession(guest, keys) as session:
         yield session
 

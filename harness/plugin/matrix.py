@@ -10,10 +10,10 @@ from itertools import product
 import pytest
 
 from harness.claims import Claim, Scope, catalogue, expected_status, select_claims
-from harness.kernels.core import parse_core
+from harness.implementations.spec import parse_implementation
 from harness.plugin.options import SETTINGS
-from harness.report.verdict import Status
 from harness.settings import Settings
+from harness.verdict import Status
 
 __all__ = ["Axes", "axes_of", "claim_of"]
 
@@ -98,4 +98,4 @@ def expected_of(item: pytest.Item, config: Mapping[str, str]) -> Status:
     """The verdict expected of this item, on a kernel of this configuration."""
     claim, scope = claim_of(item)
     axes = axes_of(item)
-    return expected_status(claim, parse_core(axes.tsm), axes.provider, scope, config)
+    return expected_status(claim, parse_implementation(axes.tsm), axes.provider, scope, config)

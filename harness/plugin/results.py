@@ -17,18 +17,18 @@ import pytest
 from harness.errors import TsmHarnessError
 from harness.guest.call import spans
 from harness.guest.guest import Guest
-from harness.kernels.core import parse_core
-from harness.kernels.usercore import read_user_core
-from harness.oracle.kernel_reports import find_reports
+from harness.implementations.spec import parse_implementation
+from harness.implementations.user import read_user_implementation
 from harness.oracle.source_lines import SourceLines
-from harness.plugin.fixtures import GUEST, WORKBENCH
-from harness.plugin.judge import Judgement, classify, weigh
+from harness.oracle.splats import find_splats
+from harness.plugin.fixtures import GUEST, SESSION
 from harness.plugin.matrix import axes_of, claim_of, expected_of
 from harness.plugin.options import SETTINGS
+from harness.plugin.verdicts import Judgement, classify, weigh
 from harness.report.artifacts import Evidence, write_artifacts
 from harness.report.bundle import write_bundle
-from harness.report.verdict import Cell, CellResult, Status
-from harness.workbench import Workbench
+from harness.session import Session
+from harness.verdict import Cell, CellResult, Status
 
 __all__ = ["Collector", "transcript_of"]
 
@@ -179,7 +179,7 @@ def _longrepr(item: pytest.Item, error: BaseException, result: CellResult) -> st
 def _unseen(item: pytest.Item) -> CellResult:
     """A cell before anything is known of it."""
     axes, settings = axes_of(item), item.config.stash[SETTINGS]
-    bench = item.config.stash[WORKBENCH]
+    bench = item.config.stash[SESSION]
     cell = Cell(
         claim_of(item)[0].id,
         _scenario(item),
@@ -209,7 +209,7 @@ def _unknown(nodeid: str) -> CellResult:
 
 
 def _result(item: pytest.Item, judgement: Judgement) -> CellResult:
-    settings, bench = item.config.stash[SETTINGS], item.config.stash[WORKBENCH]
+    settings, bench = item.config.stash[SETTINGS], item.config.stash[SESSION]
     result = replace(
         _unseen(item),
         status=judgement.status,
@@ -230,8 +230,8 @@ def _result(item: pytest.Item, judgement: Judgement) -> CellResult:
 
 
 def _bundle(item: pytest.Item, result: CellResult, directory: Path) -> None:
-    settings, bench, axes = item.config.stash[SETTINGS], item.config.stash[WORKBENCH], axes_of(item)
-    own = parse_core(axes.tsm).kind == "user"
+    settings, bench, axes = item.config.stash[SETTINGS], item.config.stash[SESSION], axes_of(item)
+    own = parse_implementation(axes.tsm).kind == "user"
     write_bundle(
         directory,
         result,
@@ -239,7 +239,7 @@ def _bundle(item: pytest.Item, result: CellResult, directory: Path) -> None:
         digest=bench.kernel(axes.kernel).digest,
         smp=settings.smp,
         memory_mib=settings.memory_mib,
-        core=read_user_core(axes.tsm).files if own else (),
+        core=read_user_implementation(axes.tsm).files if own else (),
     )
 
 
@@ -253,7 +253,7 @@ def _scenario(item: pytest.Item) -> str:
 
 def _where(evidence: Evidence) -> list[str]:
     """Where the code stands that the kernel's first complaint was about, innermost first."""
-    reports = [one for one in find_reports(evidence.kernel_log) if not one.elsewhere]
+    reports = [one for one in find_splats(evidence.kernel_log) if not one.elsewhere]
     lines = evidence.source.decode(reports[0].lines) if reports else []
     found = (match for line in lines if (match := _LOCATED.search(line)))
     places = {match["function"]: match["place"] for match in found}
@@ -261,7 +261,7 @@ def _where(evidence: Evidence) -> list[str]:
     return [f"  {name} at {places[name]}" for name in known[:_PLACES_SHOWN]]
 
 
-def _source(item: pytest.Item, bench: Workbench) -> SourceLines:
+def _source(item: pytest.Item, bench: Session) -> SourceLines:
     axes = axes_of(item)
     try:
         return bench.source_lines(axes.kernel, axes.tsm)
@@ -269,7 +269,7 @@ def _source(item: pytest.Item, bench: Workbench) -> SourceLines:
         return SourceLines()
 
 
-def _evidence(item: pytest.Item, guest: Guest | None, bench: Workbench) -> Evidence:
+def _evidence(item: pytest.Item, guest: Guest | None, bench: Session) -> Evidence:
     versions = bench.versions()
     if guest is None:
         return Evidence(versions=versions)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The workbench of a test session: made when a scenario first needs it, cleared at the end."""
+"""The session of a test session: made when a scenario first needs it, cleared at the end."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ import signal
 
 import pytest
 
-from harness.plugin.fixtures import WORKBENCH
+from harness.plugin.fixtures import SESSION
 from harness.plugin.options import SETTINGS
 from harness.progress import NullProgress
-from harness.workbench import Prepared, Workbench
+from harness.session import Prepared, Session
 
 __all__: list[str] = []
 
@@ -23,14 +23,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
-    """Lay out a workbench; nothing is fetched, built or booted before a scenario asks."""
+    """Lay out a session; nothing is fetched, built or booted before a scenario asks."""
     config = session.config
     prepared = Prepared.from_json(config.option.tsm_prepared)
     if prepared is not None:  # a worker was started deaf to it
         signal.signal(signal.SIGINT, signal.default_int_handler)
-    config.stash[WORKBENCH] = Workbench(config.stash[SETTINGS], NullProgress(), prepared=prepared)
+    config.stash[SESSION] = Session(config.stash[SETTINGS], NullProgress(), prepared=prepared)
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """End every guest and remove what they left."""
-    session.config.stash[WORKBENCH].close()
+    session.config.stash[SESSION].close()

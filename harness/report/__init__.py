@@ -8,7 +8,7 @@ from harness.report.host import describe_host
 from harness.report.json_report import write_json
 from harness.report.junit import write_junit
 from harness.report.table import print_report
-from harness.report.verdict import Cell, CellResult, Status, exit_status
+from harness.verdict import Cell, CellResult, Status, exit_status
 
 __all__ = [
     "Cell",

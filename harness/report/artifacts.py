@@ -26,7 +26,7 @@ from harness.oracle.records import LogRecord
 from harness.oracle.source_lines import SourceLines
 from harness.report.json_report import cell_as_json
 from harness.report.timeline import Span, provider_marks, timeline_svg, timeline_text
-from harness.report.verdict import Cell, CellResult
+from harness.verdict import Cell, CellResult
 
 __all__ = ["MAX_FILE", "Evidence", "artifact_directory", "write_artifacts"]
 

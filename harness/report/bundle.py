@@ -14,7 +14,7 @@ from pathlib import Path
 
 from harness.errors import UsageError
 from harness.oracle.printable import printable
-from harness.report.verdict import CellResult, telling_line
+from harness.verdict import CellResult, telling_line
 
 __all__ = ["Bundle", "read_bundle", "write_bundle"]
 

@@ -18,7 +18,7 @@ from markupsafe import Markup
 from harness.claims import catalogue
 from harness.oracle.printable import printable
 from harness.report.json_report import write_atomically
-from harness.report.verdict import CellResult, Status, summary, tally
+from harness.verdict import CellResult, Status, summary, tally
 
 __all__ = ["write_html"]
 

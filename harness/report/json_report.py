@@ -17,7 +17,7 @@ from typing import Any
 
 from harness.errors import HostError
 from harness.oracle.printable import printable
-from harness.report.verdict import Cell, CellResult, Status, summary
+from harness.verdict import Cell, CellResult, Status, summary
 
 __all__ = ["SCHEMA", "cell_as_json", "cell_from_json", "write_atomically", "write_json"]
 

@@ -15,7 +15,7 @@ from junitparser.junitparser import Properties, Property
 
 from harness.oracle.printable import printable
 from harness.report.json_report import write_atomically
-from harness.report.verdict import CellResult, Status
+from harness.verdict import CellResult, Status
 
 __all__ = ["write_junit"]
 

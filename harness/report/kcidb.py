@@ -17,7 +17,7 @@ from pathlib import Path
 from harness.errors import HostError, UsageError
 from harness.oracle.printable import printable
 from harness.report.json_report import write_atomically
-from harness.report.verdict import CellResult
+from harness.verdict import CellResult
 
 try:
     import kcidb_io

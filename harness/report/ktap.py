@@ -13,7 +13,7 @@ from pathlib import Path
 
 from harness.oracle.printable import printable
 from harness.report.json_report import write_atomically
-from harness.report.verdict import CellResult, Status
+from harness.verdict import CellResult, Status
 
 __all__ = ["ktap_lines", "write_ktap"]
 

@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from harness.oracle.printable import printable
-from harness.report.verdict import EXIT_AS_EXPECTED, CellResult, Status, exit_status, summary, tally
+from harness.verdict import EXIT_AS_EXPECTED, CellResult, Status, exit_status, summary, tally
 
 __all__ = ["print_report"]
 

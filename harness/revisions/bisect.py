@@ -10,8 +10,8 @@ from pathlib import Path
 
 from harness.errors import UsageError
 from harness.git import git, temporary_worktree
-from harness.report.verdict import EXIT_AS_EXPECTED, EXIT_UNEXPECTED
-from harness.revisions.judge import Judgement
+from harness.revisions.verdicts import Judgement
+from harness.verdict import EXIT_AS_EXPECTED, EXIT_UNEXPECTED
 
 __all__ = ["Found", "bisect"]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from harness.errors import UsageError
 from harness.git import git, temporary_worktree
-from harness.revisions.judge import Judgement
+from harness.revisions.verdicts import Judgement
 
 __all__ = ["judge_series"]
 

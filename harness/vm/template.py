@@ -18,7 +18,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from harness.errors import BuildError, HostError
-from harness.vm.emulator import Emulator
+from harness.qemu.emulator import Emulator
 
 __all__ = ["Template", "digest_sparse", "seal"]
 

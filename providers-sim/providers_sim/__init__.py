@@ -13,7 +13,6 @@ from providers_sim.errors import (
     ProviderError,
     ProviderRefusal,
     ProviderTimeout,
-    WireError,
 )
 from providers_sim.faults import Corruption, Fault, FaultQueue
 from providers_sim.gate import Gate
@@ -22,7 +21,7 @@ from providers_sim.options import Options
 from providers_sim.provider import AnyProvider, Provider
 from providers_sim.registry import available, create, describe, parse_spec, provider_type
 from providers_sim.transcript import IssuedReport, Transcript
-from providers_sim.wire.report import Evidence, ReportRequest
+from tsmw.report import Evidence, ReportRequest
 
 __all__ = [
     "AnyProvider",
@@ -41,7 +40,6 @@ __all__ = [
     "ProviderTimeout",
     "ReportRequest",
     "Transcript",
-    "WireError",
     "available",
     "create",
     "describe",

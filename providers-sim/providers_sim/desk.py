@@ -20,9 +20,9 @@ from providers_sim.provider import AnyProvider
 from providers_sim.recorder import Recorder
 from providers_sim.reply import reply_bytes, shape
 from providers_sim.transcript import BoundedLog, IssuedReport
-from providers_sim.wire.constants import MAX_PAYLOAD, REPLY, FrameType, Status
-from providers_sim.wire.frame import Frame, encode_frame
-from providers_sim.wire.report import Evidence, ReportRequest
+from tsmw.constants import MAX_PAYLOAD, REPLY, FrameType, Status
+from tsmw.frame import Frame, encode_frame
+from tsmw.report import Evidence, ReportRequest
 
 __all__ = ["Desk", "Pending"]
 

@@ -4,7 +4,6 @@
 The tree::
 
     ProviderError
-    ├── WireError         bytes that are no valid frame or message
     ├── EvidenceError     bytes that are no valid evidence, or evidence that cannot be made
     ├── ProviderTimeout   a condition (registration, a held request) did not come true in time
     └── ProviderRefusal   a provider's answer to one request: no evidence, but this status
@@ -12,23 +11,18 @@ The tree::
 
 from __future__ import annotations
 
-from providers_sim.wire.constants import Status
+from tsmw.constants import Status
 
 __all__ = [
     "EvidenceError",
     "ProviderError",
     "ProviderRefusal",
     "ProviderTimeout",
-    "WireError",
 ]
 
 
 class ProviderError(Exception):
     """Root of the tree."""
-
-
-class WireError(ProviderError):
-    """A frame or message breaks the protocol, or cannot be expressed in it."""
 
 
 class EvidenceError(ProviderError):

@@ -14,7 +14,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from providers_sim.errors import ProviderError, ProviderRefusal
 from providers_sim.options import parse_word
-from providers_sim.wire.report import Evidence, ReportRequest
+from tsmw.report import Evidence, ReportRequest
 
 __all__ = ["KINDS", "Answer", "Failure", "FailureTable"]
 

@@ -15,7 +15,7 @@ from providers_sim.errors import ProviderError
 from providers_sim.failures import KINDS, FailureTable
 from providers_sim.options import parse_word
 from providers_sim.spec import parse_words
-from providers_sim.wire.constants import ReplyFlag, Status
+from tsmw.constants import ReplyFlag, Status
 
 __all__ = ["NO_FAULT", "Corruption", "Fault", "FaultQueue"]
 

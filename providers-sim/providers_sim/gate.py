@@ -13,7 +13,7 @@ from providers_sim.errors import ProviderError, ProviderTimeout
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from providers_sim.wire.report import ReportRequest
+    from tsmw.report import ReportRequest
 
 __all__ = ["Gate", "Holdable", "Waiter"]
 

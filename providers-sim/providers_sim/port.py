@@ -8,8 +8,8 @@ import socket
 from collections import deque
 from collections.abc import Iterator
 
-from providers_sim.wire.constants import MAX_REQUEST
-from providers_sim.wire.frame import Frame, FrameParser
+from tsmw.constants import MAX_REQUEST
+from tsmw.frame import Frame, FrameParser
 
 __all__ = ["Port", "PortClosedError"]
 

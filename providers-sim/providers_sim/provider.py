@@ -14,7 +14,7 @@ from providers_sim.errors import EvidenceError, ProviderError, ProviderRefusal
 from providers_sim.failures import Answer, FailureTable
 from providers_sim.options import Options
 from providers_sim.pki_store import PkiStore
-from providers_sim.wire.report import Evidence, ReportRequest
+from tsmw.report import Evidence, ReportRequest
 
 __all__ = ["AnyProvider", "Attr", "BinAttr", "Provider", "State", "mask"]
 

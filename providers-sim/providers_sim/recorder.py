@@ -7,8 +7,8 @@ from time import monotonic
 from typing import Literal
 
 from providers_sim.transcript import Entry, Transcript
-from providers_sim.wire.constants import REPLY, FrameType, Status
-from providers_sim.wire.frame import Frame
+from tsmw.constants import REPLY, FrameType, Status
+from tsmw.frame import Frame
 
 __all__ = ["Recorder"]
 

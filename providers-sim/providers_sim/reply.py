@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from providers_sim.faults import Corruption, Fault
-from providers_sim.wire.constants import MAGIC
-from providers_sim.wire.frame import HEADER_SIZE, Frame, encode_frame
-from providers_sim.wire.report import REPORT_REPLY, Evidence, report_reply_frames
+from tsmw.constants import MAGIC
+from tsmw.frame import HEADER_SIZE, Frame, encode_frame
+from tsmw.report import REPORT_REPLY, Evidence, report_reply_frames
 
 __all__ = ["reply_bytes", "shape"]
 

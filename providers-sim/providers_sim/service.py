@@ -8,13 +8,13 @@ from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 from providers_sim.desk import Desk, Pending
-from providers_sim.errors import ProviderRefusal, WireError
+from providers_sim.errors import ProviderRefusal
 from providers_sim.faults import FaultQueue
 from providers_sim.gate import Gate, Waiter
 from providers_sim.port import Port
 from providers_sim.provider import AnyProvider, State
 from providers_sim.recorder import Recorder
-from providers_sim.wire.constants import (
+from tsmw.constants import (
     AWAY_KEEP,
     MAX_IN_FLIGHT,
     MAX_PAYLOAD,
@@ -23,14 +23,15 @@ from providers_sim.wire.constants import (
     FrameType,
     Status,
 )
-from providers_sim.wire.frame import Frame, encode_frame
-from providers_sim.wire.hello import (
+from tsmw.errors import WireError
+from tsmw.frame import Frame, encode_frame
+from tsmw.hello import (
     GuestHello,
     HostHello,
     decode_guest_hello,
     encode_host_hello,
 )
-from providers_sim.wire.report import UnknownTlvError, decode_report_request, decode_u32
+from tsmw.report import UnknownTlvError, decode_report_request, decode_u32
 
 __all__ = ["Service"]
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Generic, Literal, TypeVar
 
-from providers_sim.wire.report import Evidence, ReportRequest
+from tsmw.report import Evidence, ReportRequest
 
 __all__ = ["BoundedLog", "Entry", "IssuedReport", "Transcript"]
 

@@ -6,10 +6,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from providers_sim import ReportRequest, available, create
-from providers_sim.wire.constants import FrameType
-from providers_sim.wire.frame import Frame, encode_frame
-from providers_sim.wire.hello import GuestHello, encode_guest_hello
-from providers_sim.wire.report import encode_report_request
+from tsmw.constants import FrameType
+from tsmw.frame import Frame, encode_frame
+from tsmw.hello import GuestHello, encode_guest_hello
+from tsmw.report import encode_report_request
 
 __all__ = ["write_seeds"]
 

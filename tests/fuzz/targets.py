@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 
-from providers_sim import EvidenceError, FaultQueue, WireError, describe
+from providers_sim import EvidenceError, FaultQueue, describe
 from providers_sim.evidence.arm_cca.token import parse_token
 from providers_sim.evidence.cose import decode
 from providers_sim.evidence.cove.evidence import parse_evidence
@@ -19,12 +19,13 @@ from providers_sim.evidence.tdx.td_report import split_td_report
 from providers_sim.gate import Waiter
 from providers_sim.port import Port
 from providers_sim.service import Service
-from providers_sim.wire import agent
-from providers_sim.wire.constants import MAX_IN_FLIGHT, MAX_REQUEST
-from providers_sim.wire.frame import HEADER_SIZE, Frame, FrameParser, encode_frame
-from providers_sim.wire.hello import decode_guest_hello, decode_host_hello
-from providers_sim.wire.report import decode_report_reply, decode_report_request
 from tests.fake_guest import EchoProvider
+from tsmw import agent
+from tsmw.constants import MAX_IN_FLIGHT, MAX_REQUEST
+from tsmw.errors import WireError
+from tsmw.frame import HEADER_SIZE, Frame, FrameParser, encode_frame
+from tsmw.hello import decode_guest_hello, decode_host_hello
+from tsmw.report import decode_report_reply, decode_report_request
 
 __all__ = ["TARGETS", "planted"]
 

@@ -15,8 +15,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from providers_sim.errors import ProviderRefusal
 from providers_sim.failures import Answer, FailureTable
 from providers_sim.keys import derive_ec_key
-from providers_sim.wire.constants import Status
-from providers_sim.wire.report import Evidence, ReportRequest
+from tsmw.constants import Status
+from tsmw.report import Evidence, ReportRequest
 
 if TYPE_CHECKING:
     from providers_sim.evidence.arm_cca.provider import ArmCca

@@ -30,8 +30,8 @@ from providers_sim.failures import FailureTable
 from providers_sim.keys import derive, derive_ec_key, public_point
 from providers_sim.options import Options, option
 from providers_sim.provider import Attr, BinAttr, Provider, State, mask
-from providers_sim.wire.constants import Status
-from providers_sim.wire.report import Evidence, ReportRequest
+from tsmw.constants import Status
+from tsmw.report import Evidence, ReportRequest
 
 __all__ = ["ArmCca", "ArmCcaOptions"]
 

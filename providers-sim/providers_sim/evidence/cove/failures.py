@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 from providers_sim.errors import ProviderRefusal
 from providers_sim.failures import Answer, FailureTable
-from providers_sim.wire.constants import Status
-from providers_sim.wire.report import ReportRequest
+from tsmw.constants import Status
+from tsmw.report import ReportRequest
 
 if TYPE_CHECKING:
     from providers_sim.evidence.cove.provider import Cove

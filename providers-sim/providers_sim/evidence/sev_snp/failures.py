@@ -23,8 +23,8 @@ from providers_sim.evidence.sev_snp.certificates import (
 )
 from providers_sim.failures import Answer, FailureTable
 from providers_sim.keys import derive
-from providers_sim.wire.constants import Status
-from providers_sim.wire.report import ReportRequest
+from tsmw.constants import Status
+from tsmw.report import ReportRequest
 
 if TYPE_CHECKING:
     from providers_sim.evidence.sev_snp.provider import SevSnp

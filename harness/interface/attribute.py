@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: MIT
+"""One file of a interface: how its value travels, and how its use is remembered."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from harness.errors import GuestCallError, InterfaceCallError
+from harness.guest.actor import Actor, read_ops, read_result
+from harness.guest.call import Call, checked
+from harness.interface.history import History
+from harness.oracle.content import Blob, Options, OptionWrite, ReportRead, option_value
+from tsmw.ops import Op, OpResult
+
+__all__ = ["BLOBS", "Attribute", "Value", "interface_errors"]
+
+Value = bytes | int | str
+
+BLOBS: tuple[Blob, ...] = ("outblob", "auxblob", "manifestblob")
+
+
+@contextmanager
+def interface_errors() -> Iterator[None]:
+    """Turn the guest's failed calls into failed calls on the interface under test."""
+    try:
+        yield
+    except GuestCallError as error:
+        raise InterfaceCallError(error.errno, error.strerror, error.filename) from None
+
+
+def _text(value: Value) -> bytes:
+    return value if isinstance(value, bytes) else f"{value}\n".encode()
+
+
+@dataclass(frozen=True)
+class Attribute:
+    """The file ``path``; ``name`` is what the interface calls it, ``entry`` whose it is.
+
+    ``encode`` turns a value into the bytes that are written (hex for a text nonce).
+    """
+
+    path: str
+    name: str
+    entry: str
+    history: History
+    encode: Callable[[Value], bytes] = _text
+
+    def start_read(self, actor: Actor, *, line: int = 0) -> Call[bytes]:
+        """Begin to open, read to the end and close, as cat does."""
+
+        def decode(results: Sequence[OpResult]) -> bytes:
+            with interface_errors():
+                data = read_result(results, self.path)
+            for blob in BLOBS:
+                if blob == self.name:
+                    self._remember_read(actor, blob, data, results)
+            return data
+
+        return actor.start(read_ops(self.path), decode, f"read of {self.path}", line=line)
+
+    def start_write(self, actor: Actor, value: Value, *, line: int = 0) -> Call[int]:
+        """Begin to open for writing, write once and close, as a shell's redirection does."""
+        ops = [Op.open(self.path, os.O_WRONLY | os.O_TRUNC), Op.write(self.encode(value))]
+        option = self.name in Options.__dataclass_fields__
+
+        def decode(results: Sequence[OpResult]) -> int:
+            if option:
+                failed = any(result.err for result in results)
+                start, end = results[0].start_ns, results[-1].end_ns
+                self.history.conclude(number, start_ns=start, end_ns=end, ok=not failed)
+            with interface_errors():
+                return checked(results, self.path)[1].ret
+
+        call = actor.start([*ops, Op.close()], decode, f"write to {self.path}", line=line)
+        if option:
+            write = OptionWrite(self.entry, self.name, option_value(self.name, value), 0, 0)
+            number = self.history.begin(write)
+        return call
+
+    def _remember_read(
+        self, actor: Actor, blob: Blob, data: bytes, results: Sequence[OpResult]
+    ) -> None:
+        self.history.reads.append(
+            ReportRead(
+                entry=self.entry,
+                blob=blob,
+                data=data,
+                offset=0,
+                whole=True,
+                start_ns=results[0].start_ns,
+                end_ns=results[-2].end_ns,
+                reader=repr(actor),
+            )
+        )

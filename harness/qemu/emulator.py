@@ -1,0 +1,151 @@
+# SPDX-License-Identifier: MIT
+"""Which QEMU runs the guests, and with which flags.
+
+A combination that is known to corrupt guests is never used: the harness would report kernel
+bugs that are not there. :data:`KNOWN_ISSUES` holds what is known, by version and accelerator;
+the soundness self-test (:mod:`harness.vm.soundness`) shows that what remains is sound.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import shutil
+import subprocess
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+from typing import Literal
+
+from harness.errors import HostError, UsageError
+
+__all__ = ["KNOWN_ISSUES", "Accelerator", "Emulator", "KnownIssue", "find_emulator"]
+
+Accelerator = Literal["tcg", "kvm"]
+Version = tuple[int, int, int]
+
+
+@dataclass(frozen=True)
+class KnownIssue:
+    """A defect of QEMU that corrupts guests, and the CPU flag that avoids it."""
+
+    accelerator: Accelerator
+    since: Version
+    fixed: Version
+    cpu_flag: str
+    why: str
+
+
+KNOWN_ISSUES = (
+    KnownIssue(
+        "tcg",
+        (0, 0, 0),
+        (10, 0, 0),
+        "-cx16",
+        "cmpxchg16b corrupts EFLAGS or memory: double faults in the slab allocator's fast path "
+        "(seen with 7.2; 10.0 is sound; in between not tried, so avoided)",
+    ),
+)
+
+
+@dataclass(frozen=True)
+class Emulator:
+    """A QEMU binary together with the machine it is asked to be.
+
+    ``memory_mib`` is the guest's memory in MiB, ``smp`` the number of virtual processors.
+    """
+
+    binary: Path
+    version: Version
+    accelerator: Accelerator = "tcg"
+    smp: int = 1
+    memory_mib: int = 256
+
+    @property
+    def issues(self) -> tuple[KnownIssue, ...]:
+        """The known issues that apply to this version and accelerator."""
+        return tuple(
+            issue
+            for issue in KNOWN_ISSUES
+            if issue.accelerator == self.accelerator and issue.since <= self.version < issue.fixed
+        )
+
+    @property
+    def cpu(self) -> str:
+        """The ``-cpu`` argument, known-bad instructions masked out."""
+        base = "host" if self.accelerator == "kvm" else "max"
+        return ",".join([base, *(issue.cpu_flag for issue in self.issues)])
+
+    @property
+    def version_text(self) -> str:
+        """The version as QEMU writes it, e.g. ``7.2.22``."""
+        return ".".join(str(part) for part in self.version)
+
+    def with_accelerator(self, accelerator: Accelerator) -> Emulator:
+        """The same machine on another accelerator."""
+        return replace(self, accelerator=accelerator)
+
+    def machine_arguments(self) -> list[str]:
+        """The arguments that decide the guest-visible machine.
+
+        They are part of a template's key. q35 rather than microvm: with two virtual processors
+        microvm hangs in TSC calibration under TCG (seen with 7.2), and debug kernels do not
+        boot on it.
+        """
+        accel = "tcg,thread=multi,tb-size=64" if self.accelerator == "tcg" else "kvm"
+        # fmt: off
+        return [
+            "-nodefaults", "-no-user-config", "-display", "none",
+            "-M", "q35,memory-backend=ram,usb=off,vmport=off,smbus=off,sata=off",
+            "-accel", accel,
+            "-cpu", self.cpu,
+            "-smp", str(self.smp),
+            "-m", f"{self.memory_mib}M",
+            "-no-reboot",
+            # The stream must not carry the run state: a clone starts by itself when restored.
+            "-global", "migration.store-global-state=off",
+            "-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny",
+        ]
+        # fmt: on
+
+    def identity(self) -> str:
+        """A digest that changes whenever a frozen guest might not fit this emulator any more."""
+        status = self.binary.stat()
+        parts = [str(self.binary), str(status.st_size), str(status.st_mtime_ns), self.version_text]
+        if self.accelerator == "kvm":
+            parts.append(_host_cpu())
+        return hashlib.sha256("\0".join(parts + self.machine_arguments()).encode()).hexdigest()
+
+
+@cache
+def _host_cpu() -> str:
+    text = Path("/proc/cpuinfo").read_text(encoding="ascii", errors="replace")
+    wanted = ("model name", "flags", "microcode")
+    return "\n".join(sorted({line for line in text.splitlines() if line.startswith(wanted)}))
+
+
+def find_emulator(binary: str | None = None, *, smp: int = 1, memory_mib: int = 256) -> Emulator:
+    """Find QEMU and its version.
+
+    ``binary`` names another one than the first ``qemu-system-x86_64`` on the path. Raises
+    :class:`HostError` when there is none, :class:`UsageError` when the named one is not QEMU.
+    """
+    found = shutil.which(binary or "qemu-system-x86_64")
+    if found is None:
+        if binary is not None:
+            raise UsageError(f"no such QEMU: {binary}", hint="give the path of a QEMU binary")
+        raise HostError(
+            "qemu-system-x86_64 is not installed",
+            hint="run `make setup`, or install the package qemu-system-x86",
+        )
+    try:
+        shown = subprocess.run(
+            [found, "--version"], capture_output=True, text=True, timeout=20, check=False
+        ).stdout
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise UsageError(f"{found} cannot be run: {error}") from error
+    match = re.search(r"version (\d+)\.(\d+)\.(\d+)", shown)
+    if match is None:
+        raise UsageError(f"{found} does not say that it is QEMU: {shown[:80]!r}")
+    major, minor, micro = (int(part) for part in match.groups())
+    return Emulator(Path(found), (major, minor, micro), smp=smp, memory_mib=memory_mib)

@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: MIT
+"""QEMU's monitor, for callers that are not asynchronous.
+
+The protocol itself is ``qemu.qmp``; one event loop in one thread serves every monitor of the
+process. Commands and their meaning: QEMU's QMP reference (``qapi/*.json``).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Coroutine, Iterable
+from functools import cache
+from pathlib import Path
+from typing import Any, TypeVar
+
+from qemu.qmp import QMPClient, QMPError
+
+from harness.errors import GuestLostError
+from harness.qemu.sockets import connect
+
+__all__ = ["Monitor"]
+
+T = TypeVar("T")
+
+_UNBOUNDED = 1 << 40  # bytes a second; the default, 128 MiB, is meant for networks
+_IGNORE_SHARED = {"capabilities": [{"capability": "x-ignore-shared", "state": True}]}
+
+
+@cache
+def _loop() -> asyncio.AbstractEventLoop:
+    loop = asyncio.new_event_loop()
+    threading.Thread(target=loop.run_forever, name="qmp", daemon=True).start()
+    return loop
+
+
+def _run(work: Coroutine[Any, Any, T], seconds: float) -> T:
+    async def bounded() -> T:
+        return await asyncio.wait_for(work, seconds)
+
+    return asyncio.run_coroutine_threadsafe(bounded(), _loop()).result()
+
+
+class Monitor:
+    """A connection to one QEMU's monitor socket.
+
+    Every method raises :class:`GuestLostError` when QEMU is gone, refuses a command or does not
+    answer within ``seconds``.
+    """
+
+    def __init__(self, path: Path, *, seconds: float) -> None:
+        self._seconds = seconds
+        self._client = QMPClient("tsm-harness")
+        try:
+            connection = connect(path)
+        except OSError as error:
+            raise GuestLostError(f"QEMU's monitor is gone: {error.strerror}") from error
+        self._do("connect", self._client.connect(connection))
+
+    def _do(self, what: str, work: Coroutine[Any, Any, T]) -> T:
+        try:
+            return _run(work, self._seconds)
+        except (QMPError, OSError, TimeoutError, EOFError, asyncio.CancelledError) as error:
+            reason = str(error) or type(error).__name__
+            raise GuestLostError(f"QEMU's monitor failed at {what!r}: {reason}") from error
+
+    def execute(self, command: str, **arguments: object) -> object:
+        """Run one QMP command and return what it returns."""
+        return self._do(command, self._client.execute(command, arguments or None))
+
+    def freeze(self, state_fd: int) -> None:
+        """Stop the guest and write its device state to ``state_fd``.
+
+        Memory is not written: it is a shared mapping of the template's memory file
+        (``x-ignore-shared``).
+        """
+        self._do("freeze", self._freeze(state_fd))
+
+    async def _freeze(self, state_fd: int) -> None:
+        await self._client.execute("stop")
+        await self._client.execute("migrate-set-capabilities", _IGNORE_SHARED)
+        self._client.send_fd_scm(state_fd)
+        await self._client.execute("getfd", {"fdname": "state"})
+        await self._client.execute("migrate", {"uri": "fd:state"})
+        while True:
+            answer = await self._client.execute("query-migrate")
+            assert isinstance(answer, dict)
+            if answer.get("status") == "completed":
+                return
+            if answer.get("status") in ("failed", "cancelled"):
+                raise GuestLostError(f"QEMU could not freeze the guest: {answer}")
+            await asyncio.sleep(0.001)
+
+    def save(self, state_fd: int) -> None:
+        """Stop the guest, write its state and its private memory to ``state_fd``, let it go on."""
+        self.execute("migrate-set-parameters", **{"max-bandwidth": _UNBOUNDED})
+        self._do("save", self._freeze(state_fd))
+        self.execute("cont")
+
+    def wait_for_peers(self, names: Iterable[str]) -> None:
+        """Wait until QEMU has taken the connections made to these character devices."""
+        self._do("peers", self._peers(set(names)))
+
+    async def _peers(self, names: set[str]) -> None:
+        while True:
+            devices = await self._client.execute("query-chardev")
+            assert isinstance(devices, list)
+            waiting = {
+                device["label"] for device in devices if "disconnected" in device["filename"]
+            }
+            if not names & waiting:
+                return
+            await asyncio.sleep(0.001)
+
+    def restore(self, state_fd: int) -> None:
+        """Load device state from ``state_fd``; the guest runs as soon as it is loaded."""
+        self._do("restore", self._restore(state_fd))
+
+    async def _restore(self, state_fd: int) -> None:
+        await self._client.execute("migrate-set-capabilities", _IGNORE_SHARED)
+        self._client.send_fd_scm(state_fd)
+        await self._client.execute("getfd", {"fdname": "state"})
+        await self._client.execute("migrate-incoming", {"uri": "fd:state"})
+
+    def close(self) -> None:
+        """Disconnect; QEMU goes on."""
+        try:
+            _run(self._client.disconnect(), self._seconds)
+        except (QMPError, OSError, TimeoutError, EOFError, asyncio.CancelledError):
+            # The peer may have died before us: the connection is over either way.
+            return

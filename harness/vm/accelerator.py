@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: MIT
+"""KVM or TCG, decided by a guest that ran.
+
+``/dev/kvm`` can open, create machines and processors, and still run no ordinary guest. So a
+probe boots the very image under KVM; only an agent that answered in time proves anything. The
+answer is remembered until the host reboots or QEMU changes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from harness.errors import HarnessError
+from harness.guest.guest import Guest
+from harness.progress import Progress
+from harness.qemu.emulator import Accelerator, Emulator
+from harness.qemu.machine import Boot, Machine, Memory
+from harness.qemu.rundir import RunDirectory
+
+__all__ = ["Choice", "choose_accelerator"]
+
+_DEVICE = Path("/dev/kvm")
+_PROBE_SECONDS = 8.0  # KVM boots in about one; a guest that has not by now never will
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The accelerator to use and why."""
+
+    accelerator: Accelerator
+    reason: str
+
+
+def choose_accelerator(
+    emulator: Emulator, boot: Boot, memory_of: Path, run: RunDirectory, progress: Progress
+) -> Choice:
+    """Use KVM if a probe guest runs under it, TCG otherwise; ``memory_of`` keeps the answer."""
+    if not os.access(_DEVICE, os.R_OK | os.W_OK):
+        missing = "there is no /dev/kvm" if not _DEVICE.exists() else "/dev/kvm is not accessible"
+        return Choice("tcg", missing)
+    kvm = emulator.with_accelerator("kvm")
+    key = f"{_boot_id()}-{kvm.identity()}"
+    remembered = memory_of / "accelerator.json"
+    try:
+        known = json.loads(remembered.read_bytes())
+        if known.pop("key") == key:
+            return Choice(**known)
+    except (OSError, ValueError, TypeError, KeyError):
+        pass  # never asked, asked before a reboot, or the note is damaged: ask again
+    with progress.step("probing KVM with a guest"):
+        choice = _probe(kvm, boot, run)
+    with contextlib.suppress(OSError):  # then the next run asks again
+        remembered.write_text(json.dumps({"key": key, **asdict(choice)}), encoding="utf-8")
+    return choice
+
+
+def _probe(kvm: Emulator, boot: Boot, run: RunDirectory) -> Choice:
+    directory = run.subdirectory("probe")
+    try:
+        machine = Machine(kvm, Memory(directory / "memory", shared=True), directory, boot=boot)
+        with Guest(machine, seconds=_PROBE_SECONDS) as guest:
+            guest.actors[0].read_file("/proc/uptime")
+    except (HarnessError, OSError) as error:
+        words = " ".join(str(error).split())
+        return Choice("tcg", f"/dev/kvm opens, but a probe guest did not run under it: {words}")
+    return Choice("kvm", "a probe guest ran under KVM")
+
+
+def _boot_id() -> str:
+    return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()

@@ -1,0 +1,166 @@
+# SPDX-License-Identifier: MIT
+"""New files found in patches, whatever mail made of them."""
+
+from __future__ import annotations
+
+import difflib
+import html
+import quopri
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from harness.implementations.patch import read_patch
+
+CODE = [
+    "/* a core */",
+    "#include <linux/tsm.h>",
+    "",
+    "static int answer(struct device *dev, const char *a_rather_long_name,",
+    "\t\t  int b)",
+    "{",
+    "\treturn a < b && b == 42;",
+    "}",
+]
+
+
+def patch(path: str = "drivers/virt/coco/tsm.c", code: list[str] = CODE) -> str:
+    body = "".join(f"+{line}\n" for line in code)
+    return (
+        f"diff --git a/{path} b/{path}\nnew file mode 100644\nindex 0000000..1111111\n"
+        f"--- /dev/null\n+++ b/{path}\n@@ -0,0 +1,{len(code)} @@\n{body}"
+    )
+
+
+def text(code: list[str] = CODE) -> str:
+    return "".join(f"{line}\n" for line in code)
+
+
+def found(data: str) -> dict[str, str]:
+    return read_patch(data.encode()).files
+
+
+def test_a_plain_diff() -> None:
+    posting = read_patch((patch() + patch("include/linux/tsm.h", ["#define X 1"])).encode())
+    assert posting.files == {
+        "drivers/virt/coco/tsm.c": text(),
+        "include/linux/tsm.h": "#define X 1\n",
+    }
+    assert posting.mended == []
+
+
+def test_changes_of_files_that_exist_are_no_new_files() -> None:
+    change = "--- a/drivers/virt/Kconfig\n+++ b/drivers/virt/Kconfig\n@@ -1,2 +1,3 @@\n a\n+b\n c\n"
+    assert found(change + patch() + change) == {"drivers/virt/coco/tsm.c": text()}
+
+
+def test_of_several_postings_the_first_counts_or_the_one_asked_for() -> None:
+    thread = "".join(patch(code=[f"v{n}"]) for n in (1, 2)) + patch("include/linux/tsm.h", ["h"])
+    for asked, version in ((1, "v1"), (2, "v2"), (3, "v2")):
+        files = read_patch(thread.encode(), asked).files
+        assert files == {"drivers/virt/coco/tsm.c": f"{version}\n", "include/linux/tsm.h": "h\n"}
+
+
+def test_a_mail_thread_with_quotes() -> None:
+    reply = "On Monday somebody wrote:\n" + "".join(
+        f"> {line}\n" for line in patch(code=["quoted"]).splitlines()
+    )
+    mail = f"From: a\nSubject: [PATCH v2 2/5] tsm\n\nWords.\n---\n\n{patch()}-- \n2.40\n\n{reply}"
+    assert found(reply + mail + reply) == {"drivers/virt/coco/tsm.c": text()}
+
+
+def test_the_first_whole_posting_counts() -> None:
+    cut = "\n".join(patch(code=["first", "cut"]).splitlines()[:-1]) + "\n"
+    assert found(cut + patch() + patch(code=["later"])) == {"drivers/virt/coco/tsm.c": text()}
+    assert found(cut) == {}
+
+
+def test_wrapped_lines_are_joined() -> None:
+    damaged = patch().replace("const char *a_rather", "const char\n*a_rather")
+    posting = read_patch(damaged.encode())
+    assert posting.files["drivers/virt/coco/tsm.c"] == text()
+    assert posting.mended == ["lines that were wrapped were joined"]
+
+
+def test_a_wrapped_last_line_is_joined() -> None:
+    code = ["int f(int a,", "int b);"]
+    damaged = patch(code=["int f(int a,"]).rstrip("\n") + "\nint b);\n"
+    assert found(damaged) == {"drivers/virt/coco/tsm.c": "int f(int a, int b);\n"}
+    assert found(patch(code=code)) == {"drivers/virt/coco/tsm.c": text(code)}
+
+
+def test_quoted_printable() -> None:
+    encoded = quopri.encodestring(patch().encode()).decode()
+    mail = f"Content-Transfer-Encoding: quoted-printable\n\n{encoded}"
+    posting = read_patch(mail.encode())
+    assert posting.files["drivers/virt/coco/tsm.c"] == text()
+    assert posting.mended == ["the quoted-printable encoding was undone"]
+
+
+def test_a_web_archives_entities_and_blanks() -> None:
+    posting = read_patch(html.escape(patch()).replace("  ", " \xa0").encode())
+    assert posting.files["drivers/virt/coco/tsm.c"].splitlines()[1] == "#include <linux/tsm.h>"
+    assert "return a < b && b == 42;" in posting.files["drivers/virt/coco/tsm.c"]
+    assert posting.mended[0] == "HTML entities were undone"
+
+
+def test_windows_line_ends() -> None:
+    assert found(patch().replace("\n", "\r\n")) == {"drivers/virt/coco/tsm.c": text()}
+
+
+TSM = "drivers/virt/coco/tsm.c"
+OLDER, NEWER = ["a", "", "b", "c", "d", "e"], ["a", "", "b", "C", "c2", "d"]
+
+
+def change(old: list[str] = OLDER, new: list[str] = NEWER, shift: int = 0) -> str:
+    body = difflib.unified_diff(old, new, f"a/{TSM}", f"b/{TSM}", lineterm="")
+    text = "".join(f"{line}\n" for line in body)
+    return text.replace("@@ -1,", f"@@ -{1 + shift},")
+
+
+@pytest.mark.parametrize("shift", [0, 1, 40])
+def test_a_later_patch_of_the_series_changes_the_file(shift: int) -> None:
+    series = patch(code=OLDER) + "-- \n2.40\n\nSubject: [PATCH 2/2] tsm\n\n" + change(shift=shift)
+    posting = read_patch(series.encode())
+    assert posting.files == {TSM: text(NEWER)}
+    assert posting.mended == [f"a later change of {TSM} was applied"]
+
+
+def test_what_a_reply_proposes_is_not_applied() -> None:
+    thread = patch(code=OLDER) + "Subject: Re: [PATCH] tsm\n\nHow about this?\n" + change()
+    assert found(thread) == {TSM: text(OLDER)}
+
+
+def test_a_change_of_another_version_is_not_applied() -> None:
+    thread = patch(code=OLDER) + patch(code=["v2"]) + change(["v2"], ["v2", "more"])
+    assert found(thread) == {TSM: text(OLDER)}
+    assert read_patch(thread.encode(), 2).files == {TSM: "v2\nmore\n"}
+
+
+@pytest.mark.parametrize("damage", [("-b", "-x"), (" d", ""), ("@@ -1,5", "@@ -1,9999999")])
+def test_a_change_that_does_not_apply_is_told(damage: tuple[str, str]) -> None:
+    old = ["a", "b", "c", "d", "e", "f"]
+    broken = change(old, ["a", "B", "c", "d", "e", "f"]).replace(*damage)
+    posting = read_patch((patch(code=old) + broken).encode())
+    assert posting.files == {TSM: text(old)}
+    assert posting.mended == [f"a later change of {TSM} was left out: it does not apply"]
+
+
+@given(st.lists(st.sampled_from("abc"), max_size=12), st.lists(st.sampled_from("abc"), max_size=12))
+def test_a_difference_applied_gives_the_other_text(old: list[str], new: list[str]) -> None:
+    if old != new and old:
+        assert found(patch(code=old) + change(old, new)) == {TSM: text(new)}
+
+
+@given(st.binary(max_size=400), st.integers(0, 300))
+def test_anything_can_be_read(noise: bytes, at: int) -> None:
+    good = patch().encode()
+    read_patch(noise)
+    read_patch(good[:at] + noise + good[at:])
+
+
+@pytest.mark.parametrize("count", ["99999999999999999999", "0", "-1"])
+def test_counts_that_lie(count: str) -> None:
+    lying = patch().replace(f"+1,{len(CODE)} @@", f"+1,{count} @@")
+    assert "drivers/virt/coco/tsm.c" not in found(lying) or count == "0"

@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: MIT
+"""Cores that a user brings: found out, built, judged."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from harness.errors import UsageError
+from harness.implementations.user import read_user_implementation
+from harness.paths import guest_images_directory
+from tests.test_cli import Invoke, invoke
+
+__all__ = ["invoke"]  # the fixture
+
+CONFIGFS = Path(__file__).parent / "data" / "implementation"
+CLASS = guest_images_directory() / "modules" / "tsm-class"
+
+
+# Words of our class that let a defect be chosen, and what is there without the choice.
+FORGETS = {
+    "if (!has_defect(DEFECT_DOUBLE_FREE) && !has_defect(DEFECT_READER_RACE))": "",
+}
+CONSTANT = {
+    'if (has_defect(DEFECT_DYNAMIC_CLASS)) {\n\t\ttsm_class = class_create("tsm");': "if (0) {",
+}
+
+
+def as_patch(tmp_path: Path, changes: dict[str, str] | None = None) -> Path:
+    """Make a patch that adds a core, in a mail, with words of the core's replaced."""
+    tree = tmp_path / "b"
+    for file in [*CLASS.rglob("*.c"), *CLASS.rglob("*.h")]:
+        inside = file.relative_to(CLASS)
+        target = tree / ("" if inside.parts[0] == "include" else "drivers/virt/coco") / inside
+        target.parent.mkdir(parents=True, exist_ok=True)
+        text = file.read_text()
+        for old, new in (changes or {}).items():
+            text = text.replace(old, new)
+        target.write_text(text)
+    (tmp_path / "a").mkdir()
+    diff = subprocess.run(
+        ["git", "diff", "--no-index", "--no-prefix", "a", "b"],
+        cwd=tmp_path, capture_output=True, text=True, check=False,
+    ).stdout  # fmt: skip
+    mail = tmp_path / "thread.mbox"
+    mail.write_text(f"From: someone\nSubject: [PATCH] tsm\n\nWords.\n---\n{diff}-- \n2.40\n")
+    return mail
+
+
+def verdicts(tmp_path: Path) -> dict[str, str]:
+    """The worst verdict of each claim."""
+    cells = json.loads((tmp_path / "out.json").read_bytes())["cells"]
+    return {cell["claim"]: cell["status"] for cell in sorted(cells, key=_how_bad)}
+
+
+def _how_bad(cell: dict[str, str]) -> int:
+    return ("SKIP", "PASS", "FAIL", "ERROR").index(cell["status"])
+
+
+def test_what_a_core_is_is_found_out(tmp_path: Path) -> None:
+    assert read_user_implementation(f"dir:{CLASS}").interface == "class"
+    configfs = read_user_implementation(f"dir:{CONFIGFS}")
+    assert (configfs.interface, configfs.api) == ("configfs", "6_11")
+    from_patch = read_user_implementation(f"patch:{as_patch(tmp_path)}")
+    assert from_patch.files == read_user_implementation(f"dir:{CLASS}").files
+    assert from_patch.mended == ()
+    assert read_user_implementation(f"patch:{tmp_path / 'thread.mbox'}#2").files == from_patch.files
+
+
+@pytest.mark.parametrize(
+    ("spec", "said"),
+    [
+        ("patch:/nowhere", "No such file"),
+        ("patch:/etc", "is a directory"),
+        ("patch:/nowhere#2", "No such file"),
+        ("patch:a\0b", "embedded null"),
+        ("dir:/etc/hostname", "is no directory"),
+        ("patch:/etc/hostname", "no linux/tsm.h"),
+    ],
+)
+def test_what_is_no_core_is_refused(spec: str, said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        read_user_implementation(spec)
+
+
+def test_a_patch_is_built_and_judged(invoke: Invoke, tmp_path: Path) -> None:
+    core = f"patch:{as_patch(tmp_path, FORGETS | CONSTANT)}"
+    done = invoke("run", "R1", "T3", "S3", "F7", "K4", "T4", "--tsm", core, "--json", "out.json")
+    assert done.returncode == 1, done.stdout  # S3: no shared device can pass it
+    assert verdicts(tmp_path) == {
+        "R1": "PASS", "T3": "PASS", "S3": "FAIL", "F7": "SKIP", "K4": "PASS", "T4": "PASS",
+    }  # fmt: skip
+
+
+def test_a_core_of_another_kernel_is_adapted_and_that_is_told(
+    invoke: Invoke, tmp_path: Path
+) -> None:
+    old = {'class_create("tsm")': 'class_create(THIS_MODULE, "tsm")'}
+    core = as_patch(tmp_path, FORGETS | old)
+    done = invoke("run", "T1", "K4", "--tsm", f"patch:{core}", "--json", "out.json")
+    assert verdicts(tmp_path) == {"T1": "PASS", "K4": "FAIL"}, done.stdout
+    assert "adapted: class_create() has lost its first argument, in 6.4" in done.stdout
+    [note] = json.loads((tmp_path / "out.json").read_bytes())["notes"]
+    assert note.endswith("in 6.4")
+
+
+def test_a_defect_in_a_patch_is_found(invoke: Invoke, tmp_path: Path) -> None:
+    core = as_patch(tmp_path, FORGETS | {"if (!has_defect(DEFECT_STALE_TAIL))": "if (0)"})
+    done = invoke("run", "T3", "R1", "--tsm", f"patch:{core}", "--json", "out.json")
+    assert done.returncode == 1
+    assert verdicts(tmp_path) == {"R1": "PASS", "T3": "FAIL"}
+
+
+def test_what_the_text_of_a_patch_decides(invoke: Invoke, tmp_path: Path) -> None:
+    unset = {"return has_defect(DEFECT_SECOND_REGISTER) ? 0 : -EBUSY;": "return rc;"}
+    core = as_patch(tmp_path, unset)
+    done = invoke("run", "R1", "T4", "K4", "--tsm", f"patch:{core}", "--json", "out.json")
+    assert done.returncode == 1, done.stdout
+    assert verdicts(tmp_path) == {"R1": "FAIL", "T4": "FAIL", "K4": "FAIL"}
+    words = " ".join(done.stdout.split())
+    assert "report.c:47: kvfree(tsm_state.outblob);" in words
+    assert "core.c:81: return rc;" in words
+    assert "class_create()" in words
+
+
+def test_a_configfs_core_is_served_and_what_it_lacks_is_skipped(
+    invoke: Invoke, tmp_path: Path
+) -> None:
+    claims = ["T1", "T3", "J1", "K3", "T4", "P4", "F2", "F4", "F10"]
+    done = invoke("run", *claims, "--tsm", f"dir:{CONFIGFS}", "--json", "out.json")
+    assert done.returncode == 0, done.stdout
+    assert verdicts(tmp_path) | {"T1": ""} == {
+        "T1": "", "T3": "PASS", "J1": "PASS", "K3": "SKIP", "T4": "PASS",
+        "P4": "PASS", "F2": "PASS", "F4": "PASS", "F10": "PASS",
+    }  # fmt: skip
+
+
+def test_a_core_that_panics_the_guest_fails_with_the_panic(invoke: Invoke, tmp_path: Path) -> None:
+    show = 'return sysfs_emit(buf, "%lu\\n", tsm_state.generation);'
+    core = as_patch(tmp_path, {show: f'panic("the core gives up"); {show}'})
+    done = invoke("run", "T1", "--tsm", f"patch:{core}", "--json", "out.json")
+    assert done.returncode == 1
+    assert "the core gives up" in done.stdout
+    assert verdicts(tmp_path)["T1"] == "FAIL"
+
+
+def test_a_patch_that_does_not_build_is_an_error_with_the_compilers_words(
+    invoke: Invoke, tmp_path: Path
+) -> None:
+    core = as_patch(tmp_path, {"drop_report();": "drop_report(1, 2);"} | FORGETS)
+    done = invoke("run", "R1", "--tsm", f"patch:{core}", "--json", "out.json")
+    assert done.returncode == 125
+    assert "too many arguments to function" in done.stdout
+    assert verdicts(tmp_path) == {"R1": "ERROR"}
