@@ -27,14 +27,15 @@ import pytest
 AGENT_DIR = Path(__file__).parent.parent / "guest-images" / "agent"
 HEADER = struct.Struct("<IBBHIIIIII")
 MAGIC = 0x574D5354
-HELLO, PING, SPAWN, RUN, STATE, GO, KILL = 0x01, 0x06, 0x10, 0x11, 0x12, 0x13, 0x14
+VERSION = 2
+HELLO, PING, SPAWN, RUN, STATE, KILL = 0x01, 0x06, 0x10, 0x11, 0x12, 0x14
 LOG_SYNC, RELAY, ECHO, STRESS = 0x15, 0x17, 0x18, 0x19
 LOG, ACTOR_DIED, REPLY = 0x48, 0x49, 0x80
 OK, BUSY, INVALID, UNSUPPORTED, NO_DEVICE = 0, 1, 3, 4, 5
 OPEN, CLOSE, READ, PREAD, WRITE, PWRITE, LSEEK, MKDIR, RMDIR, STAT, LIST = range(1, 12)
 LAST = -2
 MAX_PAYLOAD = 65536
-IDLE, AT_LINE, IN_CALL, DEAD = range(4)
+IDLE, IN_CALL, DEAD = range(3)
 
 pytestmark = pytest.mark.skipif(
     not shutil.which("gcc"), reason="no C compiler; the agent cannot be built"
@@ -65,7 +66,7 @@ class Result:
 
 def build(kind: int, session: int, ident: int, payload: bytes = b"") -> bytes:
     head = struct.pack(
-        "<IBBHIIIII", MAGIC, 1, kind, 0, session, ident, len(payload), 0, zlib.crc32(payload)
+        "<IBBHIIIII", MAGIC, VERSION, kind, 0, session, ident, len(payload), 0, zlib.crc32(payload)
     )
     return head + struct.pack("<I", zlib.crc32(head)) + payload
 
@@ -83,8 +84,8 @@ def op(code: int, fd: int = -1, **f: int | bytes) -> bytes:
     )
 
 
-def batch(actor: int, *ops: bytes, line: int = 0, flags: int = 0) -> bytes:
-    return struct.pack("<IIII", actor, line, len(ops), flags) + b"".join(ops)
+def batch(actor: int, *ops: bytes, flags: int = 0) -> bytes:
+    return struct.pack("<III", actor, len(ops), flags) + b"".join(ops)
 
 
 def results(payload: bytes) -> list[Result]:
@@ -123,7 +124,7 @@ class _Client:
         magic, version, kind, flags, session, ident, length, status, crc, head_crc = HEADER.unpack(
             head
         )
-        assert (magic, version, flags) == (MAGIC, 1, 0)
+        assert (magic, version, flags) == (MAGIC, VERSION, 0)
         assert zlib.crc32(head[:-4]) == head_crc
         payload = self.exactly(length)
         assert zlib.crc32(payload) == crc
@@ -179,7 +180,9 @@ class _Client:
 
     def hello(self, nonce: int = 1) -> Frame:
         self.ident += 1
-        self.sock.sendall(build(HELLO, 0, self.ident, struct.pack("<QHHI", nonce, 1, 1, 0)))
+        self.sock.sendall(
+            build(HELLO, 0, self.ident, struct.pack("<QHHI", nonce, VERSION, VERSION, 0))
+        )
         while True:
             frame = self.receive()
             if frame.kind == HELLO | REPLY and frame.payload[:8] == struct.pack("<Q", nonce):
@@ -235,7 +238,7 @@ def client(raw: _Client) -> _Client:
 def test_hello_gives_a_session_and_the_limits(raw: _Client) -> None:
     reply = raw.hello(nonce=0x1122334455667788)
     nonce, version, actors, max_data = struct.unpack_from("<QHHI", reply.payload)
-    assert (nonce, version, actors) == (0x1122334455667788, 1, 8)
+    assert (nonce, version, actors) == (0x1122334455667788, VERSION, 8)
     assert max_data == MAX_PAYLOAD - 8 - 32
     assert reply.payload[16:].decode() == os.uname().release
     first = raw.session
@@ -244,14 +247,14 @@ def test_hello_gives_a_session_and_the_limits(raw: _Client) -> None:
 
 
 def test_hello_may_name_its_session(raw: _Client) -> None:
-    raw.sock.sendall(build(HELLO, 0xC0FFEE, 3, struct.pack("<QHHI", 5, 1, 1, 0)))
+    raw.sock.sendall(build(HELLO, 0xC0FFEE, 3, struct.pack("<QHHI", 5, VERSION, VERSION, 0)))
     assert raw.receive().session == 0xC0FFEE
     raw.session = 0xC0FFEE
     assert raw.call(PING, b"named").payload == b"named"
 
 
 def test_hello_of_an_unknown_version_is_refused(raw: _Client) -> None:
-    raw.sock.sendall(build(HELLO, 0, 9, struct.pack("<QHHI", 5, 2, 7, 0)))
+    raw.sock.sendall(build(HELLO, 0, 9, struct.pack("<QHHI", 5, VERSION + 1, 7, 0)))
     assert raw.receive().status == UNSUPPORTED
 
 
@@ -274,7 +277,7 @@ def test_byte_at_a_time(client: _Client) -> None:
         b"TSMW" * 1000,
         build(PING, 1, 1, b"abc")[:-1] + b"!",
         build(PING, 1, 1)[:31] + b"?",
-        struct.pack("<IBBHIIIIII", MAGIC, 1, PING, 0, 1, 1, 0xFFFFFFFF, 0, 0, 0),
+        struct.pack("<IBBHIIIIII", MAGIC, VERSION, PING, 0, 1, 1, 0xFFFFFFFF, 0, 0, 0),
     ],
     ids=["cut-magic", "magics", "bad-payload", "bad-header", "huge-length"],
 )
@@ -305,13 +308,12 @@ def test_malformed_requests_are_invalid(client: _Client) -> None:
         (RUN, good + b"x"),
         (RUN, batch(8, op(CLOSE, 5))),
         (RUN, batch(0, op(99))),
-        (RUN, struct.pack("<IIII", 0, 0, 0xFFFFFFFF, 0)),
+        (RUN, struct.pack("<III", 0, 0xFFFFFFFF, 0)),
         (RUN, batch(0, flags=2)),
         (RUN, batch(0, op(WRITE, 1, data=b"a")[:-1])),
         (STATE, struct.pack("<I", 8)),
         (STATE, b""),
         (KILL, struct.pack("<I", 0xFFFFFFFF)),
-        (GO, struct.pack("<I", 0)),
         (SPAWN, struct.pack("<IIIii", 8, 0, 0, -1, 0)),
         (SPAWN, struct.pack("<IIIii", 5, 0, 0, 4000, 0)),
         (SPAWN, struct.pack("<IIIii", 5, 0, 0, -1, 100)),
@@ -378,32 +380,6 @@ def test_what_does_not_fit_is_not_executed(client: _Client, tmp_path: Path) -> N
     assert (got[1].err, got[1].data, got[2].ret) == (errno.EMSGSIZE, b"", 0)
 
 
-def test_start_line_releases_together(client: _Client, tmp_path: Path) -> None:
-    where = op(STAT, data=str(tmp_path).encode())
-    idents = [client.send(RUN, batch(actor, where, line=7)) for actor in range(3)]
-    other = client.send(RUN, batch(3, where, line=8))
-    client.until_phase(1, AT_LINE)
-    assert client.call(RUN, batch(1, where)).status == BUSY
-    assert client.call(GO, struct.pack("<I", 9)).payload == struct.pack("<I", 0)
-    go = client.send(GO, struct.pack("<I", 7))
-    frames = {frame.ident: frame for frame in (client.receive() for _ in range(4))}
-    assert frames[go].payload == struct.pack("<I", 3)
-    assert all(results(frames[i].payload)[0].err == 0 for i in idents)
-    assert client.state(3)[0] == AT_LINE
-    client.call(GO, struct.pack("<I", 8))
-    assert results(client.wait(other).payload)[0].err == 0
-
-
-def test_go_may_follow_at_once(client: _Client, tmp_path: Path) -> None:
-    where = op(STAT, data=str(tmp_path).encode())
-    for _ in range(100):
-        runs = {client.send(RUN, batch(actor, where, line=1)) for actor in (0, 1)}
-        go = client.send(GO, struct.pack("<I", 1))
-        frames = {frame.ident: frame for frame in (client.receive() for _ in range(3))}
-        assert frames.keys() == runs | {go}
-        assert frames[go].payload == struct.pack("<I", 2)
-
-
 def blocked_in_fifo(client: _Client, actor: int, tmp_path: Path) -> int:
     fifo = tmp_path / f"fifo{actor}"
     os.mkfifo(fifo)
@@ -415,6 +391,15 @@ def blocked_in_fifo(client: _Client, actor: int, tmp_path: Path) -> int:
     while client.state(actor)[2] != 1:
         pass
     return ident
+
+
+def test_actor_runs_one_batch_at_a_time(client: _Client, tmp_path: Path) -> None:
+    ident = blocked_in_fifo(client, 1, tmp_path)
+    where = op(STAT, data=str(tmp_path).encode())
+    assert client.call(RUN, batch(1, where)).status == BUSY
+    assert client.run(2, where)[0].err == 0
+    with (tmp_path / "fifo1").open("wb"):
+        assert results(client.wait(ident).payload)[1].ret >= 0
 
 
 def test_state_of_a_blocked_actor(client: _Client, tmp_path: Path) -> None:
@@ -474,7 +459,7 @@ def test_a_host_that_does_not_read_stops_the_agent_from_reading(
 ) -> None:
     (tmp_path / "f").write_bytes(b"b" * 60000)
     read = op(OPEN, data=str(tmp_path / "f").encode()) + op(READ, LAST, count=60000)
-    request = struct.pack("<IIII", 0, 0, 2, 0) + read
+    request = struct.pack("<III", 0, 2, 0) + read
     client.sock.setblocking(False)
     sent = 0
     stream = b"".join(

@@ -21,6 +21,8 @@ from harness.errors import (
     KernelSplatError,
     ScenarioError,
 )
+from harness.guest.actor import Actor
+from harness.guest.call import Call
 from harness.guest.guest import Guest
 from harness.interface.find import find_interface
 from harness.interface.report import Report
@@ -178,37 +180,35 @@ def test_blocked_call_is_told_at_its_deadline(
     assert _NONCE in call.result()  # a deadline is no end of the call
 
 
-def test_actors_leave_the_start_line_together(
+def test_actors_are_in_system_calls_at_the_same_time(
     guest: Guest, provider: ProviderLoop, report: Report
 ) -> None:
     with provider.hold() as gate:
         ops = [Op.open(report.outblob.path), Op.read(4096), Op.close()]
-        calls = [actor.start(ops, _as_they_are, "read", line=7) for actor in guest.actors[1:4]]
-        ready = guest.actors[0].start([Op.stat("/")], _as_they_are, "stat").result()[0]
-        phases = [actor.state().phase for actor in guest.actors[1:4]]
-        assert phases == [ActorPhase.AT_LINE] * 3
-        assert guest.go(6) == 0
-        assert not any(call.done() for call in calls)
-        assert provider.requests == 0
-        assert guest.go(7) == 3
+        calls = [actor.start(ops, _as_they_are, "read") for actor in guest.actors[1:4]]
         gate.wait_for_request()
         for call in calls:
             call.wait_until_blocked()
+        assert provider.requests == 1
     first, second, third = (call.result() for call in calls)
     assert {one[1].ret for one in (first, second, third)} == {1184}
     latest = max(one[1].start_ns for one in (first, second, third))
-    assert ready.end_ns < min(one[0].start_ns for one in (first, second, third))
     assert latest < min(one[1].end_ns for one in (first, second, third))
 
 
+def _read_of_the_next_log_record(actor: Actor) -> Call[Sequence[OpResult]]:
+    """Start a read that blocks until the kernel logs another record."""
+    ops = [Op.open("/dev/kmsg"), Op.lseek(0, os.SEEK_END), Op.read(8192), Op.close()]
+    return actor.start(ops, _as_they_are, "read of the next log record")
+
+
 def test_actor_does_one_batch_at_a_time(guest: Guest) -> None:
-    waiting = guest.actors[1].start([Op.stat("/")], _as_they_are, "stat", line=1)
+    waiting = _read_of_the_next_log_record(guest.actors[1])
+    waiting.wait_until_blocked()
     with pytest.raises(ScenarioError, match="refused: the actor is busy"):
         guest.actors[1].read_file("/proc/uptime")
-    assert guest.go(1) == 1
-    assert waiting.result()[0].err == 0
-    with pytest.raises(ScenarioError, match="refused GO"):
-        guest.go(0)
+    guest.actors[2].write_file("/dev/kmsg", b"wake up\n")
+    assert waiting.result()[2].data.endswith(b";wake up\n")
 
 
 def test_another_user_may_read_but_not_write(guest: Guest, report: Report) -> None:
@@ -271,7 +271,7 @@ def test_actor_is_killed_while_it_waits_for_the_provider(
 
 
 def test_guest_that_ends_is_told_whatever_was_asked(guest: Guest) -> None:
-    waiting = guest.actors[1].start([Op.stat("/")], _as_they_are, "stat", line=1)
+    waiting = _read_of_the_next_log_record(guest.actors[1])
     guest.machine.kill()
     asked: list[Callable[[], object]] = [
         waiting.result,
@@ -279,7 +279,6 @@ def test_guest_that_ends_is_told_whatever_was_asked(guest: Guest) -> None:
         guest.actors[0].state,
         guest.ping,
         guest.log.reports,
-        lambda: guest.go(1),
         lambda: guest.actors[0].read_file("/proc/uptime"),
     ]
     for ask in asked:

@@ -31,6 +31,7 @@ from harness.settings import DEFAULT_KERNEL, DEFAULT_PROVIDER
 from harness.vm.factory import GuestFactory, ModuleLoad
 from harness.vm.template import Template, copy_sparse, seal
 from providers_sim.loop import ProviderLoop
+from tsmw.constants import VERSION
 from tsmw.ops import Op
 
 _REPORTS = "/sys/kernel/config/tsm/report"
@@ -464,7 +465,7 @@ def test_every_input_changes_the_key(session: Session, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("VERSION", 2), ("_KERNEL_ARGUMENTS", ("console=ttyS0",))]
+    ("name", "value"), [("VERSION", VERSION + 1), ("_KERNEL_ARGUMENTS", ("console=ttyS0",))]
 )
 def test_protocol_and_kernel_arguments_change_the_key(
     session: Session,

@@ -33,7 +33,7 @@ FRAMES = st.builds(
 )
 # Garbage without a whole valid frame in it; the magic and its beginnings are likely.
 GARBAGE = st.lists(
-    st.one_of(st.binary(max_size=40), st.sampled_from([b"TSMW", b"T", b"TSM", b"TSMW\x01\x02"]))
+    st.one_of(st.binary(max_size=40), st.sampled_from([b"TSMW", b"T", b"TSM", b"TSMW\x02\x02"]))
 ).map(b"".join)
 
 
@@ -103,7 +103,7 @@ def test_oversize_payload_is_skipped_to_its_last_byte(length: int) -> None:
 
 
 def test_length_of_4_gib_neither_allocates_nor_hunts() -> None:
-    head = frame.HEAD.pack(constants.MAGIC, 1, 2, 0, 1, 1, 0xFFFF_FFFF, 0, 0)
+    head = frame.HEAD.pack(constants.MAGIC, constants.VERSION, 2, 0, 1, 1, 0xFFFF_FFFF, 0, 0)
     parser = FrameParser()
     assert parser.feed(frame_head := head + crc32(head).to_bytes(4, "little")) == []
     assert parser.feed(frame_head * 100) == []
@@ -111,7 +111,7 @@ def test_length_of_4_gib_neither_allocates_nor_hunts() -> None:
 
 
 def test_other_version_is_no_frame() -> None:
-    head = frame.HEAD.pack(constants.MAGIC, 2, 1, 0, 0, 1, 0, 0, 0)
+    head = frame.HEAD.pack(constants.MAGIC, constants.VERSION - 1, 1, 0, 0, 1, 0, 0, 0)
     data = head + crc32(head).to_bytes(4, "little")
     parser = FrameParser()
     assert parser.feed(data + encode_frame(Frame(1))) == [Frame(1)]
@@ -224,9 +224,9 @@ def test_unknown_optional_tlv_is_ignored() -> None:
 
 
 def test_run_and_results_layout() -> None:
-    payload = ops.encode_run(3, [Op.open("/x", 2), Op.read(64)], line=1, stop_on_error=True)
+    payload = ops.encode_run(3, [Op.open("/x", 2), Op.read(64)], stop_on_error=True)
     assert payload == (
-        bytes.fromhex("03000000 01000000 02000000 01000000")
+        bytes.fromhex("03000000 02000000 01000000")
         + bytes.fromhex("0100 0000 feffffff 02000000 00000000")
         + bytes.fromhex("0000000000000000 00000000 02000000")
         + b"/x"
@@ -270,12 +270,12 @@ def test_operations_carry_what_the_call_needs() -> None:
 def test_state_and_log_layout() -> None:
     texts = (b"stat", b"", b"running", b"[<0>] f\n", b"Name:\ta")
     tail = b"".join(len(text).to_bytes(4, "little") + text for text in texts)
-    state = agent.decode_state(agent.STATE_REPLY.pack(2, 41, 3, 0) + tail)
+    state = agent.decode_state(agent.STATE_REPLY.pack(1, 41, 3, 0) + tail)
     assert (state.phase, state.pid, state.op_index) == (constants.ActorPhase.IN_CALL, 41, 3)
     assert (state.stat, state.wchan, state.syscall) == ("stat", "", "running")
     for wrong in (tail[:-1], tail + bytes(4), tail[: 4 + 4]):
         with pytest.raises(WireError):
-            agent.decode_state(agent.STATE_REPLY.pack(2, 41, 3, 0) + wrong)
+            agent.decode_state(agent.STATE_REPLY.pack(1, 41, 3, 0) + wrong)
     with pytest.raises(WireError):
         agent.decode_state(agent.STATE_REPLY.pack(9, 41, 3, 0) + tail)
     log = agent.decode_log(agent.LOG_HEAD.pack(2) + b"\x03\0\0\0abc\x01\0\0\0\xff")
@@ -283,9 +283,9 @@ def test_state_and_log_layout() -> None:
 
 
 def test_agent_hello_layout() -> None:
-    assert agent.encode_agent_hello(5) == bytes.fromhex("0500000000000000 0100 0100 00000000")
-    reply = agent.AGENT_HELLO_REPLY.pack(5, 1, 8, 61440) + b"6.12.0"
-    assert agent.decode_agent_hello_reply(reply) == agent.AgentHello(5, 1, 8, 61440, "6.12.0")
+    assert agent.encode_agent_hello(5) == bytes.fromhex("0500000000000000 0200 0200 00000000")
+    reply = agent.AGENT_HELLO_REPLY.pack(5, 2, 8, 61440) + b"6.12.0"
+    assert agent.decode_agent_hello_reply(reply) == agent.AgentHello(5, 2, 8, 61440, "6.12.0")
     assert agent.encode_spawn(1, 2, 3, priority=4) == bytes.fromhex(
         "01000000 02000000 03000000 ffffffff 04000000"
     )

@@ -21,10 +21,8 @@
 #include "sys.h"
 
 #define STACK_SIZE 65536
-#define YIELD_SPINS 4096
 #define READY_MS 1000
 #define PRIORITY_MAX 99		/* of SCHED_FIFO, sched(7) */
-#define MEET_NS 5000000u	/* how long actors wait for each other behind the line */
 
 static struct {
 	pid_t pid;		/* 0: dead */
@@ -33,40 +31,6 @@ static struct {
 } slots[ACTORS];
 
 static uint8_t stacks[ACTORS][STACK_SIZE] __attribute__((aligned(64)));
-static long processors;
-
-/*
- * The wake-ups of one GO come one after the other; the released actors meet
- * here, spinning, so that they leave together. Pointless on one processor.
- */
-static void meet(void)
-{
-	uint64_t deadline = now_ns() + MEET_NS;
-	uint32_t need = atomic_load(&shared->go_need);
-
-	atomic_fetch_add(&shared->go_arrived, 1);
-	if (need < 2 || processors < 2)
-		return;
-	for (int spins = 1; atomic_load(&shared->go_arrived) < need && now_ns() < deadline; spins++) {
-		if (spins % YIELD_SPINS)
-			__builtin_ia32_pause();
-		else
-			SYS1(SYS_sched_yield, 0);	/* the other may need this processor */
-	}
-}
-
-static void wait_at_line(struct mailbox *box)
-{
-	atomic_store(&box->phase, TSMA_AT_LINE);
-	for (;;) {
-		uint32_t go = atomic_load(&shared->go);
-
-		if (atomic_load(&box->released))
-			break;
-		futex_wait(&shared->go, go, -1);
-	}
-	meet();
-}
 
 /* The port lock is held. What the port does not take now is main's to send. */
 static void write_reply(struct mailbox *box, uint32_t slot)
@@ -93,8 +57,6 @@ static void run_request(struct mailbox *box, uint32_t slot)
 
 	while (atomic_load(&box->handed))
 		futex_wait(&box->handed, 1, -1);
-	if (box->line)
-		wait_at_line(box);
 	atomic_store(&box->phase, TSMA_IN_CALL);
 	len = ops_run(box);
 	atomic_store(&box->phase, TSMA_IDLE);
@@ -210,7 +172,6 @@ void actors_start(void)
 {
 	uint32_t pid;
 
-	processors = sysconf(_SC_NPROCESSORS_ONLN);
 	for (uint32_t i = 0; i < ACTORS; i++) {
 		struct tsma_spawn req = { .actor = i, .cpu = -1 };
 
@@ -240,37 +201,10 @@ uint32_t actor_run(uint32_t id, const uint8_t *payload, size_t len)
 	box->request_len = (uint32_t)len;
 	box->session = atomic_load(&shared->session);
 	box->id = id;
-	box->line = run.line;
-	atomic_store(&box->released, 0);
 	atomic_store(&box->busy, 1);
 	atomic_fetch_add(&box->kick, 1);
 	futex_wake(&box->kick, 1);
 	return TSMW_OK;
-}
-
-/*
- * Releases every actor whose accepted request names the line, also one that
- * has not reached it yet; returns how many.
- */
-uint32_t actor_go(uint32_t line)
-{
-	struct mailbox *going[ACTORS];
-	uint32_t count = 0;
-
-	for (uint32_t i = 0; i < ACTORS; i++) {
-		struct mailbox *box = &shared->box[i];
-
-		if (slots[i].pid && atomic_load(&box->busy) && box->line == line &&
-		    !atomic_load(&box->released))
-			going[count++] = box;
-	}
-	atomic_store(&shared->go_arrived, 0);
-	atomic_store(&shared->go_need, count);
-	for (uint32_t i = 0; i < count; i++)
-		atomic_store(&going[i]->released, 1);
-	atomic_fetch_add(&shared->go, 1);
-	futex_wake(&shared->go, ACTORS);
-	return count;
 }
 
 /* Under the port lock, so that the actor dies with no frame half written. */

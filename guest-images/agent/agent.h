@@ -34,9 +34,7 @@ struct mailbox {
 	_Atomic uint32_t busy;
 	_Atomic uint32_t phase;		/* enum tsma_phase */
 	_Atomic uint32_t op_index;
-	_Atomic uint32_t released;	/* GO has been said */
 	uint32_t session, id;
-	uint32_t line;
 	uint32_t request_len;
 	uint32_t frame_len;
 	uint32_t frame_sent;
@@ -49,8 +47,6 @@ struct shared {
 	_Atomic uint32_t backlog;	/* main has bytes to send first */
 	_Atomic uint32_t partial;	/* slot + 1 of a half-sent reply */
 	_Atomic uint32_t session;
-	_Atomic uint32_t go;		/* futex: counts GO requests */
-	_Atomic uint32_t go_need, go_arrived;
 	_Atomic uint64_t stress_rounds;
 	struct mailbox box[ACTORS];
 };
@@ -102,7 +98,6 @@ int fd_high(int fd);
 void actors_start(void);
 uint32_t actor_spawn(const struct tsma_spawn *req, uint32_t *pid);
 uint32_t actor_run(uint32_t id, const uint8_t *payload, size_t len);
-uint32_t actor_go(uint32_t line);
 uint32_t actor_kill(uint32_t slot);
 void actors_collect(void);
 bool actor_reaped(pid_t pid, int status);

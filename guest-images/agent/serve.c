@@ -145,13 +145,6 @@ static void relay(const struct tsmw_header *h, uint32_t action)
 	reply(h, status, NULL, 0);
 }
 
-static void go(const struct tsmw_header *h, uint32_t line)
-{
-	uint32_t count = line ? actor_go(line) : 0;
-
-	reply(h, line ? TSMW_OK : TSMW_INVALID, &count, line ? sizeof(count) : 0);
-}
-
 /* Requests that are answered by a status alone, or later when that is OK. */
 static void answer_unless(const struct tsmw_header *h, bool later, uint32_t status)
 {
@@ -166,7 +159,6 @@ static int fixed_length(uint8_t type)
 	case TSMA_SPAWN:
 		return sizeof(struct tsma_spawn);
 	case TSMA_STATE:
-	case TSMA_GO:
 	case TSMA_KILL:
 	case TSMA_RELAY:
 		return 4;
@@ -198,9 +190,6 @@ static void dispatch(const struct tsmw_header *h, const uint8_t *payload)
 		break;
 	case TSMA_STATE:
 		state(h, payload);
-		break;
-	case TSMA_GO:
-		go(h, word(payload, 0));
 		break;
 	case TSMA_KILL:
 		answer_unless(h, false, actor_kill(word(payload, 0)));

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 /*
- * TSMW version 1: the one framing spoken on the agent port and on the
+ * TSMW version 2: the one framing spoken on the agent port and on the
  * provider port, and the message types of both. Every integer is
  * little-endian; no structure has padding. The Python twin is
  * providers_sim/wire; tests compare the two.
@@ -21,7 +21,7 @@ typedef uint64_t __u64;
 #endif
 
 #define TSMW_MAGIC		0x574d5354u	/* "TSMW" read as le32 */
-#define TSMW_VERSION		1
+#define TSMW_VERSION		2
 #define TSMW_REPLY		0x80		/* reply type = request type | 0x80 */
 #define TSMW_MAX_PAYLOAD	65536u		/* of one frame */
 #define TSMW_MAX_REQUEST	4096u		/* of one request on the provider port */
@@ -139,7 +139,6 @@ enum tsmw_status {
 #define TSMA_SPAWN		0x10
 #define TSMA_RUN		0x11
 #define TSMA_STATE		0x12	/* __le32 actor */
-#define TSMA_GO			0x13	/* __le32 line -> __le32 actors released */
 #define TSMA_KILL		0x14	/* __le32 actor */
 #define TSMA_LOG_SYNC		0x15	/* -> __le64 sequence number of the last record */
 #define TSMA_RESEED		0x16	/* __le64 UNIX time in ns, 8 to 512 random bytes */
@@ -174,7 +173,6 @@ struct tsma_spawn {		/* reply: __le32 pid; EBUSY when the slot is alive */
 
 struct tsma_run {		/* followed by nops times {struct tsma_op, data} */
 	__u32 actor;
-	__u32 line;		/* 0: at once; else wait for GO of this start line */
 	__u32 nops;
 	__u32 flags;
 } __attribute__((packed));
@@ -228,7 +226,7 @@ struct tsma_state_reply {	/* followed by five {__le32 length, bytes}: stat, wcha
 	__s32 wait_status;	/* as waitpid() gives it, when dead */
 } __attribute__((packed));
 
-enum tsma_phase { TSMA_IDLE = 0, TSMA_AT_LINE = 1, TSMA_IN_CALL = 2, TSMA_DEAD = 3 };
+enum tsma_phase { TSMA_IDLE = 0, TSMA_IN_CALL = 1, TSMA_DEAD = 2 };
 
 struct tsma_log {		/* event: followed by records {__le32 length, /dev/kmsg text} */
 	__u64 lost;		/* records the kernel overwrote before they were read, in all */

@@ -52,19 +52,17 @@ class Actor:
         ops: Sequence[Op],
         decode: Callable[[Sequence[OpResult]], T],
         what: str,
-        *,
-        line: int = 0,
     ) -> Call[T]:
-        """Begin a batch that stops at its first error; ``line`` holds it for that start line."""
-        return Call(self, ops, decode, what, line=line)
+        """Start a batch that stops at its first error."""
+        return Call(self, ops, decode, what)
 
-    def read(self, attribute: Attribute, *, line: int = 0) -> Call[bytes]:
+    def read(self, attribute: Attribute) -> Call[bytes]:
         """Begin to read a interface's attribute to its end."""
-        return attribute.start_read(self, line=line)
+        return attribute.start_read(self)
 
-    def write(self, attribute: Attribute, value: Value, *, line: int = 0) -> Call[int]:
+    def write(self, attribute: Attribute, value: Value) -> Call[int]:
         """Begin to write a interface's attribute."""
-        return attribute.start_write(self, value, line=line)
+        return attribute.start_write(self, value)
 
     def read_file(self, path: str) -> bytes:
         """The content of ``path``; raises the guest's :class:`OSError`."""

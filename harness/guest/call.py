@@ -57,8 +57,6 @@ class Call(Generic[T]):
         ops: Sequence[Op],
         decode: Callable[[Sequence[OpResult]], T],
         what: str,
-        *,
-        line: int = 0,
     ) -> None:
         self.actor = actor
         self.what = what
@@ -67,7 +65,7 @@ class Call(Generic[T]):
         self._count = len(ops)
         self.begun = time.monotonic()
         try:
-            payload = encode_run(actor.slot, ops, line=line, stop_on_error=True)
+            payload = encode_run(actor.slot, ops, stop_on_error=True)
         except WireError as error:
             raise ScenarioError(f"{what}: {error}") from error
         self._id = actor.guest.agent.send(FrameType.RUN, payload)

@@ -168,12 +168,6 @@ class Guest:
         deadline = self.timeouts.deadline(_ANSWER_SECONDS, "the relay's start or stop")
         self.agent.call(FrameType.RELAY, int(start).to_bytes(4, "little"), deadline)
 
-    def go(self, line: int) -> int:
-        """Let every actor waiting at the start line ``line`` leave; returns how many left."""
-        deadline = self.timeouts.deadline(_ANSWER_SECONDS, f"the start at line {line}")
-        payload = self.agent.call(FrameType.GO, line.to_bytes(4, "little"), deadline)
-        return int.from_bytes(payload[:4], "little")
-
     def settle(self) -> None:
         """Take in the outcome of calls that have returned and that nobody asked about."""
         try:

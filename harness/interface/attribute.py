@@ -48,7 +48,7 @@ class Attribute:
     history: History
     encode: Callable[[Value], bytes] = _text
 
-    def start_read(self, actor: Actor, *, line: int = 0) -> Call[bytes]:
+    def start_read(self, actor: Actor) -> Call[bytes]:
         """Begin to open, read to the end and close, as cat does."""
 
         def decode(results: Sequence[OpResult]) -> bytes:
@@ -59,9 +59,9 @@ class Attribute:
                     self._remember_read(actor, blob, data, results)
             return data
 
-        return actor.start(read_ops(self.path), decode, f"read of {self.path}", line=line)
+        return actor.start(read_ops(self.path), decode, f"read of {self.path}")
 
-    def start_write(self, actor: Actor, value: Value, *, line: int = 0) -> Call[int]:
+    def start_write(self, actor: Actor, value: Value) -> Call[int]:
         """Begin to open for writing, write once and close, as a shell's redirection does."""
         ops = [Op.open(self.path, os.O_WRONLY | os.O_TRUNC), Op.write(self.encode(value))]
         option = self.name in Options.__dataclass_fields__
@@ -74,7 +74,7 @@ class Attribute:
             with interface_errors():
                 return checked(results, self.path)[1].ret
 
-        call = actor.start([*ops, Op.close()], decode, f"write to {self.path}", line=line)
+        call = actor.start([*ops, Op.close()], decode, f"write to {self.path}")
         if option:
             write = OptionWrite(self.entry, self.name, option_value(self.name, value), 0, 0)
             number = self.history.begin(write)

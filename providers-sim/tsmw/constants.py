@@ -32,7 +32,7 @@ __all__ = [
 ]
 
 MAGIC = 0x574D5354
-VERSION = 1
+VERSION = 2
 REPLY = 0x80
 """A reply's type is its request's type with this bit set."""
 MAX_PAYLOAD = 65536
@@ -74,7 +74,6 @@ class FrameType(IntEnum):
     SPAWN = 0x10
     RUN = 0x11
     STATE = 0x12
-    GO = 0x13
     KILL = 0x14
     LOG_SYNC = 0x15
     RESEED = 0x16
@@ -166,6 +165,5 @@ class ActorPhase(IntEnum):
     """What an actor is doing."""
 
     IDLE = 0
-    AT_LINE = 1
-    IN_CALL = 2
-    DEAD = 3
+    IN_CALL = 1
+    DEAD = 2

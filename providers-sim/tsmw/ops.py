@@ -27,7 +27,7 @@ __all__ = [
     "encode_run",
 ]
 
-RUN = Struct("<IIII")
+RUN = Struct("<III")
 OP = Struct("<HHiIIQII")
 RUN_REPLY = Struct("<II")
 RESULT = Struct("<qiIQQ")
@@ -150,16 +150,14 @@ class FileStat:
     size: int
 
 
-def encode_run(
-    actor: int, ops: Sequence[Op], *, line: int = 0, stop_on_error: bool = False
-) -> bytes:
-    """Encode RUN: ``ops`` for ``actor``, at once (line 0) or at a start line's GO.
+def encode_run(actor: int, ops: Sequence[Op], *, stop_on_error: bool = False) -> bytes:
+    """Encode RUN: ``ops`` for ``actor``.
 
     Raises WireError when a number does not fit its field or the batch exceeds one frame.
     """
     flags = RUN_STOP_ON_ERROR if stop_on_error else 0
     try:
-        parts = [RUN.pack(actor, line, len(ops), flags)]
+        parts = [RUN.pack(actor, len(ops), flags)]
         for op in ops:
             data = op.data
             parts.append(
