@@ -17,7 +17,7 @@ from providers_sim import (
     ReportRequest,
 )
 from providers_sim.provider import State
-from tsmw.constants import Api, FrameFlag, FrameType, Status
+from tsmw.constants import VERSION, Api, FrameFlag, FrameType, Status
 from tsmw.frame import Frame, FrameParser, encode_frame
 from tsmw.hello import GuestHello, HostHello, decode_host_hello, encode_guest_hello
 from tsmw.report import decode_report_reply, encode_report_request
@@ -84,10 +84,10 @@ class FakeGuest:
             self.frames = self.parser.feed(data)
         return self.frames.pop(0)
 
-    def say_hello(self, max_payload: int = 65536, versions: tuple[int, int] = (1, 1)) -> HostHello:
+    def say_hello(self, max_payload: int = 65536) -> HostHello:
         """Open a session."""
         self.session = 0
-        hello = GuestHello(NONCE, *versions, Api.TSM_6_11, max_payload, 32769, 16)
+        hello = GuestHello(NONCE, VERSION, VERSION, Api.TSM_6_11, max_payload, 32769, 16)
         self.send(FrameType.HELLO, 1, encode_guest_hello(hello))
         reply = self.receive()
         assert (reply.type, reply.id) == (FrameType.HELLO | 0x80, 1)

@@ -35,7 +35,7 @@ from tests.fake_guest import (
     FakeGuest,
     Rig,
 )
-from tsmw.constants import FrameFlag, FrameType, ReplyFlag, Status
+from tsmw.constants import VERSION, FrameFlag, FrameType, ReplyFlag, Status
 from tsmw.frame import Frame, encode_frame
 from tsmw.hello import (
     GUEST_HELLO,
@@ -68,9 +68,8 @@ def test_hello_describes_the_provider_and_echoes_the_nonce() -> None:
 
 def test_other_versions_are_answered_unsupported() -> None:
     with Rig() as rig:
-        rig.guest.send(
-            FrameType.HELLO, 1, encode_guest_hello(GuestHello(NONCE, 2, 3, 1, 65536, 1, 1))
-        )
+        offer = GuestHello(NONCE, VERSION + 1, VERSION + 2, 1, 65536, 1, 1)
+        rig.guest.send(FrameType.HELLO, 1, encode_guest_hello(offer))
         reply = rig.guest.receive()
         assert (reply.status, reply.session) == (Status.UNSUPPORTED, 0)
         assert decode_host_hello(reply.payload).nonce == NONCE

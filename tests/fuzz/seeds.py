@@ -6,7 +6,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from providers_sim import ReportRequest, available, create
-from tsmw.constants import FrameType
+from tsmw.constants import VERSION, FrameType
 from tsmw.frame import Frame, encode_frame
 from tsmw.hello import GuestHello, encode_guest_hello
 from tsmw.report import encode_report_request
@@ -18,7 +18,7 @@ _REQUEST = ReportRequest(id=1, inblob=bytes(64))
 
 def write_seeds(target: str, directory: Path, pki_dir: Path | None = None) -> None:
     """Write the sound inputs of a target, a file each."""
-    hello = encode_guest_hello(GuestHello(1, 1, 1, 3, 65536, 32768, 16))
+    hello = encode_guest_hello(GuestHello(1, VERSION, VERSION, 3, 65536, 32768, 16))
     request = encode_report_request(_REQUEST)
     frames = [(FrameType.HELLO, hello), (FrameType.REPORT, request)]
     if target in ("stream", "found"):
