@@ -35,8 +35,9 @@ from providers_sim.evidence.arm_cca.claims import (
     decode_realm,
     encode_claims,
 )
-from providers_sim.evidence.arm_cca.failures import FAILURES
+from providers_sim.evidence.arm_cca.faults import FAULTS
 from providers_sim.evidence.arm_cca.token import parse_token
+from tests.describing import description_of
 from tsmw.constants import Status
 
 NONCE = bytes(range(64))
@@ -152,7 +153,7 @@ def test_challenge_is_the_inblob_padded(size: int) -> None:
 
 
 @pytest.mark.parametrize("size", [0, 31, 65])
-@pytest.mark.parametrize("name", ["", *sorted(FAILURES)])
+@pytest.mark.parametrize("name", ["", *sorted(FAULTS)])
 def test_the_driver_wants_32_to_64_bytes_first(size: int, name: str) -> None:
     answer = realm().answer(replace(REQUEST, inblob=bytes(size)), name)
     assert answer.refusal is not None
@@ -343,7 +344,7 @@ def test_an_rmm_that_fails(name: str, status: Status) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    sorted(set(FAILURES) - {"cca-init-refused", "cca-continue-failed"}),
+    sorted(set(FAULTS) - {"cca-init-refused", "cca-continue-failed"}),
 )
 def test_only_a_verifier_notices(name: str) -> None:
     cca = realm()
@@ -383,19 +384,13 @@ def test_keys_come_in_every_form() -> None:
     assert json.loads(files["reference_values.json"])["sw_components"]
 
 
-def text(blob: bytes) -> str:
-    node = describe(blob)
-    assert node is not None
-    return "\n".join(node.lines())
-
-
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_tokens_are_described(variant: dict[str, Any]) -> None:
-    said = text(realm(**variant).report(REQUEST).outblob)
+    said = description_of(realm(**variant).report(REQUEST).outblob)
     for line in (f"challenge: {NONCE.hex()}", "COSE_Sign1, ES384", "lifecycle: 0x3003 (secured)",
                  "personalization: 64 zero bytes", "type: RMM"):  # fmt: skip
         assert line in said
-    assert "not as the specification" not in said
+    assert "violates the specification" not in said
 
 
 @given(st.binary(max_size=300), st.integers(0, 1400))

@@ -115,12 +115,12 @@ def test_help_shows_every_option_and_the_module_documentation(provider_id: str) 
 
 
 @pytest.mark.parametrize("provider_id", available())
-def test_failures_are_listed(provider_id: str) -> None:
+def test_faults_are_listed(provider_id: str) -> None:
     done = invoke(provider_id, "--faults")
     assert done.exception is None
-    for name, failure in provider_type(provider_id).failures.items():
+    for name, fault in provider_type(provider_id).faults.items():
         assert name in done.output
-        assert failure.sees in done.output
+        assert fault.outcome in done.output
 
 
 def test_a_fault_changes_what_is_written(cache: Path, tmp_path: Path) -> None:
@@ -143,7 +143,7 @@ def test_blobs_of_real_hardware_are_described(tmp_path: Path) -> None:
     real.write_bytes(vectors.attestation())
     done = invoke("--describe", real)
     assert "SEV-SNP attestation report" in done.output
-    assert "not as the specification has it" not in done.output
+    assert "violates the specification" not in done.output
     piped = invoke("--describe", "-", stdin=vectors.attestation())
     assert piped.output == done.output
     certificate = tmp_path / "ask.der"
@@ -175,7 +175,7 @@ REFUSED: list[tuple[list[str], str]] = [
     (["tdx", "--body", "1.5"], "add version=5"),
     (["tdx", "--extend", "0"], "is not REGISTER=HEX"),
     (["tdx", "--extend", "9=00"], "cannot be extended"),
-    (["tdx", "--fault", "nothing"], "there is no failure 'nothing'"),
+    (["tdx", "--fault", "nothing"], "there is no fault 'nothing'"),
     (["tdx", "--fault", "tdx-slow:seconds=x"], "seconds is of type float"),
     (["tdx", "--fault", "tdx-error"], "gives no evidence for this request"),
     (["tdx", "--fault", "tdx-slow:seconds=99"], "is tdx-in-flight"),

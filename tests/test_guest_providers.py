@@ -19,13 +19,14 @@ from harness.interface.find import find_interface
 from harness.interface.report import Report
 from harness.oracle.expect import raises_errno
 from harness.session import Session
-from providers_sim import AnyProvider, ProviderLoop, available, describe, provider_type
+from providers_sim import AnyProvider, ProviderLoop, available, provider_type
 from providers_sim.evidence.cove import Cove
 from providers_sim.evidence.sev_snp import SevSnp
 from providers_sim.evidence.sev_snp.manifest import VTPM
 from providers_sim.evidence.tdx import Tdx
-from tests import test_arm_cca, test_cove, test_sev_snp, test_sev_snp_failures, test_tdx
+from tests import test_arm_cca, test_cove, test_sev_snp, test_sev_snp_faults, test_tdx
 from tests.conftest import Clone
+from tests.describing import description_of
 
 NONCE = bytes(range(64))
 BASE = {"generation", "provider", "inblob", "outblob"}
@@ -134,7 +135,7 @@ def test_an_svsm_attests_its_services(session: Session, clone: Clone) -> None:
         nonce = hashlib.sha512(NONCE + manifest).digest()
         auxblob = report.read("auxblob")
         assert len(auxblob) == 16384
-        test_sev_snp_failures.judge(provider, outblob, auxblob, nonce)
+        test_sev_snp_faults.judge(provider, outblob, auxblob, nonce)
         assert len(manifest) == (122 if guid else 170)
     report.write("service_manifest_version", 1)
     with raises_errno(errno.EINVAL):
@@ -176,13 +177,13 @@ def _first_word(sees: str) -> str:
     return sees.replace(",", " ").replace(";", " ").split()[0]
 
 
-# What the table says of a failure whose outcome depends on a parameter: with the default.
+# What the table says of a fault whose outcome depends on a parameter: with the default.
 DEPENDS = {"tdx-tdreport": "EBUSY"}
 PARAMS = {"tdx-in-flight": {"seconds": 0.0}}  # until completed: time does not pass here
 
 
 @pytest.mark.parametrize("spec", ["sev-snp", "sev-snp:svsm", "tdx", "cove", "arm-cca"])
-def test_the_reader_gets_what_the_failure_table_says(
+def test_the_reader_gets_what_the_fault_table_says(
     session: Session, clone: Clone, spec: str
 ) -> None:
     guest = clone("mainline")
@@ -193,7 +194,7 @@ def test_the_reader_gets_what_the_failure_table_says(
     initial = loop.get_state()
     names = [
         name
-        for name in provider_type(spec.partition(":")[0]).failures
+        for name in provider_type(spec.partition(":")[0]).faults
         if name.startswith("snp-svsm") is spec.endswith("svsm")
     ]
     assert names
@@ -202,7 +203,7 @@ def test_the_reader_gets_what_the_failure_table_says(
         loop.fault(name, **PARAMS.get(name, {}))
         report.write_inblob(NONCE)
         outcome = _outcome(report.read_outblob)
-        said = loop.provider.failures[name].sees
+        said = loop.provider.faults[name].outcome
         assert outcome == DEPENDS.get(name, _first_word(said)), name
         report.write_inblob(NONCE)
         after = _outcome(report.read_outblob)
@@ -301,16 +302,14 @@ def test_damage_on_the_way_is_for_a_verifier_to_see(
     provider = session.provider(spec, 3)
     loop, report = attach(guest, provider)
     for fault in ("flipped:bit=1000", "truncated:n=3", "wrong_inblob", "padded:n=70"):
-        loop.faults.spoken(fault)
+        loop.faults.add_spec(fault)
         report.write_inblob(NONCE)
         blob = report.read_outblob()
         if fault.startswith("padded") and spec == "tdx":
             believed(provider, blob, NONCE)  # platforms do so
             continue
         if fault.startswith("padded") and spec != "sev-snp":  # the library looks no further
-            node = describe(blob)
-            assert node is not None
-            assert "not as the specification has it" in "\n".join(node.lines())
+            assert "violates the specification" in description_of(blob)
             continue
         with pytest.raises(Exception):  # noqa: B017 - each verifier has its own
             believed(provider, blob, NONCE)

@@ -19,18 +19,19 @@ from providers_sim import (
     ProviderRefusal,
     ReportRequest,
 )
-from providers_sim.failures import Answer, FailureTable
-from providers_sim.faults import FAULT_NAMES, Corruption
+from providers_sim.fault_queue import COMMON_FAULTS
+from providers_sim.fault_table import Answer, FaultTable
+from providers_sim.faults import Corruption
 from tests.fake_guest import SECONDS, EchoProvider, Rig
 from tsmw.constants import FrameType, ReplyFlag, Status
 
-TABLE = FailureTable()
+TABLE = FaultTable()
 
 
 class ClumsyProvider(EchoProvider):
     """A provider whose host can be slow, busy with an old request, or lose the key."""
 
-    failures = TABLE
+    faults = TABLE
     options_type = Options
 
     def reset(self) -> None:
@@ -50,13 +51,13 @@ class ClumsyProvider(EchoProvider):
         self.in_flight = False
 
 
-@TABLE.row("slow", "success, later")
+@TABLE.define("slow", "success, later")
 def _slow(provider: ClumsyProvider, request: ReportRequest, *, seconds: float = 5.0) -> Answer:
     """The host takes its time."""
     return Answer(evidence=provider.report(request), after_s=seconds)
 
 
-@TABLE.row("stuck", "EIO, then EBUSY")
+@TABLE.define("stuck", "EIO, then EBUSY")
 def _stuck(provider: ClumsyProvider, request: ReportRequest, *, until: float = 45.0) -> Answer:
     """The host does not finish before the driver gives up."""
     refusal = ProviderRefusal(Status.IO, "gave up")
@@ -64,7 +65,7 @@ def _stuck(provider: ClumsyProvider, request: ReportRequest, *, until: float = 4
     return Answer(refusal=refusal, after_s=30.0, done_s=done, then=provider.abandon)
 
 
-@TABLE.row("forgetful", "success; the length of auxblob stays")
+@TABLE.define("forgetful", "success; the length of auxblob stays")
 def _forgetful(provider: ClumsyProvider, request: ReportRequest) -> Answer:
     """The driver leaves the lengths."""
     return Answer(evidence=Evidence(provider.report(request).outblob), keep_lengths=True)
@@ -253,8 +254,8 @@ def test_every_named_fault_survives_json() -> None:
         "refuse": {"status": Status.BUSY},
         "truncated": {"n": 1},
     }
-    for name in (*FAULT_NAMES, *TABLE):
-        queue.named(name, **defaults.get(name, {}))
+    for name in (*COMMON_FAULTS, *TABLE):
+        queue.add_named(name, **defaults.get(name, {}))
     state = json.loads(json.dumps(queue.get_state()))
     again = FaultQueue(TABLE)
     again.set_state(state)
@@ -263,8 +264,8 @@ def test_every_named_fault_survives_json() -> None:
     bad: list[object] = [
         {"colour": 1},
         "slow",
-        {"failure": "no"},
-        {"failure": "slow", "params": {"x": 1}},
+        {"provider_fault": "no"},
+        {"provider_fault": "slow", "params": {"x": 1}},
         {"status": 99},
         {"inject": 10**6},
         {"corrupt": "all"},
@@ -277,10 +278,10 @@ def test_every_named_fault_survives_json() -> None:
 
 def test_faults_come_from_words() -> None:
     queue = FaultQueue(TABLE)
-    queue.spoken("slow:seconds=2.5,times=2").spoken("fail:errno=5").spoken("vanish")
-    queue.spoken("refuse:status=throttled,retry_ms=10").spoken("corrupt:what=header")
+    queue.add_spec("slow:seconds=2.5,times=2").add_spec("fail:errno=5").add_spec("vanish")
+    queue.add_spec("refuse:status=throttled,retry_ms=10").add_spec("corrupt:what=header")
     assert [queue.take() for _ in range(6)] == [
-        *[Fault(failure="slow", params=(("seconds", 2.5),))] * 2,
+        *[Fault(provider_fault="slow", params=(("seconds", 2.5),))] * 2,
         Fault(inject=-5),
         Fault(vanish=True),
         Fault(status=Status.THROTTLED, retry_ms=10),
@@ -298,7 +299,7 @@ def test_faults_come_from_words() -> None:
         "slow:times=0",
     ):
         with pytest.raises(ProviderError):
-            queue.spoken(wrong)
+            queue.add_spec(wrong)
 
 
 def test_state_moves_to_another_loop(rig: Rig) -> None:
@@ -346,7 +347,7 @@ def test_the_host_can_change_its_options_and_registers_between_reports(rig: Rig)
 
 
 def test_a_failure_that_breaks_is_ours(rig: Rig) -> None:
-    rig.loop.faults.add(Fault(failure="slow", params=(("seconds", "not a number"),)))
+    rig.loop.faults.add(Fault(provider_fault="slow", params=(("seconds", "not a number"),)))
     rig.guest.ask(1)
     assert rig.guest.receive().status == Status.INTERNAL
     with pytest.raises(ProviderError, match="broke"):

@@ -23,7 +23,7 @@ from providers_sim import (
     ProviderRefusal,
     ProviderTimeout,
 )
-from providers_sim.failures import Answer
+from providers_sim.fault_table import Answer
 from providers_sim.loop import ProviderLoop
 from providers_sim.port import Port
 from providers_sim.transcript import BoundedLog

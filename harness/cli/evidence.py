@@ -6,7 +6,7 @@ from __future__ import annotations
 import json
 import secrets
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -23,9 +23,8 @@ from harness.paths import cache_directory
 from providers_sim import AnyProvider, Evidence, ReportRequest, available, describe, provider_type
 from providers_sim.description import Node
 from providers_sim.errors import EvidenceError, ProviderError
-from providers_sim.failures import Failure
-from providers_sim.options import OptionInfo
-from providers_sim.spec import parse_words
+from providers_sim.fault_table import ProviderFault
+from providers_sim.options import OptionInfo, split_spec
 
 __all__ = ["evidence"]
 
@@ -82,7 +81,7 @@ def _write_evidence(provider_id: str) -> click.Command:
     def command(**words: Any) -> int:  # noqa: ANN401 - click has converted each
         order = Order(**{item.name: words.pop(item.name) for item in fields(Order)})
         if order.faults:
-            return _print_failures(list(kind.failures.values()))
+            return _print_faults(kind.faults.values())
         if order.describe not in ("", _OWN):
             return _print_description(order.describe, _read(order.describe))
         given = {name: _word(value) for name, value in words.items() if value is not None}
@@ -103,7 +102,7 @@ def _write_evidence(provider_id: str) -> click.Command:
 
 def _fulfil(kind: type[AnyProvider], given: dict[str, str], order: Order) -> int:
     store = cache_directory(order.cache) / "pki"
-    provider = kind(kind.options_type.from_words(given), seed=order.seed, pki_dir=store)
+    provider = kind(kind.options_type.from_text(given), seed=order.seed, pki_dir=store)
     for register, data in order.extensions:
         provider.extend(register, data)
     request = _request(provider, order)
@@ -216,12 +215,9 @@ def _request(provider: AnyProvider, order: Order) -> ReportRequest:
 
 
 def _answer(provider: AnyProvider, request: ReportRequest, fault: str) -> Evidence:
-    name, params = parse_words(fault)
-    failure = provider.failures.find(name) if name else None
-    values = failure.parse(params) if failure else {}
-    if failure:
-        failure.check(values)
-    answer = provider.answer(request, name, values)
+    name, texts = split_spec(fault)
+    params = provider.faults.find(name).parse(texts) if name else {}
+    answer = provider.answer(request, name, params)
     if answer.refusal is not None:
         raise UsageError(
             f"{provider.id} gives no evidence for this request: {answer.refusal.reason}"
@@ -280,21 +276,21 @@ def _print_description(name: str, blob: bytes) -> int:
 
 def _lines(node: Node, indent: str = "", guide: str = "") -> Iterator[Text]:
     line = Text(indent + guide)
-    line.append(printable(node.label), style="bold" if node.parts else "")
+    line.append(printable(node.label), style="bold" if node.children else "")
     if node.value:
         line.append(f"  {printable(node.value)}")
     yield line
     below = indent + {"": "", "├── ": "│   ", "└── ": "    "}[guide]
-    for part in node.parts:
-        yield from _lines(part, below, "└── " if part is node.parts[-1] else "├── ")
+    for part in node.children:
+        yield from _lines(part, below, "└── " if part is node.children[-1] else "├── ")
 
 
-def _print_failures(failures: list[Failure]) -> int:
-    for failure in failures:
-        params = ",".join(f"{name}={default}" for name, (_, default) in failure.parameters.items())
-        click.echo(f"{failure.name}{':' + params if params else ''}")
-        click.echo(f"    {failure.what}")
-        click.echo(f"    The reader gets: {failure.sees}.")
+def _print_faults(faults: Iterable[ProviderFault]) -> int:
+    for fault in faults:
+        params = ",".join(f"{name}={default}" for name, (_, default) in fault.parameters.items())
+        click.echo(f"{fault.name}{':' + params if params else ''}")
+        click.echo(f"    {fault.summary}")
+        click.echo(f"    The reader gets: {fault.outcome}.")
     return 0
 
 

@@ -151,10 +151,10 @@ def _faults() -> Iterator[str]:
     for ident in available():
         yield from (f"### {ident}", "")
         rows = []
-        for failure in provider_type(ident).failures.values():
-            given = (f"{name}={default}" for name, (_, default) in failure.parameters.items())
-            words = ":".join(filter(None, (failure.name, ",".join(given))))
-            rows.append((f"`{words}`", failure.what, failure.sees))
+        for fault in provider_type(ident).faults.values():
+            params = (f"{name}={default}" for name, (_, default) in fault.parameters.items())
+            spec = ":".join(filter(None, (fault.name, ",".join(params))))
+            rows.append((f"`{spec}`", fault.summary, fault.outcome))
         yield from _table(("fault", "what happens", "what the reader gets"), rows)
 
 

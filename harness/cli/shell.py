@@ -41,7 +41,7 @@ class Mishaps:
         """Queue them; raises :class:`UsageError` when the words mean nothing."""
         try:
             for text in self.faults:
-                loop.faults.spoken(text)
+                loop.faults.add_spec(text)
             loop.hardware_time = self.hardware_time
         except ProviderError as error:
             hint = f"`tsm-harness evidence {loop.provider.id} --faults` lists the provider's own"

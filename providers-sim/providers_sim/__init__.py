@@ -14,7 +14,8 @@ from providers_sim.errors import (
     ProviderRefusal,
     ProviderTimeout,
 )
-from providers_sim.faults import Corruption, Fault, FaultQueue
+from providers_sim.fault_queue import FaultQueue
+from providers_sim.faults import Corruption, Fault
 from providers_sim.gate import Gate
 from providers_sim.loop import ProviderLoop
 from providers_sim.options import Options

@@ -12,7 +12,7 @@ from itertools import count
 from time import monotonic
 
 from providers_sim.errors import ProviderRefusal
-from providers_sim.failures import Answer
+from providers_sim.fault_table import Answer
 from providers_sim.faults import NO_FAULT, Fault
 from providers_sim.gate import Waiter
 from providers_sim.port import Port
@@ -146,7 +146,7 @@ class Desk:
         if fault.wrong_inblob:
             request = replace(request, inblob=bytes(byte ^ 0xFF for byte in request.inblob))
         try:
-            return self._provider.answer(request, fault.failure, dict(fault.params))
+            return self._provider.answer(request, fault.provider_fault, dict(fault.params))
         except Exception as error:  # a broken provider is our fault: said to the guest and kept
             self.error = self.error or error
             return Answer(refusal=ProviderRefusal(Status.INTERNAL, f"provider broke: {error!r}"))

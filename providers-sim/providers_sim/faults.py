@@ -1,23 +1,16 @@
 # SPDX-License-Identifier: MIT
-"""Faults: what goes wrong with one request, as data, and the queue they wait in."""
+"""Faults: the failures that a provider simulates for one request, as data."""
 
 from __future__ import annotations
 
-import inspect
-from collections import deque
-from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from enum import StrEnum
-from threading import Lock
 from typing import Any, Self
 
 from providers_sim.errors import ProviderError
-from providers_sim.failures import KINDS, FailureTable
-from providers_sim.options import parse_word
-from providers_sim.spec import parse_words
 from tsmw.constants import ReplyFlag, Status
 
-__all__ = ["NO_FAULT", "Corruption", "Fault", "FaultQueue"]
+__all__ = ["NO_FAULT", "Corruption", "Fault"]
 
 _MAX_ERRNO = 4095
 _MAX_OVERSIZE = 64 << 20
@@ -28,60 +21,67 @@ class Corruption(StrEnum):
     """Which bytes of a reply are damaged."""
 
     PAYLOAD = "payload"
-    """One byte of the first frame's payload: its CRC does not match."""
+    """One byte of the first frame's payload, so that its CRC does not match."""
     HEADER = "header"
-    """One byte of the first frame's header: the guest loses synchronisation."""
+    """One byte of the first frame's header, so that the guest loses synchronisation."""
     GARBAGE = "garbage"
-    """Bytes before the reply, a magic number among them; the reply itself is sound."""
+    """Bytes before the reply, with a magic number among them; the reply itself is intact."""
     LENGTHS = "lengths"
-    """The reply announces one byte more than it brings."""
+    """The announced length, which is one byte more than the reply has."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fault:
-    """What happens to one request, in this order; the defaults are what no fault does.
+    """The faults of one request, applied in this order; the defaults inject nothing."""
 
-    ``failure``: something goes wrong on the TEE's host, as the provider's own table has it under
-    this name, with ``params``. ``silent``: never answered. ``vanish``: the provider says that it
-    goes away instead. ``swapped``: answered together with the next request, each with the
-    other's evidence. ``wrong_inblob``: the evidence is over another inblob. ``inject``: the
-    value the guest's ``report_new`` returns (signed, -4095..4095). ``status``: refused with it;
-    ``retry_ms`` goes with THROTTLED. ``empty``: all blobs have length 0. ``oversize``: the
-    outblob has this many bytes. ``truncated``: it lacks its last bytes, consistently.
-    ``padded``: so many zero bytes follow it. ``flipped``: this bit of it is flipped.
-    ``no_auxblob``: there is none, as when a host has no certificates. ``keep_lengths``: neither
-    auxblob nor manifestblob, and the driver leaves their lengths as the core had them.
-    ``no_outblob``: the driver reports success without one. ``wrapped``: the driver fails with
-    EAGAIN, and the core's counter of writes stands one before the one of reads, as after 2^64 - 1
-    writes; EOPNOTSUPP when the core's counters are not where it knows them. ``vmalloc``: the driver
-    hands over vmalloc memory. ``corrupt``: the reply's bytes are damaged. ``late``: answered only
-    after the guest has cancelled the request. ``delay``: answered this many seconds later (times
-    the loop's time scale). ``duplicate``: answered twice.
-    """
-
-    failure: str = ""
+    provider_fault: str = ""
+    """Name of a row in the provider's own fault table (``Provider.faults``)."""
     params: tuple[tuple[str, int | float | bool | str], ...] = ()
+    """Parameters of ``provider_fault``."""
     silent: bool = False
+    """The request is never answered."""
     vanish: bool = False
+    """Instead of an answer, the provider announces that it goes away (GOING_AWAY)."""
     swapped: bool = False
+    """The request is answered together with the next one, each with the other's evidence."""
     wrong_inblob: bool = False
+    """The evidence is over another inblob."""
     inject: int | None = None
+    """Value that the guest's ``report_new`` returns, -4095..4095."""
     status: Status | None = None
+    """Wire status with which the request is refused."""
     retry_ms: int = 0
+    """Milliseconds after which the guest retries, with the status THROTTLED."""
     empty: bool = False
+    """All blobs have length 0."""
     oversize: int | None = None
+    """The outblob is repeated or cut to this many bytes."""
     truncated: int = 0
+    """The outblob lacks this many of its last bytes; its announced length matches."""
     padded: int = 0
+    """This many zero bytes follow the outblob."""
     flipped: int | None = None
+    """Index of the outblob's bit that is flipped."""
     no_auxblob: bool = False
+    """There is no auxblob, as when a host has no certificates."""
     keep_lengths: bool = False
+    """Auxblob and manifestblob are absent, and the driver leaves their lengths unchanged."""
     no_outblob: bool = False
+    """The driver reports success without an outblob."""
     wrapped: bool = False
+    """The driver fails with EAGAIN and sets the implementation's write generation to one less
+    than its read generation, as after 2^64 - 1 writes; it fails with EOPNOTSUPP when it does not
+    know where the implementation keeps these counters."""
     vmalloc: bool = False
+    """The driver hands over blobs in vmalloc memory."""
     corrupt: Corruption | None = None
+    """The bytes of the reply that are damaged."""
     late: bool = False
+    """The request is answered only after the guest has cancelled it."""
     delay: float = 0.0
+    """Seconds by which the answer is delayed, times the loop's time scale."""
     duplicate: bool = False
+    """The request is answered twice."""
 
     def __post_init__(self) -> None:
         self._within("inject", self.inject or 0, -_MAX_ERRNO, _MAX_ERRNO)
@@ -98,7 +98,7 @@ class Fault:
 
     @property
     def flags(self) -> int:
-        """The flags of the REPORT reply."""
+        """Flags of the REPORT reply."""
         return (
             ReplyFlag.VMALLOC * self.vmalloc
             | ReplyFlag.KEEP_LENGTHS * self.keep_lengths
@@ -113,11 +113,11 @@ class Fault:
         return self.silent or self.late or self.no_outblob or self.wrapped or damaged
 
     def summary(self) -> str:
-        """Return the members that differ from no fault, for a transcript."""
+        """Return the members that differ from their defaults, as text for a transcript."""
         return " ".join(f"{name}={value}" for name, value in self.to_state().items())
 
     def to_state(self) -> dict[str, object]:
-        """Return the members that differ from no fault, as JSON can carry them."""
+        """Return the members that differ from their defaults, as values that JSON can represent."""
         return {
             name: dict(self.params) if name == "params" else value
             for name, value in asdict(self).items()
@@ -126,10 +126,10 @@ class Fault:
 
     @classmethod
     def from_state(cls, state: object) -> Self:
-        """Make the fault that gave ``state``; ProviderError when none did."""
+        """Make the fault from the result of ``to_state``; ProviderError when it is malformed."""
         known = {item.name for item in fields(cls)}
         if not isinstance(state, dict) or not set(state) <= known:
-            raise ProviderError(f"this is no fault: {state!r}")
+            raise ProviderError(f"this is not a fault: {state!r}")
         members: dict[str, Any] = dict(state)
         try:
             if "params" in members:
@@ -140,213 +140,7 @@ class Fault:
                 members["corrupt"] = Corruption(members["corrupt"])
             return cls(**members)
         except (TypeError, ValueError) as error:
-            raise ProviderError(f"this is no fault: {state!r} ({error})") from None
+            raise ProviderError(f"this is not a fault: {state!r} ({error})") from None
 
 
 NO_FAULT = Fault()
-
-
-class FaultQueue:
-    """Faults that wait for requests: each is used up by one, first in, first out.
-
-    The methods named after a fault append it for ``times`` requests and return the queue, so
-    that a script reads in the order it happens: ``faults.delay(0.5).empty().silent()``.
-    Faults that meet in one request are one ``Fault``: ``faults.add(Fault(late=True, empty=True))``.
-    ``failures`` are what can go wrong on the provider's own host.
-    """
-
-    def __init__(self, failures: FailureTable | None = None) -> None:
-        self._failures = failures or FailureTable()
-        self._waiting: deque[Fault] = deque()
-        self._lock = Lock()
-
-    def __len__(self) -> int:
-        with self._lock:
-            return len(self._waiting)
-
-    def add(self, fault: Fault, times: int = 1) -> Self:
-        """Append ``fault`` for this many requests."""
-        if times < 1:
-            raise ProviderError(f"a fault is for at least one request, not {times}")
-        with self._lock:
-            self._waiting.extend([fault] * times)
-        return self
-
-    def clear(self) -> None:
-        """Forget the faults that have not been used."""
-        with self._lock:
-            self._waiting.clear()
-
-    def take(self) -> Fault:
-        """Use up the first; NO_FAULT when none waits."""
-        with self._lock:
-            return self._waiting.popleft() if self._waiting else NO_FAULT
-
-    def get_state(self) -> list[dict[str, object]]:
-        """Return the faults that wait, as JSON can carry them."""
-        with self._lock:
-            return [fault.to_state() for fault in self._waiting]
-
-    def set_state(self, state: Sequence[object]) -> None:
-        """Replace the faults that wait by what ``get_state`` gave; ProviderError when malformed."""
-        waiting = [Fault.from_state(item) for item in state]
-        for fault in waiting:
-            if fault.failure:
-                self._failures.find(fault.failure).check(dict(fault.params))
-        with self._lock:
-            self._waiting = deque(waiting)
-
-    def named(self, name: str, /, **params: Any) -> Self:  # noqa: ANN401 - each fault's own
-        """Append the fault called ``name``: one of the provider's failures, or any provider's.
-
-        The parameters are the failure's, or those of the method of that name; ``times`` goes
-        with both. Raises ProviderError on an unknown name or parameter.
-        """
-        if name in self._failures:
-            return self.failure(name, params, params.pop("times", 1))
-        method: Callable[..., Self] | None = getattr(self, name) if name in FAULT_NAMES else None
-        if method is None:
-            there = ", ".join((*self._failures, *FAULT_NAMES))
-            raise ProviderError(f"there is no fault {name!r}; there are: {there}")
-        try:
-            return method(**params)
-        except TypeError as error:
-            raise ProviderError(f"fault {name!r}: {error}") from None
-
-    def spoken(self, text: str) -> Self:
-        """Append the fault that ``NAME[:KEY=VALUE,...]`` names, as a command line has it."""
-        name, words = parse_words(text)
-        if name in self._failures:
-            times = parse_word("times", int, words.pop("times", "1"))
-            return self.named(name, times=times, **self._failures[name].parse(words))
-        kinds: dict[str, str] = {}
-        if name in FAULT_NAMES:
-            found = inspect.signature(getattr(self, name)).parameters.values()
-            kinds = {item.name: item.annotation for item in found}
-        return self.named(name, **{key: _parse(key, kinds, word) for key, word in words.items()})
-
-    def failure(self, name: str, params: Mapping[str, Any] | None = None, times: int = 1) -> Self:
-        """Have something go wrong on the provider's host, as its table of failures has it."""
-        params = params or {}
-        self._failures.find(name).check(params)
-        return self.add(Fault(failure=name, params=tuple(params.items())), times)
-
-    def fail(self, errno: int, times: int = 1) -> Self:
-        """Make the guest's ``report_new`` return ``-errno``."""
-        return self.inject(-errno, times)
-
-    def inject(self, value: int, times: int = 1) -> Self:
-        """Make the guest's ``report_new`` return ``value`` as it is, positive ones too."""
-        return self.add(Fault(inject=value), times)
-
-    def refuse(self, status: Status, retry_ms: int = 0, times: int = 1) -> Self:
-        """Refuse with a wire status, which the driver translates."""
-        return self.add(Fault(status=status, retry_ms=retry_ms), times)
-
-    def delay(self, seconds: float, times: int = 1) -> Self:
-        """Answer later."""
-        return self.add(Fault(delay=seconds), times)
-
-    def empty(self, times: int = 1) -> Self:
-        """Answer with blobs of length 0."""
-        return self.add(Fault(empty=True), times)
-
-    def oversize(self, total: int, times: int = 1) -> Self:
-        """Answer with an outblob of ``total`` bytes."""
-        return self.add(Fault(oversize=total), times)
-
-    def truncated(self, n: int, times: int = 1) -> Self:
-        """Answer with an outblob that lacks its last ``n`` bytes."""
-        return self.add(Fault(truncated=n), times)
-
-    def padded(self, n: int, times: int = 1) -> Self:
-        """Answer with an outblob that has ``n`` zero bytes more."""
-        return self.add(Fault(padded=n), times)
-
-    def flipped(self, bit: int = 0, times: int = 1) -> Self:
-        """Answer with an outblob of which one bit is flipped, counted from its first byte."""
-        return self.add(Fault(flipped=bit), times)
-
-    def wrong_inblob(self, times: int = 1) -> Self:
-        """Answer with evidence over an inblob that nobody asked for."""
-        return self.add(Fault(wrong_inblob=True), times)
-
-    def swapped(self, times: int = 1) -> Self:
-        """Answer when a second request is in flight, each with the other's evidence."""
-        return self.add(Fault(swapped=True), times)
-
-    def vanish(self) -> Self:
-        """Have the provider go away instead of answering: what is in flight fails."""
-        return self.add(Fault(vanish=True))
-
-    def silent(self, times: int = 1) -> Self:
-        """Never answer."""
-        return self.add(Fault(silent=True), times)
-
-    def corrupt(self, what: str = Corruption.PAYLOAD, times: int = 1) -> Self:
-        """Damage the reply's bytes: "payload", "header", "garbage" or "lengths"."""
-        if what not in tuple(Corruption):
-            raise ProviderError(f"what can be corrupt is {', '.join(Corruption)}; not {what!r}")
-        return self.add(Fault(corrupt=Corruption(what)), times)
-
-    def duplicate(self, times: int = 1) -> Self:
-        """Answer twice."""
-        return self.add(Fault(duplicate=True), times)
-
-    def late(self, times: int = 1) -> Self:
-        """Answer only after the guest has cancelled the request."""
-        return self.add(Fault(late=True), times)
-
-    def vmalloc(self, on: bool = True, times: int = 1) -> Self:
-        """Have the blobs handed over in vmalloc memory."""
-        return self.add(Fault(vmalloc=on), times)
-
-    def no_auxblob(self, times: int = 1) -> Self:
-        """Answer without an auxblob, as a host without certificates does."""
-        return self.add(Fault(no_auxblob=True), times)
-
-    def keep_lengths(self, times: int = 1) -> Self:
-        """Answer with the outblob alone; the driver leaves the other lengths as they were."""
-        return self.add(Fault(keep_lengths=True), times)
-
-    def no_outblob(self, times: int = 1) -> Self:
-        """Have the driver report success without an outblob."""
-        return self.add(Fault(no_outblob=True), times)
-
-    def wrapped(self, times: int = 1) -> Self:
-        """Have the core's counter of writes stand one before the one of reads, and fail."""
-        return self.add(Fault(wrapped=True), times)
-
-
-def _parse(key: str, kinds: Mapping[str, str], word: str) -> int | bool | str | float:
-    if kinds.get(key) == "Status":
-        if word.upper() not in Status.__members__:
-            raise ProviderError(f"{key} is one of {', '.join(Status.__members__)}; not {word!r}")
-        return Status[word.upper()]
-    return parse_word(key, KINDS.get(kinds.get(key, ""), str), word)
-
-
-FAULT_NAMES = (
-    "corrupt",
-    "delay",
-    "duplicate",
-    "empty",
-    "fail",
-    "flipped",
-    "inject",
-    "keep_lengths",
-    "late",
-    "no_auxblob",
-    "no_outblob",
-    "oversize",
-    "padded",
-    "refuse",
-    "silent",
-    "swapped",
-    "truncated",
-    "vanish",
-    "vmalloc",
-    "wrapped",
-    "wrong_inblob",
-)
-"""What ``FaultQueue.named`` accepts."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Bytes and keys that follow from a seed; deterministic signatures."""
+"""Derive bytes and keys from a seed; sign deterministically."""
 
 from __future__ import annotations
 
@@ -24,27 +24,27 @@ _ORDERS = {
 
 
 def derive(seed: int, label: str, size: int) -> bytes:
-    """Return ``size`` bytes that depend on ``seed`` and ``label`` alone (SHAKE-256)."""
+    """Derive ``size`` bytes from ``seed`` and ``label`` (SHAKE-256)."""
     return shake_256(f"{seed}:{label}".encode()).digest(size)
 
 
 @cache
 def derive_ec_key(seed: int, label: str, curve: ec.EllipticCurve) -> ec.EllipticCurvePrivateKey:
-    """Return the private key on P-256 or P-384 that follows from ``seed`` and ``label``."""
+    """Derive a private key on P-256 or P-384 from ``seed`` and ``label``."""
     scalar = int.from_bytes(derive(seed, label, 64), "big") % (_ORDERS[curve.name] - 1) + 1
     return ec.derive_private_key(scalar, curve)
 
 
 @cache
 def derive_ed25519_key(seed: int, label: str) -> ed25519.Ed25519PrivateKey:
-    """Return the Ed25519 private key that follows from ``seed`` and ``label``."""
+    """Derive an Ed25519 private key from ``seed`` and ``label``."""
     return ed25519.Ed25519PrivateKey.from_private_bytes(derive(seed, label, 32))
 
 
 def sign_raw(key: ec.EllipticCurvePrivateKey, data: bytes, digest: hashes.HashAlgorithm) -> bytes:
     """Sign with ECDSA; return r and s, big-endian, each as long as the curve's order.
 
-    The ECDSA nonce is RFC 6979's: the same key and data give the same bytes.
+    The ECDSA nonce is deterministic (RFC 6979): the same key and data give the same bytes.
     """
     size = (key.curve.key_size + 7) // 8
     der = key.sign(data, ec.ECDSA(digest, deterministic_signing=True))

@@ -14,7 +14,8 @@ from typing import Any, Self, TypeVar
 
 from providers_sim.desk import Pending
 from providers_sim.errors import ProviderError
-from providers_sim.faults import Fault, FaultQueue
+from providers_sim.fault_queue import FaultQueue
+from providers_sim.faults import Fault
 from providers_sim.gate import Gate, Holdable, Waiter
 from providers_sim.port import Port, PortClosedError
 from providers_sim.provider import AnyProvider, State
@@ -55,7 +56,7 @@ class ProviderLoop:
         resume: Mapping[str, Any] | None = None,
     ) -> None:
         self.provider = provider
-        self.faults = FaultQueue(provider.failures)
+        self.faults = FaultQueue(provider.faults)
         self._waiter = Waiter(time_scale)
         self._port = Port(sock)
         self._service = Service(
@@ -203,12 +204,12 @@ class ProviderLoop:
     def fault(self, name: str | Fault, /, **params: Any) -> FaultQueue:  # noqa: ANN401 - its own
         """Queue a fault for the next request without one: by name, or as it is.
 
-        The name is one of the provider's failures (``provider.failures``) or one that every
-        provider has (``FAULT_NAMES``).
+        The name is a row of the provider's fault table (``provider.faults``) or a fault that every
+        provider has (``COMMON_FAULTS``).
         """
         if isinstance(name, Fault):
             return self.faults.add(name)
-        return self.faults.named(name, **params)
+        return self.faults.add_named(name, **params)
 
     @property
     def hardware_time(self) -> float:

@@ -1,27 +1,28 @@
 # SPDX-License-Identifier: MIT
-"""The variants of a provider: a frozen dataclass that words, JSON and Python all can fill."""
+"""Options of a provider: a frozen dataclass that command lines, JSON and Python code can fill."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
+from enum import Enum
 from typing import Any, Literal, Self, get_args, get_origin, get_type_hints
 
 from providers_sim.errors import ProviderError
 
-__all__ = ["OptionInfo", "Options", "option", "parse_word"]
+__all__ = ["OptionInfo", "Options", "option", "parse_value", "split_spec"]
 
 _TRUE, _FALSE = ("yes", "true", "on", "1"), ("no", "false", "off", "0")
 
 
-def option(default: Any, words: str) -> Any:  # noqa: ANN401 - what dataclasses.field gives
-    """Declare one option: its default, and one line that says what it is."""
-    return field(default=default, metadata={"help": words})
+def option(default: Any, description: str) -> Any:  # noqa: ANN401 - as dataclasses.field
+    """Declare an option with its default value and a one-line description."""
+    return field(default=default, metadata={"help": description})
 
 
 @dataclass(frozen=True, slots=True)
 class OptionInfo:
-    """What a command line needs to know of an option; ``choices`` is empty when any value goes."""
+    """Description of an option for a command line; ``choices`` is empty when any value is valid."""
 
     name: str
     kind: type
@@ -32,13 +33,13 @@ class OptionInfo:
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """What every provider can be told; subclasses add their variants.
+    """The options that every provider has; each provider adds its own in a subclass.
 
     A member's type is ``int``, ``bool``, ``str`` or a ``Literal`` of those.
     """
 
     name: str = option("", "Name to register with; empty: the name of the kernel's own driver.")
-    root: int = option(0, "Number of the test PKI that the keys chain to.")
+    root: int = option(0, "Number of the test PKI whose root signs the evidence.")
 
     def __post_init__(self) -> None:
         for info in self.infos():
@@ -49,7 +50,7 @@ class Options:
         self.check()
 
     def check(self) -> None:
-        """Raise ProviderError when members that are each good do not go together."""
+        """Raise ProviderError when the members contradict each other; subclasses override it."""
 
     @classmethod
     def infos(cls) -> list[OptionInfo]:
@@ -65,39 +66,50 @@ class Options:
         return found
 
     @classmethod
-    def from_words(cls, words: Mapping[str, str]) -> Self:
-        """Make options from text, as a command line has it; ProviderError when it means nothing."""
+    def from_text(cls, values: Mapping[str, str]) -> Self:
+        """Parse the values that a command line gives; ProviderError on an unknown name or value."""
         infos = {info.name: info for info in cls.infos()}
-        values: dict[str, Any] = {}
-        for key, word in words.items():
-            name = key.replace("-", "_")  # as a command line spells it
+        parsed: dict[str, Any] = {}
+        for key, text in values.items():
+            name = key.replace("-", "_")  # command lines spell names with dashes
             if name not in infos:
                 raise ProviderError(f"there is no option {key!r}; there are: {', '.join(infos)}")
-            values[name] = parse_word(name, infos[name].kind, word)
-        return cls(**values)
+            parsed[name] = parse_value(name, infos[name].kind, text)
+        return cls(**parsed)
 
     @classmethod
     def from_state(cls, state: object) -> Self:
-        """Make options from what ``to_state`` gave; ProviderError when it is something else."""
+        """Make options from the result of ``to_state``; ProviderError when it is malformed."""
         names = {item.name for item in fields(cls)}
         if not isinstance(state, dict) or set(state) != names:
             raise ProviderError(f"these are not the options {', '.join(sorted(names))}: {state!r}")
         return cls(**state)
 
     def to_state(self) -> dict[str, object]:
-        """Return the members as JSON can carry them."""
+        """Return the members as a dictionary that JSON can represent."""
         return asdict(self)
 
 
-def parse_word(name: str, kind: type, word: str) -> int | bool | str | float:
-    """Turn the text of one option or parameter into its type; ProviderError when it is none."""
+def split_spec(spec: str) -> tuple[str, dict[str, str]]:
+    """Split ``NAME[:KEY[=VALUE],...]`` into name and parameters; a KEY alone is "yes"."""
+    name, _, parameters = spec.partition(":")
+    pairs = [item.partition("=") for item in parameters.split(",")] if parameters else []
+    return name, {key.strip(): value if equals else "yes" for key, equals, value in pairs}
+
+
+def parse_value(name: str, kind: type, text: str) -> Any:  # noqa: ANN401 - an instance of kind
+    """Parse the text of one option or parameter as ``kind``; ProviderError when it is invalid."""
+    if issubclass(kind, Enum):
+        if text.upper() not in kind.__members__:
+            raise ProviderError(f"{name} is one of {', '.join(kind.__members__)}; not {text!r}")
+        return kind[text.upper()]
     try:
         if kind is bool:
-            if word.lower() not in _TRUE + _FALSE:
+            if text.lower() not in _TRUE + _FALSE:
                 raise ValueError
-            return word.lower() in _TRUE
+            return text.lower() in _TRUE
         if kind is int:
-            return int(word, 0)
-        return float(word) if kind is float else word
+            return int(text, 0)
+        return float(text) if kind is float else text
     except ValueError:
-        raise ProviderError(f"{name} is of type {kind.__name__}; not {word!r}") from None
+        raise ProviderError(f"{name} is of type {kind.__name__}; not {text!r}") from None

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""Where test PKIs live: a directory shared by processes, or memory.
+"""Storage of test PKIs: in a directory that processes share, or in memory.
 
-RSA keys and PSS signatures cannot be made from a seed with ``cryptography``, so what was made
-once is kept: evidence stays the same byte for byte as long as its store does. A store's state
-carries the files it gave out, so that another machine can go on with the same ones.
+``cryptography`` cannot derive RSA keys and PSS signatures from a seed, so they are made once and
+stored: evidence is the same byte for byte as long as the store is kept. The state of a store has
+the files that were read from it, so that another machine can reproduce the evidence.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _COMPLETE, _LOCK, _KEY = "complete", "lock", "key"
 
 
 class PkiStore:
-    """Named groups of files, each made once by whoever needs it first."""
+    """Named groups of files; the first process that needs a group makes it."""
 
     def __init__(self, directory: Path | None) -> None:
         self.directory = directory
@@ -38,25 +38,25 @@ class PkiStore:
 
     @classmethod
     def from_state(cls, state: Mapping[str, object]) -> Self:
-        """Make a store that has the files of ``state``; TypeError or ValueError when malformed."""
+        """Make a store from the result of ``get_state``; TypeError or ValueError when malformed."""
         store = cls(None)
         for group, files in state.items():
             if not isinstance(files, dict):
-                raise TypeError(f"the files of {group} are no mapping")
+                raise TypeError(f"the files of {group} are not a mapping")
             store._used[group] = {str(name): bytes.fromhex(text) for name, text in files.items()}
         return store
 
     def get_state(self) -> dict[str, object]:
-        """Return the files given out so far, in hexadecimal, by group and name."""
+        """Return the files read so far, in hexadecimal, by group and name."""
         return {
             group: {name: content.hex() for name, content in files.items()}
             for group, files in self._used.items()
         }
 
     def get(self, group: str, make: Callable[[], Files], *names: str) -> list[bytes]:
-        """Return the files ``names`` of ``group``; ``make`` is called when there are none yet.
+        """Return the files ``names`` of ``group``; ``make`` makes the group when it is missing.
 
-        Raises EvidenceError when the directory cannot be used or lacks one of them.
+        Raises EvidenceError when the directory cannot be used or lacks one of the files.
         """
         if group not in self._used:
             self._used[group] = self._fetch(group, make, names)
@@ -67,9 +67,9 @@ class PkiStore:
 
     @staticmethod
     def prune(directory: Path, before: float) -> int:
-        """Remove leaf certificates not used since ``before`` (seconds since 1970); bytes freed.
+        """Remove leaf certificates last used before ``before`` (Unix time); return bytes freed.
 
-        Authorities stay: whoever pinned one would lose it.
+        Authorities are kept, because verifiers may have pinned them.
         """
         freed = 0
         for complete in directory.glob(f"*/{_COMPLETE}"):
@@ -77,7 +77,7 @@ class PkiStore:
             if _KEY not in {path.name for path in group.iterdir()}:
                 with FileLock(group / _LOCK, timeout=_LOCK_SECONDS):
                     if complete.exists() and complete.stat().st_mtime < before:
-                        complete.unlink()  # first: a half-removed group is made anew
+                        complete.unlink()  # first: a partly removed group is made again
                         files = [path for path in group.iterdir() if path.name != _LOCK]
                         freed += sum(path.stat().st_size for path in files)
                         for path in files:
@@ -113,7 +113,7 @@ def _make_on_disk(directory: Path, make: Callable[[], Files]) -> None:
 
 
 def _write(path: Path, content: bytes) -> None:
-    """Write all or nothing: a reader never sees a part, whatever ends this process."""
+    """Write ``path`` atomically: readers never see a part of it, even if this process dies."""
     handle, temporary = mkstemp(dir=path.parent, prefix=".new-")
     with os.fdopen(handle, "wb") as file:
         file.write(content)

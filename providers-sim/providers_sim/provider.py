@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What a provider is: the TEE-specific part of a TSM, with nothing of its transport."""
+"""Base class of providers: the TEE-specific part of a simulated TSM, without its transport."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Generic, Self, TypeVar
 
 from providers_sim.errors import EvidenceError, ProviderError, ProviderRefusal
-from providers_sim.failures import Answer, FailureTable
+from providers_sim.fault_table import Answer, FaultTable
 from providers_sim.options import Options
 from providers_sim.pki_store import PkiStore
 from tsmw.report import Evidence, ReportRequest
@@ -19,9 +19,9 @@ from tsmw.report import Evidence, ReportRequest
 __all__ = ["AnyProvider", "Attr", "BinAttr", "Provider", "State", "mask"]
 
 State = dict[str, object]
-"""A provider's state: only what JSON can carry, so that a run can be stored and replayed."""
+"""A provider's state, as values that JSON can represent, so that a run can be replayed."""
 
-O = TypeVar("O", bound=Options)  # noqa: E741 - the usual name of a type variable
+OptionsT = TypeVar("OptionsT", bound=Options)
 
 
 class Attr(IntEnum):
@@ -46,34 +46,35 @@ class BinAttr(IntEnum):
 
 
 def mask(*indices: IntEnum) -> int:
-    """Return the visibility mask that has the bits of these attributes."""
+    """Return the bit mask of these attributes."""
     return sum(1 << index for index in set(indices))
 
 
-class Provider(ABC, Generic[O]):
-    """One simulated TEE, seen through the kernel's driver for it.
+class Provider(ABC, Generic[OptionsT]):
+    """One simulated TEE, as the kernel's driver for it presents it to a guest.
 
-    ``id`` is the project's name for it, ``kernel_name`` what the kernel's own driver registers
-    and ``provider`` shows. ``attrs`` and ``bin_attrs`` are masks of visible attributes,
-    ``failures`` what can go wrong on its host. Everything about one guest follows from ``seed``
-    and ``options``, and from the live state that requests and extended measurements change.
-    Calls come from one thread at a time. The same state and requests give the same evidence,
-    byte for byte.
+    ``id`` is the project's name for the TEE, ``kernel_name`` the name that the kernel's own driver
+    registers and the attribute ``provider`` shows. ``attrs`` and ``bin_attrs`` are bit masks of
+    the visible attributes, ``faults`` is the table of the faults of the TEE's host.
+
+    A guest's keys and evidence are derived from ``seed``, ``options`` and the live state, which
+    requests and extended measurements change. The same state and requests give the same evidence,
+    byte for byte. Methods must be called from one thread at a time.
     """
 
     id: ClassVar[str]
     kernel_name: ClassVar[str]
-    options_type: type[O]
-    failures: ClassVar[FailureTable] = FailureTable()
+    options_type: type[OptionsT]
+    faults: ClassVar[FaultTable] = FaultTable()
     attrs: int
     bin_attrs: int
     privlevel_floor: int = 0
 
     def __init__(
-        self, options: O | None = None, *, seed: int = 0, pki_dir: Path | None = None
+        self, options: OptionsT | None = None, *, seed: int = 0, pki_dir: Path | None = None
     ) -> None:
         self.seed = seed
-        self.options: O = self.options_type() if options is None else options
+        self.options: OptionsT = self.options_type() if options is None else options
         self.pki = PkiStore(pki_dir)
         self.prepare()
         self.reset()
@@ -85,7 +86,7 @@ class Provider(ABC, Generic[O]):
 
     @property
     def name(self) -> str:
-        """The name the driver in the guest registers with."""
+        """The name that the driver in the guest registers."""
         return self.options.name or self.kernel_name
 
     @abstractmethod
@@ -94,63 +95,66 @@ class Provider(ABC, Generic[O]):
 
     @abstractmethod
     def report(self, request: ReportRequest) -> Evidence:
-        """Make the evidence for ``request``, or raise ProviderRefusal as the real TEE would."""
+        """Make the evidence for ``request``; raise ProviderRefusal where the real TEE refuses."""
 
     @abstractmethod
     def collateral(self) -> dict[str, bytes]:
-        """Return what a verifier needs besides the evidence, as file names and contents."""
+        """Return the certificates, keys and other files that a verifier needs, by file name."""
 
     def reset(self) -> None:
-        """Put the live state where a freshly started guest has it."""
+        """Set the live state to that of a newly started guest."""
 
     def live_state(self) -> State:
-        """Return what requests and measurements change."""
+        """Return the state that requests and extended measurements change."""
         return {}
 
     def restore_live(self, state: Mapping[str, Any]) -> None:
-        """Replace the live state by what ``live_state`` gave; KeyError, TypeError or ValueError."""
+        """Replace the live state by the result of ``live_state``.
+
+        Raises KeyError, TypeError or ValueError when it is malformed.
+        """
 
     def admit(self, request: ReportRequest) -> None:
-        """Raise ProviderRefusal when an earlier failure keeps the driver from even asking."""
+        """Raise ProviderRefusal when an earlier fault keeps the driver from sending the request."""
 
     def abandon(self) -> None:
-        """Note that the driver stopped waiting for a request that the host still works on."""
+        """Record that the driver stopped waiting for a request that the host has not finished."""
 
     def complete(self) -> None:
-        """Note that the host is done with what was abandoned."""
+        """Record that the host has finished the abandoned request."""
 
     def registers(self) -> tuple[bytes, ...]:
-        """Return the runtime measurement registers in their order."""
+        """Return the values of the runtime measurement registers, in order of their numbers."""
         return ()
 
     def extend(self, register: int, data: bytes) -> None:
-        """Extend a runtime measurement register; ProviderError when there is no such one."""
+        """Extend a runtime measurement register; ProviderError when it or the data is invalid."""
         raise ProviderError(f"{self.id} has no runtime measurement register {register}")
 
     def answer(
         self,
         request: ReportRequest,
-        failure: str = "",
+        fault: str = "",
         params: Mapping[str, Any] | None = None,
     ) -> Answer:
-        """Say how ``request`` ends, with the named failure if there is one."""
+        """Return how ``request`` ends; ``fault`` names a row of the fault table to simulate."""
         try:
-            if failure:
-                return self.failures.find(failure).act(self, request, **(params or {}))
+            if fault:
+                return self.faults.find(fault).act(self, request, **(params or {}))
             return Answer(evidence=self.report(request))
         except ProviderRefusal as refusal:
             return Answer(refusal=refusal)
 
     def reconfigure(self, **changes: object) -> None:
-        """Change options between reports, as a host does; ProviderError when they mean nothing."""
+        """Change options between two reports, as a host can; ProviderError when one is invalid."""
         try:
-            self.options = replace(self.options, **changes)  # type: ignore[arg-type] # checked there
+            self.options = replace(self.options, **changes)  # type: ignore[arg-type] # Options checks
         except TypeError as error:
             raise ProviderError(f"{self.id}: {error}") from None
         self.prepare()
 
     def get_state(self) -> State:
-        """Return everything that evidence depends on besides the request, keys included."""
+        """Return the whole state that evidence depends on besides the request, keys included."""
         return {
             "provider": self.id,
             "seed": self.seed,
@@ -160,7 +164,7 @@ class Provider(ABC, Generic[O]):
         }
 
     def set_state(self, state: Mapping[str, object]) -> None:
-        """Become the guest that ``state`` describes; EvidenceError when it is none of this kind."""
+        """Replace the whole state; EvidenceError when ``state`` is malformed or of another TEE."""
         try:
             match dict(state):
                 case {
@@ -171,19 +175,21 @@ class Provider(ABC, Generic[O]):
                     "pki": dict(pki),
                     **rest,
                 } if not rest:
-                    self._become(seed, self.options_type.from_state(options), live, pki)
+                    self._replace_state(seed, self.options_type.from_state(options), live, pki)
                 case _:
                     raise ValueError("members are missing or unknown")
         except (ProviderError, KeyError, TypeError, ValueError) as error:
-            raise EvidenceError(f"this is no state of {self.id}: {error}") from error
+            raise EvidenceError(f"this is not a state of {self.id}: {error}") from error
 
     def clone(self) -> Self:
-        """Return another provider in the same state."""
-        twin = type(self)(self.options, seed=self.seed, pki_dir=self.pki.directory)
-        twin.set_state(self.get_state())
-        return twin
+        """Return a new provider with the same state."""
+        copy = type(self)(self.options, seed=self.seed, pki_dir=self.pki.directory)
+        copy.set_state(self.get_state())
+        return copy
 
-    def _become(self, seed: int, options: O, live: Mapping[str, Any], pki: State) -> None:
+    def _replace_state(
+        self, seed: int, options: OptionsT, live: Mapping[str, Any], pki: State
+    ) -> None:
         before = self.seed, self.options, self.live_state(), self.pki
         try:
             self.seed, self.options, self.pki = seed, options, PkiStore.from_state(pki)
@@ -197,4 +203,4 @@ class Provider(ABC, Generic[O]):
 
 
 AnyProvider = Provider[Any]
-"""A provider of whatever kind."""
+"""A provider of any TEE."""

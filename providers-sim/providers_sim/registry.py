@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""The providers there are: each module of ``evidence`` that defines ``PROVIDER``.
+"""Registry of the providers: each module of ``evidence`` that defines ``PROVIDER``.
 
-Such a module also has ``describe``, which makes its blobs readable.
+Such a module also defines ``describe``, which decodes its blobs into a tree of text.
 """
 
 from __future__ import annotations
@@ -16,9 +16,8 @@ from providers_sim import evidence
 from providers_sim.description import Node
 from providers_sim.errors import ProviderError
 from providers_sim.evidence import x509_text
-from providers_sim.options import Options
+from providers_sim.options import Options, split_spec
 from providers_sim.provider import AnyProvider
-from providers_sim.spec import parse_words
 
 __all__ = ["available", "create", "describe", "parse_spec", "provider_type"]
 
@@ -50,30 +49,31 @@ def provider_type(provider_id: str) -> type[AnyProvider]:
 
 
 def parse_spec(spec: str) -> tuple[type[AnyProvider], Options]:
-    """Take ``ID`` or ``ID:OPTION=VALUE,...`` apart, as in ``tdx:version=5,body=1.5``.
+    """Parse ``ID`` or ``ID:OPTION=VALUE,...``, for example ``tdx:version=5,body=1.5``.
 
-    A boolean option may stand alone. Raises ProviderError when it means nothing.
+    ``OPTION`` alone sets a boolean option. Raises ProviderError on an unknown provider or option
+    and on an invalid value.
     """
-    provider_id, given = parse_words(spec)
+    provider_id, values = split_spec(spec)
     kind = provider_type(provider_id)
-    options: Options = kind.options_type.from_words(given)
+    options: Options = kind.options_type.from_text(values)
     return kind, options
 
 
 def create(spec: str, *, seed: int = 0, pki_dir: Path | None = None) -> AnyProvider:
-    """Make the provider that ``spec`` names (see ``parse_spec``).
+    """Make the provider that ``spec`` names; errors are those of ``parse_spec``.
 
-    Its test PKI is kept in ``pki_dir`` and made there on first use; without a directory it
-    lives as long as the process. Raises ProviderError on an unknown provider or option.
+    Its test PKI is stored in ``pki_dir`` and made there on first use; without a directory it is
+    kept in memory.
     """
     kind, options = parse_spec(spec)
     return kind(options, seed=seed, pki_dir=pki_dir)
 
 
 def describe(blob: bytes) -> Node | None:
-    """Describe a blob of any provider, simulated or real; None when nobody knows it.
+    """Decode a blob of any provider, simulated or real; None when its format is unknown.
 
-    Certificates and revocation lists are known, too, in PEM and DER.
+    X.509 certificates and revocation lists in PEM and DER are decoded, too.
     """
     for module in (*_modules().values(), x509_text):
         node: Node | None = module.describe(blob)

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 from providers_sim.desk import Desk, Pending
 from providers_sim.errors import ProviderRefusal
-from providers_sim.faults import FaultQueue
+from providers_sim.fault_queue import FaultQueue
 from providers_sim.gate import Gate, Waiter
 from providers_sim.port import Port
 from providers_sim.provider import AnyProvider, State

@@ -55,7 +55,7 @@ def add_sign1(node: Node, label: str, value: object, names: Names) -> Node:
         message = parse_sign1(value)
     except EvidenceError as error:
         part = add_value(node, label, value, names)
-        part.add("not as the specification has it", error)
+        part.add("violates the specification", error)
         return part
     part = node.add(label, f"COSE_Sign1, {message.algorithm}")
     if len(message.protected) > 1 or message.unprotected:
@@ -65,6 +65,6 @@ def add_sign1(node: Node, label: str, value: object, names: Names) -> Node:
         add_value(part, "claims", loads(message.payload), names)
     except EvidenceError as error:
         part.add("payload", message.payload)
-        part.add("not as the specification has it", error)
+        part.add("violates the specification", error)
     part.add("signature", message.signature)
     return part

@@ -50,7 +50,7 @@ def describe(blob: bytes) -> Node | None:
     try:
         parse_token(blob)
     except EvidenceError as error:
-        node.add("not as the specification has it", error)
+        node.add("violates the specification", error)
     try:
         value = loads(blob)
     except EvidenceError:
@@ -74,8 +74,8 @@ def _token(node: Node, label: str, token: object) -> None:
     except EvidenceError as error:
         node.add(label, error)
         return
-    for claims in part.parts:
-        for claim in claims.parts:
+    for claims in part.children:
+        for claim in claims.children:
             if claim.label == "lifecycle" and claim.value.isdecimal():
                 claim.value = f"{int(claim.value):#06x} ({_lifecycle(int(claim.value))})"
 

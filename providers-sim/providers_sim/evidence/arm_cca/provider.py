@@ -23,10 +23,10 @@ from providers_sim.evidence.arm_cca.claims import (
     RealmClaims,
     SwComponent,
 )
-from providers_sim.evidence.arm_cca.failures import FAILURES
+from providers_sim.evidence.arm_cca.faults import FAULTS
 from providers_sim.evidence.arm_cca.token import Outer, bind, encode_token, sign_claims
 from providers_sim.evidence.cose import cose_key
-from providers_sim.failures import FailureTable
+from providers_sim.fault_table import FaultTable
 from providers_sim.keys import derive, derive_ec_key, public_point
 from providers_sim.options import Options, option
 from providers_sim.provider import Attr, BinAttr, Provider, State, mask
@@ -76,7 +76,7 @@ class ArmCca(Provider[ArmCcaOptions]):
     id: ClassVar[str] = "arm-cca"
     kernel_name: ClassVar[str] = "arm_cca_guest"
     options_type = ArmCcaOptions
-    failures: ClassVar[FailureTable] = FAILURES
+    faults: ClassVar[FaultTable] = FAULTS
     # The driver has no visibility callback: everything shows, most of it without effect.
     attrs = mask(*Attr)
     bin_attrs = mask(*BinAttr)

@@ -44,7 +44,7 @@ def _begin(label: str, blob: bytes) -> Node:
     try:
         parse_evidence(blob)
     except EvidenceError as error:
-        node.add("not as the specification has it", error)
+        node.add("violates the specification", error)
     return node
 
 
@@ -96,19 +96,19 @@ def _evidence(node: Node, value: object) -> None:
         return
     for name, token in tokens.items():
         part = add_sign1(node, f"{name} token", token, labels.NAMES)
-        for tag in [one for one in part.parts if one.label == "claims"]:
+        for tag in [one for one in part.children if one.label == "claims"]:
             tag.value = tag.value.replace(f"tag {CWT_TAG} CWT", "CWT")
-            for claims in tag.parts:
+            for claims in tag.children:
                 _name_members(claims)
 
 
 def _name_members(claims: Node) -> None:
     """Give the members of components and measurements their names, the state its meaning."""
     states = {str(number): name for name, number in STATES.items()}
-    for claim in claims.parts:
+    for claim in claims.children:
         names: Names = _NESTED.get(claim.label, {})
-        for entry in claim.parts:
-            for member in entry.parts:
+        for entry in claim.children:
+            for member in entry.children:
                 if member.label.isdecimal():
                     member.label = names.get(int(member.label), member.label).replace("_", " ")
         if claim.label == "state" and claim.value in states:

@@ -35,8 +35,8 @@ from providers_sim.evidence.cove.evidence import (
     encode_uccs,
     sign_token,
 )
-from providers_sim.evidence.cove.failures import FAILURES
-from providers_sim.failures import FailureTable
+from providers_sim.evidence.cove.faults import FAULTS
+from providers_sim.fault_table import FaultTable
 from providers_sim.keys import derive, derive_ec_key, derive_ed25519_key
 from providers_sim.options import Options, option
 from providers_sim.provider import Attr, BinAttr, Provider, State, mask
@@ -93,7 +93,7 @@ class Cove(Provider[CoveOptions]):
     id: ClassVar[str] = "cove"
     kernel_name: ClassVar[str] = "cove_guest"
     options_type = CoveOptions
-    failures: ClassVar[FailureTable] = FAILURES
+    faults: ClassVar[FaultTable] = FAULTS
     # The issuer of either certificate form is known from its tokens: there is no auxblob.
     attrs = mask(Attr.GENERATION, Attr.PROVIDER)
     bin_attrs = mask(BinAttr.INBLOB, BinAttr.OUTBLOB)

@@ -81,7 +81,7 @@ def _report(blob: bytes) -> Node:
     try:
         parse_report(blob)
     except EvidenceError as error:
-        node.add("not as the specification has it", error)
+        node.add("violates the specification", error)
     turin = report.cpuid[0] == _TURIN_FAMILY
     _identity(node, report)
     _bits(node.add("policy", f"{report.policy:#x}"), report.policy, _POLICY_BITS)
@@ -141,7 +141,7 @@ def _table(blob: bytes) -> Node:
     try:
         parse_table(blob)
     except EvidenceError as error:
-        node.add("not as the specification has it", error)
+        node.add("violates the specification", error)
     for pos in range(0, len(blob) - _ENTRY.size + 1, _ENTRY.size):
         raw, offset, length = _ENTRY.unpack_from(blob, pos)
         if not any(blob[pos : pos + _ENTRY.size]):
@@ -171,5 +171,5 @@ def _manifest(blob: bytes) -> Node:
             part = node.add(_SERVICES.get(guid, "unknown service"), f"{guid}, {len(content)} bytes")
             part.add("manifest", content)
     except EvidenceError as error:
-        node.add("not as the specification has it", error)
+        node.add("violates the specification", error)
     return node

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from providers_sim.errors import ProviderError, ProviderRefusal
 from providers_sim.evidence.sev_snp.certificates import BUFFER_SIZE, GUIDS, encode_table
-from providers_sim.evidence.sev_snp.failures import FAILURES
+from providers_sim.evidence.sev_snp.faults import FAULTS
 from providers_sim.evidence.sev_snp.manifest import VTPM, encode_services, endorsement_key_area
 from providers_sim.evidence.sev_snp.pki import PRODUCTS, Pki
 from providers_sim.evidence.sev_snp.report import (
@@ -24,7 +24,7 @@ from providers_sim.evidence.sev_snp.report import (
     Tcb,
     encode_report,
 )
-from providers_sim.failures import FailureTable
+from providers_sim.fault_table import FaultTable
 from providers_sim.keys import derive, derive_ec_key
 from providers_sim.options import Options, option
 from providers_sim.provider import Attr, BinAttr, Provider, State, mask
@@ -72,7 +72,7 @@ class SevSnp(Provider[SevSnpOptions]):
     id: ClassVar[str] = "sev-snp"
     kernel_name: ClassVar[str] = "sev_guest"
     options_type = SevSnpOptions
-    failures: ClassVar[FailureTable] = FAILURES
+    faults: ClassVar[FaultTable] = FAULTS
 
     tcb: Tcb = Tcb(boot_loader=3, tee=0, snp=20, microcode=209)
 

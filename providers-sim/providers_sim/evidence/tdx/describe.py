@@ -75,7 +75,7 @@ def _quote(blob: bytes) -> Node:
     try:
         quote = parse_quote(blob)
     except EvidenceError as error:
-        node.add("not as the specification has it", error)
+        node.add("violates the specification", error)
         return node
     node.add("QE id", quote.user_data[:16])
     node.add("TDX version of the body", quote.body.kind)
@@ -176,7 +176,7 @@ def _td_report(blob: bytes) -> Node:
         parse_td_report(blob, b"")
     except EvidenceError as error:
         if "MAC" not in str(error):
-            node.add("not as the specification has it", error)
+            node.add("violates the specification", error)
     head, tcb, td = split_td_report(blob, lenient=True)
     for block in (head, tcb, td):
         part = node.add(type(block).__name__)

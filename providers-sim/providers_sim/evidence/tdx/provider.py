@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from providers_sim.errors import ProviderError, ProviderRefusal
 from providers_sim.evidence.tdx.collateral import TcbStatus, make_collateral
-from providers_sim.evidence.tdx.failures import FAILURES
+from providers_sim.evidence.tdx.faults import FAULTS
 from providers_sim.evidence.tdx.pki import CPU_SVN, make_authority, pck_certificate, pck_key
 from providers_sim.evidence.tdx.quote import (
     QeReport,
@@ -31,7 +31,7 @@ from providers_sim.evidence.tdx.td_report import (
     encode_td_report,
     parse_td_report,
 )
-from providers_sim.failures import FailureTable
+from providers_sim.fault_table import FaultTable
 from providers_sim.keys import derive, derive_ec_key, public_point, sign_raw
 from providers_sim.options import Options, option
 from providers_sim.provider import Attr, BinAttr, Provider, State, mask
@@ -83,7 +83,7 @@ class Tdx(Provider[TdxOptions]):
     id: ClassVar[str] = "tdx"
     kernel_name: ClassVar[str] = "tdx_guest"
     options_type = TdxOptions
-    failures: ClassVar[FailureTable] = FAILURES
+    faults: ClassVar[FaultTable] = FAULTS
     attrs = mask(Attr.GENERATION, Attr.PROVIDER)
     bin_attrs = mask(BinAttr.INBLOB, BinAttr.OUTBLOB)
 

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from providers_sim import ProviderError, ProviderRefusal, ReportRequest, describe
 from providers_sim.evidence.tdx import Tdx, TdxOptions
-from providers_sim.evidence.tdx.failures import FAILURES
+from providers_sim.evidence.tdx.faults import FAULTS
 from providers_sim.evidence.tdx.quote import QE_VENDOR
+from tests.describing import description_of
 from tsmw.constants import Status
 
 NONCE = bytes(range(64))
@@ -41,8 +42,8 @@ def tdx() -> Tdx:
 
 
 def test_every_row_has_a_test() -> None:
-    assert set(FAILURES) == set(REFUSED) | KEEPS_BUSY | SUCCEEDS
-    assert all(failure.what and failure.sees for failure in FAILURES.values())
+    assert set(FAULTS) == set(REFUSED) | KEEPS_BUSY | SUCCEEDS
+    assert all(fault.summary and fault.outcome for fault in FAULTS.values())
 
 
 @pytest.mark.parametrize("name", sorted(REFUSED))
@@ -132,7 +133,7 @@ def test_stale_and_changed_quotes(tdx: Tdx) -> None:
 
 
 @pytest.mark.parametrize("size", [0, 32, 63])
-@pytest.mark.parametrize("name", ["", *sorted(FAILURES)])
+@pytest.mark.parametrize("name", ["", *sorted(FAULTS)])
 def test_the_driver_wants_64_bytes_first(tdx: Tdx, name: str, size: int) -> None:
     answer = tdx.answer(replace(REQUEST, inblob=bytes(size)), name)
     assert answer.refusal is not None
@@ -150,14 +151,8 @@ def test_quotes_must_fit_the_drivers_buffer() -> None:
     assert len(newer.report(REQUEST).outblob) == 14936
 
 
-def text(blob: bytes) -> str:
-    node = describe(blob)
-    assert node is not None
-    return "\n".join(node.lines())
-
-
 def test_quotes_are_described(tdx: Tdx) -> None:
-    said = text(Tdx(TdxOptions(padding=3)).report(REQUEST).outblob)
+    said = description_of(Tdx(TdxOptions(padding=3)).report(REQUEST).outblob)
     for line in ("TDX quote: version 4, 4939 bytes", f"REPORT DATA: {NONCE.hex()}",
                  "bit 28: SEPT_VE_DISABLE", "FMSPC: 00806f050000", "TCB component 16: 00",
                  "by the attestation key: good", "by the PCK: good", "padding: 3 zero bytes",
@@ -165,29 +160,29 @@ def test_quotes_are_described(tdx: Tdx) -> None:
         assert line in said
     assert "MR SERVICE TD" not in said
     modern = Tdx(TdxOptions(version=5, body="1.5")).report(REQUEST).outblob
-    assert "MR SERVICE TD" in text(modern)
+    assert "MR SERVICE TD" in description_of(modern)
     changed = tdx.answer(REQUEST, "tdx-changed").evidence
     assert changed is not None
-    assert "by the attestation key: wrong" in text(changed.outblob)
-    assert "not as the specification has it: the quote ends early" in text(modern[:1000])
+    assert "by the attestation key: wrong" in description_of(changed.outblob)
+    assert "violates the specification: the quote ends early" in description_of(modern[:1000])
 
 
 def test_td_reports_and_collateral_are_described(tdx: Tdx) -> None:
-    said = text(tdx.td_report(NONCE))
+    said = description_of(tdx.td_report(NONCE))
     assert said.startswith("TDREPORT: 1024 bytes")
     assert f"REPORT DATA: {NONCE.hex()}" in said
-    assert "not as the" not in said
+    assert "violates the specification" not in said
     damaged = bytearray(tdx.td_report(NONCE))
     damaged[600] ^= 1
-    assert "the hash of TDINFO_STRUCT is wrong" in text(bytes(damaged))
+    assert "the hash of TDINFO_STRUCT is wrong" in description_of(bytes(damaged))
     files = tdx.collateral()
     for name in ("collateral.json", "tcb_info.json", "qe_identity.json"):
-        assert "TDX collateral" in text(files[name])
-    whole = text(files["collateral.json"])
+        assert "TDX collateral" in description_of(files[name])
+    whole = description_of(files["collateral.json"])
     assert "tcbStatus: UpToDate" in whole
     assert "CN=Intel SGX TCB Signing" in whole
-    assert "X.509" in text(files["pck_chain.pem"])
-    assert "revocation list" in text(files["pck.crl"])
+    assert "X.509" in description_of(files["pck_chain.pem"])
+    assert "revocation list" in description_of(files["pck.crl"])
 
 
 @given(st.binary(max_size=900), st.sampled_from(["quote", "report", "json"]))

@@ -25,7 +25,7 @@ from omne_attest import (  # type: ignore[import-untyped]
 from providers_sim import EvidenceError, ProviderError, ProviderRefusal, ReportRequest, describe
 from providers_sim.evidence.sev_snp import SevSnp, SevSnpOptions
 from providers_sim.evidence.sev_snp.certificates import GUIDS, encode_table, parse_table
-from providers_sim.evidence.sev_snp.failures import FAILURES
+from providers_sim.evidence.sev_snp.faults import FAULTS
 from providers_sim.evidence.sev_snp.manifest import (
     SERVICES_TABLE,
     VTPM,
@@ -33,12 +33,13 @@ from providers_sim.evidence.sev_snp.manifest import (
     parse_services,
 )
 from providers_sim.evidence.sev_snp.report import parse_report
+from tests.describing import description_of
 from tsmw.constants import Status
 
 NONCE = bytes(range(64))
 REQUEST = ReportRequest(id=1, inblob=NONCE)
 SERVICES = replace(REQUEST, service_provider=b"svsm", service_guid=bytes(16))
-ALL = sorted(FAILURES)
+ALL = sorted(FAULTS)
 
 REFUSED = {
     "snp-vmm-error": (Status.IO, True),
@@ -56,7 +57,7 @@ SVSM_REFUSED = (
     "snp-svsm-unknown-service",
     "snp-svsm-manifest-version",
 )
-SUCCEEDS = set(FAILURES) - set(REFUSED) - set(SVSM_REFUSED) - {"snp-throttled"}
+SUCCEEDS = set(FAULTS) - set(REFUSED) - set(SVSM_REFUSED) - {"snp-throttled"}
 
 
 @pytest.fixture(scope="module")
@@ -92,8 +93,8 @@ def wiped(snp: SevSnp) -> bool:
 
 
 def test_every_row_has_a_test() -> None:
-    assert set(FAILURES) >= set(REFUSED) | set(SVSM_REFUSED)
-    assert all(failure.what and failure.sees for failure in FAILURES.values())
+    assert set(FAULTS) >= set(REFUSED) | set(SVSM_REFUSED)
+    assert all(fault.summary and fault.outcome for fault in FAULTS.values())
 
 
 @pytest.mark.parametrize("name", sorted(REFUSED))
@@ -206,7 +207,7 @@ def test_the_driver_checks_before_the_host_can_fail(snp: SevSnp, name: str) -> N
 
 
 def test_parameters_are_checked() -> None:
-    FAILURES["snp-throttled"].check({"seconds": 3})
+    FAULTS["snp-throttled"].check({"seconds": 3})
     for name, params, words in (
         ("snp-throttled", {"minutes": 1}, "has no parameter 'minutes' .has: seconds"),
         ("snp-throttled", {"seconds": "1"}, "is of type float"),
@@ -214,7 +215,7 @@ def test_parameters_are_checked() -> None:
         ("snp-certs-garbage", {"x": 1}, r"has: none"),
     ):
         with pytest.raises(ProviderError, match=words):
-            FAILURES[name].check(params)
+            FAULTS[name].check(params)
 
 
 @pytest.mark.parametrize("guid", [None, bytes(16), VTPM.bytes_le])
@@ -286,14 +287,8 @@ def test_a_manifest_cannot_claim_what_is_not_there() -> None:
         parse_services(head)
 
 
-def text(blob: bytes) -> str:
-    node = describe(blob)
-    assert node is not None
-    return "\n".join(node.lines())
-
-
 def test_reports_are_described(snp: SevSnp, svsm: SevSnp) -> None:
-    ours = text(snp.report(REQUEST).outblob)
+    ours = description_of(snp.report(REQUEST).outblob)
     assert ours.startswith("SEV-SNP attestation report: version 3, 1184 bytes")
     for line in (
         "family 0x19 model 0x1 stepping 1 (Milan)",
@@ -304,26 +299,26 @@ def test_reports_are_described(snp: SevSnp, svsm: SevSnp) -> None:
         "current firmware: 1.55.21",
     ):
         assert line in ours
-    assert "not as the specification has it" not in ours
-    theirs = text(vectors.attestation())
-    assert "not as the specification has it" not in theirs
+    assert "violates the specification" not in ours
+    theirs = description_of(vectors.attestation())
+    assert "violates the specification" not in theirs
     assert "signed by" in theirs
     damaged = bytearray(snp.report(REQUEST).outblob)
     damaged[0x4C] = 1
-    assert "not as the specification has it: a reserved byte" in text(bytes(damaged))
+    assert "violates the specification: a reserved byte" in description_of(bytes(damaged))
 
 
 def test_tables_and_manifests_are_described(snp: SevSnp, svsm: SevSnp) -> None:
-    table = text(snp.report(REQUEST).auxblob)
+    table = description_of(snp.report(REQUEST).auxblob)
     assert "CN=ARK-Milan" in table
     assert "1.3.6.1.4.1.3704.1.3.8: 0200d1" in table.replace("020200d1", "0200d1")
     real = [(GUIDS["VCEK"], vectors.vcek()), (GUIDS["ASK"], vectors.ask())]
     with pytest.warns(match="serial number"):
-        assert "CN=SEV-VCEK" in text(encode_table(real))
+        assert "CN=SEV-VCEK" in description_of(encode_table(real))
     garbage = snp.answer(REQUEST, "snp-certs-truncated").evidence
     assert garbage is not None
-    assert "damaged" in text(garbage.auxblob)
-    services = text(svsm.report(SERVICES).manifestblob)
+    assert "damaged" in description_of(garbage.auxblob)
+    services = description_of(svsm.report(SERVICES).manifestblob)
     assert "vTPM: c476f1eb-0123-45a5-9641-b4e7dde5bfe3, 122 bytes" in services
 
 

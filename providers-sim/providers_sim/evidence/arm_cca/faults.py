@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from providers_sim.errors import ProviderRefusal
-from providers_sim.failures import Answer, FailureTable
+from providers_sim.fault_table import Answer, FaultTable
 from providers_sim.keys import derive_ec_key
 from tsmw.constants import Status
 from tsmw.report import Evidence, ReportRequest
@@ -21,21 +21,21 @@ from tsmw.report import Evidence, ReportRequest
 if TYPE_CHECKING:
     from providers_sim.evidence.arm_cca.provider import ArmCca
 
-__all__ = ["FAILURES"]
+__all__ = ["FAULTS"]
 
 _DEBUG_LIFECYCLE = 0x4002
 
-FAILURES = FailureTable()
+FAULTS = FaultTable()
 
 
-@FAILURES.row("cca-init-refused", "EINVAL")
+@FAULTS.define("cca-init-refused", "EINVAL")
 def _init_refused(cca: ArmCca, request: ReportRequest) -> Answer:
     """The RMM refuses to begin a token."""
     cca.check(request)
     return Answer(refusal=ProviderRefusal(Status.INVALID, "RSI_ATTESTATION_TOKEN_INIT failed"))
 
 
-@FAILURES.row("cca-continue-failed", "ENXIO")
+@FAULTS.define("cca-continue-failed", "ENXIO")
 def _continue_failed(cca: ArmCca, request: ReportRequest) -> Answer:
     """The RMM fails in the middle of a token."""
     cca.check(request)
@@ -43,14 +43,14 @@ def _continue_failed(cca: ArmCca, request: ReportRequest) -> Answer:
     return Answer(refusal=refusal)
 
 
-@FAILURES.row("cca-token-too-long", "success, with a token cut off")
+@FAULTS.define("cca-token-too-long", "success, with a token cut off")
 def _token_too_long(cca: ArmCca, request: ReportRequest, *, announced: int = 1024) -> Answer:
     """The RMM announced at most ``announced`` bytes and gives more: the driver warns and stops."""
     token = cca.report(request).outblob
     return Answer(evidence=Evidence(token[: max(announced, 0)]))
 
 
-@FAILURES.row("cca-wrong-binding", "success; a verifier notices")
+@FAULTS.define("cca-wrong-binding", "success; a verifier notices")
 def _wrong_binding(cca: ArmCca, request: ReportRequest) -> Answer:
     """The platform token was made for another realm's key."""
     cca.report(request)
@@ -59,7 +59,7 @@ def _wrong_binding(cca: ArmCca, request: ReportRequest) -> Answer:
     return Answer(evidence=cca.join(platform, cca.last_realm_token))
 
 
-@FAILURES.row("cca-stale-realm-token", "success; a verifier notices")
+@FAULTS.define("cca-stale-realm-token", "success; a verifier notices")
 def _stale_realm_token(cca: ArmCca, request: ReportRequest) -> Answer:
     """The realm token is the previous one, or one over zeros when there is none."""
     cca.check(request)
@@ -67,7 +67,7 @@ def _stale_realm_token(cca: ArmCca, request: ReportRequest) -> Answer:
     return Answer(evidence=cca.join(cca.platform_token, stale))
 
 
-@FAILURES.row("cca-wrong-signer", "success; a verifier notices")
+@FAULTS.define("cca-wrong-signer", "success; a verifier notices")
 def _wrong_signer(cca: ArmCca, request: ReportRequest) -> Answer:
     """The realm token is signed with a key that the platform knows nothing of."""
     cca.check(request)
@@ -75,7 +75,7 @@ def _wrong_signer(cca: ArmCca, request: ReportRequest) -> Answer:
     return Answer(evidence=cca.join(cca.platform_token, cca.sign_realm(request, strange)))
 
 
-@FAILURES.row("cca-debug-lifecycle", "success; a verifier notices")
+@FAULTS.define("cca-debug-lifecycle", "success; a verifier notices")
 def _debug_lifecycle(cca: ArmCca, request: ReportRequest) -> Answer:
     """The platform was put into a debug state since."""
     cca.report(request)

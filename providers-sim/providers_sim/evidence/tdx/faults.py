@@ -14,14 +14,14 @@ import math
 from typing import TYPE_CHECKING
 
 from providers_sim.errors import ProviderError, ProviderRefusal
-from providers_sim.failures import Answer, FailureTable
+from providers_sim.fault_table import Answer, FaultTable
 from tsmw.constants import Status
 from tsmw.report import Evidence, ReportRequest
 
 if TYPE_CHECKING:
     from providers_sim.evidence.tdx.provider import Tdx
 
-__all__ = ["FAILURES"]
+__all__ = ["FAULTS"]
 
 _POLLS = 30.0
 _HYPERCALL = ("retry", "invalid-operand", "alignment")
@@ -31,7 +31,7 @@ _TDREPORT = {
     "other": (Status.IO, "EIO"),
 }
 
-FAILURES = FailureTable()
+FAULTS = FaultTable()
 
 
 def _failed(tdx: Tdx, request: ReportRequest, reason: str, *, after_s: float = 1.0) -> Answer:
@@ -39,7 +39,7 @@ def _failed(tdx: Tdx, request: ReportRequest, reason: str, *, after_s: float = 1
     return Answer(refusal=ProviderRefusal(Status.IO, reason), after_s=after_s)
 
 
-@FAILURES.row("tdx-in-flight", "EIO after 30 s (ETIMEDOUT at exactly 30), then EBUSY until done")
+@FAULTS.define("tdx-in-flight", "EIO after 30 s (ETIMEDOUT at exactly 30), then EBUSY until done")
 def _in_flight(tdx: Tdx, request: ReportRequest, *, seconds: float = 45.0) -> Answer:
     """The quote takes ``seconds``, longer than the driver waits; 0: until it is completed."""
     tdx.check(request)
@@ -56,7 +56,7 @@ def _in_flight(tdx: Tdx, request: ReportRequest, *, seconds: float = 45.0) -> An
     )
 
 
-@FAILURES.row("tdx-slow", "success, in whole seconds")
+@FAULTS.define("tdx-slow", "success, in whole seconds")
 def _slow(tdx: Tdx, request: ReportRequest, *, seconds: float = 5.0) -> Answer:
     """The quoting enclave takes ``seconds``, less than the driver waits."""
     if not 0 <= seconds < _POLLS:
@@ -64,49 +64,49 @@ def _slow(tdx: Tdx, request: ReportRequest, *, seconds: float = 5.0) -> Answer:
     return Answer(evidence=tdx.report(request), after_s=math.ceil(seconds))
 
 
-@FAILURES.row("tdx-error", "EIO")
+@FAULTS.define("tdx-error", "EIO")
 def _error(tdx: Tdx, request: ReportRequest) -> Answer:
     """The quote's status is GET_QUOTE_ERROR (0x8000000000000000)."""
     return _failed(tdx, request, "status 0x8000000000000000")
 
 
-@FAILURES.row("tdx-qgs-unavailable", "EIO")
+@FAULTS.define("tdx-qgs-unavailable", "EIO")
 def _qgs_unavailable(tdx: Tdx, request: ReportRequest) -> Answer:
     """The host has no quote generation service, or cannot reach it (0x8000000000000001)."""
     return _failed(tdx, request, "status 0x8000000000000001")
 
 
-@FAILURES.row("tdx-qgs-timeout", "EIO, at the same moment as the driver's own end")
+@FAULTS.define("tdx-qgs-timeout", "EIO, at the same moment as the driver's own end")
 def _qgs_timeout(tdx: Tdx, request: ReportRequest) -> Answer:
     """The quote generation service is dead: the VMM gives up after 30 s and says ERROR."""
     return _failed(tdx, request, "the service did not answer in 30 s", after_s=_POLLS)
 
 
-@FAILURES.row("tdx-qgs-eof", "EIO")
+@FAULTS.define("tdx-qgs-eof", "EIO")
 def _qgs_eof(tdx: Tdx, request: ReportRequest) -> Answer:
     """The quote generation service hangs up in the middle."""
     return _failed(tdx, request, "the service hung up")
 
 
-@FAILURES.row("tdx-qgs-version", "EIO")
+@FAULTS.define("tdx-qgs-version", "EIO")
 def _qgs_version(tdx: Tdx, request: ReportRequest) -> Answer:
     """The quote generation service speaks another version of its protocol."""
     return _failed(tdx, request, "the service speaks another version")
 
 
-@FAILURES.row("tdx-qgs-type", "EIO")
+@FAULTS.define("tdx-qgs-type", "EIO")
 def _qgs_type(tdx: Tdx, request: ReportRequest) -> Answer:
     """The quote generation service answers with a message of another type."""
     return _failed(tdx, request, "the service answered something else")
 
 
-@FAILURES.row("tdx-qgs-size", "EIO")
+@FAULTS.define("tdx-qgs-size", "EIO")
 def _qgs_size(tdx: Tdx, request: ReportRequest) -> Answer:
     """The quote generation service's answer does not have the size it claims."""
     return _failed(tdx, request, "the service's answer has another size")
 
 
-@FAILURES.row("tdx-hypercall", "EIO")
+@FAULTS.define("tdx-hypercall", "EIO")
 def _hypercall(tdx: Tdx, request: ReportRequest, *, reason: str = "retry") -> Answer:
     """The VMM refuses the request: retry (too many in flight), invalid-operand, alignment."""
     if reason not in _HYPERCALL:
@@ -114,21 +114,21 @@ def _hypercall(tdx: Tdx, request: ReportRequest, *, reason: str = "retry") -> An
     return _failed(tdx, request, f"hypercall refused: {reason}", after_s=0.0)
 
 
-@FAILURES.row("tdx-empty", "success, and nothing to read")
+@FAULTS.define("tdx-empty", "success, and nothing to read")
 def _empty(tdx: Tdx, request: ReportRequest) -> Answer:
     """The quote's length is 0."""
     tdx.check(request)
     return Answer(evidence=Evidence(b""))
 
 
-@FAILURES.row("tdx-too-long", "EFBIG")
+@FAULTS.define("tdx-too-long", "EFBIG")
 def _too_long(tdx: Tdx, request: ReportRequest) -> Answer:
     """The VMM claims a quote longer than the driver's buffer."""
     tdx.check(request)
     return Answer(evidence=tdx.deliver(bytes(tdx.options.buffer)))
 
 
-@FAILURES.row("tdx-tdreport", "ENXIO, EBUSY or EIO, by code")
+@FAULTS.define("tdx-tdreport", "ENXIO, EBUSY or EIO, by code")
 def _tdreport(tdx: Tdx, request: ReportRequest, *, code: str = "operand-busy") -> Answer:
     """The TDX module refuses the TDREPORT: operand-invalid, operand-busy or other."""
     if code not in _TDREPORT:
@@ -137,14 +137,14 @@ def _tdreport(tdx: Tdx, request: ReportRequest, *, code: str = "operand-busy") -
     return Answer(refusal=ProviderRefusal(_TDREPORT[code][0], f"TDREPORT: {code}"))
 
 
-@FAILURES.row("tdx-stale-quote", "success; a verifier notices")
+@FAULTS.define("tdx-stale-quote", "success; a verifier notices")
 def _stale_quote(tdx: Tdx, request: ReportRequest) -> Answer:
     """The VMM gives the previous quote again, or one over zeros when there is none."""
     tdx.check(request)
     return Answer(evidence=tdx.deliver(tdx.last_quote or tdx.quote(tdx.td_report(bytes(64)))))
 
 
-@FAILURES.row("tdx-changed", "success; a verifier notices")
+@FAULTS.define("tdx-changed", "success; a verifier notices")
 def _changed(tdx: Tdx, request: ReportRequest, *, offset: int = 600) -> Answer:
     """The VMM changes the byte at ``offset`` after the quote was completed."""
     quote = bytearray(tdx.report(request).outblob)
@@ -152,7 +152,7 @@ def _changed(tdx: Tdx, request: ReportRequest, *, offset: int = 600) -> Answer:
     return Answer(evidence=tdx.deliver(bytes(quote)))
 
 
-@FAILURES.row("tdx-interrupted", "EINTR, then EBUSY until done")
+@FAULTS.define("tdx-interrupted", "EINTR, then EBUSY until done")
 def _interrupted(tdx: Tdx, request: ReportRequest, *, seconds: float = 0.0) -> Answer:
     """A signal ends the wait; the quote stays in flight for ``seconds``, 0: until completed."""
     tdx.check(request)

@@ -11,16 +11,16 @@ import errno
 from typing import TYPE_CHECKING
 
 from providers_sim.errors import ProviderRefusal
-from providers_sim.failures import Answer, FailureTable
+from providers_sim.fault_table import Answer, FaultTable
 from tsmw.constants import Status
 from tsmw.report import ReportRequest
 
 if TYPE_CHECKING:
     from providers_sim.evidence.cove.provider import Cove
 
-__all__ = ["FAILURES"]
+__all__ = ["FAULTS"]
 
-FAILURES = FailureTable()
+FAULTS = FaultTable()
 
 
 def _refused(cove: Cove, request: ReportRequest, status: Status, reason: str) -> Answer:
@@ -28,19 +28,19 @@ def _refused(cove: Cove, request: ReportRequest, status: Status, reason: str) ->
     return Answer(refusal=ProviderRefusal(status, reason))
 
 
-@FAILURES.row("cove-busy", "EBUSY")
+@FAULTS.define("cove-busy", "EBUSY")
 def _busy(cove: Cove, request: ReportRequest) -> Answer:
     """The TSM is busy; the caller may ask again."""
     return _refused(cove, request, Status.BUSY, "SBI: the TSM is busy")
 
 
-@FAILURES.row("cove-invalid-param", "EINVAL")
+@FAULTS.define("cove-invalid-param", "EINVAL")
 def _invalid_param(cove: Cove, request: ReportRequest) -> Answer:
     """The TSM finds a parameter invalid, such as a certificate form it does not make."""
     return _refused(cove, request, Status.INVALID, "SBI_ERR_INVALID_PARAM")
 
 
-@FAILURES.row("cove-invalid-address", "EFAULT")
+@FAULTS.define("cove-invalid-address", "EFAULT")
 def _invalid_address(cove: Cove, request: ReportRequest) -> Answer:
     """The TSM cannot use an address the driver gave it."""
     cove.check(request)
@@ -48,13 +48,13 @@ def _invalid_address(cove: Cove, request: ReportRequest) -> Answer:
     return Answer(refusal=refusal)
 
 
-@FAILURES.row("cove-failed", "EIO")
+@FAULTS.define("cove-failed", "EIO")
 def _failed(cove: Cove, request: ReportRequest) -> Answer:
     """The TSM fails for a reason of its own."""
     return _refused(cove, request, Status.IO, "SBI_ERR_FAILED")
 
 
-@FAILURES.row("cove-broken-chain", "success; a verifier notices")
+@FAULTS.define("cove-broken-chain", "success; a verifier notices")
 def _broken_chain(cove: Cove, request: ReportRequest) -> Answer:
     """The TSM token is signed by a platform that the root of trust knows nothing of."""
     cove.check(request)
@@ -62,7 +62,7 @@ def _broken_chain(cove: Cove, request: ReportRequest) -> Answer:
     return Answer(evidence=cove.assemble(cove.tokens(request.inblob, tsm_signer=strange)))
 
 
-@FAILURES.row("cove-wrong-signer", "success; a verifier notices")
+@FAULTS.define("cove-wrong-signer", "success; a verifier notices")
 def _wrong_signer(cove: Cove, request: ReportRequest) -> Answer:
     """The TVM token is signed with another key than the TSM's."""
     cove.check(request)
@@ -70,7 +70,7 @@ def _wrong_signer(cove: Cove, request: ReportRequest) -> Answer:
     return Answer(evidence=cove.assemble(cove.tokens(request.inblob, tvm_signer=strange)))
 
 
-@FAILURES.row("cove-stale-evidence", "success; a verifier notices")
+@FAULTS.define("cove-stale-evidence", "success; a verifier notices")
 def _stale_evidence(cove: Cove, request: ReportRequest) -> Answer:
     """The evidence is over the previous challenge, or over zeros when there was none."""
     cove.check(request)
