@@ -9,7 +9,6 @@ import os
 import shlex
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -22,24 +21,9 @@ from harness.progress import Progress
 from harness.qemu.rundir import RunDirectory
 from harness.session import Prepared, Session
 from harness.settings import Settings
-from harness.verdict import Cell, CellResult
+from harness.verdict import CellResult, RunResult
 
-__all__ = ["Outcome", "run_cells"]
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """Every verdict of a run, the host it ran on, and whether it was interrupted.
-
-    ``notes`` say what was done to what the user brought, to have it run; ``recalled`` are cells
-    whose verdicts an earlier run had reached.
-    """
-
-    results: list[CellResult]
-    host: dict[str, object]
-    interrupted: bool
-    notes: list[str]
-    recalled: frozenset[Cell] = frozenset()
+__all__ = ["run_cells"]
 
 
 def run_cells(
@@ -48,7 +32,7 @@ def run_cells(
     progress: Progress,
     on_result: Callable[[CellResult], None] = lambda _: None,
     on_start: Callable[[int], None] = lambda _: None,
-) -> Outcome:
+) -> RunResult:
     """Prepare kernels, cores and templates, then run every cell in ``workers`` processes.
 
     A core that cannot be prepared costs its own cells, which become ERROR, and no others; cells
@@ -69,7 +53,7 @@ def run_cells(
         words = "\n".join(collector.errors) or "pytest broke; run `pytest scenarios` to see how"
         raise HarnessError(f"the scenarios cannot be run:\n{words}")
     results = sorted([*collector.results.values(), *collector.missed], key=_reading_order(settings))
-    return Outcome(results, host, code == pytest.ExitCode.INTERRUPTED, prepared.notes)
+    return RunResult(results, host, code == pytest.ExitCode.INTERRUPTED, prepared.notes)
 
 
 def _arguments(settings: Settings, prepared: Prepared, workers: int, scratch: Path) -> list[str]:

@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: MIT
-"""Verdicts, and what the exit status makes of them."""
+"""Verdicts: of one cell, of a whole run, and the exit status that follows from them.
+
+Everything that makes, collects or shows verdicts uses these types. This module uses none of them.
+"""
 
 from __future__ import annotations
 
 import enum
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 __all__ = [
@@ -16,12 +19,13 @@ __all__ = [
     "EXIT_USAGE",
     "Cell",
     "CellResult",
+    "RunResult",
     "Status",
     "exit_status",
+    "headline",
+    "most_important",
+    "share",
     "summary",
-    "tally",
-    "telling_line",
-    "worst",
 ]
 
 EXIT_AS_EXPECTED = 0
@@ -32,23 +36,23 @@ EXIT_NO_VERDICT = 125
 
 
 class Status(enum.Enum):
-    """The verdict on one cell, in KCIDB's words; the most important comes first."""
+    """The verdict on one cell, as KCIDB names it; the most important one comes first."""
 
     FAIL = "FAIL"
-    """The claim's demand does not hold: the problem was seen."""
+    """The demand of the claim does not hold: the reported problem was observed."""
     ERROR = "ERROR"
-    """The harness could not decide."""
+    """The harness could not decide the claim."""
     MISS = "MISS"
-    """It was never run."""
+    """The scenario was never run."""
     PASS = "PASS"
-    """The claim's demand holds."""
+    """The demand of the claim holds."""
     SKIP = "SKIP"
-    """It does not apply to this interface."""
+    """The claim does not apply to this implementation, provider or kernel."""
 
 
 @dataclass(frozen=True, order=True)
 class Cell:
-    """What one verdict is about; ``kernel`` is the full release string."""
+    """The subject of one verdict; ``kernel`` is the full release string."""
 
     claim: str
     scenario: str
@@ -62,10 +66,10 @@ class Cell:
 class CellResult:
     """The verdict on one cell.
 
-    ``expected`` is PASS, or FAIL where the core is known to break the claim. ``rerun`` is the
-    command that repeats the cell; ``artifacts`` the directory with what was recorded,
-    ``timeline`` the last of what led to a FAIL or ERROR, a line an event.
-    ``infrastructure_retries`` counts repetitions after an ERROR; a FAIL is never repeated.
+    ``expected`` is the status that a correct harness gives. ``rerun`` is the command that repeats
+    the cell, ``artifacts`` the directory with the recorded evidence, ``timeline`` the last events
+    before a FAIL or ERROR, one a line. ``infrastructure_retries`` counts repetitions after an
+    ERROR; a FAIL is never repeated.
     """
 
     cell: Cell
@@ -80,7 +84,7 @@ class CellResult:
 
     @property
     def decided(self) -> bool:
-        """Whether it says anything about the kernel."""
+        """Whether the status is PASS or FAIL, and so says something about the kernel."""
         return self.status in (Status.PASS, Status.FAIL)
 
     @property
@@ -89,13 +93,30 @@ class CellResult:
         return self.status in (self.expected, Status.SKIP)
 
 
-def exit_status(results: Sequence[CellResult]) -> int:
-    """The exit status for a run.
+@dataclass(frozen=True)
+class RunResult:
+    """Every verdict of a run, and what a run report says besides.
 
-    1 as soon as one PASS or FAIL was not expected, whatever else happened: that is a finding.
-    Otherwise 125 when a cell has no verdict (ERROR, MISS), or when none was decided at all
-    (nothing ran, or every claim was skipped). Otherwise 0. Wrong usage is 2, and comes from
-    whoever parses the command line.
+    ``host`` describes the machine, ``notes`` say how the user's sources were changed to build
+    them. ``recalled`` are cells whose verdicts an earlier run had reached. ``undecided`` holds
+    the claims that no scenario decides, each with the reason.
+    """
+
+    results: Sequence[CellResult]
+    host: Mapping[str, object] = field(default_factory=dict)
+    interrupted: bool = False
+    notes: Sequence[str] = ()
+    recalled: frozenset[Cell] = frozenset()
+    undecided: Mapping[str, str] = field(default_factory=dict)
+
+
+def exit_status(results: Sequence[CellResult]) -> int:
+    """Return the exit status for a run.
+
+    It is 1 as soon as one PASS or FAIL was not expected, whatever else happened: that is a
+    finding. Otherwise it is 125 when a cell has no verdict (ERROR, MISS), or when no cell was
+    decided at all (nothing ran, or every claim was skipped). Otherwise it is 0. Wrong usage is 2,
+    and comes from the parser of the command line.
     """
     if any(result.decided and not result.as_expected for result in results):
         return EXIT_UNEXPECTED
@@ -107,30 +128,28 @@ def exit_status(results: Sequence[CellResult]) -> int:
 
 
 def summary(results: Iterable[CellResult]) -> dict[str, int]:
-    """How many results have each status, every status included."""
+    """Count the results of each status; every status has an entry."""
     counts = Counter(result.status for result in results)
     return {status.value: counts[status] for status in Status}
 
 
-def worst(results: Iterable[CellResult]) -> CellResult:
-    """The result that speaks for several: an unexpected one first, then by ``Status`` order."""
+def most_important(results: Iterable[CellResult]) -> CellResult:
+    """Return the result to show for several: an unexpected one first, then by status."""
     order = list(Status)
     return min(results, key=lambda result: (result.as_expected, order.index(result.status)))
 
 
-def telling_line(detail: str) -> str:
-    """The line of a detail that says most: the second where the first only introduces it."""
+def share(results: Sequence[CellResult], status: Status) -> str:
+    """Return how many of the results have ``status``, as in ``2/5``; empty for a single result.
+
+    Skipped results are not counted, unless all were skipped.
+    """
+    counted = [result for result in results if result.status is not Status.SKIP] or results
+    same = sum(result.status is status for result in counted)
+    return f"{same}/{len(counted)}" if len(counted) > 1 else ""
+
+
+def headline(detail: str) -> str:
+    """Return the most specific line of a detail: the second if the first only introduces it."""
     first, *others = detail.splitlines() or [""]
     return others[0].strip() if first.endswith(":") and others else first
-
-
-def tally(results: Sequence[CellResult]) -> tuple[CellResult, str]:
-    """The result that speaks for several, and how many of those that have a say are like it.
-
-    The latter is ``2/5``, or empty for one alone. One that does not apply has no say, unless none
-    does.
-    """
-    speaker = worst(results)
-    counted = [r for r in results if r.status is not Status.SKIP] or results
-    same = sum(result.status is speaker.status for result in counted)
-    return speaker, f"{same}/{len(counted)}" if len(counted) > 1 else ""

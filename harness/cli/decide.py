@@ -13,9 +13,10 @@ from harness.cli.live import LiveRun
 from harness.cluster.engine import run_on_cluster
 from harness.matrix.jobs import Job, jobs_of_settings
 from harness.qemu.capacity import guests_side_by_side
-from harness.runner import Outcome, run_cells
+from harness.runner import run_cells
 from harness.session import Session
 from harness.settings import Settings
+from harness.verdict import RunResult
 
 __all__ = ["Where", "decide", "decide_jobs"]
 
@@ -36,7 +37,7 @@ class Where:
         return self.workers or guests_side_by_side(settings.memory_mib)
 
 
-def decide(settings: Settings, where: Where) -> Outcome:
+def decide(settings: Settings, where: Where) -> RunResult:
     """Decide what the settings name."""
     if where.cluster is not None:
         return decide_jobs(jobs_of_settings(settings), settings, where)
@@ -46,7 +47,7 @@ def decide(settings: Settings, where: Where) -> Outcome:
     return _told(outcome)
 
 
-def decide_jobs(jobs: Sequence[Job], settings: Settings, where: Where) -> Outcome:
+def decide_jobs(jobs: Sequence[Job], settings: Settings, where: Where) -> RunResult:
     """Decide the jobs of a matrix, one after the other, or on a cluster."""
     if where.cluster is None:
         return _in_turn(jobs, settings, where)
@@ -65,18 +66,18 @@ def decide_jobs(jobs: Sequence[Job], settings: Settings, where: Where) -> Outcom
     return _told(outcome)
 
 
-def _in_turn(jobs: Sequence[Job], settings: Settings, where: Where) -> Outcome:
-    outcomes: list[Outcome] = []
+def _in_turn(jobs: Sequence[Job], settings: Settings, where: Where) -> RunResult:
+    outcomes: list[RunResult] = []
     for job in jobs:
         outcomes.append(decide(job.settings(settings), where))
         if outcomes[-1].interrupted:
             break
     results = [result for outcome in outcomes for result in outcome.results]
     notes = dict.fromkeys(note for outcome in outcomes for note in outcome.notes)
-    return Outcome(results, outcomes[-1].host, outcomes[-1].interrupted, list(notes))
+    return RunResult(results, outcomes[-1].host, outcomes[-1].interrupted, list(notes))
 
 
-def _told(outcome: Outcome) -> Outcome:
+def _told(outcome: RunResult) -> RunResult:
     if outcome.interrupted:
         Console(stderr=True).print("interrupted: what was decided until then follows")
     return outcome

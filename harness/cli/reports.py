@@ -17,7 +17,7 @@ from harness.report.json_report import write_json
 from harness.report.junit import write_junit
 from harness.report.kcidb import write_kcidb
 from harness.report.ktap import write_ktap
-from harness.runner import Outcome
+from harness.verdict import RunResult
 
 __all__ = ["ReportFiles", "report_files"]
 
@@ -36,7 +36,7 @@ class ReportFiles:
     kcidb: Path | None
     origin: str
 
-    def write(self, outcome: Outcome, undecided: Mapping[str, str]) -> None:
+    def write(self, outcome: RunResult, undecided: Mapping[str, str]) -> None:
         """Write them; raises HostError when one cannot be."""
         results, host, notes = outcome.results, outcome.host, outcome.notes
         if self.json:

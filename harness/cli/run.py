@@ -23,9 +23,8 @@ from harness.matrix.file import read_matrix
 from harness.matrix.jobs import jobs_of
 from harness.oracle.printable import printable
 from harness.report.table import print_report
-from harness.runner import Outcome
 from harness.settings import Settings
-from harness.verdict import EXIT_NO_VERDICT, CellResult, Status, exit_status, telling_line
+from harness.verdict import EXIT_NO_VERDICT, CellResult, RunResult, Status, exit_status, headline
 
 __all__ = ["reproduce", "run"]
 
@@ -67,7 +66,7 @@ def run(
     return EXIT_NO_VERDICT if outcome.interrupted else exit_status(outcome.results)
 
 
-def _matrix(settings: Settings, file: Path, where: Where) -> Outcome:
+def _matrix(settings: Settings, file: Path, where: Where) -> RunResult:
     context = click.get_current_context()
     given = click.core.ParameterSource.COMMANDLINE
     if both := [name for name in _IN_A_MATRIX if context.get_parameter_source(name) is given]:
@@ -75,7 +74,7 @@ def _matrix(settings: Settings, file: Path, where: Where) -> Outcome:
     return decide_jobs(jobs_of(read_matrix(file), settings), settings, where)
 
 
-def _remember(history: Path | None, outcome: Outcome, settings: Settings) -> None:
+def _remember(history: Path | None, outcome: RunResult, settings: Settings) -> None:
     """A history that cannot be written costs no verdict."""
     try:
         fresh = [result for result in outcome.results if result.cell not in outcome.recalled]
@@ -121,6 +120,6 @@ def _rates(results: Sequence[CellResult]) -> list[str]:
         )
         others = {s: n for s, n in counts.items() if s not in (Status.FAIL, Status.PASS)}
         lines += [f"  {count} times {status.value}" for status, count in others.items()]
-        words = Counter(telling_line(result.detail) for result in mine if result.detail)
+        words = Counter(headline(result.detail) for result in mine if result.detail)
         lines += [f"  {count} times {word}" for word, count in words.most_common(5)]
     return lines

@@ -14,10 +14,9 @@ from harness.cluster.task import TaskResult, run_task
 from harness.cluster.verdicts import Board
 from harness.errors import HostError, UsageError
 from harness.matrix.jobs import Job
-from harness.runner import Outcome
 from harness.session import Session
 from harness.settings import Settings
-from harness.verdict import CellResult
+from harness.verdict import CellResult, RunResult
 
 try:
     from distributed import Client, Future, KilledWorker, LocalCluster, wait
@@ -41,7 +40,7 @@ def run_on_cluster(
     bench: Session,
     resume: bool = False,
     on_result: Callable[[CellResult], None] = lambda _: None,
-) -> Outcome:
+) -> RunResult:
     """Run ``jobs`` on the cluster at ``address``, or on ``workers`` processes here (``local``).
 
     What ends in ERROR is tried again by other workers, what FAILs is not. With ``resume`` a job
@@ -63,7 +62,7 @@ def run_on_cluster(
         interrupted = True
     done = [job for job in jobs if job not in todo]
     recalled = frozenset(result.cell for result in board.results(done))
-    return Outcome(board.results(jobs), board.host, interrupted, board.notes, recalled)
+    return RunResult(board.results(jobs), board.host, interrupted, board.notes, recalled)
 
 
 def _recalled(board: Board, bench: Session, job: Job, key: str | None) -> bool:

@@ -21,7 +21,7 @@ import platformdirs
 
 from harness.errors import HostError
 from harness.oracle.printable import printable
-from harness.verdict import CellResult, Status, worst
+from harness.verdict import CellResult, Status, most_important
 
 __all__ = ["Entry", "history_file", "read_history", "record_run"]
 
@@ -93,7 +93,7 @@ def record_run(path: Path, results: Sequence[CellResult], command: str) -> None:
 def _summary(results: Sequence[CellResult]) -> Iterator[object]:
     counts = Counter(result.status for result in results)
     yield from (counts[status] for status in Status)
-    speaker = worst(results)
+    speaker = most_important(results)
     yield speaker.expected.value
     yield statistics.median(result.duration_s for result in results)
     yield printable(speaker.detail.partition("\n")[0], _MAX_GIST)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from harness.errors import UsageError
 from harness.oracle.printable import printable
-from harness.verdict import CellResult, telling_line
+from harness.verdict import CellResult, headline
 
 __all__ = ["Bundle", "read_bundle", "write_bundle"]
 
@@ -43,7 +43,7 @@ class Bundle:
 
 def gist(detail: str) -> str:
     """What two outcomes must have in common to be the same: the telling line, without numbers."""
-    telling = printable(telling_line(detail))
+    telling = printable(headline(detail))
     return "".join("#" if char.isdigit() else char for char in telling)
 
 

@@ -18,7 +18,7 @@ from markupsafe import Markup
 from harness.claims import catalogue
 from harness.oracle.printable import printable
 from harness.report.json_report import write_atomically
-from harness.verdict import CellResult, Status, summary, tally
+from harness.verdict import CellResult, Status, most_important, share, summary
 
 __all__ = ["write_html"]
 
@@ -69,7 +69,8 @@ def write_html(
         shown=shown,
         number=lambda result: numbers.get(id(result)),
         evidence=_evidence,
-        tally=tally,
+        most_important=most_important,
+        share=share,
         clean=printable,
         words=_WORDS,
         summary={word: count for word, count in summary(results).items() if count},

@@ -15,7 +15,15 @@ from rich.table import Table
 from rich.text import Text
 
 from harness.oracle.printable import printable
-from harness.verdict import EXIT_AS_EXPECTED, CellResult, Status, exit_status, summary, tally
+from harness.verdict import (
+    EXIT_AS_EXPECTED,
+    CellResult,
+    Status,
+    exit_status,
+    most_important,
+    share,
+    summary,
+)
 
 __all__ = ["print_report"]
 
@@ -75,12 +83,12 @@ def _table(results: Sequence[CellResult]) -> Table:
 def _cell_text(results: Sequence[CellResult]) -> Text:
     if not results:
         return Text("-", style="dim")
-    speaker, share = tally(results)
+    speaker = most_important(results)
     text = speaker.status.value
     if speaker.decided and not speaker.as_expected:
         text += " !"
-    if share:
-        text += f" {share}"
+    if counted := share(results, speaker.status):
+        text += f" {counted}"
     return Text(text, style=_style(speaker))
 
 

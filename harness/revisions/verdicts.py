@@ -28,7 +28,7 @@ from harness.verdict import (
     EXIT_NO_VERDICT,
     EXIT_UNEXPECTED,
     Status,
-    telling_line,
+    headline,
 )
 
 __all__ = ["Judgement", "judge", "runs_needed"]
@@ -131,7 +131,7 @@ def _judgement(cells: Sequence[Mapping[str, str]]) -> Judgement:
     first = ordered[0] if ordered else None
     words = ""
     if first is not None and first["status"] != Status.PASS.value:
-        words = f"{first['claim']} {first['status']}: {telling_line(first['detail'])}"
+        words = f"{first['claim']} {first['status']}: {headline(first['detail'])}"
     return Judgement(claims, words, len(decided))
 
 
