@@ -39,10 +39,10 @@ def test_a_single_writer_sees_no_conflict(
     report: Report, provider: ProviderLoop, nonce: Callable[[], bytes]
 ) -> None:
     for _ in range(_ROUNDS):
-        own, before = nonce(), report.generation()
+        own, before = nonce(), report.read_generation()
         report.write_inblob(own)
         blob = report.read_outblob()
-        after = report.generation()
+        after = report.read_generation()
         demand(after == before + 1, f"the generation moved by {after - before}, not by 1")
         demand(_made_for(blob, provider) == own, "the report is over another nonce")
 
@@ -58,12 +58,12 @@ def test_an_extended_report_does_not_become_a_default_one_unawares(
     alice.write_inblob(nonce())
     alice.write("format", "extended")  # from an attestation before
     bob.write("format", "extended")
-    before = alice.generation()
+    before = alice.read_generation()
     alice.write("format", "extended")
     bob.write("format", "default")
     alice.read_outblob()
     asked = provider.issued[-1].request.format
-    flagged = alice.generation() != before + 1
+    flagged = alice.read_generation() != before + 1
     demand(
         asked == _EXTENDED or flagged,
         "Alice asked for the extended format and got the default one, and the generation had "
@@ -84,7 +84,7 @@ def test_callers_have_reports_of_their_own(
     nonces = [nonce() for _ in callers]
     for caller, own in zip(callers, nonces, strict=True):
         caller.write_inblob(own)
-    reading = [caller.actor.read(caller.outblob) for caller in callers]
+    reading = [caller.actor.start_read(caller.outblob) for caller in callers]
     over = [_made_for(call.result(), provider) for call in reading]
     own_ones = sum(got == own for got, own in zip(over, nonces, strict=True))
     demand(

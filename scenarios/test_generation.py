@@ -9,16 +9,17 @@ from harness.claims import claim
 from harness.guest.actor import Actor
 from harness.interface.attribute import Value
 from harness.interface.find import Interface
+from harness.interface.names import AttributeName
 from harness.interface.report import Report
 from harness.oracle.expect import demand
 from providers_sim.loop import ProviderLoop
 
 
-def _rewrite(report: Report, option: str, value: Value) -> None:
+def _rewrite(report: Report, option: AttributeName, value: Value) -> None:
     report.write(option, value)
-    before = report.generation()
+    before = report.read_generation()
     report.write(option, value)
-    moved = report.generation() - before
+    moved = report.read_generation() - before
     demand(moved == 1, f"writing {option} the value it had moved the generation by {moved}, not 1")
 
 
@@ -47,11 +48,11 @@ def test_nobody_takes_anothers_report_for_his_own(
     alice, bob = interface.report(actors[1]), interface.report(actors[2])
     own = nonce()
     alice.write_inblob(own)  # from an attestation before: the nonce is already there
-    before = alice.generation()
+    before = alice.read_generation()
     alice.write_inblob(own)
     bob.write_inblob(nonce())
     reported = _nonce_in(alice.read_outblob(), provider)
-    flagged = alice.generation() != before + 1
+    flagged = alice.read_generation() != before + 1
     demand(
         reported == own or flagged,
         "after one write of her own, Alice read a report over Bob's nonce, and the generation "
@@ -68,11 +69,11 @@ def test_a_good_report_is_not_flagged(
 ) -> None:
     alice, bob = interface.report(actors[1]), interface.report(actors[2])
     own = nonce()
-    before = alice.generation()
+    before = alice.read_generation()
     alice.write_inblob(own)
     reported = _nonce_in(alice.read_outblob(), provider)
     bob.write_inblob(nonce())
-    flagged = alice.generation() != before + 1
+    flagged = alice.read_generation() != before + 1
     demand(reported == own, "Alice's report is not over the nonce she wrote")
     demand(
         not flagged, "Alice's report is good, and the generation says it is not: Bob wrote later"

@@ -139,7 +139,7 @@ def test_a_slow_report_delays_nobody_elses_entry(
     report.write_inblob(nonce())
     directory = report.outblob.path.rpartition("/")[0]
     with provider.hold() as gate:
-        slow = actors[1].read(report.outblob)
+        slow = actors[1].start_read(report.outblob)
         gate.wait_for_request()
         making = actors[2].start_mkdir(f"{directory}-another")
         try:
@@ -182,7 +182,7 @@ def test_an_entry_has_its_attributes(
     reader, maker = actors[1], actors[4]
     maker.spawn(cpu=0, priority=-1)
     with provider.hold() as gate:
-        reading = reader.read(report.outblob)
+        reading = reader.start_read(report.outblob)
         gate.wait_for_request()
         making = maker.start_mkdir(made)
         with suppress(ClaimViolatedError):  # where it need not wait it is made before

@@ -26,7 +26,7 @@ def test_a_shorter_nonce_leaves_no_stale_tail(
     report.write_inblob(b"\xcc" * _INBLOB_MAX)
     report.write_inblob(b"\x11" * 32)
     with provider.hold() as gate:
-        reading = actors[1].read(report.outblob)
+        reading = actors[1].start_read(report.outblob)
         request = gate.wait_for_request()[0]
     reading.results()  # a provider that insists on 64 bytes may refuse; what it was shown counts
     demand(request.inblob == b"\x11" * 32, f"the provider was given {request.inblob.hex()}")

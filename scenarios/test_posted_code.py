@@ -16,8 +16,10 @@ from harness.guest.actor import Actor
 from harness.guest.call import checked
 from harness.guest.guest import Guest
 from harness.guest.stacks import PROVIDER_LEAVES, find_blocked, wait_for_blocked
+from harness.interface.attribute import Attribute
 from harness.interface.descriptor import Descriptor
 from harness.interface.find import Interface, find_interface
+from harness.interface.names import AttributeName
 from harness.interface.report import Report
 from harness.oracle.expect import demand, raises_errno
 from harness.oracle.kernel_log import KernelLog
@@ -40,7 +42,7 @@ def test_a_nonce_that_begins_like_the_last_one_is_stored(
     report.write_inblob(longer)
     report.write_inblob(longer[:32])
     with provider.hold() as gate:
-        reading = actors[1].read(report.outblob)
+        reading = actors[1].start_read(report.outblob)
         asked = gate.wait_for_request()[0].inblob
     reading.results()  # a provider that insists on 64 bytes may refuse; what it was asked counts
     demand(asked == longer[:32], f"the provider was asked for a nonce of {len(asked)} bytes")
@@ -55,12 +57,12 @@ def test_a_provider_can_leave_while_attributes_are_read(
 ) -> None:
     report.write_inblob(nonce())
     with provider.hold() as gate:
-        first = actors[1].read(report.outblob)
+        first = actors[1].start_read(report.outblob)
         gate.wait_for_request()
         provider.going_away(keep_requests=True)
         # It waits for the lock, which the report that is being made holds ...
         wait_for_blocked(actors[0], PROVIDER_LEAVES)
-        second = actors[2].read(report.generation_file)
+        second = actors[2].start_read(report.generation)
         with suppress(ClaimViolatedError):  # a core need not lock for a number
             second.wait_until_blocked()  # ... and this one waits behind it, in use of the device
     while not second.done():
@@ -84,7 +86,7 @@ def test_what_is_open_when_the_provider_leaves_gives_errors(
 ) -> None:
     report.write_inblob(nonce())
     opened = [Descriptor(actors[1], report.outblob.path)]
-    opened += [Descriptor(actors[1], report.attribute(name).path) for name in _readable(report)]
+    opened += [Descriptor(actors[1], file.path) for file in _readable(report)]
     provider.going_away()
     provider.wait_registered()
     for descriptor in opened:
@@ -95,8 +97,9 @@ def test_what_is_open_when_the_provider_leaves_gives_errors(
     kernel_log.assert_clean()
 
 
-def _readable(report: Report) -> list[str]:
-    return [name for name in ("generation", "provider", "privlevel_floor") if report.has(name)]
+def _readable(report: Report) -> list[Attribute]:
+    names: tuple[AttributeName, ...] = ("generation", "provider", "privlevel_floor")
+    return [report.attribute(name) for name in names if report.has(name)]
 
 
 @claim("P6", only="class")
@@ -151,12 +154,12 @@ def test_options_are_read_under_the_lock(
 ) -> None:
     report.write_inblob(nonce())
     with provider.hold() as gate:
-        making = actors[1].read(report.outblob)
+        making = actors[1].start_read(report.outblob)
         gate.wait_for_request()
         # The lock is held, and wanted for writing: whoever takes it now has to wait.
-        writing = actors[2].write(report.privlevel, 3)
+        writing = actors[2].start_write(report.privlevel, 3)
         writing.wait_until_blocked()
-        asking = actors[3].read(report.privlevel)
+        asking = actors[3].start_read(report.privlevel)
         asking.wait_until_blocked()
     for call in (making, writing, asking):
         call.results()
@@ -207,9 +210,9 @@ def test_readers_that_meet_in_a_failure_free_the_old_report_once(
     report.write_inblob(nonce())
     provider.fail_next(errno.EIO, times=2)
     with provider.hold() as gate:
-        first = actors[1].read(report.outblob)
+        first = actors[1].start_read(report.outblob)
         gate.wait_for_request()
-        second = actors[2].read(report.outblob)
+        second = actors[2].start_read(report.outblob)
         second.wait_until_blocked()
     got = (first.error(), second.error())
     demand(got == (errno.EIO, errno.EIO), f"the readers got {got}, not EIO each")
@@ -273,9 +276,9 @@ def test_a_slow_report_delays_no_question_for_the_generation(
     other = interface.report(actors[2])
     report.write_inblob(nonce())
     with provider.hold() as gate:
-        slow = actors[1].read(report.outblob)
+        slow = actors[1].start_read(report.outblob)
         gate.wait_for_request()
-        asking = actors[2].read(other.generation_file)
+        asking = actors[2].start_read(other.generation)
         try:
             asking.result(seconds=_STUCK_SECONDS)
         except DeadlineError:

@@ -38,9 +38,9 @@ class Client:
                 made = [i for i in self._provider.issued if i.evidence.outblob == blob]
                 self.over = made[-1].request.inblob if made else None
             elif number == 0:
-                self._before = self._report.generation()
+                self._before = self._report.read_generation()
             else:
-                self.flagged = self._report.generation() != self._before + 1
+                self.flagged = self._report.read_generation() != self._before + 1
         disturb(len(_STEPS))
 
 

@@ -40,9 +40,9 @@ def test_concurrent_readers_share_one_report(
     report.read_outblob()
     report.write_inblob(nonce())
     with provider.hold() as gate:
-        first = actors[1].read(report.outblob)
+        first = actors[1].start_read(report.outblob)
         gate.wait_for_request()
-        second = actors[2].read(report.outblob)
+        second = actors[2].start_read(report.outblob)
         # On the core's lock, or in a request of its own: then the old report went twice.
         second.wait_until_blocked()
         kernel_log.assert_clean()

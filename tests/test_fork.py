@@ -90,7 +90,7 @@ def test_a_guest_that_is_not_at_rest_cannot_be_forked(
     report = find_interface(original).report()
     report.write_inblob(NONCE)
     with loop.hold() as gate:
-        reading = original.actors[1].read(report.outblob)
+        reading = original.actors[1].start_read(report.outblob)
         gate.wait_for_request()
         with pytest.raises(ScenarioError, match="open"):
             session.factory(DEFAULT_KERNEL).fork(original)

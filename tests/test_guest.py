@@ -140,7 +140,7 @@ def test_state_of_an_actor_that_the_provider_keeps_waiting(
     reader = guest.actors[1]
     assert reader.state().phase == ActorPhase.IDLE
     with provider.hold() as gate:
-        call = reader.read(report.outblob)
+        call = reader.start_read(report.outblob)
         gate.wait_for_request()
         state = call.wait_until_blocked("tsm_report_read")
         assert (state.phase, state.op_index) == (ActorPhase.IN_CALL, 1)
@@ -167,7 +167,7 @@ def test_blocked_call_is_told_at_its_deadline(
 ) -> None:
     guest.timeouts = Timeouts()
     with provider.hold() as gate:
-        call = guest.actors[1].read(report.outblob)
+        call = guest.actors[1].start_read(report.outblob)
         gate.wait_for_request()
         call.wait_until_blocked()
         with pytest.raises(DeadlineError, match=r"within 0\.2 s") as caught:
@@ -220,8 +220,8 @@ def test_another_user_may_read_but_not_write(guest: Guest, report: Report) -> No
     assert f"Gid:\t{_NOBODY}\t{_NOBODY}\t{_NOBODY}\t{_NOBODY}\n" in status
     assert "CapEff:\t0000000000000000\n" in status
     assert "Cpus_allowed_list:\t0\n" in status
-    assert actor.write(report.inblob, b"x" * 64).error() == errno.EACCES
-    assert _NONCE in actor.read(report.outblob).result()
+    assert actor.start_write(report.inblob, b"x" * 64).error() == errno.EACCES
+    assert _NONCE in actor.start_read(report.outblob).result()
     with pytest.raises(GuestCallError) as caught:
         actor.mkdir(f"{_REPORTS}/mine")
     assert caught.value.errno == errno.EACCES
@@ -254,7 +254,7 @@ def test_actor_is_killed_while_it_waits_for_the_provider(
     guest: Guest, provider: ProviderLoop, report: Report
 ) -> None:
     with provider.hold() as gate:
-        call = guest.actors[1].read(report.outblob)
+        call = guest.actors[1].start_read(report.outblob)
         gate.wait_for_request()
         call.wait_until_blocked("report_new")
         guest.actors[1].kill()
@@ -370,12 +370,12 @@ def test_relay_that_stops_fails_what_is_in_flight(
     guest: Guest, provider: ProviderLoop, report: Report
 ) -> None:
     with provider.hold() as gate:
-        call = guest.actors[1].read(report.outblob)
+        call = guest.actors[1].start_read(report.outblob)
         gate.wait_for_request()
         call.wait_until_blocked("report_new")
         guest.relay(start=False)
         assert call.error() == errno.ENXIO
-    assert report.actor.read(report.outblob).error() == errno.ENXIO
+    assert report.actor.start_read(report.outblob).error() == errno.ENXIO
     guest.log.assert_clean()
 
 

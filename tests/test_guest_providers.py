@@ -234,7 +234,7 @@ def test_a_signal_leaves_a_quote_in_flight(session: Session, clone: Clone) -> No
     loop, report = attach(guest, session.provider("tdx", 3))
     report.write_inblob(NONCE)
     with loop.hold() as gate:
-        reading = guest.actors[1].read(report.outblob)
+        reading = guest.actors[1].start_read(report.outblob)
         gate.wait_for_request()
         guest.actors[1].kill()
         loop.wait_cancelled()

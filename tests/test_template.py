@@ -146,7 +146,9 @@ def test_four_clones_side_by_side(clone: Callable[[str], Guest], session: Sessio
     for guest, report, nonce in zip(guests, reports, nonces, strict=True):
         report.write_inblob(nonce)
         _create(guest, "/tmp/mine", nonce)
-    calls = [guest.actors[1].read(r.outblob) for guest, r in zip(guests, reports, strict=True)]
+    calls = [
+        guest.actors[1].start_read(r.outblob) for guest, r in zip(guests, reports, strict=True)
+    ]
     blobs = [call.result() for call in calls]
     assert [blob[0x50:0x90] for blob in blobs] == nonces
     assert len(set(blobs)) == 4

@@ -104,8 +104,8 @@ def _wait_until_closed(guest: Guest) -> None:
     _until(guest, lambda: guest.actors[0].read_file(count) == b"0\n", "the device's close")
 
 
-def _read(guest: Guest, actor: int, report: Report) -> Call[bytes]:
-    """Begin to read the outblob to its end, a page at a time: sysfs gives no more at once."""
+def _start_read(guest: Guest, actor: int, report: Report) -> Call[bytes]:
+    """Start to read the outblob to its end, one page per read: sysfs returns no more."""
     path = report.outblob.path
     pages = _OUTBLOB_MAX // _PAGE + 1
 
@@ -128,9 +128,9 @@ class Stage:
     report: Report
     before: dict[str, int]
 
-    def read(self, actor: int = 1) -> Call[bytes]:
-        """Begin to read the outblob."""
-        return _read(self.guest, actor, self.report)
+    def start_read(self, actor: int = 1) -> Call[bytes]:
+        """Start to read the outblob."""
+        return _start_read(self.guest, actor, self.report)
 
     def counters(self) -> dict[str, int]:
         """The driver's counters."""
@@ -213,7 +213,7 @@ def stage(session: Session, clone: Clone) -> SetStage:
 def _readers_in_provider(it: Stage, arrived: Callable[[int], object]) -> list[Call[bytes]]:
     calls = []
     for number in (1, 2, 3):
-        calls.append(it.read(number))
+        calls.append(it.start_read(number))
         arrived(number)
     return calls
 
@@ -274,9 +274,9 @@ def test_host_may_allow_fewer_in_flight(clone: Clone, connect: Connect) -> None:
     assert host.register(max_in_flight=1) == 0
     report = find_interface(guest).report()
     report.write_inblob(_NONCE)
-    first = _read(guest, 1, report)
+    first = _start_read(guest, 1, report)
     ident = host.expect(FrameType.REPORT).id
-    assert _read(guest, 2, report).error() == errno.EBUSY
+    assert _start_read(guest, 2, report).error() == errno.EBUSY
     host.send(_whole(ident))
     assert first.result() == _BLOBS[0]
     assert _counters(guest)["in_flight"] == 0
@@ -329,7 +329,7 @@ def test_wrong_answer_is_told_and_forgotten(stage: SetStage, tsm: str) -> None:
         it.report.write_inblob(_NONCE)
         it.before = it.counters()
         it.provider.fault(wrong.fault)
-        call = it.read()
+        call = it.start_read()
         assert call.error() == wrong.errno, name
         if not wrong.errno:
             assert call.result() == it.provider.issued[-1].evidence.outblob, name
@@ -351,7 +351,7 @@ def test_longest_answer_the_driver_takes(stage: SetStage, tsm: str) -> None:
     for total, expected in ((limit, errno.EFBIG), (limit + 1, errno.EMSGSIZE)):
         it.report.write_inblob(_NONCE)  # mainline remembers that a report was too long
         it.provider.fault(Fault(oversize=total, no_auxblob=True))
-        assert it.read().error() == expected
+        assert it.start_read().error() == expected
     assert it.provider.requests == 2
     it.works()
 
@@ -361,7 +361,7 @@ def test_no_answer_in_time(stage: SetStage, tsm: str) -> None:
     it = stage(tsm, _TIMEOUT_MS)
     it.provider.faults.silent().corrupt("header").add(Fault(late=True, duplicate=True))
     for _ in range(3):
-        assert it.read().error() == errno.ETIMEDOUT
+        assert it.start_read().error() == errno.ETIMEDOUT
         assert it.counters()["in_flight"] == 0
     it.works()
     assert it.provider.cancelled == 2  # for the host, the damaged answer was one
@@ -385,7 +385,7 @@ def test_injected_errno_reaches_the_reader(stage: SetStage, tsm: str) -> None:
     it = stage(tsm)
     for number in INJECTED:
         it.provider.fail_next(number)
-    assert [it.read().error() for _ in INJECTED] == list(INJECTED)
+    assert [it.start_read().error() for _ in INJECTED] == list(INJECTED)
     it.works()
     assert it.moved() == {"frames_in": len(INJECTED) + 1, "frames_out": len(INJECTED) + 1}
 
@@ -413,7 +413,7 @@ def test_refusal_is_an_errno(stage: SetStage, tsm: str) -> None:
     it = stage(tsm)
     for status in REFUSED:
         it.provider.faults.refuse(status)
-    assert [it.read().error() for _ in REFUSED] == list(REFUSED.values())
+    assert [it.start_read().error() for _ in REFUSED] == list(REFUSED.values())
     it.works()
 
 
@@ -421,10 +421,10 @@ def test_refusal_is_an_errno(stage: SetStage, tsm: str) -> None:
 def test_throttled_request_is_repeated(stage: SetStage, tsm: str) -> None:
     it = stage(tsm)
     it.provider.faults.refuse(Status.THROTTLED, 3_600_000)
-    assert it.read().error() == errno.ETIMEDOUT  # at once: the host will not be asked in time
+    assert it.start_read().error() == errno.ETIMEDOUT  # at once: the host will not be asked in time
     assert it.provider.requests == 1
     it.provider.faults.refuse(Status.THROTTLED, 1, times=3)
-    assert it.read().result() == it.provider.issued[-1].evidence.outblob
+    assert it.start_read().result() == it.provider.issued[-1].evidence.outblob
     assert it.provider.requests == 5
     assert it.moved() == {"frames_in": 5, "frames_out": 5}
     it.works()
@@ -434,7 +434,7 @@ def test_throttled_request_is_repeated(stage: SetStage, tsm: str) -> None:
 def test_throttled_reader_does_not_wait_for_its_turn(stage: SetStage, end: str) -> None:
     it = stage("mainline")
     it.provider.faults.refuse(Status.THROTTLED, 25_000)  # below the 30 s of the whole request
-    call = it.read()
+    call = it.start_read()
     it.provider.wait_requests(1)
     _until(it.guest, lambda: it.moved().get("frames_in"), "the refusal")
     call.wait_until_blocked("report_new")
@@ -457,10 +457,10 @@ def test_killed_reader_makes_room(stage: SetStage, tsm: str) -> None:
     it = stage(tsm)
     it.provider.fault("late")
     with it.provider.hold() as gate:
-        first = it.read(1)
+        first = it.start_read(1)
         gate.wait_for_request()
         first.wait_until_blocked("report_new")
-        second = it.read(2)
+        second = it.start_read(2)
         second.wait_until_blocked()  # on the core's lock, or in the provider too
         first.actor.kill()
         assert first.actor.wait_until_dead(seconds=5) == signal.SIGKILL
@@ -478,17 +478,17 @@ def test_killed_reader_makes_room(stage: SetStage, tsm: str) -> None:
 def test_host_that_leaves_releases_its_readers(stage: SetStage, tsm: str) -> None:
     it = stage(tsm)
     with it.provider.hold() as gate:
-        first = it.read(1)
+        first = it.start_read(1)
         gate.wait_for_request()
         first.wait_until_blocked("report_new")
-        second = it.read(2)
+        second = it.start_read(2)
         second.wait_until_blocked()
         it.guest.detach()
         assert (first.error(), second.error()) == (errno.ENXIO, errno.ENXIO)
     _wait_until_closed(it.guest)
     assert it.interface_is_gone()
     gone = errno.ENOENT if it.report.entry == "tsm0" else errno.ENXIO
-    assert it.read(3).error() == gone
+    assert it.start_read(3).error() == gone
     assert it.counters()["in_flight"] == 0
 
     it.remove_entry()
@@ -503,7 +503,7 @@ def test_refused_registration_is_told_to_the_host(stage: SetStage) -> None:
     it.guest.detach()
     _wait_until_closed(it.guest)
     assert it.attach().wait_registered() == errno.EBUSY  # the entry is still there
-    assert it.read().error() == errno.ENXIO
+    assert it.start_read().error() == errno.ENXIO
     it.guest.detach()
     _wait_until_closed(it.guest)
     it.remove_entry()
@@ -523,7 +523,7 @@ def test_reset_fails_what_is_in_flight_and_nothing_else(stage: SetStage, tsm: st
     it = stage(tsm)
     session = it.provider.session
     with it.provider.hold() as gate:
-        call = it.read()
+        call = it.start_read()
         gate.wait_for_request()
         call.wait_until_blocked("report_new")
         it.provider.reset()
@@ -558,7 +558,7 @@ def test_another_offer_after_a_reset_is_registered_anew(stage: SetStage) -> None
 def test_host_takes_its_leave_and_comes_back(stage: SetStage, tsm: str) -> None:
     it = stage(tsm)
     with it.provider.hold() as gate:
-        call = it.read()
+        call = it.start_read()
         gate.wait_for_request()
         call.wait_until_blocked("report_new")
         it.provider.going_away()
@@ -717,7 +717,7 @@ class RawStage:
 
     def ask(self, actor: int = 1) -> tuple[Call[bytes], int]:
         """Begin to read the outblob; the request's id."""
-        call = _read(self.guest, actor, self.report)
+        call = _start_read(self.guest, actor, self.report)
         return call, self.host.expect(FrameType.REPORT).id
 
     def leftovers(self) -> int:
@@ -1016,7 +1016,7 @@ def test_greeting_is_heard_behind_noise(
 def test_readers_come_back_whatever_is_answered(raw: SetRaw, attach: Attach, seed: int) -> None:
     it, source = raw("class-fixed"), random.Random(seed)
     first, _ = it.ask(1)
-    calls = [first, *(_read(it.guest, actor, it.report) for actor in (2, 3))]
+    calls = [first, *(_start_read(it.guest, actor, it.report) for actor in (2, 3))]
     for _ in range(5):
         it.host.send(_frames(source))
     assert first.error() != errno.ENXIO, "nothing that was answered arrived"

@@ -41,12 +41,12 @@ def test_it(report, nonce, kernel_log):
     "demand_fails": ("FAIL", """
 @claim("R1")
 def test_it(report):
-    demand(report.generation() == 77, "the generation is not 77")
+    demand(report.read_generation() == 77, "the generation is not 77")
 """),
     "plain_assert_fails": ("FAIL", """
 @claim("R1")
 def test_it(report):
-    assert report.generation() == 77
+    assert report.read_generation() == 77
 """),
     "call_fails_unasked": ("FAIL", """
 @claim("R1")
@@ -74,7 +74,7 @@ def test_it(report):
 @claim("R1")
 def test_it(report, guest):
     os.kill(guest.machine.pid, signal.SIGKILL)
-    report.generation()
+    report.read_generation()
 """),
     "emulator_killed_and_swallowed": ("ERROR", """
 @claim("R1")
@@ -87,7 +87,7 @@ from dataclasses import replace
 def test_it(report, guest):
     guest.timeouts = replace(guest.timeouts, scale=0.05)
     guest.machine.monitor(seconds=10).execute("stop")
-    report.generation()
+    report.read_generation()
 """),
     "kernel_panics": ("FAIL", """
 @claim("R1")
@@ -136,7 +136,7 @@ def test_it(report, guest):
 @claim("R1")
 def test_it(report):
     with pytest.raises(OSError):
-        report.generation()
+        report.read_generation()
 """),
     "report_then_pytest_fails": ("FAIL", """
 @claim("R1")
@@ -148,7 +148,7 @@ def test_it(report, guest):
 @claim("R1")
 def test_it(report, guest):
     guest.machine.monitor(seconds=10).execute("system_reset")
-    report.generation()
+    report.read_generation()
 """),
     "provider_breaks": ("ERROR", """
 @claim("R1")
@@ -163,7 +163,7 @@ def test_it(report, provider, nonce):
 @claim("R1")
 def test_it(report, kernel_log):
     with kernel_log.expect(SplatKind.SLUB):
-        report.generation()
+        report.read_generation()
 """),
     "expected_report_and_harness_error": ("ERROR", """
 @claim("R1")
@@ -187,7 +187,7 @@ def test_it(report):
 def test_it(report, provider, actors, nonce):
     report.write_inblob(nonce())
     with provider.hold() as gate:
-        call = actors[1].read(report.outblob)
+        call = actors[1].start_read(report.outblob)
         gate.wait_for_request()
         actors[1].kill()
         with raises_errno(errno.EIO):
@@ -198,7 +198,7 @@ def test_it(report, provider, actors, nonce):
 def test_it(report, provider, actors, nonce):
     report.write_inblob(nonce())
     with provider.hold() as gate:
-        call = actors[1].read(report.outblob)
+        call = actors[1].start_read(report.outblob)
         gate.wait_for_request()
         actors[1].kill()
         actors[1].wait_until_dead()
@@ -209,9 +209,9 @@ def test_it(report, provider, actors, nonce):
 def test_it(report, provider, actors, nonce):
     report.write_inblob(nonce())
     with provider.hold() as gate:
-        actors[1].read(report.outblob)
+        actors[1].start_read(report.outblob)
         gate.wait_for_request()
-        actors[1].read(report.outblob).wait_until_blocked()
+        actors[1].start_read(report.outblob).wait_until_blocked()
 """),
     "host_holds_a_reader_for_long": ("ERROR", """
 import time
@@ -221,13 +221,28 @@ def test_it(report, provider, actors, nonce, guest):
     report.write_inblob(nonce())
     mark = guest.log.mark()
     with provider.hold() as gate:
-        first = actors[1].read(report.outblob)
+        first = actors[1].start_read(report.outblob)
         gate.wait_for_request()
-        second = actors[2].read(report.outblob)
+        second = actors[2].start_read(report.outblob)
         second.wait_until_blocked()
         while not guest.log.reports(mark) or provider.longest_answer_s < 5:
             time.sleep(0.05)  # the host is what is slow here
     assert first.result() == second.result()
+"""),
+    "attribute_that_this_guest_lacks": ("SKIP", """
+@claim("R1")
+def test_it(report):
+    report.read("manifestblob")
+"""),
+    "attribute_that_no_interface_defines": ("ERROR", """
+@claim("R1")
+def test_it(report):
+    report.outblop
+"""),
+    "written_attribute_that_no_interface_defines": ("ERROR", """
+@claim("R1")
+def test_it(report):
+    report.write("privlevle", 3)
 """),
     "second_provider_after_a_first": ("PASS", """
 @claim("R1")
@@ -270,9 +285,9 @@ def test_it(report, nonce):
 def test_it(report, provider, actors, nonce):
     report.write_inblob(nonce())
     with provider.hold() as gate:
-        reading = actors[1].read(report.outblob)
+        reading = actors[1].start_read(report.outblob)
         gate.wait_for_request()
-        actors[2].write(report.inblob, nonce()).wait_until_blocked()
+        actors[2].start_write(report.inblob, nonce()).wait_until_blocked()
         actors[2].kill()
     reading.result()
     actors[2].wait_until_dead()

@@ -7,7 +7,7 @@ import errno
 import os
 import signal
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from harness.errors import (
     ActorDiedError,
@@ -25,7 +25,6 @@ from tsmw.ops import FileStat, Op, OpResult, decode_stat
 
 if TYPE_CHECKING:
     from harness.guest.guest import Guest
-    from harness.interface.attribute import Attribute, Value
 
 __all__ = ["Actor", "read_ops", "read_result"]
 
@@ -34,6 +33,16 @@ T = TypeVar("T")
 _CHUNK = 4096  # bytes asked of one read(2): sysfs gives no more at once
 _PIECE = 32768  # bytes written in one batch
 _READS = 15  # reads in one batch, the last of which is to meet the end: they fit one frame
+
+
+class Attribute(Protocol):
+    """An attribute of an interface, as far as actors use it."""
+
+    def start_read(self, actor: Actor) -> Call[bytes]:
+        """Start to read it to its end, by ``actor``."""
+
+    def start_write(self, actor: Actor, value: bytes | int | str) -> Call[int]:
+        """Start to write ``value`` to it, by ``actor``."""
 
 
 class Actor:
@@ -56,12 +65,12 @@ class Actor:
         """Start a batch that stops at its first error."""
         return Call(self, ops, decode, what)
 
-    def read(self, attribute: Attribute) -> Call[bytes]:
-        """Begin to read a interface's attribute to its end."""
+    def start_read(self, attribute: Attribute) -> Call[bytes]:
+        """Start to read an attribute of the interface to its end."""
         return attribute.start_read(self)
 
-    def write(self, attribute: Attribute, value: Value) -> Call[int]:
-        """Begin to write a interface's attribute."""
+    def start_write(self, attribute: Attribute, value: bytes | int | str) -> Call[int]:
+        """Start to write an attribute of the interface."""
         return attribute.start_write(self, value)
 
     def read_file(self, path: str) -> bytes:

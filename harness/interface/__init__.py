@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""The files a TSM core offers, under the names of its interface.
+"""The report interface: the files under test, by the names the kernel's documentation uses.
 
-:func:`~harness.interface.find.find_interface` asks the guest which interface it has; a
-:class:`~harness.interface.report.Report` is one caller's view of it.
+:mod:`find` finds out which interface a guest has (sysfs class or configfs); :mod:`report` is one
+caller's view of an entry, :mod:`attribute` one file in it, :mod:`names` the closed set of those
+files, :mod:`descriptor` one open file, :mod:`history` what was read and written.
 """

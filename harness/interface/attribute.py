@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""One file of a interface: how its value travels, and how its use is remembered."""
+"""One file of an interface: how it is read and written, and how its use is recorded."""
 
 from __future__ import annotations
 
@@ -7,24 +7,26 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import get_args
 
 from harness.errors import GuestCallError, InterfaceCallError
 from harness.guest.actor import Actor, read_ops, read_result
 from harness.guest.call import Call, checked
 from harness.interface.history import History
+from harness.interface.names import AttributeName
 from harness.oracle.content import Blob, Options, OptionWrite, ReportRead, option_value
 from tsmw.ops import Op, OpResult
 
-__all__ = ["BLOBS", "Attribute", "Value", "interface_errors"]
+__all__ = ["Attribute", "Value", "interface_errors"]
 
 Value = bytes | int | str
 
-BLOBS: tuple[Blob, ...] = ("outblob", "auxblob", "manifestblob")
+_BLOBS: tuple[Blob, ...] = get_args(Blob)
 
 
 @contextmanager
 def interface_errors() -> Iterator[None]:
-    """Turn the guest's failed calls into failed calls on the interface under test."""
+    """Raise failed calls of the guest as failed calls on the interface under test."""
     try:
         yield
     except GuestCallError as error:
@@ -37,32 +39,33 @@ def _text(value: Value) -> bytes:
 
 @dataclass(frozen=True)
 class Attribute:
-    """The file ``path``; ``name`` is what the interface calls it, ``entry`` whose it is.
+    """The file ``path``, which is the attribute ``name`` of ``entry``.
 
-    ``encode`` turns a value into the bytes that are written (hex for a text nonce).
+    ``encode`` turns a value into the bytes to write. Calls raise
+    :class:`harness.errors.InterfaceCallError` with the guest's errno.
     """
 
     path: str
-    name: str
+    name: AttributeName
     entry: str
     history: History
     encode: Callable[[Value], bytes] = _text
 
     def start_read(self, actor: Actor) -> Call[bytes]:
-        """Begin to open, read to the end and close, as cat does."""
+        """Start to open the file, read it to its end and close it, as cat does."""
 
         def decode(results: Sequence[OpResult]) -> bytes:
             with interface_errors():
                 data = read_result(results, self.path)
-            for blob in BLOBS:
+            for blob in _BLOBS:
                 if blob == self.name:
-                    self._remember_read(actor, blob, data, results)
+                    self._record_read(actor, blob, data, results)
             return data
 
         return actor.start(read_ops(self.path), decode, f"read of {self.path}")
 
     def start_write(self, actor: Actor, value: Value) -> Call[int]:
-        """Begin to open for writing, write once and close, as a shell's redirection does."""
+        """Start to open the file for writing, write once and close, as a shell redirection does."""
         ops = [Op.open(self.path, os.O_WRONLY | os.O_TRUNC), Op.write(self.encode(value))]
         option = self.name in Options.__dataclass_fields__
 
@@ -70,17 +73,17 @@ class Attribute:
             if option:
                 failed = any(result.err for result in results)
                 start, end = results[0].start_ns, results[-1].end_ns
-                self.history.conclude(number, start_ns=start, end_ns=end, ok=not failed)
+                self.history.end_write(number, start_ns=start, end_ns=end, ok=not failed)
             with interface_errors():
                 return checked(results, self.path)[1].ret
 
         call = actor.start([*ops, Op.close()], decode, f"write to {self.path}")
         if option:
             write = OptionWrite(self.entry, self.name, option_value(self.name, value), 0, 0)
-            number = self.history.begin(write)
+            number = self.history.start_write(write)
         return call
 
-    def _remember_read(
+    def _record_read(
         self, actor: Actor, blob: Blob, data: bytes, results: Sequence[OpResult]
     ) -> None:
         self.history.reads.append(

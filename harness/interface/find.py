@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Which interface a guest has, found by looking rather than by configuration."""
+"""Which interface a guest has, found from the directories that exist in it."""
 
 from __future__ import annotations
 
@@ -10,18 +10,19 @@ from harness.guest.actor import Actor
 from harness.guest.guest import Guest
 from harness.interface.attribute import Attribute, Value
 from harness.interface.history import History
+from harness.interface.names import ATTRIBUTE_NAMES, AttributeName
 from harness.interface.report import Report
 
 __all__ = ["Interface", "find_interface"]
 
 _CLASS_DEVICE = "/sys/class/tsm/tsm0"
 _CONFIGFS_REPORTS = "/sys/kernel/config/tsm/report"
-# What sysfs puts into every class device; the rest is the interface.
-_DEVICE_FILES = frozenset({"device", "power", "subsystem", "uevent"})
+_HEX_INBLOB = "inhex"
+"""The sysfs class's nonce file before it became binary: it takes hexadecimal text."""
 
 
 class Interface:
-    """The files a TSM core offers in ``guest``, and what was done with them.
+    """The files that the implementation in ``guest`` offers, and the history of their use.
 
     ``kind`` is ``class`` (one device, ``shared`` by all callers) or ``configfs`` (a directory
     per caller).
@@ -39,50 +40,53 @@ class Interface:
         return self.kind == "class"
 
     def report(self, actor: Actor | None = None, *, entry: str = "") -> Report:
-        """``actor``'s report: the one device, or a configfs entry of its own (``entry``)."""
-        actor = actor or self.guest.actors[0]
-        if self.kind == "class":
-            return self._ready(actor, _CLASS_DEVICE, "tsm0")
-        if not entry:
-            self._entries += 1
-            entry = f"report{self._entries}"
-        directory = f"{_CONFIGFS_REPORTS}/{entry}"
-        actor.mkdir(directory)
-        return self._ready(actor, directory, entry)
+        """A report for ``actor`` (default: the first): the class device, or a new configfs entry.
 
-    def _ready(self, actor: Actor, directory: str, entry: str) -> Report:
-        """The entry, at a privilege level that the provider accepts.
-
-        A core starts with level 0, which firmware refuses to a guest that runs at a lesser one.
+        ``entry`` names the configfs entry. The report starts at a privilege level that the
+        provider accepts: implementations start at level 0, which firmware refuses to a guest
+        with a higher floor.
         """
+        actor = actor or self.guest.actors[0]
+        if self.shared:
+            directory, entry = _CLASS_DEVICE, "tsm0"
+        else:
+            if not entry:
+                self._entries += 1
+                entry = f"report{self._entries}"
+            directory = f"{_CONFIGFS_REPORTS}/{entry}"
+            actor.mkdir(directory)
         report = Report(actor, entry, self._attributes(actor, directory, entry))
         loop = self.guest.provider
-        floor = loop.provider.privlevel_floor if loop is not None else 0
-        if floor and report.has("privlevel"):
-            report.write("privlevel", floor)
+        if loop is not None and loop.provider.privlevel_floor and report.has("privlevel"):
+            report.write("privlevel", loop.provider.privlevel_floor)
         return report
 
-    def _attributes(self, actor: Actor, directory: str, entry: str) -> dict[str, Attribute]:
-        found = {}
-        for name in actor.list(directory):
-            if name in _DEVICE_FILES:
-                continue
-            path = f"{directory}/{name}"
-            if name == "inhex":  # the proposal's text nonce, before it became binary
-                found["inblob"] = Attribute(path, "inblob", entry, self.history, _hex)
-            else:
-                found[name] = Attribute(path, name, entry, self.history)
+    def _attributes(
+        self, actor: Actor, directory: str, entry: str
+    ) -> dict[AttributeName, Attribute]:
+        files = set(actor.list(directory))
+        found = {
+            name: Attribute(f"{directory}/{name}", name, entry, self.history)
+            for name in ATTRIBUTE_NAMES
+            if name in files
+        }
+        if _HEX_INBLOB in files:
+            path = f"{directory}/{_HEX_INBLOB}"
+            found["inblob"] = Attribute(path, "inblob", entry, self.history, _hex)
         return found
 
 
 def find_interface(guest: Guest) -> Interface:
-    """Look which interface the loaded core offers; raises :class:`ScenarioError` when none."""
+    """The interface of the loaded implementation; raises :class:`ScenarioError` without one."""
     actor = guest.actors[0]
     if actor.exists(_CLASS_DEVICE):
         return Interface(guest, "class")
     if actor.exists(_CONFIGFS_REPORTS):
         return Interface(guest, "configfs")
-    raise ScenarioError("the guest has no report interface: no provider registered, or no TSM core")
+    raise ScenarioError(
+        "the guest has no report interface",
+        hint="load an implementation, and attach a provider before looking for the interface",
+    )
 
 
 def _hex(value: Value) -> bytes:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Everything a scenario wrote to and read from a interface, for the content oracle."""
+"""What a scenario read from and wrote to an interface: the input of the content oracle."""
 
 from __future__ import annotations
 
@@ -9,26 +9,25 @@ from harness.oracle.content import OptionWrite, ReportRead
 
 __all__ = ["History"]
 
-_FOREVER = 1 << 63
+_UNKNOWN_END = 1 << 63
 
 
 @dataclass
 class History:
     """Reads of blobs and writes of options.
 
-    A write is there from the moment it was ordered: as long as its outcome is not known, and for
-    ever when its actor died in it, it may have taken effect at any time.
+    A write may take effect at any time from the moment it is started until its end is recorded.
+    When its actor died in it, the end is never recorded.
     """
 
     reads: list[ReportRead] = field(default_factory=list)
     writes: list[OptionWrite] = field(default_factory=list)
 
-    def begin(self, write: OptionWrite) -> int:
-        """Note a write that was ordered; the number to :meth:`conclude` it with."""
-        self.writes.append(replace(write, start_ns=0, end_ns=_FOREVER))
+    def start_write(self, write: OptionWrite) -> int:
+        """Record a write that was started; returns the number for :meth:`end_write`."""
+        self.writes.append(replace(write, start_ns=0, end_ns=_UNKNOWN_END))
         return len(self.writes) - 1
 
-    def conclude(self, number: int, *, start_ns: int, end_ns: int, ok: bool) -> None:
-        """Note when the write was made, and whether it succeeded."""
-        known = replace(self.writes[number], start_ns=start_ns, end_ns=end_ns, ok=ok)
-        self.writes[number] = known
+    def end_write(self, number: int, *, start_ns: int, end_ns: int, ok: bool) -> None:
+        """Record the times of a write in the guest, and whether it succeeded."""
+        self.writes[number] = replace(self.writes[number], start_ns=start_ns, end_ns=end_ns, ok=ok)

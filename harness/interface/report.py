@@ -1,72 +1,92 @@
 # SPDX-License-Identifier: MIT
-"""A caller's view of the report interface: its options, its blobs, its generation."""
+"""One caller's view of a report entry: its attributes, and reads and writes of them."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
 
 from harness.errors import ClaimViolatedError, MissingAttributeError
 from harness.guest.actor import Actor
 from harness.interface.attribute import Attribute, Value
+from harness.interface.names import ATTRIBUTE_NAMES, AttributeName
 
 __all__ = ["Report"]
+
+
+class _Named:
+    """A read-only property of :class:`Report` that is the attribute ``name``."""
+
+    def __init__(self, name: AttributeName) -> None:
+        self.name = name
+
+    def __get__(self, report: Report, owner: type[Report]) -> Attribute:
+        return report.attribute(self.name)
 
 
 class Report:
     """The attributes of one report entry, used by ``actor``.
 
-    Attributes are reached by the interface's names (``report.outblob``) to hand them to another
-    actor; the methods here wait for the caller's own actor. Methods raise the guest's
-    :class:`OSError`; an attribute the interface lacks raises
-    :class:`harness.errors.MissingAttributeError`, with which a scenario SKIPs.
+    Each name in :data:`~harness.interface.names.AttributeName` is a property: pass
+    ``report.outblob`` to another actor's ``start_read``. The methods use ``actor`` itself, and
+    wait. Every use of an attribute raises :class:`harness.errors.MissingAttributeError` when this
+    guest does not have it, and :class:`AttributeError` when the interface does not define it.
+    Reads and writes also raise the guest's :class:`OSError`.
     """
 
-    def __init__(self, actor: Actor, entry: str, attributes: dict[str, Attribute]) -> None:
+    inblob = _Named("inblob")
+    outblob = _Named("outblob")
+    auxblob = _Named("auxblob")
+    manifestblob = _Named("manifestblob")
+    generation = _Named("generation")
+    provider = _Named("provider")
+    privlevel = _Named("privlevel")
+    privlevel_floor = _Named("privlevel_floor")
+    service_provider = _Named("service_provider")
+    service_guid = _Named("service_guid")
+    service_manifest_version = _Named("service_manifest_version")
+    format = _Named("format")
+
+    def __init__(
+        self, actor: Actor, entry: str, attributes: Mapping[AttributeName, Attribute]
+    ) -> None:
         self.actor = actor
         self.entry = entry
         self._attributes = attributes
-
-    def __getattr__(self, name: str) -> Attribute:
-        if name.startswith("_"):
-            raise AttributeError(name)
-        return self.attribute(name)
 
     def shared_with(self, actor: Actor) -> Report:
         """The same entry, used by another actor."""
         return Report(actor, self.entry, self._attributes)
 
-    def attribute(self, name: str) -> Attribute:
-        """The attribute of that name."""
-        try:
+    def attribute(self, name: AttributeName) -> Attribute:
+        """The attribute ``name``."""
+        if self.has(name):
             return self._attributes[name]
-        except KeyError:
-            raise MissingAttributeError(f"{self.entry} has no attribute {name}") from None
+        raise MissingAttributeError(f"{self.entry} has no attribute {name}")
 
-    def has(self, name: str) -> bool:
-        """Whether the interface offers the attribute."""
+    def has(self, name: AttributeName) -> bool:
+        """Whether this guest has the attribute."""
+        if name not in ATTRIBUTE_NAMES:
+            raise AttributeError(f"the report interface defines no attribute {name!r}")
         return name in self._attributes
 
-    def write(self, name: str, value: Value) -> None:
-        """Write an option: open, write once, close."""
-        self.actor.write(self.attribute(name), value).result()
+    def write(self, name: AttributeName, value: Value) -> None:
+        """Open the attribute, write ``value`` in one call, close."""
+        self.attribute(name).start_write(self.actor, value).result()
 
-    def read(self, name: str) -> bytes:
-        """Read an attribute to its end."""
-        return self.actor.read(self.attribute(name)).result()
+    def read(self, name: AttributeName) -> bytes:
+        """Read the attribute to its end."""
+        return self.attribute(name).start_read(self.actor).result()
 
     def write_inblob(self, nonce: bytes) -> None:
-        """Set the nonce."""
+        """Write the nonce."""
         self.write("inblob", nonce)
 
     def read_outblob(self) -> bytes:
-        """The report; regenerated when anything was written since the last one."""
+        """Read the report; after a write the implementation requests a new one."""
         return self.read("outblob")
 
-    @property
-    def generation_file(self) -> Attribute:
-        """The attribute that :meth:`generation` reads."""
-        return self.attribute("generation")
-
-    def generation(self) -> int:
-        """The write counter; raises :class:`ClaimViolatedError` when it is no number."""
+    def read_generation(self) -> int:
+        """The write counter; raises :class:`ClaimViolatedError` when it is not a number."""
         text = self.read("generation").decode("ascii", "backslashreplace").strip()
         if not text.isdecimal():
             raise ClaimViolatedError(f"generation is not a number: {text!r}")

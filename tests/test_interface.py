@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: MIT
+"""The closed set of attributes: which names a report accepts, and what it raises for others."""
+
+from __future__ import annotations
+
+from typing import cast
+
+import pytest
+
+from harness.errors import MissingAttributeError
+from harness.guest.actor import Actor
+from harness.interface.attribute import Attribute
+from harness.interface.history import History
+from harness.interface.names import ATTRIBUTE_NAMES, AttributeName
+from harness.interface.report import Report
+from providers_sim.provider import Attr, BinAttr
+
+
+def _report(*names: AttributeName) -> Report:
+    history = History()
+    files = {name: Attribute(f"/entry/{name}", name, "entry", history) for name in names}
+    return Report(cast(Actor, None), "entry", files)
+
+
+def test_every_name_is_a_property() -> None:
+    report = _report(*ATTRIBUTE_NAMES)
+    assert [getattr(report, name).name for name in ATTRIBUTE_NAMES] == list(ATTRIBUTE_NAMES)
+
+
+def test_names_are_those_of_configfs_and_the_format_of_the_class() -> None:
+    configfs = {member.name.lower() for kind in (Attr, BinAttr) for member in kind}
+    assert set(ATTRIBUTE_NAMES) == configfs | {"format"}
+
+
+def test_missing_attribute_raises_missing_attribute_error() -> None:
+    report = _report("inblob", "outblob")
+    assert report.has("outblob") and not report.has("auxblob")
+    assert report.outblob.path == "/entry/outblob"
+    for use in (
+        lambda: report.auxblob,
+        lambda: report.attribute("auxblob"),
+        lambda: report.read("auxblob"),
+        lambda: report.write("privlevel", 0),
+        report.read_generation,
+    ):
+        with pytest.raises(MissingAttributeError, match="entry has no attribute"):
+            use()
+
+
+def test_undefined_name_raises_attribute_error() -> None:
+    report = _report(*ATTRIBUTE_NAMES)
+    with pytest.raises(AttributeError, match="outblop"):
+        report.outblop  # type: ignore[attr-defined]  # noqa: B018
+    for use in (
+        lambda: report.attribute("outblop"),  # type: ignore[arg-type]
+        lambda: report.has("outblop"),  # type: ignore[arg-type]
+        lambda: report.read("outblop"),  # type: ignore[arg-type]
+        lambda: report.write("privlevle", 0),  # type: ignore[arg-type]
+    ):
+        with pytest.raises(AttributeError, match="defines no attribute"):
+            use()
