@@ -15,6 +15,7 @@ from typing import Literal
 import pytest
 
 from harness.errors import UsageError
+from harness.implementations.defects import defects_breaking
 from harness.implementations.spec import Implementation
 from harness.implementations.user import read_user_implementation
 from harness.verdict import Status
@@ -40,16 +41,15 @@ InterfaceKind = Literal["class", "configfs"]
 class Claim:
     """One statement of the review, or one defect found since.
 
-    ``broken_by`` names the defects of our cores that break it, ``impossible_on`` the interfaces
-    whose very design breaks it, ``mended_by`` the defects that undo that, ``fails_on_mainline``
-    whether the kernel's own implementation does.
-    ``undecided`` is why no scenario decides it; empty when one does.
+    ``impossible_on`` names the interfaces whose design breaks it, ``mended_by`` the defects that
+    undo that; ``fails_on_mainline`` is true where the kernel's own implementation breaks it;
+    ``undecided`` is the reason why no scenario decides it, empty where one does. The defects that
+    break a claim are those that name it: :mod:`harness.implementations.defects`.
     """
 
     id: str
     raised_by: str
     demand: str
-    broken_by: tuple[str, ...] = ()
     impossible_on: tuple[InterfaceKind, ...] = ()
     mended_by: tuple[str, ...] = ()
     fails_on_mainline: bool = False
@@ -138,7 +138,7 @@ def expected_status(
         return Status.SKIP
     if core.kind == "user":
         return Status.PASS  # what a user brings is there to be judged
-    defects = claim.broken_by if scope.broken_by is None else scope.broken_by
+    defects = defects_breaking(claim.id) if scope.broken_by is None else scope.broken_by
     broken = (
         (interface in claim.impossible_on and not set(core.defects) & set(claim.mended_by))
         or (core.kind == "mainline" and claim.fails_on_mainline)

@@ -1,38 +1,31 @@
 # SPDX-License-Identifier: MIT
-"""The sources of the guest modules: every switch does something, every status has an errno.
+"""The sources of the guest modules, read as text: no compiler and no kernel is needed.
 
-The modules themselves are tried in a guest; this needs no compiler and no kernel.
+Other tests load the modules into guests.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
 
-from harness.implementations.spec import CLASS_DEFECTS, CONFIGFS_DEFECTS
+from harness.errors import BuildError
+from harness.implementations.defects import OwnKind, defects_of, parse_defects
 
 GUEST_IMAGES = Path(__file__).parent.parent / "guest-images"
-TSM_CLASS = GUEST_IMAGES / "modules" / "tsm-class"
-TSM_CONFIGFS = GUEST_IMAGES / "modules" / "tsm-configfs"
-TSM_SIM = GUEST_IMAGES / "modules" / "tsm-sim"
+MODULES = GUEST_IMAGES / "modules"
+TSM_SIM = MODULES / "tsm-sim"
 SOURCES = sorted(
-    path
-    for module in (TSM_CLASS, TSM_CONFIGFS, TSM_SIM)
-    for path in module.rglob("*")
-    if path.suffix in (".c", ".h") or path.name == "Kbuild"
+    path for path in MODULES.rglob("*") if path.suffix in (".c", ".h") or path.name == "Kbuild"
 )
 
 
-def declared_defects(header: str) -> set[str]:
-    """Return the enumerators of ``enum defect``, without the count."""
-    return set(re.findall(r"^\t(DEFECT_\w+),$", header, re.M)) - {"DEFECT_COUNT"}
-
-
-def unused_defects(declared: set[str], code: str) -> set[str]:
-    """Return the switches that nothing in ``code`` asks for."""
-    return declared - set(re.findall(r"has_defect\((DEFECT_\w+)\)", code))
+def unused_defects(identifiers: Iterable[str], code: str) -> set[str]:
+    """Return the switches that nothing in ``code`` reads."""
+    return set(identifiers) - set(re.findall(r"has_defect\(DEFECT_(\w+)\)", code))
 
 
 def unmapped_statuses(wire: str, table: str) -> set[str]:
@@ -44,19 +37,46 @@ def unmapped_statuses(wire: str, table: str) -> set[str]:
     return names - special - set(re.findall(r"\[(TSMW_\w+)\] = E", table))
 
 
+@pytest.mark.parametrize("kind", ["class", "configfs"])
+def test_the_code_reads_every_defect(kind: OwnKind) -> None:
+    code = "".join(path.read_text() for path in (MODULES / f"tsm-{kind}").glob("*.c"))
+    identifiers = [defect.identifier for defect in defects_of(kind).values()]
+    assert len(identifiers) > 10
+    assert unused_defects(identifiers, code) == set()
+
+
+def test_an_unread_defect_is_noticed() -> None:
+    assert unused_defects(["A", "B"], "if (has_defect(DEFECT_A))") == {"B"}
+
+
+def test_a_defect_list_is_parsed() -> None:
+    text = (
+        '/* One\n */\nDEFECT(A_B2, "a-b2", "R1 T1b",\n       "an effect")\n'
+        'DEFECT(C, "c", "F1", "x")\n'
+    )
+    found = parse_defects(text, "list.h")
+    assert list(found) == ["a-b2", "c"]
+    assert (found["a-b2"].identifier, found["a-b2"].claims) == ("A_B2", ("R1", "T1b"))
+    assert found["a-b2"].effect == "an effect"
+
+
 @pytest.mark.parametrize(
-    ("core", "defects"), [(TSM_CLASS, CLASS_DEFECTS), (TSM_CONFIGFS, CONFIGFS_DEFECTS)]
+    ("entry", "message"),
+    [
+        ("#define X", "not a defect: #define X"),
+        ('DEFECT(A, "a", "R1")', "not a defect"),
+        ('DEFECT(A, "a", "R1", "x");', "not a defect: ;"),
+        ('DEFECT(A_B, "a-c", "R1", "x")', "A_B has the name 'a-c'"),
+        ('DEFECT(A, "a", "", "x")', "a breaks no claim"),
+        ('DEFECT(A, "a", "R1, T1", "x")', "a breaks R1, T1"),
+        ('DEFECT(A, "a", "R1", "")', "a has no effect"),
+        ('DEFECT(A, "a", "R1", "x") DEFECT(A, "a", "R1", "x")', "a is declared twice"),
+    ],
 )
-def test_every_defect_changes_something(core: Path, defects: dict[str, str]) -> None:
-    declared = declared_defects((core / "defects.h").read_text())
-    code = "".join(path.read_text() for path in core.glob("*.c"))
-    assert len(declared) == len(defects)
-    assert unused_defects(declared, code) == set()
-
-
-def test_a_defect_nobody_asks_for_is_noticed() -> None:
-    declared = declared_defects("\tDEFECT_A,\n\tDEFECT_B,\n\tDEFECT_COUNT,\n")
-    assert unused_defects(declared, "if (has_defect(DEFECT_A))") == {"DEFECT_B"}
+def test_a_mistake_in_a_defect_list_is_an_error(entry: str, message: str) -> None:
+    with pytest.raises(BuildError, match=re.escape(f"list.h:2: {message}")) as caught:
+        parse_defects(f"/* A comment. */\n{entry}\n", "list.h")
+    assert caught.value.hint
 
 
 def test_every_status_has_an_errno() -> None:

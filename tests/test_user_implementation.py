@@ -18,6 +18,7 @@ __all__ = ["invoke"]  # the fixture
 
 CONFIGFS = Path(__file__).parent / "data" / "implementation"
 CLASS = guest_images_directory() / "modules" / "tsm-class"
+SHARED = CLASS.parent / "common"
 
 
 # Words of our class that let a defect be chosen, and what is there without the choice.
@@ -29,17 +30,23 @@ CONSTANT = {
 }
 
 
+def copy_class(tree: Path, folder: str = "", changes: dict[str, str] | None = None) -> Path:
+    """Copy our class below ``tree``, C files into ``folder``, with parts of the text replaced."""
+    for source in (CLASS, SHARED):
+        for file in (*source.rglob("*.c"), *source.rglob("*.h")):
+            inside = file.relative_to(source)
+            target = tree / ("" if inside.parts[0] == "include" else folder) / inside
+            target.parent.mkdir(parents=True, exist_ok=True)
+            text = file.read_text()
+            for old, new in (changes or {}).items():
+                text = text.replace(old, new)
+            target.write_text(text)
+    return tree
+
+
 def as_patch(tmp_path: Path, changes: dict[str, str] | None = None) -> Path:
-    """Make a patch that adds a core, in a mail, with words of the core's replaced."""
-    tree = tmp_path / "b"
-    for file in [*CLASS.rglob("*.c"), *CLASS.rglob("*.h")]:
-        inside = file.relative_to(CLASS)
-        target = tree / ("" if inside.parts[0] == "include" else "drivers/virt/coco") / inside
-        target.parent.mkdir(parents=True, exist_ok=True)
-        text = file.read_text()
-        for old, new in (changes or {}).items():
-            text = text.replace(old, new)
-        target.write_text(text)
+    """Make a mail with a patch that adds our class, with parts of the text replaced."""
+    copy_class(tmp_path / "b", "drivers/virt/coco", changes)
     (tmp_path / "a").mkdir()
     diff = subprocess.run(
         ["git", "diff", "--no-index", "--no-prefix", "a", "b"],
@@ -60,12 +67,13 @@ def _how_bad(cell: dict[str, str]) -> int:
     return ("SKIP", "PASS", "FAIL", "ERROR").index(cell["status"])
 
 
-def test_what_a_core_is_is_found_out(tmp_path: Path) -> None:
-    assert read_user_implementation(f"dir:{CLASS}").interface == "class"
+def test_the_interface_follows_from_the_header(tmp_path: Path) -> None:
+    directory = f"dir:{copy_class(tmp_path / 'flat')}"
+    assert read_user_implementation(directory).interface == "class"
     configfs = read_user_implementation(f"dir:{CONFIGFS}")
     assert (configfs.interface, configfs.api) == ("configfs", "6_11")
     from_patch = read_user_implementation(f"patch:{as_patch(tmp_path)}")
-    assert from_patch.files == read_user_implementation(f"dir:{CLASS}").files
+    assert from_patch.files == read_user_implementation(directory).files
     assert from_patch.mended == ()
     assert read_user_implementation(f"patch:{tmp_path / 'thread.mbox'}#2").files == from_patch.files
 

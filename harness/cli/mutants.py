@@ -11,19 +11,12 @@ from rich.console import Console
 from harness.claims import catalogue
 from harness.cli import options
 from harness.cli.decide import Where, decide
-from harness.implementations.spec import CLASS_DEFECTS, CONFIGFS_DEFECTS, DEFECTS
+from harness.implementations.defects import all_defects, defects_of
 from harness.report.mutants import flaws, print_mutants
 from harness.settings import Settings
 from harness.verdict import EXIT_AS_EXPECTED, EXIT_NO_VERDICT, EXIT_UNEXPECTED
 
 __all__ = ["mutants"]
-
-_CORES = (
-    "class-fixed",
-    *(f"defect:{name}" for name in CLASS_DEFECTS),
-    "configfs-fixed",
-    *(f"defect:{name}" for name in CONFIGFS_DEFECTS),
-)
 
 
 @click.command()
@@ -38,7 +31,7 @@ def mutants(settings: Settings, workers: int) -> int:
     blind. --tsm narrows the cores.
     """
     if settings.tsms == Settings().tsms:
-        settings = replace(settings, tsms=_CORES).check()
+        settings = replace(settings, tsms=_implementations()).check()
     outcome = decide(settings, Where(workers))
     print_mutants(outcome.results, _unseen(), Console(highlight=False))
     if outcome.interrupted or not outcome.results:
@@ -46,11 +39,21 @@ def mutants(settings: Settings, workers: int) -> int:
     return EXIT_UNEXPECTED if flaws(outcome.results) else EXIT_AS_EXPECTED
 
 
+def _implementations() -> tuple[str, ...]:
+    """Each fixed implementation, followed by its mutants."""
+    return (
+        "class-fixed",
+        *(f"defect:{name}" for name in defects_of("class")),
+        "configfs-fixed",
+        *(f"defect:{name}" for name in defects_of("configfs")),
+    )
+
+
 def _unseen() -> dict[str, str]:
     """The defects whose claim no scenario decides, and why."""
     claims = catalogue()
     return {
-        defect: claims[claim].undecided
-        for defect, claim in DEFECTS.items()
-        if claim in claims and claims[claim].undecided
+        defect.name: claims[defect.claims[0]].undecided
+        for defect in all_defects().values()
+        if claims[defect.claims[0]].undecided
     }

@@ -6,12 +6,13 @@ from __future__ import annotations
 import ast
 import inspect
 from collections.abc import Iterable, Iterator
+from typing import get_args
 
 import click
 import pytest
 
 from harness.claims import catalogue
-from harness.implementations.spec import CLASS_DEFECTS, CONFIGFS_DEFECTS
+from harness.implementations.defects import OwnKind, defects_of
 from harness.kernels.spec import kernel_names
 from harness.plugin import fixtures
 from harness.plugin.options import pytest_addoption
@@ -99,13 +100,13 @@ def _claims() -> Iterator[str]:
 
 def _defects() -> Iterator[str]:
     yield from ("## Defects", "")
-    for core, defects in (("class-fixed", CLASS_DEFECTS), ("configfs-fixed", CONFIGFS_DEFECTS)):
-        yield from (f"`--tsm defect:NAME` is `{core}` with one of these.", "")
-        yield from _table(("defect", "breaks"), [(f"`{name}`", _broken(name)) for name in defects])
-
-
-def _broken(defect: str) -> str:
-    return ", ".join(claim.id for claim in catalogue().values() if defect in claim.broken_by)
+    for kind in get_args(OwnKind):
+        yield from (f"`--tsm defect:NAME` is `{kind}-fixed` with one of these.", "")
+        rows = [
+            (f"`{defect.name}`", defect.effect, ", ".join(defect.claims))
+            for defect in defects_of(kind).values()
+        ]
+        yield from _table(("defect", "effect", "breaks"), rows)
 
 
 def _kernels() -> Iterator[str]:

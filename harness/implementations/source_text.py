@@ -20,9 +20,10 @@ from elftools.elf.sections import SymbolTableSection
 
 from harness.cache import Cache
 from harness.errors import BuildError, HostError
+from harness.implementations.defects import defects_of
 from harness.implementations.modules import make_module
 from harness.implementations.shims import build_with_shims
-from harness.implementations.spec import CLASS_DEFECTS, Implementation
+from harness.implementations.spec import Implementation
 from harness.implementations.user import read_user_implementation, write_sources
 from harness.kernels.model import Kernel
 from harness.kernels.toolchain import compiler_version
@@ -30,7 +31,8 @@ from harness.paths import guest_images_directory
 
 __all__ = ["SourceText"]
 
-_LAYOUT = "1"
+_LAYOUT = "2"
+_OWN = ("tsm-class", "common")  # the module, and what it takes from beside it
 # Kernels have the compiler clear what was not set, and then it says less of it.
 _WARNINGS = "-Wuninitialized -Wmaybe-uninitialized -ftrivial-auto-var-init=uninitialized"
 _WARNING = re.compile(r"^(?P<path>\S+?:\d+:\d+): warning: (?P<words>.*)")
@@ -87,13 +89,13 @@ class SourceText:
 
     def _build(self, directory: Path) -> None:
         tree = directory / "core"
-        self._write(tree)
+        module = self._write(tree)
         said: list[str] = []
         flags = f"KCFLAGS={_WARNINGS} -ffile-prefix-map={tree}/="
         build_with_shims(
-            tree, flags, lambda words: said.append(make_module(self.kernel, tree, words))
+            module, flags, lambda words: said.append(make_module(self.kernel, module, words))
         )
-        undefined = sorted({name for path in tree.glob("*.ko") for name in _undefined(path)})
+        undefined = sorted({name for path in module.glob("*.ko") for name in _undefined(path)})
         warnings = [
             f"{Path(match['path']).name}: {match['words']}"
             for match in map(_WARNING.match, "".join(said).splitlines())
@@ -107,23 +109,27 @@ class SourceText:
     def _files(self) -> list[tuple[str, str]]:
         if self.core.kind == "user":
             return list(read_user_implementation(self.core.name).files)
-        own = guest_images_directory() / "modules" / "tsm-class"
-        files = sorted(path for path in own.rglob("*") if path.is_file())
-        return [(str(path.relative_to(own)), path.read_text(encoding="utf-8")) for path in files]
+        own = guest_images_directory() / "modules"
+        files = [path for name in _OWN for path in (own / name).rglob("*") if path.is_file()]
+        return [
+            (str(path.relative_to(own)), path.read_text(encoding="utf-8")) for path in sorted(files)
+        ]
 
-    def _write(self, tree: Path) -> None:
+    def _write(self, tree: Path) -> Path:
+        """Write the sources below ``tree``; the directory of the module."""
         if self.core.kind == "user":
             write_sources(read_user_implementation(self.core.name), tree)
-            return
+            return tree
         for name, text in self._files():
             target = tree / name
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_text(text, encoding="utf-8")
-        chosen = sum(
-            1 << bit for bit, name in enumerate(CLASS_DEFECTS) if name in self.core.defects
-        )
-        with (tree / "Kbuild").open("a", encoding="utf-8") as kbuild:
-            kbuild.write(f"ccflags-y += -DTSM_DEFECTS={chosen}\n")
+        module = tree / _OWN[0]
+        known = defects_of("class")
+        switches = [f"BIT(DEFECT_{known[name].identifier})" for name in self.core.defects]
+        with (module / "Kbuild").open("a", encoding="utf-8") as kbuild:
+            kbuild.write(f"ccflags-y += '-DTSM_DEFECTS=({'|'.join(switches) or 0})'\n")
+        return module
 
 
 def _undefined(module: Path) -> list[str]:

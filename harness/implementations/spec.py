@@ -7,12 +7,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 from harness.errors import UsageError
+from harness.implementations.defects import all_defects, defects_of
 from harness.kernels.model import Kernel
 
 __all__ = [
-    "CLASS_DEFECTS",
-    "CONFIGFS_DEFECTS",
-    "DEFECTS",
     "GUEST_MODULES",
     "Implementation",
     "builds_configfs",
@@ -24,55 +22,6 @@ _VISIBILITY = (6, 11)  # configfs asks which attributes to show
 
 GUEST_MODULES = "/lib/tsm"
 """Where the image keeps module files."""
-
-CLASS_DEFECTS = {
-    "double-free": "R1",
-    "reader-race": "J1",
-    "same-value": "T1",
-    "prefix-match": "P1",
-    "stale-tail": "T3",
-    "second-register": "T4",
-    "privlevel-unbounded": "K3",
-    "hex-input": "K1",
-    "unregister-deadlock": "P4",
-    "state-survives": "P6",
-    "torn-report": "P7",
-    "unlocked-show": "P8",
-    "null-report": "P12",
-    "dynamic-class": "K4",
-}
-"""The switches of the sysfs-class core, each with the claim it breaks; the C table's twin.
-
-Their order is that of the bits of ``TSM_DEFECTS``.
-"""
-
-CONFIGFS_DEFECTS = {
-    "stale-length": "F1",
-    "unchecked-size": "F2",
-    "wiping-refusal": "F3",
-    "silent-refusal": "F4",
-    "orphan-report": "F6",
-    "one-lock": "F7",
-    "anybody-asks": "F8",
-    "late-attributes": "F10",
-    "unchecked-provider": "P5",
-    "short-names": "C1",
-    "readable-nonce": "C1",
-    "truncated-nonce": "C1",
-    "one-errno": "C1",
-    "loose-privlevel": "C1",
-    "loose-guid": "C1",
-    "old-errno": "C1",
-    "uncounted-entries": "C1",
-    "inverted-manifest": "C2",
-    "double-count": "C3",
-    "no-cache": "C5",
-    "coalesced-count": "U2",
-}
-"""The switches of the configfs core, likewise."""
-
-DEFECTS = CLASS_DEFECTS | CONFIGFS_DEFECTS
-"""Every switch, with the claim it is named for."""
 
 
 @dataclass(frozen=True)
@@ -123,16 +72,12 @@ def kernel_module_name(kernel: Kernel) -> str:
     return "tsm_report" if kernel.version >= (6, 16) else "tsm"
 
 
-_REFERENCE = {
-    spec.name: spec
-    for spec in (
-        Implementation("mainline", "mainline"),
-        Implementation("configfs-fixed", "configfs"),
-        Implementation("class-posted", "class", tuple(CLASS_DEFECTS)),
-        Implementation("class-fixed", "class"),
-    )
+_REFERENCE: dict[str, Literal["mainline", "class", "configfs"]] = {
+    "mainline": "mainline",
+    "configfs-fixed": "configfs",
+    "class-posted": "class",
+    "class-fixed": "class",
 }
-
 
 _RENAMED = {
     "as-posted": "class-posted",
@@ -145,16 +90,19 @@ _RENAMED = {
 def parse_implementation(name: str) -> Implementation:
     """Understand what a user wrote; raises :class:`UsageError` with what is possible."""
     if name in _REFERENCE:
-        return _REFERENCE[name]
+        defects = tuple(defects_of("class")) if name == "class-posted" else ()
+        return Implementation(name, _REFERENCE[name], defects)
     if name in _RENAMED:
         raise UsageError(f"{name} was renamed", hint=f"use {_RENAMED[name]}")
     match name.partition(":"):
-        case ("defect", ":", defect) if defect in CLASS_DEFECTS:
+        case ("defect", ":", defect) if defect in defects_of("class"):
             return Implementation(name, "class", (defect,))
-        case ("defect", ":", defect) if defect in CONFIGFS_DEFECTS:
+        case ("defect", ":", defect) if defect in defects_of("configfs"):
             return Implementation(name, "configfs", (defect,))
         case ("defect", ":", defect):
-            raise UsageError(f"no such defect: {defect}", hint=f"there are {', '.join(DEFECTS)}")
+            raise UsageError(
+                f"no such defect: {defect}", hint=f"there are {', '.join(all_defects())}"
+            )
         case ("patch" | "dir", ":", path) if path:
             return Implementation(name, "user")
         case _:

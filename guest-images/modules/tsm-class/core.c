@@ -138,7 +138,7 @@ static int __init tsm_class_init(void)
 {
 	int rc;
 
-	rc = defects_init();
+	rc = tsm_defects_init();
 	if (rc)
 		return rc;
 	rc = make_class();

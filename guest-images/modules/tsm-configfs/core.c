@@ -174,7 +174,7 @@ static int __init tsm_configfs_init(void)
 {
 	int rc;
 
-	rc = defects_init();
+	rc = tsm_defects_init();
 	if (rc)
 		return rc;
 	attributes_init();
