@@ -63,7 +63,7 @@ def _arguments(settings: Settings, prepared: Prepared, workers: int, scratch: Pa
         "-p", "harness.plugin",
         "-p", "no:terminal", "-p", "no:cacheprovider",
         "-c", os.devnull,
-        *settings.arguments(),
+        *settings.pytest_arguments(),
         f"--tsm-prepared={prepared.to_json()}",
         f"--basetemp={scratch}",
     ]  # fmt: skip

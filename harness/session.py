@@ -105,8 +105,7 @@ class Session:
     @cached_property
     def emulator(self) -> Emulator:
         """QEMU as found; its accelerator is chosen with the first image."""
-        settings = self._settings
-        return find_emulator(settings.qemu, smp=settings.smp, memory_mib=settings.memory_mib)
+        return find_emulator(self._settings.qemu, self._settings)
 
     @property
     def run_directory(self) -> RunDirectory:
@@ -125,7 +124,7 @@ class Session:
                     spec,
                     self.cache,
                     self.progress,
-                    build=self._settings.build,
+                    build=self._settings.kernel_build,
                     config=self._settings.kernel_config,
                     trusted=self._prepared is not None,
                 )

@@ -1,17 +1,27 @@
 # SPDX-License-Identifier: MIT
-"""What a run is asked to do, whoever asks: the command line, pytest, a worker's parent."""
+"""The settings of a run: each is declared here once, or in :class:`harness.qemu.emulator.Hardware`.
+
+A field with :func:`harness.option.option` becomes an option of the commands and of pytest, an
+argument of worker processes, a part of the command that repeats a cell and, by its ``use``, of a
+bundle.
+"""
 
 from __future__ import annotations
 
+import functools
 import shlex
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from harness.claims import select_claims
 from harness.errors import UsageError
 from harness.implementations.spec import parse_implementation
 from harness.implementations.user import read_user_implementation
 from harness.kernels.spec import parse_kernel
+from harness.option import Option, Use, check_ranges, option, options_of
+from harness.qemu.emulator import Hardware
 from providers_sim import ProviderError, parse_spec
 
 __all__ = ["DEFAULT_KERNEL", "DEFAULT_PROVIDER", "DEFAULT_TSMS", "Settings"]
@@ -23,31 +33,70 @@ DEFAULT_PROVIDER = "sev-snp"
 _PROVIDER_HINT = "`tsm-harness evidence PROVIDER --help` lists a provider's options"
 
 
-@dataclass(frozen=True)
-class Settings:
-    """What to run, and with what; the same words as the command line.
+@dataclass(frozen=True, kw_only=True)
+class Settings(Hardware):
+    """What to run, and with what."""
 
-    ``times`` repeats every cell, ``build`` names a kernel image's build tree, ``kernel_config`` the
-    configuration that a source tree is built with, ``qemu`` another emulator, ``smp`` and
-    ``memory_mib`` the guest's size; an empty ``cache`` is the default one.
-    """
+    kernels: tuple[str, ...] = option(
+        (DEFAULT_KERNEL,),
+        "Kernel to boot: debian:6.12, debian:7.3, tree:PATH or source:6.12 (each with any of "
+        "+kasan, +lockdep, +kcsan, +ubsan), or the path of a kernel image.",
+        flag="kernel",
+        use=Use.CELL,
+    )
+    tsms: tuple[str, ...] = option(
+        DEFAULT_TSMS,
+        "Implementation under test: mainline, configfs-fixed, class-posted, class-fixed, "
+        "defect:NAME, patch:FILE or dir:PATH.",
+        flag="tsm",
+        use=Use.CELL,
+    )
+    providers: tuple[str, ...] = option(
+        (DEFAULT_PROVIDER,),
+        "TEE to simulate, with its options: ID[:OPTION=VALUE,...].",
+        flag="provider",
+        use=Use.CELL,
+    )
+    claims: tuple[str, ...] = option(
+        (), "Claim to decide.", flag="claim", use=Use.CELL, positional=True
+    )
+    seed: int = option(0, "Seed of nonces and evidence.", flag="seed", use=Use.CELL)
+    cache: Path | None = option(
+        None, "Cache directory.", flag="cache", use=Use.HOST, variable="TSM_HARNESS_CACHE"
+    )
+    kernel_build: Path | None = option(
+        None,
+        "Build tree or headers of a kernel image given by its path.",
+        flag="kernel-build",
+        use=Use.HOST,
+    )
+    kernel_config: Path | None = option(
+        None,
+        "Configuration file for building a kernel tree, instead of the minimal one.",
+        flag="kernel-config",
+        use=Use.HOST,
+    )
+    qemu: str | None = option(
+        None, "QEMU binary, instead of the first on the PATH.", flag="qemu", use=Use.HOST
+    )
+    times: int = option(
+        1, "Repeat every cell N times.", flag="times", use=Use.REPEAT, lowest=1, highest=1_000_000
+    )
+    artifacts: Path = option(
+        Path("tsm-harness-results"),
+        "Directory for the evidence of each FAIL and ERROR.",
+        flag="artifacts",
+        use=Use.OUTPUT,
+    )
 
-    kernels: tuple[str, ...] = (DEFAULT_KERNEL,)
-    tsms: tuple[str, ...] = DEFAULT_TSMS
-    providers: tuple[str, ...] = (DEFAULT_PROVIDER,)
-    claims: tuple[str, ...] = ()
-    seed: int = 0
-    times: int = 1
-    cache: Path | None = None
-    build: Path | None = None
-    kernel_config: Path | None = None
-    qemu: str | None = None
-    smp: int = 1
-    memory_mib: int = 256
-    artifacts: Path = field(default_factory=lambda: Path("tsm-harness-results"))
+    @staticmethod
+    @functools.cache
+    def options() -> tuple[Option, ...]:
+        """Return every declared option."""
+        return options_of(Settings)
 
     def check(self) -> Settings:
-        """Return the settings; raises :class:`UsageError` for words that mean nothing."""
+        """Return the settings; raises :class:`UsageError` for a value that is not valid."""
         for kernel in self.kernels:
             parse_kernel(kernel)
         for tsm in self.tsms:
@@ -59,45 +108,54 @@ class Settings:
             except ProviderError as error:
                 raise UsageError(str(error), hint=_PROVIDER_HINT) from error
         select_claims(self.claims)
-        if self.times < 1 or self.smp < 1 or self.memory_mib < 128:
-            raise UsageError("times and smp are at least 1, memory at least 128 MiB")
+        check_ranges(self)
         return self
 
-    def arguments(self) -> list[str]:
-        """The pytest arguments that say the same."""
-        named: list[tuple[str, object]] = [("claim", claim) for claim in self.claims]
-        named += [("times", self.times), ("artifacts", self.artifacts), *self._places()]
-        named += [("smp", self.smp), ("memory", self.memory_mib)]
+    def pytest_arguments(self) -> list[str]:
+        """Return the arguments that give pytest the same settings."""
         return [
-            f"--tsm={value}" if name == "tsm" else f"--tsm-{name}={value}" for name, value in named
+            f"{plugin_flag(each)}={value}" for each in self.options() for value in each.values(self)
         ]
 
+    def run_arguments(self) -> list[str]:
+        """Return the arguments that make ``tsm-harness run`` decide the same claims."""
+        arguments = list(self.claims)
+        for each in self.options():
+            default = getattr(self, each.name) == each.default
+            if each.positional or each.use is Use.OUTPUT or (default and each.use is not Use.CELL):
+                continue
+            arguments += [f"--{each.flag}={value}" for value in each.values(self)]
+        return arguments
+
     def command(self) -> str:
-        """The command line that decides the same claims again."""
-        return shlex.join(["tsm-harness", "run", *self.words()])
+        """Return the command line that decides the same claims."""
+        return shlex.join(["tsm-harness", "run", *self.run_arguments()])
 
-    def words(self, *, cache: Path | None = None) -> list[str]:
-        """The words of ``run`` that say the same, with another ``cache`` if one is given."""
-        standard = Settings()
-        asked = replace(self, cache=cache) if cache is not None else self
-        words = [*self.claims, *(f"--{name}={value}" for name, value in asked._places())]
-        if self.times != standard.times:
-            words.append(f"--times={self.times}")
-        if self.smp != standard.smp:
-            words.append(f"--smp={self.smp}")
-        if self.memory_mib != standard.memory_mib:
-            words.append(f"--memory={self.memory_mib}")
-        return words
+    def recorded(self) -> dict[str, Any]:
+        """Return what a bundle keeps of the settings of one cell, for JSON."""
+        return {each.key: each.values(self)[0] for each in self.options() if each.recorded}
 
-    def _places(self) -> list[tuple[str, object]]:
-        """The options that say where, by their names on the command line."""
-        lists = {"kernel": self.kernels, "tsm": self.tsms, "provider": self.providers}
-        places: list[tuple[str, object]] = [(n, one) for n, many in lists.items() for one in many]
-        named = {
-            "seed": self.seed,
-            "cache": self.cache,
-            "kernel-build": self.build,
-            "kernel-config": self.kernel_config,
-            "qemu": self.qemu,
-        }
-        return places + [(name, value) for name, value in named.items() if value is not None]
+    @classmethod
+    def from_recorded(cls, values: Mapping[str, Any]) -> Settings:
+        """Make settings from :meth:`recorded`; a missing guest option has its default.
+
+        Raises :class:`ValueError` when ``values`` lacks another option, has one that is unknown,
+        or one of another type.
+        """
+        known = {each.key: each for each in cls.options() if each.recorded}
+        required = {key for key, each in known.items() if each.use is not Use.GUEST}
+        if unknown := sorted(values.keys() - known.keys()):
+            raise ValueError(f"unknown member {unknown[0]}")
+        if missing := sorted(required - values.keys()):
+            raise ValueError(f"no member {missing[0]}")
+        fields: dict[str, Any] = {}
+        for key, value in values.items():
+            if type(value) is not known[key].kind:
+                raise ValueError(f"{key} is of type {known[key].kind.__name__}; not {value!r}")
+            fields[known[key].name] = (value,) if known[key].repeatable else value
+        return cls(**fields)
+
+
+def plugin_flag(declared: Option) -> str:
+    """Return the name of an option among those of pytest."""
+    return "--tsm" if declared.flag == "tsm" else f"--tsm-{declared.flag}"

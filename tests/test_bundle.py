@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from harness.bundle import gist, read_bundle
 from harness.errors import UsageError
-from harness.report.bundle import gist, read_bundle
 from tests.test_cli import Invoke, invoke
 from tests.test_user_implementation import as_patch
 
@@ -25,8 +25,10 @@ def only_bundle(directory: Path) -> Path:
 def test_a_fail_can_be_replayed(invoke: Invoke, tmp_path: Path) -> None:
     invoke("run", "R1", "K3", "--tsm", "class-posted", "--seed", "3", "--artifacts", "kept")
     bundle = next((tmp_path / "kept").glob("R1*"))
-    told = read_bundle(bundle)
-    assert (told.claim, told.tsm, told.seed, told.status) == ("R1", "class-posted", 3, "FAIL")
+    recorded = read_bundle(bundle)
+    settings = recorded.settings
+    assert (settings.claims, settings.tsms, settings.seed) == (("R1",), ("class-posted",), 3)
+    assert recorded.outcome.status == "FAIL"
     done = invoke("replay", str(bundle))
     assert done.returncode == 0, done.stdout + done.stderr
     assert "the same outcome 1 of 1 times: FAIL, SLUB: BUG" in done.stdout
@@ -36,7 +38,7 @@ def test_a_fail_can_be_replayed(invoke: Invoke, tmp_path: Path) -> None:
     done = invoke("replay", str(bundle / "bundle.json"))
     assert done.returncode == 1
     assert "the same outcome 0 of 1 times" in done.stdout
-    assert "the kernel is not the same" in done.stdout
+    assert "the kernel is not the recorded one" in done.stdout
 
 
 def test_a_bundle_carries_the_core_that_a_user_brought(invoke: Invoke, tmp_path: Path) -> None:
@@ -64,7 +66,7 @@ def test_the_gist_leaves_out_what_changes_each_time() -> None:
 def test_what_is_no_bundle_is_refused(tmp_path: Path, text: str) -> None:
     file = tmp_path / "bundle.json"
     file.write_text(text)
-    with pytest.raises(UsageError, match="is no bundle"):
+    with pytest.raises(UsageError, match="is not a bundle"):
         read_bundle(file)
-    with pytest.raises(UsageError, match="is no bundle"):
+    with pytest.raises(UsageError, match="is not a bundle"):
         read_bundle(tmp_path / "nowhere")

@@ -20,21 +20,34 @@ from harness.cli import (
     shell,
 )
 
-__all__ = ["app"]
+__all__ = ["RENAMED_COMMANDS", "RENAMED_OPTIONS", "app"]
 
 
-_RENAMED = {"sight": "mutants"}
+RENAMED_COMMANDS = {"sight": "mutants"}
+"""The names that commands had in earlier versions, and their present names."""
+RENAMED_OPTIONS: dict[str, str] = {}
+"""The same for options, with their dashes."""
 
 
 class _Commands(click.Group):
-    """Refuses the name that a command had in an earlier version, and gives the new one."""
+    """Refuses a name from an earlier version, and names the present one."""
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        if args[0] in _RENAMED:
-            ctx.fail(f"the command {args[0]} was renamed: use {_RENAMED[args[0]]}")
+        if args[0] in RENAMED_COMMANDS:
+            ctx.fail(f"the command {args[0]} was renamed: use {RENAMED_COMMANDS[args[0]]}")
         return super().resolve_command(ctx, args)
+
+    def invoke(self, ctx: click.Context) -> object:
+        try:
+            return super().invoke(ctx)
+        except click.NoSuchOption as error:
+            renamed = RENAMED_OPTIONS.get(error.option_name)
+            if renamed is None:
+                raise
+            message = f"the option {error.option_name} was renamed: use {renamed}"
+            raise click.UsageError(message, ctx=error.ctx) from error
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})

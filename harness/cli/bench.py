@@ -42,7 +42,7 @@ class Row:
 
 
 @click.command()
-@options.one_cell("mainline")
+@options.settings(one_cell=True, tsms="mainline")
 @click.option(
     "--rounds", type=click.IntRange(1, 1000), default=9, help="Repetitions; medians count."
 )

@@ -34,7 +34,7 @@ class Finding:
 
 
 @click.command()
-@options.one_cell("mainline")
+@options.settings(one_cell=True, tsms="mainline")
 @click.option(
     "--rounds", type=click.IntRange(1, 100_000), default=60, help="Rounds of each stress process."
 )

@@ -163,7 +163,7 @@ def _common() -> list[Callable[[Callable[..., int]], Callable[..., int]]]:
             help="Print what was written, decoded; with FILE, what that says instead.",
         ),
         click.option("--seed", type=int, default=0, help="Seed of keys, chip and measurements."),
-        options.cache_option,
+        options.setting("cache"),
     ]
 
 

@@ -27,7 +27,7 @@ def images() -> None:
 
 
 @images.command("list")
-@options.cache_option
+@options.setting("cache")
 def list_(cache: Path | None) -> None:
     """List what the cache holds, with sizes."""
     store = Cache(cache_directory(cache))
@@ -41,7 +41,7 @@ def list_(cache: Path | None) -> None:
 
 
 @images.command("build")
-@options.many_cells
+@options.settings()
 def build(settings: Settings) -> None:
     """Fetch, build and boot what a run would need, so that it starts at once."""
     with Session(settings, options.progress()) as bench:
@@ -56,7 +56,7 @@ def build(settings: Settings) -> None:
 @click.option(
     "--days", type=click.FloatRange(0), default=14, help="Keep what was used in the last DAYS."
 )
-@options.cache_option
+@options.setting("cache")
 def prune(days: float, cache: Path | None) -> None:
     """Remove what was not used lately; what another run is using stays."""
     store = Cache(cache_directory(cache))

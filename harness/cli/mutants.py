@@ -1,9 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""``sight``: does every scenario see the defect of its claim, and only that?"""
+"""``mutants``: checks that every claim notices its defects, and no others."""
 
 from __future__ import annotations
-
-from dataclasses import replace
 
 import click
 from rich.console import Console
@@ -19,26 +17,6 @@ from harness.verdict import EXIT_AS_EXPECTED, EXIT_NO_VERDICT, EXIT_UNEXPECTED
 __all__ = ["mutants"]
 
 
-@click.command()
-@click.argument("claims", nargs=-1, metavar="[CLAIM]...")
-@options.many_cells
-@options.workers
-@options.artifacts
-def mutants(settings: Settings, workers: int) -> int:
-    """Run claims on every defect alone, and on the cores that have none.
-
-    A defect must fail the claims that it breaks, and no other; a scenario that stays silent is
-    blind. --tsm narrows the cores.
-    """
-    if settings.tsms == Settings().tsms:
-        settings = replace(settings, tsms=_implementations()).check()
-    outcome = decide(settings, Where(workers))
-    print_mutants(outcome.results, _unseen(), Console(highlight=False))
-    if outcome.interrupted or not outcome.results:
-        return EXIT_NO_VERDICT
-    return EXIT_UNEXPECTED if flaws(outcome.results) else EXIT_AS_EXPECTED
-
-
 def _implementations() -> tuple[str, ...]:
     """Each fixed implementation, followed by its mutants."""
     return (
@@ -49,8 +27,25 @@ def _implementations() -> tuple[str, ...]:
     )
 
 
+@click.command()
+@click.argument("claims", nargs=-1, metavar="[CLAIM]...")
+@options.settings(decides=True, tsms=_implementations)
+@options.workers
+def mutants(settings: Settings, workers: int) -> int:
+    """Decide claims on every mutant, and on the fixed implementations.
+
+    A mutant is a fixed implementation with one known defect. It must FAIL the claims that the
+    defect breaks, and no other claim. --tsm selects the implementations.
+    """
+    outcome = decide(settings, Where(workers))
+    print_mutants(outcome.results, _unseen(), Console(highlight=False))
+    if outcome.interrupted or not outcome.results:
+        return EXIT_NO_VERDICT
+    return EXIT_UNEXPECTED if flaws(outcome.results) else EXIT_AS_EXPECTED
+
+
 def _unseen() -> dict[str, str]:
-    """The defects whose claim no scenario decides, and why."""
+    """Return the defects whose claim no scenario decides, each with the reason."""
     claims = catalogue()
     return {
         defect.name: claims[defect.claims[0]].undecided

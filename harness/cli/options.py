@@ -1,70 +1,61 @@
 # SPDX-License-Identifier: MIT
-"""Options that several commands share; a command receives them as checked settings."""
+"""Options that several commands share; a command receives those of a run as checked settings."""
 
 from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import ParamSpec, TypeVar
+from typing import Any, TypeVar
 
 import click
 from rich.console import Console
 
+from harness.option import Option, Use
 from harness.progress import Progress, terminal_progress
-from harness.settings import DEFAULT_KERNEL, DEFAULT_PROVIDER, DEFAULT_TSMS, Settings
+from harness.settings import Settings
 
 __all__ = [
     "INPUT_FILE",
     "OUTPUT_FILE",
-    "artifacts",
-    "cache_option",
     "history",
-    "many_cells",
-    "one_cell",
+    "host_settings",
     "progress",
+    "setting",
+    "settings",
     "workers",
 ]
 
-P = ParamSpec("P")
 R = TypeVar("R")
 
 _PATH = click.Path(path_type=Path)
+_OF_DECIDING = (Use.REPEAT, Use.OUTPUT)
 
 
 class _OutputFile(click.Path):
-    """A file to be written at the end of a long run: what would go wrong then is said now."""
+    """A file that is written when the command ends; refused at once when that would fail."""
 
     def convert(
         self, value: object, param: click.Parameter | None, ctx: click.Context | None
     ) -> Path:
         path = Path(str(super().convert(value, param, ctx)))  # type: ignore[arg-type]
-        parent = next(one for one in (path.absolute().parents) if one.exists())
+        parent = next(each for each in path.absolute().parents if each.exists())
         if not os.access(parent if not path.exists() else path, os.W_OK) or not parent.is_dir():
             self.fail(f"{path} cannot be written", param, ctx)
         return path
 
 
 INPUT_FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
-"""The type of an option that names a file to be read."""
+"""The type of an option that names a file to read."""
 OUTPUT_FILE = _OutputFile(dir_okay=False)
-"""The type of an option that names a report."""
+"""The type of an option that names a file to write."""
 
-cache_option = click.option(
-    "--cache", type=_PATH, envvar="TSM_HARNESS_CACHE", help="Cache directory."
-)
-artifacts = click.option(
-    "--artifacts",
-    type=_PATH,
-    default=Path("tsm-harness-results"),
-    show_default=True,
-    help="Where evidence of FAIL and ERROR is kept.",
-)
 history = click.option(
     "--history",
     type=_PATH,
     envvar="TSM_HARNESS_HISTORY",
+    show_envvar=True,
     help="Database file of past runs.",
 )
 workers = click.option(
@@ -72,107 +63,108 @@ workers = click.option(
     "workers",
     type=click.IntRange(0, 64),
     default=0,
-    help="Guests side by side; 0: one per core, as far as memory is free.",
+    help="Guests that run in parallel; 0: one for each CPU, as far as free memory allows.",
 )
 
-_GUEST = (
-    click.option("--seed", type=int, default=0, help="Seed of nonces and evidence."),
-    cache_option,
-    click.option(
-        "--kernel-build",
-        "build",
-        type=_PATH,
-        help="Build tree or headers of a kernel given by its path.",
-    ),
-    click.option(
-        "--kernel-config",
-        type=_PATH,
-        help="Configuration that a tree is built with, in place of a minimal one.",
-    ),
-    click.option("--qemu", help="QEMU binary to use."),
-    click.option(
-        "--smp",
-        type=click.IntRange(1, 16),
-        default=1,
-        show_default=True,
-        help="Processors.",
-    ),
-    click.option(
-        "--memory",
-        "memory_mib",
-        type=click.IntRange(128, 65536),
-        default=256,
-        show_default=True,
-        help="Memory of a guest in MiB.",
-    ),
-)
-_KERNEL_HELP = (
-    "debian:6.12, debian:7.3, tree:PATH or source:6.12 (each +kasan, +lockdep, +kcsan, +ubsan), "
-    "or the path of a kernel image."
-)
-_TSM_HELP = (
-    "Implementation: mainline, configfs-fixed, class-posted, class-fixed, defect:NAME, patch:FILE "
-    "or dir:PATH."
-)
-_PROVIDER_HELP = "The TEE to simulate, with its variants: ID[:OPTION=VALUE,...]."
+
+def setting(name: str) -> Callable[[Callable[..., R]], Callable[..., R]]:
+    """Give a command one option of the settings, by the name of its field."""
+    [declared] = [each for each in Settings.options() if each.name == name]
+    return _click_option(declared, declared.default, single=False)
 
 
-def _settings_from(words: dict[str, object]) -> Settings:
-    names = set(Settings.__dataclass_fields__)
-    given = {name: words.pop(name) for name in list(words) if name in names}
-    return Settings(**given)  # type: ignore[arg-type] # click has converted each
+def settings(
+    *, one_cell: bool = False, decides: bool = False, check: bool = True, **defaults: object
+) -> Callable[[Callable[..., R]], Callable[..., R]]:
+    """Give a command the options of the settings, and pass their values as ``settings``.
 
-
-def _passing_settings(
-    command: Callable[..., R], *, many: bool, check: bool = True
-) -> Callable[..., R]:
-    @functools.wraps(command)
-    def wrapper(**words: object) -> R:
-        for plural, default in (
-            ("kernels", (DEFAULT_KERNEL,)),
-            ("tsms", DEFAULT_TSMS),
-            ("providers", (DEFAULT_PROVIDER,)),
-        ):
-            value = words.pop(plural)
-            words[plural] = (tuple(value) or default) if many else (value,)  # type: ignore[arg-type]
-        settings = _settings_from(words)
-        return command(settings=settings.check() if check else settings, **words)
-
-    for option in reversed(_GUEST):
-        wrapper = option(wrapper)
-    return wrapper
-
-
-def many_cells(command: Callable[..., R]) -> Callable[..., R]:
-    """Give a command repeatable ``--kernel``, ``--tsm``, ``--provider``, and ``settings``."""
-    wrapper = _passing_settings(command, many=True)
-    wrapper = click.option("--provider", "providers", multiple=True, help=_PROVIDER_HELP)(wrapper)
-    wrapper = click.option("--tsm", "tsms", multiple=True, help=_TSM_HELP)(wrapper)
-    return click.option("--kernel", "kernels", multiple=True, help=_KERNEL_HELP)(wrapper)
-
-
-def one_cell(tsm: str, *, check: bool = True) -> Callable[[Callable[..., R]], Callable[..., R]]:
-    """Give a command single ``--kernel``, ``--tsm`` (default ``tsm``), ``--provider``.
-
-    With ``check`` off the settings are not looked at: paths in them are of another directory.
+    With ``one_cell``, ``--kernel``, ``--tsm`` and ``--provider`` take a single value. ``decides``
+    adds the options of commands that decide claims. Without ``check`` the values are not checked,
+    because paths among them are relative to another directory. ``defaults`` replace declared
+    defaults, by the name of the field; one may be a function that returns the default.
     """
+    declared = [
+        each
+        for each in Settings.options()
+        if not each.positional and (decides or each.use not in _OF_DECIDING)
+    ]
 
     def decorate(command: Callable[..., R]) -> Callable[..., R]:
-        wrapper = _passing_settings(command, many=False, check=check)
-        for name, default, words in (
-            ("provider", DEFAULT_PROVIDER, _PROVIDER_HELP),
-            ("tsm", tsm, _TSM_HELP),
-            ("kernel", DEFAULT_KERNEL, _KERNEL_HELP),
-        ):
-            option = click.option(
-                f"--{name}", f"{name}s", default=default, show_default=True, help=words
-            )
-            wrapper = option(wrapper)
-        return wrapper
+        @functools.wraps(command)
+        def wrapper(**arguments: Any) -> R:  # noqa: ANN401 - click has converted each
+            made = Settings(**_take(Settings.options(), arguments))
+            return command(settings=made.check() if check else made, **arguments)
+
+        return _with_options(wrapper, declared, defaults, single=one_cell)
 
     return decorate
 
 
+def host_settings(command: Callable[..., R]) -> Callable[..., R]:
+    """Give a command the options that no bundle records, and pass their values as ``host``."""
+    declared = [each for each in Settings.options() if not each.recorded]
+
+    @functools.wraps(command)
+    def wrapper(**arguments: Any) -> R:  # noqa: ANN401 - click has converted each
+        return command(host=_take(declared, arguments), **arguments)
+
+    return _with_options(wrapper, declared, {})
+
+
+def _with_options(
+    command: Callable[..., R],
+    declared: Sequence[Option],
+    defaults: Mapping[str, object],
+    *,
+    single: bool = True,
+) -> Callable[..., R]:
+    for each in reversed(declared):
+        default = defaults.get(each.name, each.default)
+        command = _click_option(each, default, single=single)(command)
+    return command
+
+
+def _take(declared: Iterable[Option], arguments: dict[str, Any]) -> dict[str, Any]:
+    """Move the values of options out of a command's arguments."""
+    taken = {each: arguments.pop(each.name) for each in declared if each.name in arguments}
+    return {
+        each.name: (value,) if each.repeatable and not isinstance(value, tuple) else value
+        for each, value in taken.items()
+    }
+
+
+def _click_option(
+    declared: Option,
+    default: Any,  # noqa: ANN401 - of the field's type
+    *,
+    single: bool,
+) -> Callable[[Callable[..., R]], Callable[..., R]]:
+    many = declared.repeatable and not single
+    if declared.repeatable and single:
+        default = default[0] if isinstance(default, tuple) else default
+    shown = default is not None and not callable(default)
+    return click.option(
+        f"--{declared.flag}",
+        declared.name,
+        type=_type(declared),
+        multiple=many,
+        default=default,
+        show_default=shown,
+        envvar=declared.variable or None,
+        show_envvar=bool(declared.variable),
+        help=f"{declared.help} Repeatable." if many else declared.help,
+    )
+
+
+def _type(declared: Option) -> click.ParamType[Any]:
+    if declared.kind is Path:
+        return _PATH
+    if declared.kind is int:
+        bounded = (declared.lowest, declared.highest) != (None, None)
+        return click.IntRange(declared.lowest, declared.highest) if bounded else click.INT
+    return click.STRING
+
+
 def progress() -> Progress:
-    """Where long steps show themselves: on standard error, so that output stays clean."""
+    """Return what shows the progress of long steps: on standard error, apart from the output."""
     return terminal_progress(Console(stderr=True))

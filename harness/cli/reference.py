@@ -64,20 +64,27 @@ def _group(group: click.Group, above: click.Context) -> Iterator[str]:
 
 
 def _option(option: click.Option) -> tuple[str, str]:
-    """Its names with what they take, and what it means; in words of ours, whatever click's are."""
+    """Format an option as (flags and metavar, help); click's own format varies by version."""
     flags = ", ".join([*option.opts, *option.secondary_opts])
-    takes = option.metavar or ""
+    metavar = option.metavar or ""
     if isinstance(option.type, click.Choice):
-        takes = "|".join(map(str, option.type.choices))
-    elif not option.is_flag and not takes:
-        takes = _TAKES.get(option.type.name, "TEXT")
-    shown = option.show_default and option.default not in (None, "")
-    return f"`{flags} {takes}`".replace(" `", "`"), (option.help or "") + (
-        f" [default: {option.default}]" if shown else ""
-    )
+        metavar = "|".join(map(str, option.type.choices))
+    elif not option.is_flag and not metavar:
+        metavar = _METAVARS.get(option.type.name, "TEXT")
+    return f"`{flags} {metavar}`".replace(" `", "`"), " ".join(_help(option))
 
 
-_TAKES = {
+def _help(option: click.Option) -> Iterator[str]:
+    yield option.help or ""
+    if option.show_default and option.default not in (None, ""):
+        default = option.default
+        values = default if isinstance(default, tuple) else (default,)
+        yield f"[default: {', '.join(map(str, values))}]"
+    if option.show_envvar:
+        yield f"[environment: {option.envvar}]"
+
+
+_METAVARS = {
     "integer": "N",
     "integer range": "N",
     "float": "NUMBER",

@@ -1,18 +1,19 @@
 # SPDX-License-Identifier: MIT
-"""``replay``: one FAIL again, perhaps on another machine."""
+"""``replay``: repeats the FAIL that a bundle describes, possibly on another machine."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import click
 from rich.console import Console
 
+from harness.bundle import Outcome, read_bundle
 from harness.cli import options
 from harness.cli.decide import Where, decide
 from harness.oracle.printable import printable
-from harness.report.bundle import Bundle, gist, read_bundle
 from harness.report.table import print_report
 from harness.session import Session
 from harness.settings import Settings
@@ -23,56 +24,54 @@ __all__ = ["replay"]
 
 @click.command()
 @click.argument("bundle", type=click.Path(path_type=Path, exists=True))
-@click.option("--kernel", help="Another kernel than the bundle's.")
-@click.option("--times", type=click.IntRange(1, 100_000), default=1, help="How often.")
-@options.cache_option
-@options.artifacts
-def replay(
-    bundle: Path, kernel: str | None, times: int, cache: Path | None, artifacts: Path
-) -> int:
-    """Repeat what BUNDLE recorded, and say whether the outcome is the same.
+@click.option("--kernel", help="Kernel to boot, instead of the one that the bundle names.")
+@options.host_settings
+def replay(bundle: Path, kernel: str | None, host: dict[str, Any]) -> int:
+    """Repeat the FAIL in BUNDLE, and compare the outcome with the recorded one.
 
-    BUNDLE is the directory that a FAIL left, or the bundle.json in it. The exit status is 0 for
-    the same outcome, 1 for another, 125 when none could be reached.
+    BUNDLE is the directory that a run recorded for a FAIL, or the bundle.json in it. The exit
+    status is 0 for the same outcome, 1 for another, 125 when there was no verdict.
     """
-    told = read_bundle(bundle)
-    settings = Settings(
-        kernels=(kernel or told.kernel,),
-        tsms=(told.tsm,),
-        providers=(told.provider,),
-        claims=(told.claim,),
-        seed=told.seed,
-        times=times,
-        smp=told.smp,
-        memory_mib=told.memory_mib,
-        cache=cache,
-        artifacts=artifacts,
-    ).check()
-    outcome = decide(settings, Where(1 if times == 1 else 0))
-    mine = [one for one in outcome.results if one.cell.scenario == told.scenario]
-    if outcome.interrupted or not any(one.decided for one in mine):
-        print_report(mine, Console())
+    recorded = read_bundle(bundle)
+    settings = replace(recorded.settings, **host)
+    if kernel is not None:
+        settings = replace(settings, kernels=(kernel,))
+    run = decide(settings.check(), Where(1 if settings.times == 1 else 0))
+    expected = recorded.outcome
+    results = [each for each in run.results if each.cell.scenario == expected.scenario]
+    if run.interrupted or not any(each.decided for each in results):
+        print_report(results, Console())
         return EXIT_NO_VERDICT
     console = Console(highlight=False, soft_wrap=True)
-    _say_kernel(told, settings, console)
-    same = sum(_same(one, told) for one in mine)
-    for one in mine[:1]:
-        console.print(printable(f"{one.cell.claim} {one.cell.scenario}: {one.status.value}"))
-        console.print(printable(one.detail), markup=False)
-        for line in one.timeline:
-            console.print(f"  {printable(line)}", markup=False)
-    console.print(f"the same outcome {same} of {len(mine)} times: {told.status}, {told.gist}",
-                  markup=False)  # fmt: skip
-    return EXIT_AS_EXPECTED if same == len(mine) else EXIT_UNEXPECTED
+    digest = _compare_kernels(expected, settings, console)
+    same = sum(_same(Outcome.of(each, digest), expected) for each in results)
+    _print_result(results[0], console)
+    console.print(
+        f"the same outcome {same} of {len(results)} times: {expected.status}, {expected.gist}",
+        markup=False,
+    )
+    return EXIT_AS_EXPECTED if same == len(results) else EXIT_UNEXPECTED
 
 
-def _same(result: CellResult, told: Bundle) -> bool:
-    return result.status.value == told.status and gist(result.detail) == told.gist
+def _same(outcome: Outcome, expected: Outcome) -> bool:
+    return (outcome.status, outcome.gist) == (expected.status, expected.gist)
 
 
-def _say_kernel(told: Bundle, settings: Settings, console: Console) -> None:
-    with Session(replace(settings), options.progress()) as bench:
-        found = bench.kernel(settings.kernels[0])
-    if found.digest != told.digest:
-        console.print(f"the kernel is not the same: {found.release}, not {told.release}, "
-                      "or another build of it")  # fmt: skip
+def _compare_kernels(expected: Outcome, settings: Settings, console: Console) -> str:
+    """Return the digest of the kernel that ran; say so when it is not the recorded one."""
+    with Session(settings, options.progress()) as session:
+        kernel = session.kernel(settings.kernels[0])
+    if kernel.digest != expected.digest:
+        console.print(
+            f"the kernel is not the recorded one: {kernel.release} was run, {expected.release} "
+            "(or another build of it) was recorded"
+        )
+    return kernel.digest
+
+
+def _print_result(result: CellResult, console: Console) -> None:
+    cell = result.cell
+    console.print(printable(f"{cell.claim} {cell.scenario}: {result.status.value}"), markup=False)
+    console.print(printable(result.detail), markup=False)
+    for line in result.timeline:
+        console.print(f"  {printable(line)}", markup=False)

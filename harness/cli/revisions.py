@@ -53,16 +53,14 @@ _CONFIDENCE = click.option(
 
 @click.command()
 @click.argument("claims", nargs=-1, required=True, metavar="CLAIM...")
-@options.one_cell("mainline", check=False)
+@options.settings(one_cell=True, decides=True, check=False, tsms="mainline")
 @click.option("--good", help="A commit that does not have the defect: search from here.")
 @click.option("--bad", default="HEAD", show_default=True, help="... up to here.")
-@click.option("--times", type=click.IntRange(1, 100_000), default=1, help="Runs of each claim.")
 @_RATE
 @_CONFIDENCE
 @_FIXUP
 @_HERE
 @options.workers
-@options.artifacts
 def bisect(
     settings: Settings,
     good: str | None,
@@ -101,13 +99,11 @@ def bisect(
 @click.command()
 @click.argument("series", type=click.Path(path_type=Path, exists=True))
 @click.argument("claims", nargs=-1, metavar="[CLAIM]...")
-@options.one_cell("mainline", check=False)
+@options.settings(one_cell=True, decides=True, check=False, tsms="mainline")
 @click.option("--base", default="HEAD", show_default=True, help="The commit it is applied to.")
-@click.option("--times", type=click.IntRange(1, 100_000), default=1, help="Runs of each claim.")
 @_FIXUP
 @_HERE
 @options.workers
-@options.artifacts
 def series(
     settings: Settings,
     series: Path,

@@ -33,14 +33,12 @@ _IN_A_MATRIX = ("claims", "kernels", "tsms", "providers", "seed")
 
 @click.command()
 @click.argument("claims", nargs=-1, metavar="[CLAIM]...")
-@options.many_cells
+@options.settings(decides=True)
 @click.option("--matrix", type=options.INPUT_FILE, help="Decide the jobs of a matrix file.")
 @report_files
-@click.option("--times", type=click.IntRange(1, 100_000), default=1, help="Repeat every cell.")
 @options.workers
 @click.option("--cluster", metavar="ADDRESS", help="A Dask cluster; `local` for one made here.")
 @click.option("--resume", is_flag=True, help="With --cluster: leave out jobs done before.")
-@options.artifacts
 @options.history
 def run(
     settings: Settings,
@@ -85,12 +83,8 @@ def _remember(history: Path | None, outcome: RunResult, settings: Settings) -> N
 
 @click.command()
 @click.argument("claim")
-@options.one_cell("class-posted")
-@click.option(
-    "--times", type=click.IntRange(1, 1_000_000), default=20, show_default=True, help="How often."
-)
+@options.settings(one_cell=True, decides=True, tsms="class-posted", times=20)
 @options.workers
-@options.artifacts
 @options.history
 def reproduce(settings: Settings, claim: str, workers: int, history: Path | None) -> int:
     """Run one claim many times, each in a fresh clone; print hits, rate and time.

@@ -72,7 +72,7 @@ def _mishaps(command: Callable[..., int]) -> Callable[..., int]:
 
 @click.command("exec", context_settings={"ignore_unknown_options": True})
 @click.argument("command", nargs=-1, required=True, metavar="-- COMMAND...")
-@options.one_cell("mainline")
+@options.settings(one_cell=True, tsms="mainline")
 @click.option("--push", multiple=True, metavar="LOCAL:REMOTE", help="Copy in, before.")
 @click.option("--pull", multiple=True, metavar="REMOTE:LOCAL", help="Copy out, after.")
 @_mishaps
@@ -110,7 +110,7 @@ def exec_(
 
 
 @click.command()
-@options.one_cell("mainline")
+@options.settings(one_cell=True, tsms="mainline")
 @click.option("--console", is_flag=True, help="Boot from cold, at the serial console.")
 @_mishaps
 def shell(settings: Settings, mishaps: Mishaps, console: bool) -> int:

@@ -112,7 +112,7 @@ def _submit(
 ) -> tuple[Future, _Attempt]:
     """To a worker that has not tried it yet, if there is any."""
     fresh = frozenset(_workers(client) - set(tried)) if tried else frozenset()
-    words = part.settings(settings).words()
+    words = part.settings(settings).run_arguments()
     here = os.getcwd()  # noqa: PTH109 - a name, for a worker that may have it or not
     only = sorted(fresh) or None
     return client.submit(run_task, words, here, pure=False, workers=only), _Attempt(

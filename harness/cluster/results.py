@@ -36,7 +36,7 @@ def job_keys(jobs: Sequence[Job], settings: Settings, bench: Session) -> dict[Jo
         except TsmHarnessError:
             continue
         same = replace(job.settings(settings), cache=None)
-        words = (_LAYOUT, harness_digest(), kernel, core, same.words())
+        words = (_LAYOUT, harness_digest(), kernel, core, same.run_arguments())
         keys[job] = hashlib.sha256(repr(words).encode()).hexdigest()
     return keys
 

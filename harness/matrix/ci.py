@@ -61,4 +61,4 @@ def _check(jobs: Sequence[Job], most: int, whose: str) -> None:
 
 
 def _arguments(job: Job) -> str:
-    return shlex.join(job.settings(Settings()).words())
+    return shlex.join(job.settings(Settings()).run_arguments())

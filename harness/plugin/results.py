@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from harness.bundle import Bundle, Outcome, write_bundle
 from harness.errors import TsmHarnessError
 from harness.guest.call import spans
 from harness.guest.guest import Guest
@@ -26,8 +27,8 @@ from harness.plugin.matrix import axes_of, claim_of, expected_of
 from harness.plugin.options import SETTINGS
 from harness.plugin.verdicts import Judgement, classify, weigh
 from harness.report.artifacts import Evidence, write_artifacts
-from harness.report.bundle import write_bundle
 from harness.session import Session
+from harness.settings import Settings
 from harness.verdict import Cell, CellResult, Status
 
 __all__ = ["Collector", "transcript_of"]
@@ -178,7 +179,7 @@ def _longrepr(item: pytest.Item, error: BaseException, result: CellResult) -> st
 
 def _unseen(item: pytest.Item) -> CellResult:
     """A cell before anything is known of it."""
-    axes, settings = axes_of(item), item.config.stash[SETTINGS]
+    axes, settings = axes_of(item), _settings_of(item)
     bench = item.config.stash[SESSION]
     cell = Cell(
         claim_of(item)[0].id,
@@ -186,20 +187,25 @@ def _unseen(item: pytest.Item) -> CellResult:
         bench.release(axes.kernel),
         axes.tsm,
         axes.provider,
-        settings.seed + axes.repetition,
+        settings.seed,
     )
-    same = replace(
+    words = "it was never run, or its worker died"
+    expected = expected_of(item, bench.config(axes.kernel))
+    return CellResult(cell, Status.MISS, expected, 0.0, words, settings.command())
+
+
+def _settings_of(item: pytest.Item) -> Settings:
+    """Return the settings of a run that has this cell alone."""
+    axes, settings = axes_of(item), item.config.stash[SETTINGS]
+    return replace(
         settings,
         kernels=(axes.kernel,),
         tsms=(axes.tsm,),
         providers=(axes.provider,),
-        claims=(cell.claim,),
-        seed=cell.seed,
+        claims=(claim_of(item)[0].id,),
+        seed=settings.seed + axes.repetition,
         times=1,
     )
-    words = "it was never run, or its worker died"
-    expected = expected_of(item, bench.config(axes.kernel))
-    return CellResult(cell, Status.MISS, expected, 0.0, words, same.command())
 
 
 def _unknown(nodeid: str) -> CellResult:
@@ -230,17 +236,10 @@ def _result(item: pytest.Item, judgement: Judgement) -> CellResult:
 
 
 def _bundle(item: pytest.Item, result: CellResult, directory: Path) -> None:
-    settings, bench, axes = item.config.stash[SETTINGS], item.config.stash[SESSION], axes_of(item)
+    axes, bench = axes_of(item), item.config.stash[SESSION]
     own = parse_implementation(axes.tsm).kind == "user"
-    write_bundle(
-        directory,
-        result,
-        kernel=axes.kernel,
-        digest=bench.kernel(axes.kernel).digest,
-        smp=settings.smp,
-        memory_mib=settings.memory_mib,
-        core=read_user_implementation(axes.tsm).files if own else (),
-    )
+    bundle = Bundle(_settings_of(item), Outcome.of(result, bench.kernel(axes.kernel).digest))
+    write_bundle(directory, bundle, read_user_implementation(axes.tsm).files if own else ())
 
 
 def _scenario(item: pytest.Item) -> str:

@@ -12,14 +12,15 @@ import hashlib
 import re
 import shutil
 import subprocess
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import cache
 from pathlib import Path
 from typing import Literal
 
 from harness.errors import HostError, UsageError
+from harness.option import Use, option
 
-__all__ = ["KNOWN_ISSUES", "Accelerator", "Emulator", "KnownIssue", "find_emulator"]
+__all__ = ["KNOWN_ISSUES", "Accelerator", "Emulator", "Hardware", "KnownIssue", "find_emulator"]
 
 Accelerator = Literal["tcg", "kvm"]
 Version = tuple[int, int, int]
@@ -48,18 +49,29 @@ KNOWN_ISSUES = (
 )
 
 
-@dataclass(frozen=True)
-class Emulator:
-    """A QEMU binary together with the machine it is asked to be.
+@dataclass(frozen=True, kw_only=True)
+class Hardware:
+    """The virtual hardware of a guest, as far as a user chooses it.
 
-    ``memory_mib`` is the guest's memory in MiB, ``smp`` the number of virtual processors.
+    An option declared here is an option of every command and of pytest, and is kept in bundles;
+    :meth:`Emulator.machine_arguments` passes it to QEMU.
     """
+
+    smp: int = option(
+        1, "Virtual processors of a guest.", flag="smp", use=Use.GUEST, lowest=1, highest=16
+    )
+    memory_mib: int = option(
+        256, "Memory of a guest in MiB.", flag="memory", use=Use.GUEST, lowest=128, highest=65536
+    )
+
+
+@dataclass(frozen=True)
+class Emulator(Hardware):
+    """A QEMU binary together with the virtual hardware it emulates."""
 
     binary: Path
     version: Version
     accelerator: Accelerator = "tcg"
-    smp: int = 1
-    memory_mib: int = 256
 
     @property
     def issues(self) -> tuple[KnownIssue, ...]:
@@ -124,11 +136,11 @@ def _host_cpu() -> str:
     return "\n".join(sorted({line for line in text.splitlines() if line.startswith(wanted)}))
 
 
-def find_emulator(binary: str | None = None, *, smp: int = 1, memory_mib: int = 256) -> Emulator:
-    """Find QEMU and its version.
+def find_emulator(binary: str | None = None, hardware: Hardware | None = None) -> Emulator:
+    """Find QEMU and its version; it is to emulate ``hardware``.
 
-    ``binary`` names another one than the first ``qemu-system-x86_64`` on the path. Raises
-    :class:`HostError` when there is none, :class:`UsageError` when the named one is not QEMU.
+    ``binary`` is used in place of the first ``qemu-system-x86_64`` on the path. Raises
+    :class:`HostError` when there is none, :class:`UsageError` when ``binary`` is not QEMU.
     """
     found = shutil.which(binary or "qemu-system-x86_64")
     if found is None:
@@ -148,4 +160,6 @@ def find_emulator(binary: str | None = None, *, smp: int = 1, memory_mib: int = 
     if match is None:
         raise UsageError(f"{found} does not say that it is QEMU: {shown[:80]!r}")
     major, minor, micro = (int(part) for part in match.groups())
-    return Emulator(Path(found), (major, minor, micro), smp=smp, memory_mib=memory_mib)
+    chosen = hardware or Hardware()
+    values = {item.name: getattr(chosen, item.name) for item in fields(Hardware)}
+    return Emulator(Path(found), (major, minor, micro), **values)

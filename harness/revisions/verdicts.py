@@ -99,7 +99,7 @@ def judge(
 def _run(directory: Path, settings: Settings, workers: int) -> Judgement:
     with tempfile.TemporaryDirectory() as name:
         report = Path(name) / "report.json"
-        words = settings.words(cache=cache_directory(settings.cache).absolute())
+        words = replace(settings, cache=cache_directory(settings.cache)).run_arguments()
         # -P: a directory of the tree that happens to be called harness is not the harness.
         command = [sys.executable, "-P", "-m", "harness", "run", *words, f"--json={report}"]
         command += [f"-n{workers}"]
@@ -141,7 +141,7 @@ def _key(directory: Path, settings: Settings, fixup: Path | None) -> str | None:
     if tree is None:
         return None
     patch = fixup.read_bytes() if fixup is not None and fixup.is_file() else b""
-    words = (_LAYOUT, harness_digest(), tree, settings.words(), patch)
+    words = (_LAYOUT, harness_digest(), tree, settings.run_arguments(), patch)
     return hashlib.sha256(repr(words).encode()).hexdigest()
 
 

@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: MIT
+"""A bundle: what is needed to repeat one FAIL elsewhere, as ``bundle.json`` among its artifacts.
+
+It names the cell, the guest, the kernel (by release and digest) and the outcome. It carries the
+sources of an implementation that a user supplied, in the directory ``core``, since they may exist
+nowhere else.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from harness.errors import UsageError
+from harness.oracle.printable import printable
+from harness.settings import Settings
+from harness.verdict import CellResult, headline
+
+__all__ = ["Bundle", "Outcome", "read_bundle", "write_bundle"]
+
+_SCHEMA = 1
+_FILE, _SOURCES = "bundle.json", "core"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What was observed; ``release`` and ``digest`` identify the kernel that ran."""
+
+    scenario: str
+    release: str
+    digest: str
+    status: str
+    gist: str
+
+    @classmethod
+    def of(cls, result: CellResult, digest: str) -> Outcome:
+        """Make the outcome of a result on the kernel with ``digest``."""
+        cell, status = result.cell, result.status.value
+        return cls(cell.scenario, cell.kernel, digest, status, gist(result.detail))
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """The settings of one cell, and its outcome."""
+
+    settings: Settings
+    outcome: Outcome
+
+
+def gist(detail: str) -> str:
+    """Return the significant line of a detail without its numbers, to compare two outcomes."""
+    line = printable(headline(detail))
+    return "".join("#" if char.isdigit() else char for char in line)
+
+
+def write_bundle(directory: Path, bundle: Bundle, sources: Sequence[tuple[str, str]] = ()) -> None:
+    """Write a bundle, and the ``sources`` (name and text) of a user's implementation.
+
+    A file that cannot be written is left out: the verdict does not depend on it.
+    """
+    settings = bundle.settings
+    if sources:
+        settings = replace(settings, tsms=(f"dir:{_SOURCES}",))
+    document = settings.recorded() | asdict(bundle.outcome) | {"schema": _SCHEMA}
+    try:
+        for name, text in sources:
+            target = directory / _SOURCES / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_text(text, encoding="utf-8")
+        text = json.dumps(document, indent=1)
+        (directory / _FILE).write_text(f"{text}\n", encoding="ascii")
+    except OSError:
+        return
+
+
+def read_bundle(path: Path) -> Bundle:
+    """Read a bundle file, or that of a directory; raises :class:`UsageError` when it is none."""
+    file = path / _FILE if path.is_dir() else path
+    try:
+        bundle = _parse(json.loads(file.read_bytes()))
+    except (OSError, ValueError, RecursionError) as error:
+        raise UsageError(
+            f"{path} is not a bundle: {error}",
+            hint="name the directory that a run recorded for a FAIL, or the bundle.json in it",
+        ) from error
+    if bundle.settings.tsms == (f"dir:{_SOURCES}",):
+        own = (f"dir:{file.parent / _SOURCES}",)
+        return replace(bundle, settings=replace(bundle.settings, tsms=own))
+    return bundle
+
+
+def _parse(document: Any) -> Bundle:  # noqa: ANN401 - whatever JSON holds
+    if not isinstance(document, dict):
+        raise ValueError("it is not a JSON object")
+    values = dict(document)
+    schema = values.pop("schema", None)
+    if schema != _SCHEMA:
+        raise ValueError(f"its schema is {schema!r}, not {_SCHEMA}")
+    observed = {name: values.pop(name, None) for name in Outcome.__dataclass_fields__}
+    for name, value in observed.items():
+        if not isinstance(value, str):
+            raise ValueError(f"{name} is not a text")
+    return Bundle(Settings.from_recorded(values), Outcome(**observed))

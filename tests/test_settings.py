@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: MIT
+"""Every declared option reaches the commands, pytest, worker processes, reruns and bundles."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from harness.cli import options
+from harness.cli.app import RENAMED_OPTIONS, app
+from harness.errors import UsageError
+from harness.option import Option, Use
+from harness.plugin.options import SETTINGS
+from harness.plugin.options import pytest_configure as configure
+from harness.settings import Settings
+
+CHANGED = Settings(
+    kernels=("debian:7.3",),
+    tsms=("class-fixed",),
+    providers=("tdx:version=5",),
+    claims=("R1",),
+    seed=3,
+    smp=2,
+    memory_mib=512,
+    cache=Path("/tmp/a cache"),
+    kernel_build=Path("/tmp/build"),
+    kernel_config=Path("/tmp/config"),
+    qemu="/tmp/qemu",
+    times=4,
+    artifacts=Path("/tmp/artifacts"),
+)
+"""Each setting with a value that is not its default."""
+
+
+def _by_command(arguments: list[str]) -> Settings:
+    received: list[Settings] = []
+
+    @click.command()
+    @click.argument("claims", nargs=-1)
+    @options.settings(decides=True)
+    def command(settings: Settings) -> None:
+        received.append(settings)
+
+    done = CliRunner().invoke(command, arguments, catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    return received[0]
+
+
+def _by_pytest(arguments: list[str]) -> Settings:
+    config = pytest.Config.fromdictargs({}, ["-c", os.devnull, *arguments])
+    configure(config)
+    return config.stash[SETTINGS]
+
+
+def test_the_example_changes_every_setting() -> None:
+    for each in Settings.options():
+        assert getattr(CHANGED, each.name) != each.default, each.name
+
+
+@pytest.mark.parametrize("settings", [Settings(), CHANGED], ids=["default", "changed"])
+def test_pytest_arguments_give_the_same_settings(settings: Settings) -> None:
+    absolute = replace(settings, artifacts=settings.artifacts.absolute())
+    assert _by_pytest(settings.pytest_arguments()) == absolute
+
+
+@pytest.mark.parametrize("settings", [Settings(), CHANGED], ids=["default", "changed"])
+def test_run_arguments_give_the_same_settings(settings: Settings) -> None:
+    default = Settings().artifacts  # an output is no part of what is repeated
+    assert _by_command(settings.run_arguments()) == replace(settings, artifacts=default)
+
+
+def test_a_bundle_keeps_the_cell_and_the_guest() -> None:
+    kept = Settings.from_recorded(CHANGED.recorded())
+    for each in Settings.options():
+        expected = CHANGED if each.use in (Use.CELL, Use.GUEST) else Settings()
+        assert getattr(kept, each.name) == getattr(expected, each.name), each.name
+
+
+def test_a_bundle_from_before_an_option_existed_can_be_read() -> None:
+    old = {key: value for key, value in CHANGED.recorded().items() if key != "smp"}
+    assert Settings.from_recorded(old) == Settings.from_recorded(CHANGED.recorded() | {"smp": 1})
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"kernel": None}, "kernel is of type str; not None"),
+        ({"smp": True}, "smp is of type int; not True"),
+        ({"colour": "red"}, "unknown member colour"),
+    ],
+)
+def test_a_damaged_record_is_refused(change: dict[str, object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Settings.from_recorded(CHANGED.recorded() | change)
+    with pytest.raises(ValueError, match="no member tsm"):
+        Settings.from_recorded({k: v for k, v in CHANGED.recorded().items() if k != "tsm"})
+
+
+@pytest.mark.parametrize("each", Settings.options(), ids=lambda each: each.flag)
+def test_ranges_are_checked(each: Option) -> None:
+    def check(value: int) -> None:
+        values: dict[str, Any] = {each.name: value}
+        Settings(**values).check()
+
+    if each.lowest is not None:
+        check(each.lowest)
+        with pytest.raises(UsageError, match=f"--{each.flag} {each.lowest - 1} is out of range"):
+            check(each.lowest - 1)
+    if each.highest is not None:
+        with pytest.raises(UsageError, match="is out of range") as caught:
+            check(each.highest + 1)
+        assert caught.value.hint == f"use {each.highest} or less"
+
+
+def test_an_old_name_of_an_option_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(RENAMED_OPTIONS, "--core", "--tsm")
+    done = CliRunner().invoke(app, ["run", "--core", "mainline"])
+    assert done.exit_code == 2
+    assert "the option --core was renamed: use --tsm" in done.output
