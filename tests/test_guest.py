@@ -12,6 +12,7 @@ from itertools import pairwise
 
 import pytest
 
+from harness.detectors import SplatKind
 from harness.errors import (
     ActorDiedError,
     ClaimViolatedError,
@@ -26,7 +27,6 @@ from harness.guest.call import Call
 from harness.guest.guest import Guest
 from harness.interface.find import find_interface
 from harness.interface.report import Report
-from harness.oracle.patterns import SplatKind
 from harness.session import Session
 from harness.settings import DEFAULT_PROVIDER
 from harness.timeouts import Timeouts

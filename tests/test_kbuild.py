@@ -14,11 +14,13 @@ from pathlib import Path
 import pytest
 
 from harness.cache import Cache
+from harness.detectors import SANITIZERS, Sanitizer, Setting, SplatKind, pattern
 from harness.errors import BuildError, HostError, UsageError
 from harness.kernels import resolve_kernel
 from harness.kernels.kbuild import tree_identity
-from harness.kernels.kconfig import explain, fragment, lost, wanted
-from harness.kernels.spec import SANITIZERS, KernelTree, PackagedSource, parse_kernel
+from harness.kernels.kconfig import explain_lost, lost_symbols
+from harness.kernels.model import parse_config
+from harness.kernels.spec import KernelTree, PackagedSource, kernel_forms, parse_kernel
 from harness.progress import NullProgress
 from tests.test_kernels import RELEASE, bzimage
 
@@ -104,26 +106,68 @@ def test_specs(tree: Callable[..., Path]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("spec", "said"),
+    ("spec", "message"),
     [
-        ("tree:/nowhere", "no kernel tree: it has no Kconfig"),
-        ("tree:", "no kernel tree"),
+        ("tree:/nowhere", "not a kernel source tree: it has no Kconfig"),
+        ("tree:", "not a kernel source tree"),
         ("source:6.12+kmsan", "no such sanitizer: kmsan"),
-        ("source:6.12+kasan+kcsan", "exclude each other"),
+        ("source:6.12+kasan+kcsan", "both kasan and kcsan"),
         ("source:1.0", "no such kernel"),
         ("debian:6.12+kasan", "no such kernel"),
     ],
 )
-def test_junk_specs(spec: str, said: str) -> None:
-    with pytest.raises(UsageError, match=said) as caught:
+def test_invalid_specs(spec: str, message: str) -> None:
+    with pytest.raises(UsageError, match=message) as caught:
         parse_kernel(spec)
     assert caught.value.hint
 
 
-def test_every_sanitizer_has_a_fragment() -> None:
-    for name in SANITIZERS:
-        assert any(name.upper() in symbol or symbol == "PROVE_LOCKING"
-                   for symbol in wanted(fragment(name)))  # fmt: skip
+@pytest.mark.parametrize("sanitizer", SANITIZERS.values(), ids=lambda sanitizer: sanitizer.name)
+def test_an_entry_of_the_sanitizer_table_is_complete(sanitizer: Sanitizer) -> None:
+    assert SANITIZERS[sanitizer.name] is sanitizer
+    settings = parse_config(sanitizer.fragment)
+    assert settings == {setting.symbol: setting.value for setting in sanitizer.settings}
+    assert settings[sanitizer.detector] == "y"
+    assert all(setting.reason for setting in sanitizer.settings)
+    assert sanitizer.finds and sanitizer.patterns
+    assert set(sanitizer.excludes) <= set(SANITIZERS) - {sanitizer.name}
+
+
+@pytest.fixture
+def kmsan(monkeypatch: pytest.MonkeyPatch) -> str:
+    """Adds a sanitizer that the project does not have, as one entry of the table."""
+    head = pattern(
+        SplatKind.WARNING, "BUG: KMSAN: ", r"BUG: KMSAN: (?P<subtype>[a-z-]+)", "BUG: KMSAN: uninit"
+    )
+    settings = (Setting("KMSAN", "y", "the detector"), Setting("KMSAN_CHECK", "n", "too slow"))
+    entry = Sanitizer("kmsan", "KMSAN", "uninitialised values", settings, (head,), (), ("kasan",))
+    monkeypatch.setitem(SANITIZERS, entry.name, entry)
+    return entry.name
+
+
+def test_a_new_entry_is_all_that_a_sanitizer_takes(
+    tree: Callable[..., Path], tmp_path: Path, kmsan: str
+) -> None:
+    assert "+kmsan" in kernel_forms()
+    for order in ("kasan+kmsan", "kmsan+kasan"):
+        with pytest.raises(UsageError, match="both kasan and kmsan"):
+            parse_kernel(f"source:6.12+{order}")
+    keep = f"cp $(O)/.config {tmp_path}/config"
+    assert build(tmp_path, f"tree:{tree(keep)}+kmsan+lockdep") == RELEASE
+    config = parse_config((tmp_path / "config").read_text())
+    assert (config["KMSAN"], config["KMSAN_CHECK"]) == ("y", "n")
+    assert config["PROVE_LOCKING"] == "y" and "KCSAN" not in config
+
+
+@pytest.mark.parametrize("name", SANITIZERS)
+def test_a_sanitizer_that_the_configuration_drops_is_an_error(
+    tree: Callable[..., Path], tmp_path: Path, name: str
+) -> None:
+    detector = SANITIZERS[name].detector
+    path = tree(f"sed -i '/CONFIG_{detector}=/d' $(O)/.config")
+    with pytest.raises(BuildError, match=f"{detector}: this tree has no such symbol"):
+        build(tmp_path, f"tree:{path}+{name}")
+    assert "bzImage" not in goals(tmp_path)
 
 
 def test_a_tree_is_built_beside_itself(tree: Callable[..., Path], tmp_path: Path) -> None:
@@ -168,9 +212,10 @@ def test_what_did_not_survive_is_told_with_what_dropped_it(
     drop = "sed -i '/CONFIG_EFI=/d; /CONFIG_SEV_GUEST=/d; /CONFIG_TSM_REPORTS=/d' $(O)/.config"
     with pytest.raises(BuildError) as caught:
         build(tmp_path, f"tree:{tree(drop)}")
-    words = str(caught.value)
-    assert "SEV_GUEST: depends on EFI" in words
-    assert "TSM_REPORTS: has no prompt and nothing selects it; what would: SEV_GUEST" in words
+    message = str(caught.value)
+    assert "SEV_GUEST: depends on EFI" in message
+    reason = "has no prompt, and no symbol that selects it is on: SEV_GUEST"
+    assert f"TSM_REPORTS: {reason}" in message
     assert "bzImage" not in goals(tmp_path)
 
 
@@ -210,12 +255,12 @@ def test_missing_tools_are_named_by_their_packages(
 
 def test_lost_symbols() -> None:
     text = 'CONFIG_A=y\nCONFIG_B=y\n# CONFIG_C is not set\nCONFIG_D="x"\nCONFIG_E=y\n'
-    assert lost(text, text) == []
-    assert lost(text, 'CONFIG_A=m\nCONFIG_C=y\nCONFIG_D="x"\n') == ["B", "C", "E"]
+    assert lost_symbols(text, text) == []
+    assert lost_symbols(text, 'CONFIG_A=m\nCONFIG_C=y\nCONFIG_D="x"\n') == ["B", "C", "E"]
 
 
 def test_a_tree_whose_kconfig_is_not_understood_gives_the_names(tmp_path: Path) -> None:
     (tmp_path / "Kconfig").write_text("config A\n\tnonsense here\n")
     (tmp_path / ".config").touch()
-    [line] = explain(tmp_path, tmp_path / ".config", ["A"], "gcc")
+    [line] = explain_lost(tmp_path, tmp_path / ".config", ["A"], "gcc")
     assert line.startswith("A: ")

@@ -7,9 +7,9 @@ import threading
 
 import pytest
 
+from harness.detectors import SplatKind
 from harness.errors import ClaimViolatedError, GuestLostError, HarnessError, KernelSplatError
 from harness.oracle.kernel_log import KernelLog
-from harness.oracle.patterns import SplatKind
 
 SLUB = "BUG kmalloc-1k (Tainted: G  OE): Object already free"
 OTHER_SLUB = "BUG kmalloc-2k (Tainted: G  OE): Object corrupt"

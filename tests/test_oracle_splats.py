@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.oracle.patterns import PATTERNS, Pattern, SplatKind, match_head
+from harness.detectors import Pattern, SplatKind
+from harness.oracle.patterns import PATTERNS, match_head
 from harness.oracle.records import LogRecord, parse_console, parse_kmsg, parse_kmsg_stream
 from harness.oracle.splats import MAX_SPLATS, Splat, find_splats
 

@@ -22,7 +22,7 @@ from dataclasses import replace
 from harness.claims import claim
 from harness.errors import HarnessError
 from harness.oracle.expect import demand, raises_errno
-from harness.oracle.patterns import SplatKind
+from harness.detectors import SplatKind
 from providers_sim.provider import Provider
 
 def _kernel_report(guest):

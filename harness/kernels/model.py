@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A kernel that can be booted and built modules for."""
+"""A kernel that can be booted and that modules can be built for."""
 
 from __future__ import annotations
 
@@ -13,12 +13,16 @@ from harness.errors import UsageError
 
 __all__ = ["Kernel", "parse_config"]
 
+_SET = re.compile(r"CONFIG_(\w+)=(.*)")
+_NOT_SET = re.compile(r"# CONFIG_(\w+) is not set")
+
 
 @dataclass(frozen=True)
 class Kernel:
-    """What boots: the image, where modules are built against, where its own modules are.
+    """A kernel image, the build tree for modules, and the directory of the kernel's own modules.
 
-    ``config`` holds the Kconfig symbols that are set, without their prefix; empty when unknown.
+    ``modules`` is None where the kernel's own modules are not available. ``config`` are the Kconfig
+    symbols without their prefix; empty when unknown.
     """
 
     spec: str
@@ -30,7 +34,7 @@ class Kernel:
 
     @cached_property
     def digest(self) -> str:
-        """Changes whenever the image or what modules link against changes."""
+        """SHA-256 of the release, the image, and the build tree's configuration and symbols."""
         digest = hashlib.sha256(self.release.encode())
         for path in (self.image, self.build / "Module.symvers", self.build / ".config"):
             digest.update(hashlib.sha256(path.read_bytes()).digest())
@@ -38,26 +42,32 @@ class Kernel:
 
     @property
     def version(self) -> tuple[int, int]:
-        """The first two numbers of the release; 0 for one that is missing."""
+        """The first two numbers of the release; a missing number is 0."""
         major, minor, *_ = [*re.findall(r"\d+", self.release.partition("-")[0]), 0, 0]
         return int(major), int(minor)
 
     def setting(self, symbol: str) -> str:
-        """``y``, ``m`` or ``n`` (also when not mentioned)."""
+        """The value of a symbol; ``n`` when the configuration does not have it."""
         return self.config.get(symbol, "n")
 
-    def require(self, symbol: str, why: str) -> str:
-        """The setting of ``symbol``; raises :class:`UsageError` when it is off."""
-        setting = self.setting(symbol)
-        if self.config and setting == "n":
+    def require(self, symbol: str, reason: str) -> None:
+        """Raise :class:`UsageError` with ``reason`` when ``symbol`` is known to be off."""
+        if self.config and self.setting(symbol) == "n":
             raise UsageError(
-                f"kernel {self.release} lacks CONFIG_{symbol}: {why}",
-                hint=f"enable CONFIG_{symbol} (y or m) and build it again",
+                f"kernel {self.release} lacks CONFIG_{symbol}: {reason}",
+                hint=f"enable CONFIG_{symbol} (y or m) and build the kernel again",
             )
-        return setting
 
 
 def parse_config(text: str) -> dict[str, str]:
-    """The symbols set in a ``.config``, without ``CONFIG_``; quotes of strings stay."""
-    pairs = (line.partition("=") for line in text.splitlines() if line.startswith("CONFIG_"))
-    return {name.removeprefix("CONFIG_"): value for name, _, value in pairs}
+    """Parse a ``.config`` or a fragment: symbols without ``CONFIG_``, ``n`` for "is not set".
+
+    Quotes of strings are kept.
+    """
+    config: dict[str, str] = {}
+    for line in text.splitlines():
+        if found := _SET.fullmatch(line):
+            config[found[1]] = found[2]
+        elif found := _NOT_SET.fullmatch(line):
+            config[found[1]] = "n"
+    return config

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Source trees of packaged kernels, for what no packaged kernel has: sanitizers, other options."""
+"""Fetches the sources of packaged kernels, to build them with sanitizers or other options."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ _LAYOUT = "1"
 
 
 def fetch_source(named: PackagedSource, cache: Cache, progress: Progress) -> Path:
-    """The unpacked tree of a ``linux-source`` package, from the cache when it is there.
+    """The unpacked tree of a ``linux-source`` package, fetched when the cache lacks it.
 
-    What was fetched once is kept as it is: a build is worth more than the latest update. Raises
-    :class:`harness.errors.HostError` when it cannot be had.
+    A cached tree is never updated: an update would build its kernels anew. Raises
+    :class:`harness.errors.HostError` when the package cannot be fetched.
     """
     key = hashlib.sha256(repr((_LAYOUT, named)).encode()).hexdigest()
 

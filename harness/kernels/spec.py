@@ -1,36 +1,37 @@
 # SPDX-License-Identifier: MIT
-"""What a user may write for a kernel."""
+"""Parses kernel specs: ``debian:6.12``, ``tree:PATH+kasan``, the path of a bzImage."""
 
 from __future__ import annotations
 
 import tomllib
 from dataclasses import dataclass
 from functools import cache
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
+from harness.detectors import SANITIZERS
 from harness.errors import UsageError
 from harness.paths import guest_images_directory
 
 __all__ = [
-    "SANITIZERS",
     "KernelImage",
     "KernelTree",
     "PackagedKernel",
     "PackagedSource",
+    "kernel_forms",
     "kernel_names",
     "parse_kernel",
 ]
 
-SANITIZERS = ("kasan", "lockdep", "kcsan", "ubsan")
-"""What a tree can be built with, each a fragment of its own."""
-
 
 @dataclass(frozen=True)
 class PackagedKernel:
-    """A series known to ``kernels.toml``: a pattern of package names, and suites to look in.
+    """A packaged series of ``kernels.toml``.
 
-    ``libraries`` are packages that the tools of its headers need and this host may be too old for.
+    ``packages`` is a regular expression for package names, ``suites`` are searched for them.
+    ``libraries`` are packages that the series' build tools need and this host may have in a version
+    that is too old.
     """
 
     name: str
@@ -41,7 +42,7 @@ class PackagedKernel:
 
 @dataclass(frozen=True)
 class PackagedSource:
-    """A package of kernel sources, and the suites to look for it in."""
+    """A package of kernel sources, and the suites that have it."""
 
     name: str
     package: str
@@ -50,7 +51,7 @@ class PackagedSource:
 
 @dataclass(frozen=True)
 class KernelTree:
-    """Sources to be built: a directory or a package, with ``sanitizers``."""
+    """Sources to build, a directory or a package, with the named ``sanitizers``."""
 
     name: str
     source: Path | PackagedSource
@@ -59,7 +60,7 @@ class KernelTree:
 
 @dataclass(frozen=True)
 class KernelImage:
-    """A kernel image by its path."""
+    """A kernel image that exists as a file."""
 
     path: Path
 
@@ -78,13 +79,21 @@ def _packaged(name: str, entry: dict[str, Any]) -> PackagedKernel | PackagedSour
 
 
 def kernel_names() -> tuple[str, ...]:
-    """Packaged kernels and sources that have a name."""
+    """The names in ``kernels.toml``: packaged kernels and packaged sources."""
     return tuple(_known())
 
 
+def kernel_forms() -> str:
+    """Every form of a kernel spec, for help texts and hints."""
+    packaged = [name for name, entry in _known().items() if isinstance(entry, PackagedKernel)]
+    sources = [name for name in _known() if name not in packaged]
+    sanitizers = ", ".join(f"+{name}" for name in SANITIZERS)
+    built = f"{' or '.join([*sources, 'tree:PATH'])} (both also with {sanitizers})"
+    return f"{', '.join(packaged)}, {built}, or the path of a bzImage"
+
+
 def parse_kernel(spec: str) -> PackagedKernel | KernelTree | KernelImage:
-    """Understand ``spec``; raises :class:`UsageError` with what is possible."""
-    possible = f"use {', '.join(_known())}, tree:PATH, or the path of a bzImage"
+    """Parse ``spec``; raises :class:`UsageError` with the possible forms."""
     name, *sanitizers = spec.split("+")
     known = _known().get(spec)
     if isinstance(known, PackagedKernel):
@@ -93,25 +102,37 @@ def parse_kernel(spec: str) -> PackagedKernel | KernelTree | KernelImage:
         return KernelImage(Path(spec).absolute())
     source = _known().get(name)
     if not (isinstance(source, PackagedSource) or name.startswith("tree:")):
-        raise UsageError(f"no such kernel: {spec[:200] or '(empty)'}", hint=possible)
-    unknown = sorted(set(sanitizers) - set(SANITIZERS))
-    if unknown:
-        raise UsageError(
-            f"no such sanitizer: {', '.join(unknown)}", hint=f"there are {', '.join(SANITIZERS)}"
-        )
-    if {"kasan", "kcsan"} <= set(sanitizers):
-        raise UsageError("KASAN and KCSAN exclude each other", hint="build two kernels")
-    chosen = tuple(one for one in SANITIZERS if one in sanitizers)
+        hint = f"use {kernel_forms()}"
+        raise UsageError(f"no such kernel: {spec[:200] or '(empty)'}", hint=hint)
+    chosen = _check_sanitizers(sanitizers)
     if isinstance(source, PackagedSource):
         return KernelTree(spec, source, chosen)
-    return KernelTree(spec, _tree(Path(name.partition(":")[2])), chosen)
+    return KernelTree(spec, _check_tree(Path(name.partition(":")[2])), chosen)
 
 
-def _tree(path: Path) -> Path:
+def _check_sanitizers(names: list[str]) -> tuple[str, ...]:
+    """The sanitizers in the order of their table; raises :class:`UsageError`."""
+    unknown = sorted(set(names) - set(SANITIZERS))
+    if unknown:
+        raise UsageError(
+            f"no such sanitizer: {', '.join(unknown)}", hint=f"use {', '.join(SANITIZERS)}"
+        )
+    chosen = [sanitizer for name, sanitizer in SANITIZERS.items() if name in names]
+    for first, second in combinations(chosen, 2):
+        if first.name in second.excludes or second.name in first.excludes:
+            raise UsageError(
+                f"no kernel can be built with both {first.name} and {second.name}",
+                hint=f"run two kernels: one with +{first.name}, one with +{second.name}",
+            )
+    return tuple(sanitizer.name for sanitizer in chosen)
+
+
+def _check_tree(path: Path) -> Path:
     for file in ("Kconfig", "Makefile", "scripts/kconfig/merge_config.sh"):
         if not _exists(str(path / file)):
             raise UsageError(
-                f"{path} is no kernel tree: it has no {file}", hint="name its top directory"
+                f"{path} is not a kernel source tree: it has no {file}",
+                hint="name the top directory of a tree",
             )
     return path.resolve()
 
@@ -119,5 +140,5 @@ def _tree(path: Path) -> Path:
 def _exists(spec: str) -> bool:
     try:
         return bool(spec) and Path(spec).exists()
-    except (OSError, ValueError):  # too long, a NUL in it, a directory that may not be searched
+    except (OSError, ValueError):  # name too long, NUL byte, directory without search permission
         return False

@@ -8,6 +8,7 @@ read with what the provider issued. None of them knows how a guest is run.
 
 from __future__ import annotations
 
+from harness.detectors import SplatKind
 from harness.oracle.content import (
     ContentViolation,
     Issued,
@@ -18,7 +19,6 @@ from harness.oracle.content import (
     check_content,
 )
 from harness.oracle.kernel_log import Expectation, KernelLog
-from harness.oracle.patterns import SplatKind
 from harness.oracle.records import LogRecord, parse_console, parse_kmsg, parse_kmsg_stream
 from harness.oracle.splats import Splat, find_splats
 

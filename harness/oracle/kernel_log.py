@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from types import TracebackType
 
+from harness.detectors import SplatKind
 from harness.errors import ClaimViolatedError, HarnessError, KernelSplatError, TsmHarnessError
-from harness.oracle.patterns import SplatKind
 from harness.oracle.records import LogRecord, parse_kmsg
 from harness.oracle.splats import MAX_SPLATS, Splat, find_splats
 

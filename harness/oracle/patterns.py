@@ -1,143 +1,42 @@
 # SPDX-License-Identifier: MIT
-"""The first lines of kernel reports, as one table.
+"""The first lines of splats, as one table: those of the sanitizers, then all others.
 
-Formats are those of kernels 6.7 to 7.3: mm/kasan/report.c, mm/slub.c, mm/kfence/report.c,
-kernel/kcsan/report.c, kernel/locking/lockdep.c, kernel/hung_task.c, kernel/watchdog.c,
-kernel/rcu/tree_stall.h, kernel/panic.c, lib/bug.c, lib/refcount.c, lib/list_debug.c,
-lib/ubsan.c, lib/debugobjects.c, mm/usercopy.c, mm/vmalloc.c, arch/x86/mm/fault.c.
+Formats are those of Linux 6.7 to 7.3: mm/slub.c, mm/kfence/report.c, mm/kmemleak.c,
+kernel/hung_task.c, kernel/watchdog.c, kernel/rcu/tree_stall.h, kernel/panic.c, lib/bug.c,
+lib/refcount.c, lib/list_debug.c, lib/debugobjects.c, mm/usercopy.c, mm/vmalloc.c,
+arch/x86/mm/fault.c. Those of sanitizers are in :mod:`harness.detectors`.
 
 One event in the kernel often prints several first lines: a message, then the frame of the
-``WARN()`` that carried it, then a panic. A row therefore says which further lines it
-``awaits`` and which of them it ``continues``; only a row nobody awaits begins a new report.
+``WARN()`` that printed it, then a panic. A row names the kinds of further lines that it
+``awaits``, and a further line the kind that it ``continues``; a further line that no splat awaits
+begins a new splat.
 """
 
 from __future__ import annotations
 
-import enum
 import re
-from dataclasses import dataclass
 
-__all__ = ["PATTERNS", "Pattern", "SplatKind", "match_head"]
+from harness.detectors import SANITIZERS, SYMBOL, Pattern, SplatKind, pattern
 
+__all__ = ["PATTERNS", "match_head"]
 
-class SplatKind(enum.Enum):
-    """What the kernel complains about."""
-
-    KASAN = "KASAN"
-    SLUB = "SLUB"
-    KFENCE = "KFENCE"
-    KCSAN = "KCSAN"
-    UBSAN = "UBSAN"
-    VFREE = "VFREE"
-    LARGE_KMALLOC = "LARGE_KMALLOC"
-    WARNING = "WARNING"
-    OOPS = "OOPS"
-    PANIC = "PANIC"
-    HUNG_TASK = "HUNG_TASK"
-    LOCKUP = "LOCKUP"
-    RCU_STALL = "RCU_STALL"
-    LOCKDEP = "LOCKDEP"
-    LOCK_LEAK = "LOCK_LEAK"
-    REFCOUNT = "REFCOUNT"
-    LIST_CORRUPTION = "LIST_CORRUPTION"
-    SLEEPING = "SLEEPING"
-    BAD_PAGE = "BAD_PAGE"
-    KMEMLEAK = "KMEMLEAK"
-    USERCOPY = "USERCOPY"
-    ODEBUG = "ODEBUG"
-    DETECTOR_OFF = "DETECTOR_OFF"
-    """A detector switched itself off: what follows proves nothing, the verdict is ERROR."""
-
-
-@dataclass(frozen=True)
-class Pattern:
-    """One row: how a report of ``kind`` begins.
-
-    ``needle`` is a literal every matching line holds, looked for before the expression is tried.
-    Named groups of ``regex`` (subtype, cache, function, module, task, pid, reason) fill the report;
-    ``subtype`` overrides the group. ``single``: the report is this one line.
-    """
-
-    kind: SplatKind
-    needle: str
-    regex: re.Pattern[str]
-    example: str
-    subtype: str = ""
-    awaits: frozenset[str] = frozenset()
-    continues: str = ""
-    single: bool = False
-
-
-_SYMBOL = (
-    r"(?P<function>[\w.$]{1,256})(?:\+0x[0-9a-f]+/0x[0-9a-f]+)?(?: \[(?P<module>[\w-]{1,64})\])?"
-)
 _TASK = r"(?P<task>[^/:]{1,64})/(?P<pid>\d{1,10})"
-
-
-def _row(
-    kind: SplatKind,
-    needle: str,
-    regex: str,
-    example: str,
-    *,
-    subtype: str = "",
-    awaits: str = "",
-    continues: str = "",
-    single: bool = False,
-) -> Pattern:
-    return Pattern(
-        kind,
-        needle,
-        re.compile(regex),
-        example,
-        subtype,
-        frozenset(awaits.split()),
-        continues,
-        single,
-    )
-
 
 _K = SplatKind
 
-# The order matters: the first row that matches decides.
+# The first row that matches a line is used, so the order matters.
 PATTERNS: tuple[Pattern, ...] = (
+    *(row for sanitizer in SANITIZERS.values() for row in sanitizer.patterns),
     # --- memory error detectors -------------------------------------------------------------
-    # A wild access is reported by KASAN first and then faults for real.
-    _row(
-        _K.KASAN,
-        "BUG: KASAN: ",
-        r"BUG: KASAN: (?P<subtype>null-ptr-deref|wild-memory-access|user-memory-access|"
-        r"maybe wild-memory-access) in " + _SYMBOL,
-        "BUG: KASAN: null-ptr-deref in outblob_read+0x5c/0x1f0 [tsm]",
-        awaits="fault",
-    ),
-    _row(
-        _K.KASAN,
-        "BUG: KASAN: ",
-        r"BUG: KASAN: (?P<subtype>[a-z][a-z -]{1,60}?) in " + _SYMBOL,
-        "BUG: KASAN: slab-use-after-free in outblob_read+0x1a2/0x2b0 [tsm]",
-    ),
-    _row(
+    pattern(
         _K.KFENCE,
         "BUG: KFENCE: ",
-        r"BUG: KFENCE: (?P<subtype>[a-z][a-z -]{1,60}?) in " + _SYMBOL,
+        r"BUG: KFENCE: (?P<subtype>[a-z][a-z -]{1,60}?) in " + SYMBOL,
         "BUG: KFENCE: use-after-free read in do_kfence+0x3a/0x50 [splat]",
-    ),
-    _row(
-        _K.KCSAN,
-        "BUG: KCSAN: ",
-        r"BUG: KCSAN: (?P<subtype>[a-z][a-z: -]{1,60}?) in " + _SYMBOL,
-        "BUG: KCSAN: data-race in privlevel_show [tsm] / privlevel_store [tsm]",
-    ),
-    _row(
-        _K.UBSAN,
-        "UBSAN: ",
-        r"UBSAN: (?P<subtype>[a-z][a-z -]{1,60}) in ",
-        "UBSAN: array-index-out-of-bounds in drivers/virt/coco/tsm.c:120:14",
     ),
     # --- the slab allocator -----------------------------------------------------------------
     # Since 6.12 the detail precedes the report it belongs to.
-    _row(
+    pattern(
         _K.SLUB,
         " overwritten] 0x",
         r"\[(?P<subtype>[\w ]{1,40} overwritten)\] 0x",
@@ -146,7 +45,7 @@ PATTERNS: tuple[Pattern, ...] = (
         awaits="slub-head",
     ),
     # "BUG", a cache, its taint: the only report without a colon after BUG.
-    _row(
+    pattern(
         _K.SLUB,
         "ainted",
         r"BUG (?P<cache>\S{1,128}) \((?:Not tainted|Tainted: [^)]{0,40})[^)]{0,80}\): "
@@ -155,7 +54,7 @@ PATTERNS: tuple[Pattern, ...] = (
         awaits="frame slub-destroy",
         continues="slub-head",
     ),
-    _row(
+    pattern(
         _K.SLUB,
         ": Slab cache still has objects",
         r"kmem_cache_destroy (?P<cache>\S{1,128}): (?P<subtype>Slab cache still has objects)",
@@ -164,7 +63,7 @@ PATTERNS: tuple[Pattern, ...] = (
         continues="slub-destroy",
     ),
     # The hardened free list of a kernel without slab_debug: an object freed twice in a row.
-    _row(
+    pattern(
         _K.SLUB,
         "kernel BUG at mm/slub.c:",
         r"kernel BUG at mm/slub\.c:\d+!",
@@ -173,7 +72,7 @@ PATTERNS: tuple[Pattern, ...] = (
         awaits="oops",
         continues="frame",
     ),
-    _row(
+    pattern(
         _K.SLUB,
         "WARNING: ",
         r"WARNING: [^\n]{0,300}\b(?:object_err|slab_err|__slab_err|slab_pad_check)\b",
@@ -181,7 +80,7 @@ PATTERNS: tuple[Pattern, ...] = (
         subtype="frame of a report whose head is missing",
         continues="frame",
     ),
-    _row(
+    pattern(
         _K.LARGE_KMALLOC,
         "free_large_kmalloc",
         r"WARNING: [^\n]{0,300}\bfree_large_kmalloc\b",
@@ -189,14 +88,14 @@ PATTERNS: tuple[Pattern, ...] = (
         subtype="free of a page that is not a live allocation",
     ),
     # vfree() of an address inside an area first says "bad", then "nonexistent".
-    _row(
+    pattern(
         _K.VFREE,
         "Trying to vfree() bad address",
         r"Trying to vfree\(\) (?P<subtype>bad address)",
         "Trying to vfree() bad address (ff8e42018065e008)",
         awaits="frame vfree-area",
     ),
-    _row(
+    pattern(
         _K.VFREE,
         "Trying to vfree() nonexistent vm area",
         r"Trying to vfree\(\) (?P<subtype>nonexistent vm area)",
@@ -205,35 +104,35 @@ PATTERNS: tuple[Pattern, ...] = (
         continues="vfree-area",
     ),
     # --- checks of data structures ----------------------------------------------------------
-    _row(
+    pattern(
         _K.REFCOUNT,
         "refcount_t: ",
         r"refcount_t: (?P<subtype>[a-z0-9][a-z0-9 ;,-]{1,80})",
         "refcount_t: underflow; use-after-free.",
         awaits="frame",
     ),
-    _row(
+    pattern(
         _K.LIST_CORRUPTION,
         " corruption",
         r"(?P<subtype>h?list_\w{1,20}) corruption[.,: ]",
         "list_del corruption, ff8e420180473b78->next is LIST_POISON1 (dead000000000100)",
         awaits="frame",
     ),
-    _row(
+    pattern(
         _K.LIST_CORRUPTION,
         "list_add double add:",
         r"(?P<subtype>list_add double add):",
         "list_add double add: new=ffff888003a1, prev=ffff888003a1, next=ffff888003b0.",
         awaits="frame",
     ),
-    _row(
+    pattern(
         _K.ODEBUG,
         "ODEBUG: ",
         r"ODEBUG: (?P<subtype>[a-z][\w ()]{1,60})",
         "ODEBUG: free active (active state 0) object: 00000000a1 object type: timer_list",
         awaits="frame",
     ),
-    _row(
+    pattern(
         _K.USERCOPY,
         "usercopy: Kernel memory ",
         r"usercopy: Kernel memory (?P<subtype>exposure|overwrite) attempt detected",
@@ -241,7 +140,7 @@ PATTERNS: tuple[Pattern, ...] = (
         "(offset 0, size 256)!",
         awaits="frame",
     ),
-    _row(
+    pattern(
         _K.USERCOPY,
         "kernel BUG at mm/usercopy.c:",
         r"kernel BUG at mm/usercopy\.c:\d+!",
@@ -250,106 +149,40 @@ PATTERNS: tuple[Pattern, ...] = (
         awaits="oops",
         continues="frame",
     ),
-    _row(
+    pattern(
         _K.USERCOPY,
         "Buffer overflow detected (",
         r"(?P<subtype>Buffer overflow detected) \(\d",
         "Buffer overflow detected (64 < 256)!",
         awaits="frame",
     ),
-    _row(
+    pattern(
         _K.BAD_PAGE,
         "BUG: Bad ",
         r"BUG: (?P<subtype>Bad page (?:state|map|cache)) in process (?P<task>[^\n]{1,32}?)  pfn:",
         "BUG: Bad page state in process busybox  pfn:02155",
     ),
-    _row(
+    pattern(
         _K.BAD_PAGE,
         "BUG: Bad ",
         r"BUG: (?P<subtype>Bad rss-counter state|Bad page (?:state|map|cache))",
         "BUG: Bad rss-counter state mm:00000000f2 type:MM_ANONPAGES val:1",
         single=True,
     ),
-    _row(
+    pattern(
         _K.KMEMLEAK,
         "unreferenced object 0x",
         r"(?:kmemleak: )?(?P<subtype>unreferenced object) 0x[0-9a-f]+",
         "unreferenced object 0xffff888003c1a000 (size 1024):",
     ),
-    _row(
+    pattern(
         _K.KMEMLEAK,
         "new suspected memory leaks",
         r"kmemleak: \d+ (?P<subtype>new suspected memory leaks)",
         "kmemleak: 2 new suspected memory leaks (see /sys/kernel/debug/kmemleak)",
         single=True,
     ),
-    # --- locking ----------------------------------------------------------------------------
-    _row(
-        _K.LOCK_LEAK,
-        "WARNING: ",
-        r"WARNING: (?P<subtype>lock held when returning to user space!|"
-        r"\S{1,40} still has locks held!|held lock freed!)",
-        "WARNING: lock held when returning to user space!",
-    ),
-    _row(
-        _K.LOCK_LEAK,
-        "BUG: ",
-        r"(?:\[ )?BUG: (?P<subtype>lock held (?:when returning to user space|at task exit time)!|"
-        r"\S{1,40} still has locks held!|held lock freed!)",
-        "BUG: cat/143 still has locks held!",
-    ),
-    _row(
-        _K.LOCKDEP,
-        "WARNING: ",
-        r"WARNING: (?P<subtype>possible circular locking dependency detected|"
-        r"possible recursive locking detected|possible irq lock inversion dependency detected|"
-        r"inconsistent lock state|bad unlock balance detected!|suspicious RCU usage|"
-        r"Nested lock was not taken|bad contention detected!|"
-        r"[A-Z_]{3,20}-safe -> [A-Z_]{3,20}-unsafe lock order detected)",
-        "WARNING: possible circular locking dependency detected",
-    ),
-    _row(
-        _K.LOCKDEP,
-        "INFO: trying to register non-static key",
-        r"INFO: (?P<subtype>trying to register non-static key)",
-        "INFO: trying to register non-static key.",
-    ),
-    _row(
-        _K.LOCKDEP,
-        "BUG: Invalid wait context",
-        r"\[ BUG: (?P<subtype>Invalid wait context) \]",
-        "[ BUG: Invalid wait context ]",
-    ),
-    _row(
-        _K.LOCKDEP,
-        "_WARN_ON(",
-        r"(?P<subtype>DEBUG_(?:LOCKS|RWSEMS)_WARN_ON)\(",
-        "DEBUG_RWSEMS_WARN_ON(sem->magic != sem): count = 0x1, magic = 0x0, owner = 0x0",
-        awaits="frame",
-    ),
-    _row(
-        _K.DETECTOR_OFF,
-        "INFO: lockdep is turned off.",
-        r"INFO: (?P<subtype>lockdep is turned off)\.",
-        "INFO: lockdep is turned off.",
-        continues="note",
-        single=True,
-    ),
-    _row(
-        _K.DETECTOR_OFF,
-        " too low!",
-        r"BUG: (?P<subtype>MAX_\w{1,40}) too low!",
-        "BUG: MAX_LOCKDEP_CHAINS too low!",
-        awaits="validator",
-    ),
-    _row(
-        _K.DETECTOR_OFF,
-        "turning off the locking correctness validator",
-        r"turning off the (?P<subtype>locking correctness validator)",
-        "turning off the locking correctness validator.",
-        continues="validator",
-    ),
-    _row(
+    pattern(
         _K.DETECTOR_OFF,
         "kmemleak: Kernel memory leak detector disabled",
         r"kmemleak: (?P<subtype>Kernel memory leak detector disabled)",
@@ -357,7 +190,7 @@ PATTERNS: tuple[Pattern, ...] = (
         single=True,
     ),
     # --- progress ---------------------------------------------------------------------------
-    _row(
+    pattern(
         _K.HUNG_TASK,
         "INFO: task ",
         r"INFO: task (?P<task>[^\n]{1,64}):(?P<pid>\d{1,10}) (?P<subtype>blocked(?: in I/O wait)?)"
@@ -365,7 +198,7 @@ PATTERNS: tuple[Pattern, ...] = (
         "INFO: task rmmod:154 blocked for more than 3 seconds.",
     ),
     # The line that names the culprit, printed beside the report on 6.16 and later.
-    _row(
+    pattern(
         _K.HUNG_TASK,
         " likely owned by task ",
         r"INFO: task (?P<task>[^\n]{1,64}):(?P<pid>\d{1,10})(?: <\w{1,20}>| is)? "
@@ -373,59 +206,53 @@ PATTERNS: tuple[Pattern, ...] = (
         "INFO: task cat:151 <reader> blocked on an rw-semaphore likely owned by task rmmod:154",
         continues="note",
     ),
-    _row(
+    pattern(
         _K.LOCKUP,
         "lockup",
         r"(?:NMI )?(?:watchdog: )?BUG: (?P<subtype>soft lockup|workqueue lockup)\b",
         "watchdog: BUG: soft lockup - CPU#1 stuck for 26s! [cat:150]",
     ),
-    _row(
+    pattern(
         _K.LOCKUP,
         "lockup suspected",
         r"BUG: (?P<subtype>(?:spinlock|rwlock\S{0,10}) lockup suspected)",
         "BUG: spinlock lockup suspected on CPU#0, cat/150",
     ),
-    _row(
+    pattern(
         _K.LOCKUP,
         "hard LOCKUP on cpu",
         r"(?:CPU\d{1,5}: )?(?:NMI )?(?:watchdog: )?(?:CPU\d{1,5}: )?"
         r"Watchdog detected (?P<subtype>hard LOCKUP) on cpu",
         "watchdog: CPU1: Watchdog detected hard LOCKUP on cpu 1",
     ),
-    _row(
+    pattern(
         _K.RCU_STALL,
         "detected ",
         r"rcu: INFO: \w{1,40} (?P<subtype>self-detected stall|detected stalls|"
         r"detected expedited stalls)",
         "rcu: INFO: rcu_preempt self-detected stall on CPU",
     ),
-    _row(
+    pattern(
         _K.RCU_STALL,
         " kthread starved for ",
         r"rcu: \w{1,40} (?P<subtype>kthread starved)",
         "rcu: rcu_preempt kthread starved for 2102 jiffies! g-783 f0x0 RCU_GP_WAIT_FQS(5)",
         continues="note",
     ),
-    _row(
+    pattern(
         _K.SLEEPING,
         "BUG: s",
         r"BUG: (?P<subtype>scheduling while atomic): " + _TASK,
         "BUG: scheduling while atomic: busybox/156/0x00000002",
     ),
-    _row(
-        _K.SLEEPING,
-        "BUG: s",
-        r"BUG: (?P<subtype>sleeping function called from invalid context) at ",
-        "BUG: sleeping function called from invalid context at kernel/locking/rwsem.c:1519",
-    ),
-    _row(
+    pattern(
         _K.SLEEPING,
         "in preemptible",
         r"BUG: (?P<subtype>using \S{1,60} in preemptible)",
         "BUG: using smp_processor_id() in preemptible [00000000] code: cat/151",
     ),
     # --- faults -----------------------------------------------------------------------------
-    _row(
+    pattern(
         _K.OOPS,
         "BUG: kernel NULL pointer dereference",
         r"BUG: (?P<subtype>kernel NULL pointer dereference)",
@@ -433,7 +260,7 @@ PATTERNS: tuple[Pattern, ...] = (
         awaits="oops",
         continues="fault",
     ),
-    _row(
+    pattern(
         _K.OOPS,
         "BUG: unable to handle ",
         r"BUG: (?P<subtype>unable to handle (?:page fault|kernel \S{1,20}))",
@@ -441,7 +268,7 @@ PATTERNS: tuple[Pattern, ...] = (
         awaits="oops",
         continues="fault",
     ),
-    _row(
+    pattern(
         _K.OOPS,
         "kernel BUG at ",
         r"(?P<subtype>kernel BUG) at \S{1,300}:\d+!",
@@ -449,21 +276,21 @@ PATTERNS: tuple[Pattern, ...] = (
         awaits="oops",
         continues="frame",
     ),
-    _row(
+    pattern(
         _K.OOPS,
         "stack guard page was hit",
         r"BUG: \S{1,20} (?P<subtype>stack guard page was hit)",
         "BUG: TASK stack guard page was hit at 00000000a1 (stack is 00000000b1..00000000c1)",
         awaits="oops",
     ),
-    _row(
+    pattern(
         _K.OOPS,
         "double fault",
         r"(?:traps: )?PANIC: (?P<subtype>double fault)",
         "traps: PANIC: double fault, error_code: 0x0",
         awaits="oops",
     ),
-    _row(
+    pattern(
         _K.OOPS,
         "Oops: general protection fault",
         r"Oops: (?P<subtype>general protection fault)",
@@ -471,21 +298,21 @@ PATTERNS: tuple[Pattern, ...] = (
         "0x6b6b6b6b6b6b6b6b: 0000 [#4] PREEMPT SMP NOPTI",
         continues="fault",
     ),
-    _row(
+    pattern(
         _K.OOPS,
         "general protection fault",
         r"(?P<subtype>general protection fault)[:,]",
         "general protection fault: 0000 [#1] SMP KASAN",
         continues="fault",
     ),
-    _row(
+    pattern(
         _K.OOPS,
         "Oops",
         r"(?:Internal error: )?Oops: (?:(?P<subtype>[^\n]{1,80}?):? )?[0-9a-f]{4,16} \[#\d+\]",
         "Oops: invalid opcode: 0000 [#1] PREEMPT SMP NOPTI",
         continues="oops",
     ),
-    _row(
+    pattern(
         _K.OOPS,
         "[#",
         r"(?P<subtype>invalid opcode|int3|divide error|stack segment|segment not present): "
@@ -494,25 +321,25 @@ PATTERNS: tuple[Pattern, ...] = (
         continues="oops",
     ),
     # --- WARN() -----------------------------------------------------------------------------
-    _row(
+    pattern(
         _K.WARNING,
         "WARNING: CPU: ",
-        r"WARNING: CPU: \d+ PID: (?P<pid>\d{1,10}) at (?:(?P<subtype>\S{1,300}:\d+) )?" + _SYMBOL,
+        r"WARNING: CPU: \d+ PID: (?P<pid>\d{1,10}) at (?:(?P<subtype>\S{1,300}:\d+) )?" + SYMBOL,
         "WARNING: CPU: 1 PID: 158 at drivers/virt/coco/tsm.c:27 unregister_tsm+0x5/0x10 [tsm]",
         continues="frame",
     ),
     # 6.19 on; with DEBUG_BUGVERBOSE_DETAILED the condition stands before the file.
-    _row(
+    pattern(
         _K.WARNING,
         ", CPU#",
         r"WARNING: (?:\[[^\n]{0,200}\] )?(?P<subtype>\S{1,300}:\d+) at "
-        + _SYMBOL
+        + SYMBOL
         + r", CPU#\d+: "
         + _TASK,
         "WARNING: drivers/virt/coco/tsm.c:27 at unregister_tsm+0x5/0x10 [tsm], CPU#1: rmmod/158",
         continues="frame",
     ),
-    _row(
+    pattern(
         _K.PANIC,
         "Kernel panic - not syncing",
         r"Kernel panic - not syncing: (?P<subtype>Fatal exception(?: in interrupt)?|"
@@ -521,7 +348,7 @@ PATTERNS: tuple[Pattern, ...] = (
         "Kernel panic - not syncing: Fatal exception",
         continues="panic",
     ),
-    _row(
+    pattern(
         _K.PANIC,
         "Kernel panic - not syncing",
         r"Kernel panic - not syncing: ?(?P<subtype>[^\n]{0,200})",

@@ -7,6 +7,8 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from harness.detectors import SANITIZERS
+
 __all__ = ["Details", "read_details"]
 
 MAX_FRAMES = 64
@@ -26,10 +28,12 @@ _FREEING = re.compile(r"(?:Invalid f|F)ree of ")
 _PLUMBING = re.compile(
     r"_{0,3}(?:dump_stack|show_stack|warn|report_|print_|object_err|slab_|check_|free_to_partial|"
     r"free_debug|alloc_debug|get_partial|kmem_cache|kmalloc|kvmalloc|kfree|kvfree|vfree|"
-    r"free_large_kmalloc|remove_vm_area|kasan_|kfence_|refcount_warn|list_|schedule|mutex_lock|"
+    r"free_large_kmalloc|remove_vm_area|kfence_|refcount_warn|list_|schedule|mutex_lock|"
     r"rwsem_|down_|wait_for_|rtnl_|copy_overflow|usercopy_abort|check_heap|bad_page|free_unref|"
     r"free_pages|put_page|panic|die|exc_|asm_|do_trap|handle_|delay_|slab|debug_object|"
-    r"debug_check|end_report|kcsan_|might_resched|lock_|validate_chain)"
+    r"debug_check|end_report|"
+    + "|".join(prefix for sanitizer in SANITIZERS.values() for prefix in sanitizer.internals)
+    + ")"
 )
 
 

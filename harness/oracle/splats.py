@@ -16,7 +16,8 @@ from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from harness.oracle.patterns import Pattern, SplatKind, match_head
+from harness.detectors import Pattern, SplatKind
+from harness.oracle.patterns import match_head
 from harness.oracle.records import LogRecord
 from harness.oracle.splat_details import Details, read_details
 

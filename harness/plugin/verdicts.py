@@ -18,6 +18,7 @@ import pytest
 
 import harness
 import providers_sim
+from harness.detectors import SplatKind
 from harness.errors import (
     ActorDiedError,
     ClaimViolatedError,
@@ -34,7 +35,6 @@ from harness.errors import (
 from harness.guest.guest import Guest
 from harness.interface.find import Interface
 from harness.oracle.content import Issued, Options, check_content
-from harness.oracle.patterns import SplatKind
 from harness.oracle.records import parse_console
 from harness.oracle.splats import find_splats
 from harness.plugin.fixtures import GUEST, INTERFACE
