@@ -14,6 +14,7 @@ from typing import Literal
 
 import pytest
 
+from harness.detectors import SANITIZERS
 from harness.errors import UsageError
 from harness.implementations.defects import defects_breaking
 from harness.implementations.spec import Implementation
@@ -62,15 +63,15 @@ class Scope:
 
     ``only`` names the one interface that has what it is about, ``needs`` the attribute that a
     provider must show. ``text`` is for what reads the core's sources: of "any" core whose text is
-    at hand, or only of one that is "brought", where running decides our own. ``detector`` is the
-    kernel's option that sees what it is about. ``broken_by`` is for claims that several scenarios
+    at hand, or only of one that is "brought", where running decides our own. ``sanitizer`` is the
+    only one that detects what it is about. ``broken_by`` is for claims that several scenarios
     decide, each a part of it: the defects of this part.
     """
 
     only: InterfaceKind | None = None
     needs: str | None = None
     text: Literal["any", "brought"] | None = None
-    detector: str | None = None
+    sanitizer: str | None = None
     broken_by: tuple[str, ...] | None = None
 
     def skips(self, core: Implementation, provider: str, config: Mapping[str, str]) -> str:
@@ -78,8 +79,10 @@ class Scope:
 
         ``config`` is the kernel's configuration.
         """
-        if self.detector is not None and config.get(self.detector) != "y":
-            return f"this kernel does not see it: CONFIG_{self.detector} is off"
+        if self.sanitizer is not None:
+            detector = SANITIZERS[self.sanitizer].detector
+            if config.get(detector) != "y":
+                return f"this kernel has no {self.sanitizer}: CONFIG_{detector} is off"
         if self.only not in (None, interface_kind(core)):
             return f"the {interface_kind(core)} interface has no such notion"
         if self.text and core.kind == "mainline":
@@ -112,14 +115,14 @@ def claim(
     only: InterfaceKind | None = None,
     needs: str | None = None,
     text: Literal["any", "brought"] | None = None,
-    detector: str | None = None,
+    sanitizer: str | None = None,
     broken_by: tuple[str, ...] | None = None,
 ) -> pytest.MarkDecorator:
     """Mark a scenario as one that decides the claim ``ident``.
 
     Where it has something to decide is what :class:`Scope` says; elsewhere it SKIPs.
     """
-    return pytest.mark.claim(ident, scope=Scope(only, needs, text, detector, broken_by))
+    return pytest.mark.claim(ident, scope=Scope(only, needs, text, sanitizer, broken_by))
 
 
 def interface_kind(core: Implementation) -> InterfaceKind:

@@ -19,7 +19,7 @@ from harness.claims import select_claims
 from harness.errors import UsageError
 from harness.implementations.spec import parse_implementation
 from harness.implementations.user import read_user_implementation
-from harness.kernels.spec import parse_kernel
+from harness.kernels.spec import kernel_forms, parse_kernel
 from harness.option import Option, Use, check_ranges, option, options_of
 from harness.qemu.emulator import Hardware
 from providers_sim import ProviderError, parse_spec
@@ -39,8 +39,7 @@ class Settings(Hardware):
 
     kernels: tuple[str, ...] = option(
         (DEFAULT_KERNEL,),
-        "Kernel to boot: debian:6.12, debian:7.3, tree:PATH or source:6.12 (each with any of "
-        "+kasan, +lockdep, +kcsan, +ubsan), or the path of a kernel image.",
+        f"Kernel to boot: {kernel_forms()}.",
         flag="kernel",
         use=Use.CELL,
     )

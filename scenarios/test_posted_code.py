@@ -165,7 +165,7 @@ def test_options_are_read_under_the_lock(
         call.results()
 
 
-@claim("P8", only="class", needs="privlevel", detector="KCSAN")
+@claim("P8", only="class", needs="privlevel", sanitizer="kcsan")
 def test_options_are_no_data_race(
     tsm_settings: Settings,
     report: Report,

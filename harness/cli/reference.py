@@ -12,6 +12,7 @@ import click
 import pytest
 
 from harness.claims import catalogue
+from harness.detectors import SANITIZERS, Sanitizer
 from harness.implementations.defects import OwnKind, defects_of
 from harness.kernels.spec import kernel_names
 from harness.plugin import fixtures
@@ -120,8 +121,21 @@ def _kernels() -> Iterator[str]:
     yield from ("## Kernels that have a name", "")
     yield from (f"- `{name}`" for name in kernel_names())
     yield from ("", "`tree:PATH` is a source tree, anything else the path of an image.", "")
+    yield from ("## Sanitizers", "")
+    yield from ("`tree:PATH+NAME` and `source:VERSION+NAME` build a kernel with a sanitizer.", "")
+    rows = [
+        (f"`+{sanitizer.name}`", sanitizer.finds, ", ".join(_symbols(sanitizer)),
+         ", ".join(f"`+{name}`" for name in sanitizer.excludes))
+        for sanitizer in SANITIZERS.values()
+    ]  # fmt: skip
+    yield from _table(("sanitizer", "finds", "Kconfig", "not together with"), rows)
     yield from ("## Verdicts", "")
     yield from _table(("verdict", "meaning"), [(one.value, _MEANING[one]) for one in Status])
+
+
+def _symbols(sanitizer: Sanitizer) -> Iterator[str]:
+    for setting in sanitizer.settings:
+        yield f"`{setting.symbol}={setting.value}` ({setting.reason})"
 
 
 _MEANING = {
