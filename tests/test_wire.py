@@ -293,7 +293,8 @@ def test_agent_hello_layout() -> None:
 
 # --- agreement with the C header --------------------------------------------------------------
 
-C_TYPES = {"__u8": "B", "__u16": "H", "__u32": "I", "__s32": "i", "__s64": "q", "__u64": "Q"}
+C_TYPES = {"__u8": "B", "__u16": "H", "__u32": "I", "__s32": "i", "__s64": "q", "__u64": "Q",
+           "__le16": "H", "__le32": "I", "__le64": "Q"}  # fmt: skip
 STRUCTS = {
     "tsmw_header": Struct(frame.HEAD.format + "I"),
     "tsmw_guest_hello": hello.GUEST_HELLO,
@@ -360,8 +361,8 @@ def c_constants(text: str) -> dict[str, int | str]:
 
 def c_structs(text: str) -> dict[str, str]:
     return {
-        name: "<" + "".join(C_TYPES[kind] for kind in re.findall(r"(__[us]\d+) \w+;", body))
-        for name, body in re.findall(r"struct (\w+) \{(.*?)\} __attribute__", text, re.DOTALL)
+        name: "<" + "".join(C_TYPES[kind] for kind in re.findall(r"(__(?:[us]|le)\d+) \w+;", body))
+        for name, body in re.findall(r"struct (\w+) \{(.*?)\} __packed", text, re.DOTALL)
     }
 
 

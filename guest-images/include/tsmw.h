@@ -1,23 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 /*
- * TSMW version 2: the one framing spoken on the agent port and on the
- * provider port, and the message types of both. Every integer is
- * little-endian; no structure has padding. The Python twin is
- * providers_sim/wire; tests compare the two.
+ * TSMW version 2: the framing of the agent port and of the provider port, and
+ * the messages of both. Every integer is little-endian; no structure has
+ * padding. The Python twin is the package tsmw; tests compare the two.
  */
 #ifndef TSMW_H
 #define TSMW_H
 
-#if defined(__KERNEL__) || defined(__linux__)
 #include <linux/types.h>
-#else
-#include <stdint.h>
-typedef uint8_t __u8;
-typedef uint16_t __u16;
-typedef uint32_t __u32;
-typedef int32_t __s32;
-typedef int64_t __s64;
-typedef uint64_t __u64;
+
+#ifndef __packed
+#define __packed __attribute__((packed))
 #endif
 
 #define TSMW_MAGIC		0x574d5354u	/* "TSMW" read as le32 */
@@ -31,62 +24,72 @@ typedef uint64_t __u64;
 #define TSMW_F_MORE		0x0001		/* further frames of this id follow */
 
 struct tsmw_header {
-	__u32 magic;
+	__le32 magic;
 	__u8 version;
 	__u8 type;
-	__u16 flags;
-	__u32 session;		/* 0 only in HELLO requests */
-	__u32 id;		/* 0 = unsolicited */
-	__u32 length;		/* of the payload */
-	__u32 status;		/* enum tsmw_status; 0 in requests */
-	__u32 payload_crc;	/* CRC-32 as zlib computes it */
-	__u32 header_crc;	/* CRC-32 of the 28 bytes before this one */
-} __attribute__((packed));
+	__le16 flags;
+	__le32 session;		/* 0 only in HELLO requests */
+	__le32 id;		/* 0 = unsolicited */
+	__le32 length;		/* of the payload */
+	__le32 status;		/* enum tsmw_status; 0 in requests */
+	__le32 payload_crc;	/* CRC-32 as zlib computes it */
+	__le32 header_crc;	/* CRC-32 of the 28 bytes before this one */
+} __packed;
 
-/* Types known on both ports. */
+/* Types of both ports. */
 #define TSMW_HELLO		0x01
 #define TSMW_PING		0x06
 
-/* Provider port. R = sent by the guest and answered by the host. */
-#define TSMW_REPORT		0x02	/* R: TLVs -> struct tsmw_report_reply + blobs */
-#define TSMW_CANCEL		0x03	/* guest to host, unanswered: __le32 id */
-#define TSMW_RESET		0x07	/* host to guest, unanswered: drop all ids, say HELLO anew */
-#define TSMW_GOING_AWAY		0x40	/* host to guest event: fail what is in flight, unregister */
-#define TSMW_AWAY_KEEP		0x1	/* __le32 payload: what is in flight waits for its answers */
-#define TSMW_REGISTERED		0x41	/* guest to host event: __le32 errno of the registration */
+/*
+ * Types of the provider port.
+ *
+ * REPORT	guest to host: TLVs; the reply is struct tsmw_report_reply and blobs
+ * CANCEL	guest to host, no reply: __le32 id of the request
+ * RESET	host to guest, no reply: fail all requests, send HELLO again
+ * GOING_AWAY	host to guest, no reply: fail all requests, unregister. With a
+ *		payload of __le32 TSMW_AWAY_KEEP, requests wait for their replies
+ * REGISTERED	guest to host, no reply: __le32 errno of the registration
+ */
+#define TSMW_REPORT		0x02
+#define TSMW_CANCEL		0x03
+#define TSMW_RESET		0x07
+#define TSMW_GOING_AWAY		0x40
+#define TSMW_REGISTERED		0x41
+
+#define TSMW_AWAY_KEEP		0x1
 
 /* HELLO on the provider port, guest to host (session 0). */
 struct tsmw_guest_hello {
-	__u64 nonce;		/* echoed by the host; anything before is stale */
-	__u16 version_min;
-	__u16 version_max;
-	__u32 api;		/* enum tsmw_api: which core the driver serves */
-	__u32 max_payload;
-	__u32 max_total;	/* largest sum of blobs of one report */
-	__u32 max_in_flight;
-	__u32 reserved;
-} __attribute__((packed));
+	__le64 nonce;		/* the reply repeats it; frames before that reply are stale */
+	__le16 version_min;
+	__le16 version_max;
+	__le32 api;		/* enum tsmw_api: what the driver registers with */
+	__le32 max_payload;
+	__le32 max_total;	/* largest sum of blobs of one report */
+	__le32 max_in_flight;
+	__le32 reserved;
+} __packed;
 
 enum tsmw_api {
 	TSMW_API_CLASS = 1,	/* sysfs class: register_tsm() */
 	TSMW_API_TSM_6_7 = 2,	/* configfs, tsm_register(ops, priv, type) */
 	TSMW_API_TSM_6_11 = 3,	/* configfs, tsm_register(ops, priv) */
-	TSMW_API_TSM_REPORT = 4,/* configfs, tsm_report_register(ops, priv), 6.16 on */
+	TSMW_API_TSM_REPORT = 4,/* configfs, tsm_report_register(ops, priv), since 6.16 */
 };
 
-/* Reply to it, followed by TLVs; the header's session is the new one. */
+/* The reply to it. TLVs follow. The header's session is the new session. */
 struct tsmw_host_hello {
-	__u64 nonce;
-	__u16 version;
-	__u16 reserved;
-	__u32 max_in_flight;
-} __attribute__((packed));
+	__le64 nonce;
+	__le16 version;
+	__le16 reserved;
+	__le32 max_in_flight;
+} __packed;
 
 struct tsmw_tlv {
-	__u16 tag;		/* top bit set: may be ignored when unknown */
-	__u16 reserved;
-	__u32 length;
-} __attribute__((packed));
+	__le16 tag;		/* with TSMW_TLV_OPTIONAL: an unknown tag may be ignored */
+	__le16 reserved;
+	__le32 length;
+} __packed;
 
 #define TSMW_TLV_OPTIONAL		0x8000
 
@@ -100,24 +103,24 @@ struct tsmw_tlv {
 /* TLVs of a REPORT request. */
 #define TSMW_REQ_PRIVLEVEL		1	/* __le32 */
 #define TSMW_REQ_INBLOB			2	/* inblob_len bytes */
-#define TSMW_REQ_INBLOB_ARRAY		3	/* the whole 64-byte array, stale tail included */
+#define TSMW_REQ_INBLOB_ARRAY		3	/* all 64 bytes, also those behind inblob_len */
 #define TSMW_REQ_SERVICE_PROVIDER	4
 #define TSMW_REQ_SERVICE_GUID		5	/* 16 bytes */
 #define TSMW_REQ_MANIFEST_VERSION	6	/* __le32 */
 #define TSMW_REQ_FORMAT			7	/* __le32: sysfs class only, 0 default, 1 extended */
 
-/* Payload head of the first frame of a REPORT reply; the blobs follow, back to back. */
+/* The first frame of a REPORT reply begins with this; the blobs follow, back to back. */
 struct tsmw_report_reply {
-	__u32 outblob_len;
-	__u32 auxblob_len;
-	__u32 manifestblob_len;
-	__u32 flags;
-} __attribute__((packed));
+	__le32 outblob_len;
+	__le32 auxblob_len;
+	__le32 manifestblob_len;
+	__le32 flags;
+} __packed;
 
-#define TSMW_REPLY_VMALLOC	0x1	/* hand the core vmalloc memory, not kmalloc */
-#define TSMW_REPLY_KEEP_LENGTHS	0x2	/* leave the lengths of absent blobs as the core had them */
+#define TSMW_REPLY_VMALLOC	0x1	/* allocate the blobs with vmalloc() */
+#define TSMW_REPLY_KEEP_LENGTHS	0x2	/* do not set the lengths of absent blobs */
 #define TSMW_REPLY_NO_OUTBLOB	0x4	/* success without an outblob */
-#define TSMW_REPLY_WRAP		0x8	/* fail with EAGAIN, after 2^64 - 1 writes have been */
+#define TSMW_REPLY_WRAP		0x8	/* fail with EAGAIN; count 2^64 - 1 further writes */
 
 enum tsmw_status {
 	TSMW_OK = 0,
@@ -135,7 +138,11 @@ enum tsmw_status {
 	TSMW_INJECT = 255,	/* payload __le32 (signed): the value report_new returns */
 };
 
-/* Agent port: the host asks, the agent answers. */
+/*
+ * Types of the agent port: requests of the host, and events (id 0) of the agent.
+ * The structures have native integer types because the agent, a little-endian
+ * program, uses them in place.
+ */
 #define TSMA_SPAWN		0x10
 #define TSMA_RUN		0x11
 #define TSMA_STATE		0x12	/* __le32 actor */
@@ -143,42 +150,41 @@ enum tsmw_status {
 #define TSMA_LOG_SYNC		0x15	/* -> __le64 sequence number of the last record */
 #define TSMA_RESEED		0x16	/* __le64 UNIX time in ns, 8 to 512 random bytes */
 #define TSMA_RELAY		0x17	/* __le32: 1 start, 0 stop */
-#define TSMA_ECHO		0x18	/* __le64 n; the n bytes after the reply come back raw */
+#define TSMA_ECHO		0x18	/* __le64 n; after the reply, the next n bytes come back raw */
 #define TSMA_STRESS		0x19	/* __le32 processes, __le32 rounds -> __le64 rounds done */
-/* Events, id 0. */
 #define TSMA_LOG		0x48
 #define TSMA_ACTOR_DIED		0x49	/* __le32 actor, __le32 wait status */
 
-struct tsma_hello {		/* the header's session is the one to use from now on */
+struct tsma_hello {		/* the header's session is the new session */
 	__u64 nonce;
 	__u16 version_min;
 	__u16 version_max;
 	__u32 reserved;
-} __attribute__((packed));
+} __packed;
 
-struct tsma_hello_reply {	/* followed by the kernel release, no NUL */
+struct tsma_hello_reply {	/* the kernel release follows, no NUL */
 	__u64 nonce;
 	__u16 version;
-	__u16 actors;		/* how many actor slots there are */
+	__u16 actors;		/* number of actor slots */
 	__u32 max_data;		/* largest data of one operation */
-} __attribute__((packed));
+} __packed;
 
 struct tsma_spawn {		/* reply: __le32 pid; EBUSY when the slot is alive */
 	__u32 actor;
 	__u32 uid;
 	__u32 gid;
 	__s32 cpu;		/* -1: any */
-	__s32 priority;		/* of SCHED_FIFO, 1 to 99; 0: ordinary; -1: SCHED_IDLE */
-} __attribute__((packed));
+	__s32 priority;		/* of SCHED_FIFO, 1 to 99; 0: SCHED_OTHER; -1: SCHED_IDLE */
+} __packed;
 
-struct tsma_run {		/* followed by nops times {struct tsma_op, data} */
+struct tsma_run {		/* nops times {struct tsma_op, data} follow */
 	__u32 actor;
 	__u32 nops;
 	__u32 flags;
-} __attribute__((packed));
+} __packed;
 
-#define TSMA_RUN_STOP_ON_ERROR	0x1	/* after a failure only CLOSE operations are still made */
-#define TSMA_FD_LAST		(-2)	/* the descriptor the last OPEN of this batch returned */
+#define TSMA_RUN_STOP_ON_ERROR	0x1	/* after a failure, run only CLOSE operations */
+#define TSMA_FD_LAST		(-2)	/* the descriptor of the last OPEN of this batch */
 
 struct tsma_op {
 	__u16 code;		/* enum tsma_op_code */
@@ -189,7 +195,7 @@ struct tsma_op {
 	__u64 offset;		/* PRIORITY: task id */
 	__u32 count;		/* bytes to read */
 	__u32 data_len;		/* path, bytes to write; INSMOD: path NUL parameters */
-} __attribute__((packed));
+} __packed;
 
 enum tsma_op_code {
 	TSMA_OPEN = 1, TSMA_CLOSE = 2, TSMA_READ = 3, TSMA_PREAD = 4,
@@ -198,10 +204,10 @@ enum tsma_op_code {
 	TSMA_RMMOD = 13, TSMA_PRIORITY = 14,
 };
 
-struct tsma_run_reply {		/* followed by nresults times {struct tsma_result, data} */
+struct tsma_run_reply {		/* nresults times {struct tsma_result, data} follow */
 	__u32 nresults;
 	__u32 reserved;
-} __attribute__((packed));
+} __packed;
 
 struct tsma_result {
 	__s64 ret;		/* the call's value, -1 on error */
@@ -209,7 +215,7 @@ struct tsma_result {
 	__u32 data_len;
 	__u64 start_ns;		/* CLOCK_MONOTONIC */
 	__u64 end_ns;
-} __attribute__((packed));
+} __packed;
 
 struct tsma_stat {		/* data of a STAT result */
 	__u32 mode;
@@ -217,20 +223,21 @@ struct tsma_stat {		/* data of a STAT result */
 	__u32 gid;
 	__u32 nlink;
 	__u64 size;
-} __attribute__((packed));
+} __packed;
 
-struct tsma_state_reply {	/* followed by five {__le32 length, bytes}: stat, wchan, syscall, stack, status */
+/* Five {__le32 length, bytes} follow: stat, wchan, syscall, stack, status. */
+struct tsma_state_reply {
 	__u32 phase;		/* enum tsma_phase */
 	__s32 pid;
 	__u32 op_index;		/* of the operation in progress in its batch */
-	__s32 wait_status;	/* as waitpid() gives it, when dead */
-} __attribute__((packed));
+	__s32 wait_status;	/* of waitpid(), when dead */
+} __packed;
 
 enum tsma_phase { TSMA_IDLE = 0, TSMA_IN_CALL = 1, TSMA_DEAD = 2 };
 
-struct tsma_log {		/* event: followed by records {__le32 length, /dev/kmsg text} */
-	__u64 lost;		/* records the kernel overwrote before they were read, in all */
-} __attribute__((packed));
+struct tsma_log {		/* records {__le32 length, /dev/kmsg text} follow */
+	__u64 lost;		/* records that the kernel overwrote before they were read, in all */
+} __packed;
 
 #define TSMW_PORT_AGENT		"org.tsm-harness.agent"
 #define TSMW_PORT_PROVIDER	"org.tsm-harness.provider"
