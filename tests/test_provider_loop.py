@@ -4,11 +4,9 @@
 from __future__ import annotations
 
 import errno
-import json
 import socket
 import threading
 from collections.abc import Iterator
-from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING
 
@@ -25,8 +23,8 @@ from providers_sim import (
 )
 from providers_sim.fault_table import Answer
 from providers_sim.loop import ProviderLoop
-from providers_sim.port import Port
 from providers_sim.transcript import BoundedLog
+from providers_sim.transport import Transport
 from tests.fake_guest import (
     NONCE,
     REPORT_REPLY_TYPE,
@@ -86,22 +84,21 @@ def test_registration_is_waited_for(rig: Rig) -> None:
         rig.loop.wait_registered(0.01)
 
 
-def test_report_is_answered_issued_and_transcribed(rig: Rig, tmp_path: Path) -> None:
+def test_report_is_answered_issued_and_transcribed(rig: Rig) -> None:
     rig.guest.ask(1, b"abc")
     ident, evidence, flags = rig.guest.answer()
     assert (ident, evidence, flags) == (1, Evidence(b"abc#1", b"aux", b"manifest"), 0)
     (issued,) = rig.loop.issued
     assert (issued.request.inblob, issued.evidence) == (b"abc", evidence)
     assert (rig.loop.requests, rig.loop.in_flight, rig.loop.max_in_flight_seen) == (1, 0, 1)
-    rig.loop.transcript.to_jsonl(tmp_path / "t.jsonl")
-    entries = [json.loads(line) for line in (tmp_path / "t.jsonl").read_text().splitlines()]
-    assert [(e["direction"], e["type"]) for e in entries] == [
+    entries = rig.loop.transcript.items()
+    assert [(entry.direction, entry.type) for entry in entries] == [
         ("guest>host", "HELLO"),
         ("host>guest", "HELLO_REPLY"),
         ("guest>host", "REPORT"),
         ("host>guest", "REPORT_REPLY"),
     ]
-    assert "inblob=616263" in entries[2]["summary"]
+    assert "inblob=616263" in entries[2].summary
 
 
 def test_gate_holds_until_released(rig: Rig) -> None:
@@ -133,7 +130,7 @@ def test_gate_releases_in_reverse(rig: Rig) -> None:
 
 
 def test_gate_wait_has_a_deadline(rig: Rig) -> None:
-    with rig.loop.hold() as gate, pytest.raises(ProviderTimeout, match="0 held and 0 arrived"):
+    with rig.loop.hold() as gate, pytest.raises(ProviderTimeout, match="0 held, 0 arrived"):
         gate.wait_for_request(1, 0.01)
 
 
@@ -327,7 +324,7 @@ def test_reset_and_going_away_are_sent(rig: Rig) -> None:
 def test_guest_of_another_host_is_told_to_start_over_before_all_else() -> None:
     ours, theirs = socket.socketpair()
     guest = FakeGuest(theirs)
-    with ProviderLoop(EchoProvider(), ours, anew=True) as loop, theirs:
+    with ProviderLoop(EchoProvider(), ours, reset=True) as loop, theirs:
         assert guest.receive() == Frame(FrameType.RESET)
         guest.say_hello()
         guest.send(FrameType.REGISTERED, 0, bytes(4))
@@ -338,7 +335,7 @@ def test_farewell_just_before_close_is_sent(rig: Rig, monkeypatch: pytest.Monkey
     def go() -> None:
         # In the thread, after it has looked for commands: the last moment there is.
         rig.loop.going_away()
-        rig.loop._stopping = True
+        rig.loop._transport._stopping = True
 
     refusal = ProviderRefusal(Status.NO_DEVICE, "going")
     answer = Answer(refusal=refusal, then=go)
@@ -401,12 +398,12 @@ def test_fast_reader_does_not_keep_the_port_from_reading() -> None:
             return memoryview(data).nbytes
 
     ours, theirs = socket.socketpair()
-    port = Port(Bottomless(fileno=ours.detach()))
+    transport = Transport(Bottomless(fileno=ours.detach()), name="test")
     theirs.sendall(encode_frame(Frame(FrameType.PING)))
-    port.send_bulk(iter([b"frame"] * 10_000))
-    assert port.pump(0) == [Frame(FrameType.PING)]
+    transport.send_bulk(iter([b"frame"] * 10_000))
+    assert transport.pump(0) == [Frame(FrameType.PING)]
     assert 0 < Bottomless.sent < 100
-    port.close()
+    transport.close()
     theirs.close()
 
 
@@ -415,7 +412,7 @@ def test_guest_that_never_reads_is_not_read_either(rig: Rig) -> None:
     with pytest.raises(TimeoutError):
         for _ in range(100_000):
             rig.guest.send(FrameType.PING, 1, bytes(4000))
-    assert len(rig.loop._port._urgent) < 200
+    assert len(rig.loop._transport._urgent) < 200
     rig.loop.close()
 
 

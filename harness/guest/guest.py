@@ -140,7 +140,7 @@ class Guest:
             self.machine.connect("provider"),
             time_scale=self.timeouts.scale,
             request_timeout_ms=request_timeout_ms,
-            anew=another,
+            reset=another,
         )
         self.provider = loop
         self.providers.append(loop)

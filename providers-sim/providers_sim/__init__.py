@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
 """Simulated TSM providers: the evidence of several TEEs, and the protocol that delivers it.
 
-A ``Provider`` makes evidence; a ``ProviderLoop`` serves one to a guest over a stream socket,
-holds requests at a gate, injects faults and keeps a transcript. Nothing here knows what is at
-the socket's other end.
+A ``Provider`` makes evidence. A ``ProviderLoop`` serves one provider to a guest over a stream
+socket, holds requests at a gate, injects faults and keeps a transcript. Nothing here depends on
+what is at the socket's other end.
 """
 
 from __future__ import annotations
@@ -15,24 +15,19 @@ from providers_sim.errors import (
     ProviderTimeout,
 )
 from providers_sim.fault_queue import FaultQueue
-from providers_sim.faults import Corruption, Fault
-from providers_sim.gate import Gate
+from providers_sim.faults import Fault
 from providers_sim.loop import ProviderLoop
 from providers_sim.options import Options
 from providers_sim.provider import AnyProvider, Provider
 from providers_sim.registry import available, create, describe, parse_spec, provider_type
-from providers_sim.transcript import IssuedReport, Transcript
 from tsmw.report import Evidence, ReportRequest
 
 __all__ = [
     "AnyProvider",
-    "Corruption",
     "Evidence",
     "EvidenceError",
     "Fault",
     "FaultQueue",
-    "Gate",
-    "IssuedReport",
     "Options",
     "Provider",
     "ProviderError",
@@ -40,7 +35,6 @@ __all__ = [
     "ProviderRefusal",
     "ProviderTimeout",
     "ReportRequest",
-    "Transcript",
     "available",
     "create",
     "describe",

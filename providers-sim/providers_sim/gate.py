@@ -1,78 +1,33 @@
 # SPDX-License-Identifier: MIT
-"""The gate: requests held open until the scenario lets them go."""
+"""The gate: requests stay open until the scenario releases them."""
 
 from __future__ import annotations
 
-from threading import Condition
-from time import monotonic
 from types import TracebackType
-from typing import TYPE_CHECKING, Protocol, Self
+from typing import Self
 
-from providers_sim.errors import ProviderError, ProviderTimeout
+from providers_sim.errors import ProviderError
+from providers_sim.service import Pending, Service
+from providers_sim.transport import Transport
+from tsmw.report import ReportRequest
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from tsmw.report import ReportRequest
-
-__all__ = ["Gate", "Holdable", "Waiter"]
-
-_DEFAULT_TIMEOUT = 30.0
-"""Seconds a wait may take, times the loop's time scale, unless the caller says otherwise."""
-
-
-class Holdable(Protocol):
-    """What a gate holds."""
-
-    @property
-    def request(self) -> ReportRequest:
-        """The request as the guest made it."""
-
-
-class Waiter:
-    """A condition variable with deadlines that ends every wait when its owner fails or closes."""
-
-    def __init__(self, time_scale: float) -> None:
-        self.condition = Condition()
-        self.ended: str = ""
-        self._default_timeout = _DEFAULT_TIMEOUT * time_scale
-
-    def end(self, why: str) -> None:
-        """End all waits, present and future, with ProviderError(why)."""
-        with self.condition:
-            self.ended = self.ended or why
-            self.condition.notify_all()
-
-    def wait(
-        self, predicate: Callable[[], bool], timeout: float | None, what: Callable[[], str]
-    ) -> None:
-        """Wait until ``predicate``; ProviderTimeout, naming ``what``, after ``timeout`` seconds."""
-        if timeout is None:
-            timeout = self._default_timeout
-        deadline = monotonic() + timeout
-        with self.condition:
-            while not predicate():
-                if self.ended:
-                    raise ProviderError(f"{what()}: will not happen, {self.ended}")
-                left = deadline - monotonic()
-                if left <= 0:
-                    raise ProviderTimeout(f"{what()}: did not happen in {timeout:g} s")
-                self.condition.wait(left)
+__all__ = ["Gate"]
 
 
 class Gate:
-    """Holds every request that arrives while it is open as a context; leaving releases all.
+    """Holds every request that arrives before its context ends; the end releases all.
 
-    Made by ``ProviderLoop.hold()``.
+    Made by ``ProviderLoop.hold()``. Raises ProviderError while another gate is in force.
     """
 
-    def __init__(self, waiter: Waiter, let_go: Callable[[list[Holdable]], None]) -> None:
-        self._waiter = waiter
-        self._let_go = let_go
-        self._held: list[Holdable] = []
-        self._forgotten: list[Holdable] = []
-        self._arrived = 0
-        self._closed = False
+    def __init__(self, service: Service, transport: Transport) -> None:
+        self._service = service
+        self._transport = transport
+        self._arrived: list[Pending] = []
+        with transport.update():
+            if service.gate is not None:
+                raise ProviderError("requests are already held: leave that gate's context first")
+            service.gate = self._arrived
 
     def __enter__(self) -> Self:
         return self
@@ -83,68 +38,50 @@ class Gate:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        with self._waiter.condition:
-            self._closed = True
+        with self._transport.update():
+            if self._service.gate is self._arrived:
+                self._service.gate = None
         self.release()
 
     @property
     def held(self) -> list[ReportRequest]:
-        """The requests held now, in the order they came."""
-        with self._waiter.condition:
-            return [item.request for item in self._held]
-
-    @property
-    def closed(self) -> bool:
-        """Whether the context was left, so that nothing is held any more."""
-        with self._waiter.condition:
-            return self._closed
+        """The requests that are held now, in the order in which they arrived."""
+        with self._transport.update():
+            return [pending.request for pending in self._held()]
 
     @property
     def arrived(self) -> int:
         """How many requests the gate has held, released and cancelled ones included."""
-        with self._waiter.condition:
-            return self._arrived
+        return len(self._arrived)
 
     def wait_for_request(self, n: int = 1, timeout: float | None = None) -> list[ReportRequest]:
-        """Wait until ``n`` requests are held and return those held.
+        """Wait until ``n`` requests are held, and return those held.
 
-        Raises ProviderTimeout, or ProviderError when the loop ended meanwhile.
+        Raises ProviderTimeout at the deadline, and ProviderError when the loop has ended.
         """
-        self._waiter.wait(
-            lambda: len(self._held) >= n,
+        self._transport.wait_until(
+            lambda: len(self._held()) >= n,
             timeout,
-            lambda: f"{n} held request(s), {len(self._held)} held and {self._arrived} arrived",
+            lambda: f"a hold of {n} request(s) ({len(self._held())} held, {self.arrived} arrived)",
         )
         return self.held
 
     def release(self, n: int | None = None, *, reverse: bool = False) -> int:
-        """Let the oldest ``n`` held requests (all without ``n``) be answered, in their order.
+        """Release the oldest ``n`` held requests (default: all), which are answered in order.
 
-        With ``reverse`` the latest ``n``, latest first. Returns how many were let go.
+        With ``reverse``, release the latest ``n``, latest first. Return how many were released.
         """
-        with self._waiter.condition:
-            order = self._held[::-1] if reverse else list(self._held)
-            chosen = order[:n]
-            self._held = [item for item in self._held if item not in chosen]
-            unwanted = self._forgotten if n is None else []
-            self._forgotten = [] if n is None else self._forgotten
-        self._let_go([*chosen, *unwanted])
-        return len(chosen)
+        with self._transport.update():
+            held = self._held()
+            released = (held[::-1] if reverse else held)[:n]
+            done = released if n is not None else [*released, *self._given_up()]
+            for pending in done:
+                pending.held = False
+        self._transport.post(lambda: self._service.proceed(*done))
+        return len(released)
 
-    def take(self, item: Holdable) -> bool:
-        """Hold ``item`` unless the gate is closed; for the loop."""
-        with self._waiter.condition:
-            if self._closed:
-                return False
-            self._held.append(item)
-            self._arrived += 1
-            self._waiter.condition.notify_all()
-            return True
+    def _held(self) -> list[Pending]:
+        return [pending for pending in self._arrived if pending.held and not pending.given_up]
 
-    def forget(self, item: Holdable) -> None:
-        """Drop a request that the guest cancelled; for the loop, which is told on release."""
-        with self._waiter.condition:
-            if item in self._held:
-                self._held.remove(item)
-                self._forgotten.append(item)
-                self._waiter.condition.notify_all()
+    def _given_up(self) -> list[Pending]:
+        return [pending for pending in self._arrived if pending.held and pending.given_up]

@@ -1,24 +1,25 @@
 # SPDX-License-Identifier: MIT
-"""From evidence to the bytes of a REPORT reply, with the damage a fault asks for."""
+"""From an answer to the bytes of a REPORT reply, with the damage that a fault asks for."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
 
+from providers_sim.errors import ProviderRefusal
 from providers_sim.faults import Corruption, Fault
-from tsmw.constants import MAGIC
+from tsmw.constants import MAGIC, REPLY, FrameType, Status
 from tsmw.frame import HEADER_SIZE, Frame, encode_frame
 from tsmw.report import REPORT_REPLY, Evidence, report_reply_frames
 
-__all__ = ["reply_bytes", "shape"]
+__all__ = ["apply_fault", "refusal_frame", "reply_bytes"]
 
 _GARBAGE = b"\xff\x00TSM" + MAGIC.to_bytes(4, "little") + bytes(range(40))
 _SESSION_BYTE = 8
 
 
-def shape(evidence: Evidence, fault: Fault) -> Evidence:
-    """Return what ``fault`` makes of ``evidence`` before it is sent."""
+def apply_fault(evidence: Evidence, fault: Fault) -> Evidence:
+    """Return the evidence that is sent in place of ``evidence`` under ``fault``."""
     outblob = evidence.outblob
     if fault.empty:
         return Evidence(b"")
@@ -33,18 +34,26 @@ def shape(evidence: Evidence, fault: Fault) -> Evidence:
         outblob = bytes(flipped)
     if fault.no_outblob:
         outblob = b""
-    shaped = replace(evidence, outblob=outblob)
+    sent = replace(evidence, outblob=outblob)
     if fault.no_auxblob:
-        shaped = replace(shaped, auxblob=b"")
+        sent = replace(sent, auxblob=b"")
     if fault.keep_lengths:
-        shaped = replace(shaped, auxblob=b"", manifestblob=b"")
-    return shaped
+        sent = replace(sent, auxblob=b"", manifestblob=b"")
+    return sent
+
+
+def refusal_frame(session: int, ident: int, refusal: ProviderRefusal) -> Frame:
+    """Return the REPORT reply that carries ``refusal``: its status, and its value if it has one."""
+    payload = b""
+    if refusal.status in (Status.INJECT, Status.THROTTLED):
+        payload = (refusal.value & 0xFFFF_FFFF).to_bytes(4, "little")
+    return Frame(FrameType.REPORT | REPLY, 0, session, ident, refusal.status, payload)
 
 
 def reply_bytes(
     session: int, ident: int, evidence: Evidence, fault: Fault, max_payload: int
 ) -> Iterator[bytes]:
-    """Make the reply frame by frame; ``corrupt`` strikes the first."""
+    """Encode a successful REPORT reply frame by frame; ``fault.corrupt`` damages the first."""
     frames = report_reply_frames(session, ident, evidence, fault.flags, max_payload)
     first = next(frames)
     if fault.corrupt is Corruption.LENGTHS:

@@ -1,16 +1,17 @@
 # SPDX-License-Identifier: MIT
-"""Records of what crossed the provider port, and of what evidence was given out."""
+"""Records of what crossed the provider port, and of the evidence that was sent."""
 
 from __future__ import annotations
 
-import json
 from collections import deque
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import dataclass
 from threading import Lock
+from time import monotonic
 from typing import Generic, Literal, TypeVar
 
+from tsmw.constants import REPLY, FrameType, Status
+from tsmw.frame import Frame
 from tsmw.report import Evidence, ReportRequest
 
 __all__ = ["BoundedLog", "Entry", "IssuedReport", "Transcript"]
@@ -18,14 +19,18 @@ __all__ = ["BoundedLog", "Entry", "IssuedReport", "Transcript"]
 T = TypeVar("T")
 
 _MAX_ENTRIES = 100_000
+_STATUS_NAMES = {int(status): status.name for status in Status}
+_TYPE_NAMES = {int(kind): kind.name for kind in FrameType} | {
+    kind | REPLY: f"{kind.name}_REPLY" for kind in FrameType
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One frame, or a thing the loop did (type NOTE).
+    """One frame, or an action of the host without a frame (type NOTE).
 
-    ``time`` is the host's CLOCK_MONOTONIC in seconds, ``size`` the payload's bytes. ``fault``
-    says what was injected.
+    ``time`` is the host's CLOCK_MONOTONIC in seconds, ``size`` the length of the payload in
+    bytes, ``fault`` the fault that was injected.
     """
 
     time: float
@@ -49,31 +54,31 @@ class IssuedReport:
 
 
 class BoundedLog(Generic[T]):
-    """The latest items, up to a total weight; ``dropped`` counts the older ones that had to go.
+    """The latest items up to a total size; ``dropped`` counts the older items that were removed.
 
-    The newest item is always kept, whatever its weight.
+    The newest item is always kept, whatever its size.
     """
 
-    def __init__(self, limit: int, weigh: Callable[[T], int] = lambda _: 1) -> None:
+    def __init__(self, limit: int, size: Callable[[T], int] = lambda _: 1) -> None:
         self._items: deque[tuple[int, T]] = deque()
         self._limit = limit
-        self._weigh = weigh
-        self._weight = 0
+        self._size_of = size
+        self._total = 0
         self._lock = Lock()
         self.dropped = 0
 
     def append(self, item: T) -> None:
-        """Add ``item``, dropping the oldest while the limit is exceeded."""
-        weight = self._weigh(item)
+        """Add ``item`` and remove the oldest items while the limit is exceeded."""
+        size = self._size_of(item)
         with self._lock:
-            self._items.append((weight, item))
-            self._weight += weight
-            while self._weight > self._limit and len(self._items) > 1:
-                self._weight -= self._items.popleft()[0]
+            self._items.append((size, item))
+            self._total += size
+            while self._total > self._limit and len(self._items) > 1:
+                self._total -= self._items.popleft()[0]
                 self.dropped += 1
 
     def items(self) -> tuple[T, ...]:
-        """Return what is kept, oldest first."""
+        """Return the items, oldest first."""
         with self._lock:
             return tuple(item for _, item in self._items)
 
@@ -81,18 +86,33 @@ class BoundedLog(Generic[T]):
 class Transcript(BoundedLog[Entry]):
     """Everything that crossed the port, oldest first."""
 
-    def __init__(self, limit: int = _MAX_ENTRIES) -> None:
-        super().__init__(limit)
+    def __init__(self) -> None:
+        super().__init__(_MAX_ENTRIES)
 
-    @property
-    def truncated(self) -> bool:
-        """Whether older entries are missing."""
-        return self.dropped > 0
+    def received(self, frame: Frame, summary: str, fault: str = "") -> None:
+        """Record a frame from the guest."""
+        self._frame("guest>host", frame, len(frame.payload), summary, fault)
 
-    def to_jsonl(self, path: Path) -> None:
-        """Write one JSON object a line; when truncated, the first says how many are missing."""
-        with path.open("w", encoding="utf-8") as file:
-            if self.truncated:
-                file.write(json.dumps({"dropped": self.dropped}) + "\n")
-            for entry in self.items():
-                file.write(json.dumps(asdict(entry)) + "\n")
+    def sent(self, frame: Frame, size: int, summary: str, fault: str = "") -> None:
+        """Record a frame to the guest whose payload has ``size`` bytes."""
+        self._frame("host>guest", frame, size, summary, fault)
+
+    def note(self, session: int, summary: str) -> None:
+        """Record an action of the host without a frame."""
+        self.append(Entry(monotonic(), "host", "NOTE", 0, session, "", 0, summary))
+
+    def _frame(
+        self,
+        direction: Literal["guest>host", "host>guest"],
+        frame: Frame,
+        size: int,
+        summary: str,
+        fault: str,
+    ) -> None:
+        kind = _TYPE_NAMES.get(frame.type, f"{frame.type:#x}")
+        status = _STATUS_NAMES.get(frame.status, str(frame.status))
+        self.append(
+            Entry(
+                monotonic(), direction, kind, frame.id, frame.session, status, size, summary, fault
+            )
+        )

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections import deque
+import socket
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 
@@ -16,9 +16,8 @@ from providers_sim.evidence.sev_snp.manifest import parse_services
 from providers_sim.evidence.sev_snp.report import encode_report, parse_report
 from providers_sim.evidence.tdx.quote import parse_quote
 from providers_sim.evidence.tdx.td_report import split_td_report
-from providers_sim.gate import Waiter
-from providers_sim.port import Port
 from providers_sim.service import Service
+from providers_sim.transport import Transport
 from tests.fake_guest import EchoProvider
 from tsmw import agent
 from tsmw.constants import MAX_IN_FLIGHT, MAX_REQUEST
@@ -70,45 +69,34 @@ def messages(data: bytes) -> None:
             decoder(data)
 
 
-class _FakePort(Port):
-    """Keeps what is sent, frame by frame."""
-
-    def __init__(self) -> None:
-        self.parser = FrameParser(MAX_REQUEST)
-        self.sent: deque[bytes] = deque(maxlen=64)
+class _NullTransport(Transport):
+    """A transport that is never started and drops what is sent."""
 
     def send(self, message: bytes) -> None:
-        """Keep it."""
-        self.sent.append(message)
+        """Drop the message."""
 
     def send_bulk(self, frames: Iterator[bytes]) -> None:
-        """Keep all of it."""
-        self.sent.extend(frames)
-
-    def drop_bulk(self) -> None:
-        """Nothing waits."""
+        """Encode every frame, as a transport would, and drop it."""
+        for _ in frames:
+            pass
 
 
 def session(data: bytes) -> None:
-    """A guest that sends frames of its choice neither breaks the service nor fills it."""
-    port = _FakePort()
-    service = Service(
-        EchoProvider(),
-        port,
-        Waiter(1.0),
-        FaultQueue(),
-        time_scale=1.0,
-        request_timeout_ms=None,
-    )
-    at = 0
-    while at + 4 <= len(data):
-        kind, ident, length, stale = data[at : at + 4]
-        payload = data[at + 4 : at + 4 + length]
-        at += 4 + length
-        number = 0 if kind == 1 or stale > 250 else service.desk.session
-        service.dispatch(Frame(kind, 0, number, ident, 0, payload))
-        assert len(service.desk.in_flight) <= MAX_IN_FLIGHT
-    assert service.desk.error is None or isinstance(service.desk.error, ZeroDivisionError)
+    """A guest that sends arbitrary frames neither breaks the service nor grows its state."""
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        transport = _NullTransport(ours, name="fuzz")
+        service = Service(EchoProvider(), transport, FaultQueue())
+        at = 0
+        while at + 4 <= len(data):
+            kind, ident, length, stale = data[at : at + 4]
+            payload = data[at + 4 : at + 4 + length]
+            at += 4 + length
+            number = 0 if kind == 1 or stale > 250 else service.session
+            service.dispatch(Frame(kind, 0, number, ident, 0, payload))
+            assert len(service.in_flight) <= MAX_IN_FLIGHT
+        assert service.error is None or isinstance(service.error, ZeroDivisionError)
+        transport.close()
 
 
 def blobs(data: bytes) -> None:
