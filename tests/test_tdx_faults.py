@@ -7,6 +7,8 @@ import math
 from dataclasses import replace
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -165,6 +167,19 @@ def test_quotes_are_described(tdx: Tdx) -> None:
     assert changed is not None
     assert "by the attestation key: wrong" in description_of(changed.outblob)
     assert "violates the specification: the quote ends early" in description_of(modern[:1000])
+
+
+def test_a_certificate_with_an_invalid_key_is_described(tdx: Tdx) -> None:
+    blob = tdx.report(REQUEST).outblob
+    chain = blob[blob.index(b"-----BEGIN") :].rstrip(b"\0")
+    pck = x509.load_pem_x509_certificates(chain)[0]
+    pem, der = pck.public_bytes(Encoding.PEM), pck.public_bytes(Encoding.DER)
+    point = pck.public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
+    off_curve = point[:-1] + bytes([point[-1] ^ 1])
+    damaged = x509.load_der_x509_certificate(der.replace(point, off_curve))
+    text = description_of(blob.replace(pem, damaged.public_bytes(Encoding.PEM)))
+    assert "PCK: has an invalid key" in text
+    assert "by the attestation key: good" in text
 
 
 def test_td_reports_and_collateral_are_described(tdx: Tdx) -> None:

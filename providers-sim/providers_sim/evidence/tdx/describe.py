@@ -8,6 +8,7 @@ from dataclasses import fields
 from typing import Any
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
@@ -155,7 +156,11 @@ def _verify(node: Node, quote: Quote, certificates: list[x509.Certificate]) -> N
         node.add("by the attestation key", _holds(key, quote.signature, signed))
     except ValueError as error:
         node.add("attestation key", f"is none: {error}")
-    pck = certificates[0].public_key() if certificates else None
+    try:
+        pck = certificates[0].public_key() if certificates else None
+    except (ValueError, UnsupportedAlgorithm) as error:
+        node.add("PCK", f"has an invalid key: {error}")
+        return
     if isinstance(pck, ec.EllipticCurvePublicKey):
         report = encode_qe_report(quote.qe_report)
         node.add("by the PCK", _holds(pck, quote.qe_signature, report))
