@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""How long a condition may take, scaled by how slow this guest was measured to be."""
+"""Deadlines, scaled by how slow this guest was measured to be."""
 
 from __future__ import annotations
 
@@ -16,36 +16,36 @@ _LARGEST_SCALE = 30.0
 
 @dataclass(frozen=True)
 class Deadline:
-    """A moment (``time.monotonic``) by which ``what`` must have come true."""
+    """By ``at`` (``time.monotonic``) ``condition`` must hold; ``allowed_s`` is the whole wait."""
 
     at: float
-    what: str
-    allowed: float
+    condition: str
+    allowed_s: float
 
     def remaining(self) -> float:
         """Seconds left; raises :class:`DeadlineError` when there are none."""
         left = self.at - time.monotonic()
         if left <= 0:
-            raise DeadlineError(f"{self.what} did not happen within {self.allowed:.1f} s")
+            raise DeadlineError(f"{self.condition} did not happen within {self.allowed_s:.1f} s")
         return left
 
 
 @dataclass(frozen=True)
 class Timeouts:
-    """Turns the seconds a condition may take on an idle machine into a deadline on this one."""
+    """Scales timeouts: ``scale`` is 1 for an idle host, more for a slow guest."""
 
     scale: float = 1.0
 
     @classmethod
     def calibrated(cls, ping_s: float) -> Timeouts:
-        """From the median round trip to the guest, in seconds."""
+        """The timeouts for a guest whose median round trip takes ``ping_s`` seconds."""
         return cls(min(max(1.0, ping_s / _REFERENCE_PING_S), _LARGEST_SCALE))
 
-    def seconds(self, base: float) -> float:
-        """``base`` seconds, scaled."""
-        return base * self.scale
+    def scaled(self, seconds: float) -> float:
+        """The timeout that is ``seconds`` on an idle host."""
+        return seconds * self.scale
 
-    def deadline(self, base: float, what: str) -> Deadline:
-        """A deadline ``base`` (scaled) seconds from now, for the condition ``what``."""
-        allowed = self.seconds(base)
-        return Deadline(time.monotonic() + allowed, what, allowed)
+    def deadline(self, seconds: float, condition: str) -> Deadline:
+        """The deadline ``seconds`` (scaled) from now; ``condition`` names it in messages."""
+        allowed = self.scaled(seconds)
+        return Deadline(time.monotonic() + allowed, condition, allowed)

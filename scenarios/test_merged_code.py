@@ -145,7 +145,7 @@ def test_a_slow_report_delays_nobody_elses_entry(
         try:
             making.result(seconds=_STUCK_SECONDS)
         except DeadlineError:
-            demand(False, f"who makes an entry waits, {actors[2].whereabouts()}")
+            demand(False, f"who makes an entry waits, {actors[2].describe_state()}")
     slow.result()
 
 

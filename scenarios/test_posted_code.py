@@ -282,5 +282,5 @@ def test_a_slow_report_delays_no_question_for_the_generation(
         try:
             asking.result(seconds=_STUCK_SECONDS)
         except DeadlineError:
-            demand(False, f"who asks for the generation waits, {actors[2].whereabouts()}")
+            demand(False, f"who asks for the generation waits, {actors[2].describe_state()}")
     slow.result()

@@ -50,8 +50,6 @@ def attach(session: Session) -> Attach:
     """Attaches the default provider to a guest and waits until it is registered."""
 
     def make(guest: Guest) -> ProviderLoop:
-        loop = guest.attach(session.provider(DEFAULT_PROVIDER, 0))
-        assert loop.wait_registered() == 0
-        return loop
+        return guest.register(session.provider(DEFAULT_PROVIDER, 0))
 
     return make

@@ -277,14 +277,14 @@ def test_guest_that_ends_is_told_whatever_was_asked(guest: Guest) -> None:
         waiting.result,
         waiting.wait_until_blocked,
         guest.actors[0].state,
-        guest.ping,
+        guest.session.ping,
         guest.log.reports,
         lambda: guest.actors[0].read_file("/proc/uptime"),
     ]
     for ask in asked:
         with pytest.raises(GuestLostError, match="QEMU ended with status -9"):
             ask()
-    assert guest.actors[1].whereabouts() == "in a guest that does not answer"
+    assert guest.actors[1].describe_state() == "in a guest that does not answer"
 
 
 # Modules.
@@ -344,7 +344,7 @@ def test_module_in_use_stays(guest: Guest, provider: ProviderLoop) -> None:
 def _wait_for_hello(guest: Guest, provider: ProviderLoop, before: int) -> None:
     deadline = guest.timeouts.deadline(20.0, "the driver's next greeting")
     while provider.session == before:
-        guest.ping()
+        guest.session.ping()
         deadline.remaining()
 
 

@@ -126,7 +126,7 @@ def test_guest_that_dies_during_a_command(shell: SshSession, guest: Guest) -> No
 def test_command_that_prints_much_before_it_reads(
     shell: SshSession, guest: Guest, tmp_path: Path
 ) -> None:
-    watchdog = threading.Timer(guest.timeouts.seconds(30), guest.machine.kill)
+    watchdog = threading.Timer(guest.timeouts.scaled(30), guest.machine.kill)
     watchdog.start()
     try:
         command = "head -c 5000000 /dev/zero; wc -c"

@@ -234,7 +234,7 @@ def test_any_payload_in_any_frame_is_survived(seed: int) -> None:
             client.poll()
         except GuestLostError as error:
             assert "broke the protocol" in str(error)
-    assert any(client.arrived(ident) for ident in asked)
+    assert any(client.has_reply(ident) for ident in asked)
 
 
 # A hostile guest: an agent that breaks the protocol where a test says so.
@@ -262,7 +262,7 @@ class _Agent:
         """The host's end of the agent's port."""
         return self._ours
 
-    def last_words(self) -> str:
+    def exit_text(self) -> str:
         """Nothing was printed."""
         return ""
 
@@ -303,7 +303,7 @@ def test_agent_that_keeps_the_protocol_is_believed() -> None:
     [
         (lambda frame: b"", "the connection to the guest ended"),
         (lambda frame: _greeting(frame, b"short"), "broke the protocol"),
-        (lambda frame: _greeting(frame, bytes(16)), "somebody else's greeting"),
+        (lambda frame: _greeting(frame, bytes(16)), "HELLO of another session"),
         (lambda frame: bytes(100), "did not happen within 0.2 s"),
     ],
     ids=["ends", "short", "other-nonce", "mute"],
@@ -328,7 +328,7 @@ def test_bad_state_is_a_lost_guest(state: bytes) -> None:
     with _Agent(STATE=lambda frame: _reply(frame, state)).guest() as guest:
         with pytest.raises(GuestLostError, match="broke the protocol"):
             guest.actors[0].state()
-        assert guest.actors[0].whereabouts() == "in a guest that does not answer"
+        assert guest.actors[0].describe_state() == "in a guest that does not answer"
 
 
 @pytest.mark.parametrize(
@@ -396,7 +396,7 @@ def test_death_of_a_slot_that_does_not_exist_is_ignored() -> None:
         ) + _reply(frame, frame.payload)
 
     with _Agent(PING=ping, RUN=_results((0, 0, bytes(24)))).guest() as guest:
-        assert guest.ping() > 0
+        assert guest.session.ping() > 0
         assert [one.stat("/").size for one in guest.actors] == [0] * 8
 
 
@@ -419,7 +419,7 @@ def test_guest_that_drops_its_answer_is_greeted_again(monkeypatch: pytest.Monkey
             else _reply(frame._replace(session=frame.session + 1))
         )
 
-    monkeypatch.setattr("harness.guest.guest._GREETING_SECONDS", 0.01)
+    monkeypatch.setattr("harness.guest.agent_session._FIRST_HELLO_SECONDS", 0.01)
     guest = _Agent(HELLO=hello).guest()
     assert guest.kernel_release == "6.1-hostile"
     assert len(set(greetings)) == 3  # a session each: a late answer to an earlier one is no answer

@@ -81,7 +81,7 @@ def _until(guest: Guest, condition: Callable[[], object], what: str) -> None:
     """Wait for what only asking can tell; each look is a round trip to the guest."""
     deadline = guest.timeouts.deadline(_SECONDS, what)
     while not condition():
-        guest.ping()
+        guest.session.ping()
         deadline.remaining()
 
 
@@ -194,7 +194,7 @@ def stage(session: Session, clone: Clone) -> SetStage:
                 session.provider(DEFAULT_PROVIDER, 0),
                 guest.machine.connect("provider"),
                 time_scale=guest.timeouts.scale,
-                request_timeout_ms=timeout_ms and round(guest.timeouts.seconds(timeout_ms)),
+                request_timeout_ms=timeout_ms and round(guest.timeouts.scaled(timeout_ms)),
             )
             return guest.provider
 
@@ -584,19 +584,19 @@ class RawHost:
     """Whoever connects to the provider port of ``guest``, and says what it likes."""
 
     def __init__(self, guest: Guest) -> None:
-        self._patience = guest.timeouts
+        self._timeouts = guest.timeouts
         self._sock = guest.machine.connect("provider")
         self._parser = FrameParser()
         self._frames: deque[Frame] = deque()
 
     def send(self, data: bytes) -> None:
         """Send ``data``; a guest that reads none of it fails the test."""
-        self._sock.settimeout(self._patience.seconds(_SECONDS))
+        self._sock.settimeout(self._timeouts.scaled(_SECONDS))
         self._sock.sendall(data)
 
     def expect(self, kind: int) -> Frame:
         """The next frame of this type; others before it are dropped."""
-        deadline = self._patience.deadline(_SECONDS, f"a frame of type {kind:#x}")
+        deadline = self._timeouts.deadline(_SECONDS, f"a frame of type {kind:#x}")
         while True:
             while self._frames:
                 frame = self._frames.popleft()

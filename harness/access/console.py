@@ -113,4 +113,4 @@ class Console:
 
     def _lost(self) -> GuestLostError:
         self._machine.wait_for_exit(_MONITOR_SECONDS)
-        return GuestLostError(f"the guest ended{self._machine.last_words()}")
+        return GuestLostError(f"the guest ended{self._machine.exit_text()}")

@@ -56,7 +56,7 @@ class SshSession:
 
     def __init__(self, guest: Guest, keys: SshKeys) -> None:
         self._guest = guest
-        seconds = guest.timeouts.seconds(_CONNECT_SECONDS)
+        seconds = guest.timeouts.scaled(_CONNECT_SECONDS)
         connection = guest.machine.connect("ssh")
         connection.settimeout(seconds)
         self._transport = paramiko.Transport(connection)
@@ -72,7 +72,7 @@ class SshSession:
             self._close()
             raise GuestLostError(
                 f"no shell over the guest's ssh port: {error or type(error).__name__}"
-                f"{guest.machine.last_words()}",
+                f"{guest.machine.exit_text()}",
             ) from error
         except BaseException:
             self._close()
@@ -166,10 +166,10 @@ class SshSession:
 
     def _channel(self) -> paramiko.Channel:
         try:
-            return self._transport.open_session(timeout=self._guest.timeouts.seconds(20.0))
+            return self._transport.open_session(timeout=self._guest.timeouts.scaled(20.0))
         except (paramiko.SSHException, OSError, EOFError) as error:
             raise GuestLostError(
-                f"the guest's shell is gone: {error}{self._guest.machine.last_words()}"
+                f"the guest's shell is gone: {error}{self._guest.machine.exit_text()}"
             ) from error
 
     def _streams(
@@ -180,11 +180,11 @@ class SshSession:
         stderr: BinaryIO,
         leave: bytes = b"",
     ) -> Streams:
-        timeouts = self._guest.timeouts.seconds(_MUTE_SECONDS)
+        timeouts = self._guest.timeouts.scaled(_MUTE_SECONDS)
         return Streams(channel, stdin, stdout, stderr, leave, patience_s=timeouts)
 
     def _exit_status(self, channel: paramiko.Channel) -> int:
         status = channel.recv_exit_status()
         if status < 0:
-            raise GuestLostError(f"the guest's shell is gone{self._guest.machine.last_words()}")
+            raise GuestLostError(f"the guest's shell is gone{self._guest.machine.exit_text()}")
         return status

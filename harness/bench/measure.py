@@ -38,9 +38,9 @@ __all__ = [
 ]
 
 _ECHO_BYTES = 64
+_ECHO_SECONDS = 20.0
 _SMALL_ROUNDS = 400
 _BATCH = 20
-_REGISTRATION_SECONDS = 20.0
 
 
 def _timed(action: Callable[[], object]) -> float:
@@ -104,10 +104,10 @@ def file_operation_and_echo(guest: Guest) -> tuple[float, float]:
 
 
 def _echoes(guest: Guest, count: int) -> list[float]:
-    deadline = guest.timeouts.deadline(20.0, "the echo")
-    guest.agent.call(FrameType.ECHO, (count * _ECHO_BYTES).to_bytes(8, "little"), deadline)
-    raw = guest.agent.raw()
-    raw.settimeout(deadline.remaining())
+    size = (count * _ECHO_BYTES).to_bytes(8, "little")
+    guest.session.request(FrameType.ECHO, size, "the echo")
+    raw = guest.session.client.raw()
+    raw.settimeout(guest.timeouts.scaled(_ECHO_SECONDS))
 
     def once() -> None:
         raw.sendall(bytes(_ECHO_BYTES))
@@ -123,8 +123,7 @@ def _echoes(guest: Guest, count: int) -> list[float]:
 
 def reports(guest: Guest, provider: AnyProvider, rounds: int) -> float:
     """One report: write a fresh nonce, read the evidence, signature included."""
-    loop = guest.attach(provider)
-    loop.wait_registered(guest.timeouts.seconds(_REGISTRATION_SECONDS))
+    guest.register(provider)
     report = find_interface(guest).report()
 
     def attest() -> None:
@@ -159,8 +158,7 @@ def race(factory: GuestFactory, template: Template, provider: AnyProvider, round
 
 def _reproduce(factory: GuestFactory, template: Template, provider: AnyProvider) -> None:
     with factory.clone(template) as guest:
-        loop = guest.attach(provider)
-        loop.wait_registered(guest.timeouts.seconds(_REGISTRATION_SECONDS))
+        loop = guest.register(provider)
         report = find_interface(guest).report()
         # Not zeroes: as posted, a nonce that begins like the last one is not stored.
         report.write_inblob(b"\1" * 64)

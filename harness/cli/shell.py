@@ -15,7 +15,7 @@ import click
 from harness.access.console import Console
 from harness.access.ssh import SshSession
 from harness.cli import options
-from harness.errors import GuestLostError, HarnessError, UsageError
+from harness.errors import GuestLostError, UsageError
 from harness.guest.guest import Guest
 from harness.oracle.printable import printable
 from harness.qemu.machine import Machine
@@ -25,7 +25,6 @@ from providers_sim import ProviderError, ProviderLoop
 
 __all__ = ["exec_", "shell"]
 
-_REGISTRATION_SECONDS = 20.0
 _LARGEST_STATUS = 125
 _CONSOLE_SECONDS = 120.0
 
@@ -161,10 +160,7 @@ def _tell(words: str) -> None:
 def _guest(bench: Session, settings: Settings, mishaps: Mishaps) -> Iterator[Guest]:
     kernel, tsm = settings.kernels[0], settings.tsms[0]
     with bench.factory(kernel).clone(bench.template(kernel, tsm)) as guest:
-        loop = guest.attach(bench.provider(settings.providers[0], settings.seed))
-        refused = loop.wait_registered(guest.timeouts.seconds(_REGISTRATION_SECONDS))
-        if refused:
-            raise HarnessError(f"the core refused the provider with errno {refused}")
+        loop = guest.register(bench.provider(settings.providers[0], settings.seed))
         mishaps.befall(loop)
         yield guest
 

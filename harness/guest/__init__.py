@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""A guest as the host sees it: its agent, its actors, its kernel log, its provider.
+"""A running guest as the host uses it: its agent, its actors, its kernel log, its provider.
 
-:class:`~harness.guest.guest.Guest` is what a scenario's fixtures are made of;
-:class:`~harness.guest.actor.Actor` makes the system calls,
-:class:`~harness.guest.call.Call` is one batch of them in flight.
+Reading order, each module using those before it: :mod:`agent` (frames on the agent port),
+:mod:`agent_session` (one session with the agent), :mod:`process` (the process in an actor slot),
+:mod:`call` (one batch of system calls), :mod:`actor` (what a scenario uses), :mod:`guest` (all of
+it, and the machine). :mod:`stacks` and :mod:`raw_provider` are tools made of an actor.
 """

@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""The host's end of the agent port.
+"""The host's end of the agent port: requests and replies as TSMW frames (:mod:`tsmw`).
 
-Requests and replies are TSMW frames (:mod:`tsmw`). A reply is read by whoever
-waits for it, without a thread in between: that keeps a round trip near the port's own cost. The
-client therefore belongs to one thread. Nothing the guest sends can make it raise anything but
-:class:`GuestLostError`, or grow without bound.
+The thread that waits for a reply reads it from the socket itself; a reader thread would add its
+wake-up to every round trip. A client therefore belongs to one thread. Whatever the guest sends,
+the client raises only :class:`GuestLostError` and keeps a bounded amount of it.
 """
 
 from __future__ import annotations
@@ -21,21 +20,29 @@ from tsmw.constants import REPLY, VERSION, FrameType, Status
 from tsmw.errors import WireError
 from tsmw.frame import Frame, FrameParser, encode_frame
 
-__all__ = ["AgentClient"]
+__all__ = ["AgentClient", "decoded"]
 
 T = TypeVar("T")
 
 _MAX_PENDING = 256
-_RECEIVE = 1 << 17
+_RECEIVE_BYTES = 1 << 17
 _POLL_RECEIVES = 64
-_SEND_SECONDS = 30.0  # only a guest that stopped reading for good gets here
+_SEND_SECONDS = 30.0  # sendall() takes longer only if the guest no longer reads its port
+
+
+def decoded(decode: Callable[[bytes], T], payload: bytes, sender: str = "the guest's agent") -> T:
+    """``decode(payload)``; raises :class:`GuestLostError` when the payload is malformed."""
+    try:
+        return decode(payload)
+    except WireError as error:
+        raise GuestLostError(f"{sender} broke the protocol: {error}") from error
 
 
 class AgentClient:
-    """One session with the agent in the guest.
+    """Sends requests to the agent and receives its replies and events.
 
-    ``on_log`` receives every batch of kernel log records, ``on_death`` an actor's slot and wait
-    status. ``last_words`` explains a lost connection (how QEMU ended, what it printed).
+    ``on_log`` receives every batch of kernel log records, ``on_death`` an actor's slot and its
+    wait status. ``exit_text`` is appended to the error that reports a lost connection.
     """
 
     def __init__(
@@ -44,37 +51,43 @@ class AgentClient:
         *,
         on_log: Callable[[messages.LogBatch], None],
         on_death: Callable[[int, int], None],
-        last_words: Callable[[], str] = lambda: "",
+        exit_text: Callable[[], str] = lambda: "",
     ) -> None:
         self._socket = connection
         self._on_log = on_log
         self._on_death = on_death
-        self._last_words = last_words
+        self._exit_text = exit_text
         self._parser = FrameParser()
         self._session = 0
         self._next_id = 1
         self._replies: dict[int, Frame] = {}
         self._awaited: set[int] = set()
 
-    def greet(self) -> int:
-        """Ask for a new session; everything the guest sends before it agrees is dropped."""
+    def send_hello(self) -> int:
+        """Ask for a new session and return the request id.
+
+        Frames of any other session are dropped from now on.
+        """
         self._session = secrets.randbits(31) + 1
         return self.send(FrameType.HELLO, messages.encode_agent_hello(self._session))
 
-    def greeted(self, ident: int, deadline: Deadline) -> messages.AgentHello:
-        """The agent's answer to :meth:`greet`."""
+    def receive_hello(self, ident: int, deadline: Deadline) -> messages.AgentHello:
+        """The agent's reply to the :meth:`send_hello` of that id."""
         frame = self.receive(ident, deadline)
         if frame.status != Status.OK:
             raise GuestLostError(f"the guest's agent refused version {VERSION} of the protocol")
-        answer = self._decoded(messages.decode_agent_hello_reply, frame.payload)
-        if answer.nonce != self._session:
-            raise GuestLostError("the guest's agent answered somebody else's greeting")
-        return answer
+        hello = decoded(messages.decode_agent_hello_reply, frame.payload)
+        if hello.nonce != self._session:
+            raise GuestLostError("the guest's agent replied to the HELLO of another session")
+        return hello
 
     def send(self, kind: int, payload: bytes = b"") -> int:
-        """Send a request and return its id, to :meth:`receive` the reply with."""
+        """Send a request; returns its id, for :meth:`receive`."""
         if len(self._awaited) >= _MAX_PENDING:
-            raise ScenarioError(f"more than {_MAX_PENDING} requests to the guest are outstanding")
+            raise ScenarioError(
+                f"more than {_MAX_PENDING} requests to the guest are outstanding",
+                hint="wait for the results of earlier calls",
+            )
         ident = self._next_id
         self._next_id += 1
         self._awaited.add(ident)
@@ -88,50 +101,45 @@ class AgentClient:
     def receive(self, ident: int, deadline: Deadline) -> Frame:
         """The reply to request ``ident``; raises :class:`DeadlineError` when it is late."""
         while ident not in self._replies:
-            self.wait_for_news(deadline)
+            self.wait_for_data(deadline)
         return self._replies.pop(ident)
 
-    def arrived(self, ident: int) -> bool:
-        """Whether the reply to ``ident`` has been taken in already."""
+    def has_reply(self, ident: int) -> bool:
+        """Whether the reply to request ``ident`` has been received."""
         return ident in self._replies
 
     def poll(self) -> None:
-        """Take in what has arrived, without waiting, also for a guest that never stops sending."""
+        """Receive what has arrived, without waiting; returns also if the guest keeps sending."""
         self._socket.settimeout(0)
         for _ in range(_POLL_RECEIVES):
-            if not self._take_in():
+            if not self._receive_data():
                 return
 
     def call(self, kind: int, payload: bytes, deadline: Deadline) -> bytes:
-        """Send a request and wait for its successful reply's payload."""
+        """Send a request and return the payload of its reply; raises if the agent refuses it."""
         frame = self.receive(self.send(kind, payload), deadline)
         if frame.status != Status.OK:
             name = Status(frame.status).name if frame.status in set(Status) else frame.status
             raise ScenarioError(f"the guest's agent refused {FrameType(kind).name}: {name}")
         return frame.payload
 
-    def wait_for_news(self, deadline: Deadline) -> None:
-        """Wait until the guest has sent something, and take it in."""
+    def wait_for_data(self, deadline: Deadline) -> None:
+        """Wait until the guest sends something, and receive it."""
         self._socket.settimeout(deadline.remaining())
-        if not self._take_in():
+        if not self._receive_data():
             deadline.remaining()
-
-    def forget(self, ident: int) -> None:
-        """Nobody will ask for this reply any more."""
-        self._awaited.discard(ident)
-        self._replies.pop(ident, None)
 
     def raw(self) -> socket.socket:
         """The connection itself, for the benchmark's echo; no frame may be in flight."""
         return self._socket
 
     def close(self) -> None:
-        """End the session."""
+        """Close the connection; the agent ends the session."""
         self._socket.close()
 
-    def _take_in(self) -> bool:
+    def _receive_data(self) -> bool:
         try:
-            data = self._socket.recv(_RECEIVE)
+            data = self._socket.recv(_RECEIVE_BYTES)
         except (BlockingIOError, TimeoutError):
             return False
         except OSError as error:
@@ -150,17 +158,11 @@ class AgentClient:
                 self._awaited.discard(frame.id)
                 self._replies[frame.id] = frame
         elif frame.type == FrameType.LOG:
-            self._on_log(self._decoded(messages.decode_log, frame.payload))
+            self._on_log(decoded(messages.decode_log, frame.payload))
         elif frame.type == FrameType.ACTOR_DIED and len(frame.payload) == 8:
             slot = int.from_bytes(frame.payload[:4], "little")
             self._on_death(slot, int.from_bytes(frame.payload[4:], "little", signed=True))
 
-    def _decoded(self, decode: Callable[[bytes], T], payload: bytes) -> T:
-        try:
-            return decode(payload)
-        except WireError as error:
-            raise GuestLostError(f"the guest's agent broke the protocol: {error}") from error
-
     def _lost(self, error: OSError | None) -> GuestLostError:
         why = f" ({error.strerror})" if error is not None and error.strerror else ""
-        return GuestLostError(f"the connection to the guest ended{why}{self._last_words()}")
+        return GuestLostError(f"the connection to the guest ended{why}{self._exit_text()}")

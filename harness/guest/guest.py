@@ -1,193 +1,174 @@
 # SPDX-License-Identifier: MIT
-"""A guest that answers: a machine, a session with its agent, and what belongs to both."""
+"""A guest whose agent answers: a machine, a session with its agent, and its providers."""
 
 from __future__ import annotations
 
 import contextlib
-import secrets
+import errno
 import shutil
 import socket
-import statistics
-import time
-from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from harness.errors import DeadlineError, GuestLostError, HarnessError, TsmHarnessError
-from harness.guest.actor import Actor
-from harness.guest.agent import AgentClient
+from harness.errors import GuestLostError, HarnessError, TsmHarnessError
+from harness.guest.actor import CALLS_KEPT, Actor
+from harness.guest.agent_session import REPLY_SECONDS, AgentSession
 from harness.guest.call import Call
-from harness.oracle.kernel_log import KernelLog
 from harness.qemu.machine import Machine
-from harness.timeouts import Deadline, Timeouts
+from harness.timeouts import Timeouts
 from providers_sim.loop import ProviderLoop
 from providers_sim.provider import AnyProvider
-from tsmw.agent import AgentHello, LogBatch
 from tsmw.constants import FrameType
-from tsmw.errors import WireError
 
 __all__ = ["Guest"]
 
 _BOOT_SECONDS = 40.0
-_ANSWER_SECONDS = 20.0
-_GREETING_SECONDS = 1.0  # then it is repeated, and twice as long is waited
-_ENTROPY = 64  # bytes
-_PINGS = 21
-_CALLS_KEPT = 200
+_REGISTRATION_SECONDS = 20.0
 
 
 class Guest:
     """Owns a machine whose agent answers; use it as a context manager.
 
-    ``actors`` are the agent's actor slots, ``log`` the kernel log since boot, ``timeouts`` the
-    guest's measured slowness, ``open_calls`` the calls whose outcome nobody asked for yet,
-    ``calls`` the latest of all, ``provider`` the loop that serves the guest now, ``providers``
-    all that ever did. Raises
-    :class:`GuestLostError` when the machine ends or its agent stays mute for longer than
-    ``seconds``.
+    ``session`` is the session with the agent, ``log`` the kernel log since boot, ``actors`` the
+    agent's actor slots. ``provider`` is the loop that serves the provider port now, ``providers``
+    all that did. Raises :class:`GuestLostError` or :class:`DeadlineError`, and kills the machine,
+    when its agent does not answer within ``seconds``.
     """
 
     def __init__(
         self,
         machine: Machine,
         *,
-        seconds: float = _ANSWER_SECONDS,
+        seconds: float = REPLY_SECONDS,
         timeouts: Timeouts | None = None,
         connection: socket.socket | None = None,
     ) -> None:
         self.machine = machine
-        self.timeouts = timeouts or Timeouts()
-        self.actors: tuple[Actor, ...] = ()
-        self.log = KernelLog(sync=self._sync_log)
         self.provider: ProviderLoop | None = None
         self.providers: list[ProviderLoop] = []
-        self.open_calls: dict[int, Call[Any]] = {}
-        self.calls: deque[Call[Any]] = deque(maxlen=_CALLS_KEPT)
         try:
-            self.agent = AgentClient(
+            self.session = AgentSession(
                 connection or machine.connect("agent"),
-                on_log=self._take_log,
-                on_death=self._actor_died,
-                last_words=machine.last_words,
+                timeouts or Timeouts(),
+                seconds=seconds,
+                exit_text=machine.exit_text,
             )
-            self._begin(seconds)
         except BaseException:
             machine.kill()
             raise
+        self.log = self.session.log
+        self.kernel_release = self.session.kernel_release
+        self.actors = tuple(Actor(self.session, slot) for slot in range(self.session.slots))
 
     @classmethod
     def booted(cls, machine: Machine) -> Guest:
-        """Wait for a cold boot to become ready, and measure how fast the guest answers."""
+        """Wait until a cold boot is ready, and measure how fast the guest answers."""
         guest = cls(machine, seconds=_BOOT_SECONDS)
         try:
-            guest.timeouts = Timeouts.calibrated(guest.ping())
+            guest.timeouts = Timeouts.calibrated(guest.session.ping())
         except BaseException:
             machine.kill()
             raise
         return guest
 
-    def _begin(self, seconds: float) -> None:
-        deadline = self.timeouts.deadline(seconds, "the first answer of the guest's agent")
-        timeouts = _GREETING_SECONDS
-        while True:
-            # A clone may be about to learn that its template's host left. When it learns that after
-            # the new host's greeting, it drops its answer, and has to be greeted again.
-            try:
-                hello = self._greet(self.timeouts.deadline(timeouts, deadline.what))
-                break
-            except DeadlineError:
-                timeouts = min(2 * timeouts, deadline.remaining() / self.timeouts.scale)
-        self.kernel_release = hello.kernel_release
-        self.actors = tuple(Actor(self, slot) for slot in range(hello.actors))
+    @property
+    def timeouts(self) -> Timeouts:
+        """The timeouts, scaled to the guest's measured speed."""
+        return self.session.timeouts
 
-    def _greet(self, deadline: Deadline) -> AgentHello:
-        # A clone wakes up with its template's clock and random state: both are replaced before
-        # anything else runs, in the same flight as the greeting.
-        greeting = self.agent.greet()
-        now = time.time_ns().to_bytes(8, "little")
-        reseed = self.agent.send(FrameType.RESEED, now + secrets.token_bytes(_ENTROPY))
-        hello = self.agent.greeted(greeting, deadline)
-        self.agent.receive(reseed, deadline)
-        return hello
+    @timeouts.setter
+    def timeouts(self, timeouts: Timeouts) -> None:
+        self.session.timeouts = timeouts
 
-    def ping(self) -> float:
-        """The median round trip of a 64-byte message, in seconds."""
-        deadline = self.timeouts.deadline(_ANSWER_SECONDS, "the answer to a ping")
-        times = []
-        for _ in range(_PINGS):
-            start = time.perf_counter()
-            self.agent.call(FrameType.PING, bytes(64), deadline)
-            times.append(time.perf_counter() - start)
-        return statistics.median(times)
+    @property
+    def calls(self) -> Sequence[Call[Any]]:
+        """The most recent calls of all actors, oldest first."""
+        made = [call for actor in self.actors for call in actor.calls]
+        return sorted(made, key=lambda call: call.started_s)[-CALLS_KEPT:]
+
+    @property
+    def open_calls(self) -> Sequence[Call[Any]]:
+        """The calls whose result has not been taken."""
+        return [call for actor in self.actors for call in actor.open_calls]
+
+    def settle(self) -> None:
+        """Take the result of every call that has returned."""
+        try:
+            self.session.client.poll()
+        except GuestLostError:
+            return  # taking the result of any of these calls raises it again
+        for call in self.open_calls:
+            with contextlib.suppress(OSError, TsmHarnessError):
+                if call.done():
+                    call.result()
 
     def attach(self, provider: AnyProvider, *, request_timeout_ms: int | None = 0) -> ProviderLoop:
         """Serve ``provider`` on the provider port until the guest is closed or detached.
 
-        ``request_timeout_ms`` is how long the driver waits for an answer: 0 for ever, so that a
-        slow host shows as a deadline of the harness and not as a failure of the guest's; None
+        ``request_timeout_ms`` is how long the driver waits for a reply: 0 means for ever, so that
+        a slow host is a :class:`DeadlineError` rather than a failed call in the guest; None means
         the driver's own default.
         """
-        another = bool(self.providers)
-        if another:
-            # The relay may not have noticed that the last host left: with a new one there at
-            # once, the guest would go on with the old session. Nor may the kernel have, when the
-            # next relay starts: then its HELLO went to nobody, and is asked for again.
+        again = bool(self.providers)
+        if again:
+            # The relay may not have noticed that the last host left, and would continue the old
+            # session with the new one: restart it. The kernel may not have noticed that the relay
+            # stopped: then its HELLO was lost, and the loop asks for another one (``reset``).
             self.detach()
             self.relay(start=False)
             self.relay(start=True)
-        loop = ProviderLoop(
-            provider,
-            self.machine.connect("provider"),
-            time_scale=self.timeouts.scale,
-            request_timeout_ms=request_timeout_ms,
-            reset=another,
+        return self._serve(
+            ProviderLoop(
+                provider,
+                self.machine.connect("provider"),
+                time_scale=self.timeouts.scale,
+                request_timeout_ms=request_timeout_ms,
+                reset=again,
+            )
         )
-        self.provider = loop
-        self.providers.append(loop)
+
+    def register(self, provider: AnyProvider) -> ProviderLoop:
+        """Attach ``provider``, and wait until the driver has registered it.
+
+        Raises :class:`HarnessError` when the implementation refuses it.
+        """
+        loop = self.attach(provider)
+        refused = loop.wait_registered(self.timeouts.scaled(_REGISTRATION_SECONDS))
+        if refused:
+            name = errno.errorcode.get(refused, str(refused))
+            raise HarnessError(f"the implementation refused to register the provider: {name}")
         return loop
 
-    def adopt(
+    def resume(
         self, provider: AnyProvider, connection: socket.socket, state: Mapping[str, Any]
     ) -> ProviderLoop:
-        """Serve ``provider`` on a connection made before, in the session that ``state`` has."""
-        loop = ProviderLoop(
-            provider, connection, time_scale=self.timeouts.scale, request_timeout_ms=0, resume=state
+        """Serve ``provider`` on ``connection``, in the session that ``state`` was saved from."""
+        scale = self.timeouts.scale
+        return self._serve(
+            ProviderLoop(provider, connection, time_scale=scale, request_timeout_ms=0, resume=state)
         )
+
+    def _serve(self, loop: ProviderLoop) -> ProviderLoop:
         self.provider = loop
         self.providers.append(loop)
         return loop
 
     def detach(self) -> None:
-        """Close the provider port: the guest sees its host go away."""
+        """Close the provider port: the guest sees that its host has left."""
         if self.provider is not None:
             self.provider.close()
             self.provider = None
 
     def relay(self, *, start: bool) -> None:
-        """Start or stop the pump between the provider device and the provider port."""
-        deadline = self.timeouts.deadline(_ANSWER_SECONDS, "the relay's start or stop")
-        self.agent.call(FrameType.RELAY, int(start).to_bytes(4, "little"), deadline)
-
-    def settle(self) -> None:
-        """Take in the outcome of calls that have returned and that nobody asked about."""
-        try:
-            self.agent.poll()
-        except GuestLostError:
-            return  # whoever asks for one of them will be told
-        for call in list(self.open_calls.values()):
-            with contextlib.suppress(OSError, TsmHarnessError):
-                if call.done():
-                    call.result()
-
-    def protocol_error(self, error: WireError | str) -> HarnessError:
-        """What a malformed answer of the agent means."""
-        return GuestLostError(f"the guest's agent broke the protocol: {error}")
+        """Start or stop the relay between the provider device and the provider port."""
+        state = int(start).to_bytes(4, "little")
+        self.session.request(FrameType.RELAY, state, "the relay's start or stop")
 
     def close(self) -> None:
-        """End the provider, the session and the machine, and remove the machine's files."""
+        """End the machine, the provider and the session, and remove the machine's files."""
         self.machine.kill()
         self.detach()
-        self.agent.close()
+        self.session.client.close()
         shutil.rmtree(self.machine.directory, ignore_errors=True)
 
     def __enter__(self) -> Guest:
@@ -195,14 +176,3 @@ class Guest:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-    def _sync_log(self) -> None:
-        deadline = self.timeouts.deadline(_ANSWER_SECONDS, "the rest of the kernel log")
-        self.agent.call(FrameType.LOG_SYNC, b"", deadline)
-
-    def _take_log(self, batch: LogBatch) -> None:
-        self.log.feed(batch.records, lost=batch.lost)
-
-    def _actor_died(self, slot: int, wait_status: int) -> None:
-        if slot < len(self.actors):
-            self.actors[slot].died(wait_status)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Where the kernel's own threads wait: they are no actors, and a scenario may depend on them."""
+"""Where the kernel's threads wait, found in ``/proc``: for scenarios that order such a thread."""
 
 from __future__ import annotations
 
@@ -12,50 +12,49 @@ from harness.guest.actor import Actor
 __all__ = ["PROVIDER_LEAVES", "BlockedTask", "find_blocked", "wait_for_blocked"]
 
 PROVIDER_LEAVES = "sim_unregister"
-"""The provider driver's function that has the core let go of it."""
+"""The function of the provider driver that unregisters it from the implementation."""
 
 
 @dataclass(frozen=True)
 class BlockedTask:
-    """A task that sleeps uninterruptibly, and the functions it is in, innermost first."""
+    """A task in uninterruptible sleep, and its kernel stack, innermost function first."""
 
     pid: int
     stack: str
 
 
 def find_blocked(actor: Actor, *functions: str) -> BlockedTask | None:
-    """A task that sleeps uninterruptibly in all of ``functions``; None without one.
+    """A task in uninterruptible sleep in all of ``functions``, or None.
 
-    Of the scheduler's own functions, locks among them, a stack shows nothing.
+    /proc/PID/stack omits scheduler and lock functions.
     """
-    for name in actor.list("/proc"):
+    for name in actor.list("/proc", in_timeline=False):
         if not name.isdecimal():
             continue
         try:
-            # The command name may hold anything, so the state follows the last parenthesis.
-            state = actor.read_file(f"/proc/{name}/stat").rpartition(b")")[2].split()[:1]
-            if state != [b"D"]:
+            stat = actor.read_file(f"/proc/{name}/stat", in_timeline=False)
+            # The command name, which may contain anything, ends at the last parenthesis; the
+            # state follows it.
+            if stat.rpartition(b")")[2].split()[:1] != [b"D"]:
                 continue
-            stack = actor.read_file(f"/proc/{name}/stack").decode("ascii", "replace")
+            stack = actor.read_file(f"/proc/{name}/stack", in_timeline=False)
         except GuestCallError:
-            continue  # it has ended meanwhile
-        if all(_is_in(function, stack) for function in functions):
-            return BlockedTask(int(name), stack)
+            continue  # the task has ended since
+        text = stack.decode("ascii", "replace")
+        if all(_is_in(function, text) for function in functions):
+            return BlockedTask(int(name), text)
     return None
 
 
 def _is_in(function: str, stack: str) -> bool:
-    # A compiler that takes a function apart gives the parts names like f.part.0 or f.isra.0.
+    # A compiler that splits a function names the parts f.part.0, f.isra.0 and so on.
     return re.search(rf" {re.escape(function)}(\.\w+)*\+", stack) is not None
 
 
 def wait_for_blocked(actor: Actor, *functions: str, seconds: float = 10.0) -> BlockedTask:
-    """Wait until some task sleeps in all of ``functions``, and return it.
-
-    Raises :class:`harness.errors.DeadlineError` when none does.
-    """
-    words = " and ".join(functions)
-    deadline = actor.guest.timeouts.deadline(seconds, f"a task of the kernel blocking in {words}")
+    """Wait until a task sleeps uninterruptibly in all of ``functions``, and return it."""
+    condition = f"a task of the kernel blocking in {' and '.join(functions)}"
+    deadline = actor.session.timeouts.deadline(seconds, condition)
     while True:
         task = find_blocked(actor, *functions)
         if task is not None:

@@ -12,7 +12,6 @@ from types import TracebackType
 from typing import Self
 
 from harness.guest.actor import Actor
-from harness.guest.call import checked
 from harness.interface.attribute import interface_errors
 from tsmw.ops import Op, OpResult
 
@@ -72,4 +71,4 @@ class Descriptor:
     def _do(self, op: Op) -> OpResult:
         what = f"{op.code.name.lower()} of {self.path}"
         with interface_errors():
-            return self.actor.start([op], lambda got: checked(got, what)[0], what).result()
+            return self.actor.run(op, what)

@@ -10,7 +10,6 @@ from contextlib import ExitStack
 import pytest
 
 from harness.access.ssh import SshSession
-from harness.errors import HarnessError
 from harness.guest.actor import Actor
 from harness.guest.guest import Guest
 from harness.implementations.source_text import SourceText
@@ -30,8 +29,6 @@ __all__ = ["GUEST", "INTERFACE", "SESSION"]
 SESSION = pytest.StashKey[Session]()
 GUEST = pytest.StashKey[Guest]()
 INTERFACE = pytest.StashKey[Interface]()
-
-_REGISTRATION_SECONDS = 20.0
 
 
 @pytest.fixture
@@ -72,11 +69,7 @@ def provider(
 ) -> ProviderLoop:
     """The simulated TEE, registered with the core."""
     bench = request.config.stash[SESSION]
-    loop = guest.attach(bench.provider(axes.provider, tsm_settings.seed + axes.repetition))
-    refused = loop.wait_registered(guest.timeouts.seconds(_REGISTRATION_SECONDS))
-    if refused:
-        raise HarnessError(f"the core refused the first provider with errno {refused}")
-    return loop
+    return guest.register(bench.provider(axes.provider, tsm_settings.seed + axes.repetition))
 
 
 @pytest.fixture

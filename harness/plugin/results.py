@@ -16,7 +16,6 @@ import pytest
 
 from harness.bundle import Bundle, Outcome, write_bundle
 from harness.errors import TsmHarnessError
-from harness.guest.call import spans
 from harness.guest.guest import Guest
 from harness.implementations.spec import parse_implementation
 from harness.implementations.user import read_user_implementation
@@ -25,6 +24,7 @@ from harness.oracle.splats import find_splats
 from harness.plugin.fixtures import GUEST, SESSION
 from harness.plugin.matrix import axes_of, claim_of, expected_of
 from harness.plugin.options import SETTINGS
+from harness.plugin.spans import spans
 from harness.plugin.verdicts import Judgement, classify, weigh
 from harness.report.artifacts import Evidence, write_artifacts
 from harness.session import Session

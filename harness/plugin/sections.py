@@ -7,11 +7,11 @@ from collections.abc import Generator, Iterable
 
 import pytest
 
-from harness.guest.call import spans
 from harness.guest.guest import Guest
 from harness.oracle.printable import printable
 from harness.plugin.fixtures import GUEST
 from harness.plugin.results import transcript_of
+from harness.plugin.spans import spans
 from harness.report.artifacts import Evidence
 
 __all__: list[str] = []

@@ -153,7 +153,7 @@ class Machine:
         try:
             return Monitor(self.directory / "qmp", seconds=seconds)
         except GuestLostError as error:
-            raise GuestLostError(f"{error}{self.last_words()}") from error
+            raise GuestLostError(f"{error}{self.exit_text()}") from error
 
     def connect(self, port: str) -> socket.socket:
         """Connect to a virtio-serial port by its name in :data:`PORTS`, or to the ``console``.
@@ -164,7 +164,7 @@ class Machine:
             return connect(self.directory / port)
         except OSError as error:
             raise GuestLostError(
-                f"the guest's {port} port is gone: {error.strerror}{self.last_words()}"
+                f"the guest's {port} port is gone: {error.strerror}{self.exit_text()}"
             ) from error
 
     def wait_for_exit(self, seconds: float) -> bool:
@@ -184,7 +184,7 @@ class Machine:
         except OSError:
             return b""
 
-    def last_words(self) -> str:
+    def exit_text(self) -> str:
         """What QEMU printed and how it ended, as the tail of an error message."""
         status = self.exit_status
         ended = "" if status is None else f"; QEMU ended with status {status}"

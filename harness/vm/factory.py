@@ -205,8 +205,8 @@ class GuestFactory:
     def _freeze(self, guest: Guest, directory: Path) -> None:
         guest.actors[0].write_file("/proc/sys/kernel/printk", _CONSOLE_LEVELS)
         guest.log.assert_clean()
-        ping = guest.ping()
-        guest.agent.close()
+        ping = guest.session.ping()
+        guest.session.client.close()
         monitor = guest.machine.monitor(seconds=_MONITOR_SECONDS)
         with (directory / "state").open("xb") as state:
             monitor.freeze(state.fileno())

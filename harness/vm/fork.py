@@ -33,7 +33,7 @@ def save_guest(guest: Guest, path: Path) -> dict[str, Any] | None:
         raise ScenarioError(f"the provider cannot be copied now: {error}") from error
     machine = guest.machine
     machine.limit_files(with_memory=True)
-    monitor = machine.monitor(seconds=guest.timeouts.seconds(_MONITOR_SECONDS))
+    monitor = machine.monitor(seconds=guest.timeouts.scaled(_MONITOR_SECONDS))
     try:
         with path.open("xb") as file:
             monitor.save(file.fileno())
@@ -55,7 +55,7 @@ def resume_guest(
             ports.pop("provider").close()
         for port in ports.values():
             undo.callback(port.close)
-        monitor = machine.monitor(seconds=original.timeouts.seconds(_MONITOR_SECONDS))
+        monitor = machine.monitor(seconds=original.timeouts.scaled(_MONITOR_SECONDS))
         monitor.wait_for_peers(ports)
         with path.open("rb") as file:
             monitor.restore(file.fileno())
@@ -63,7 +63,7 @@ def resume_guest(
         guest = Guest(machine, timeouts=original.timeouts, connection=ports["agent"])
         if served is not None:
             assert provider_state is not None
-            guest.adopt(served.provider.clone(), ports["provider"], provider_state)
+            guest.resume(served.provider.clone(), ports["provider"], provider_state)
         undo.pop_all()
     path.unlink()
     return guest

@@ -32,9 +32,9 @@ class Soundness:
 def stress(guest: Guest, *, processes: int = _PROCESSES, rounds: int = _ROUNDS) -> Soundness:
     """Run ``processes`` children of ``rounds`` rounds each in ``guest``; it may not survive."""
     payload = processes.to_bytes(4, "little") + rounds.to_bytes(4, "little")
-    deadline = guest.timeouts.deadline(_SECONDS, "the end of the stress")
+    what = "the end of the stress"
     try:
-        done = guest.agent.call(FrameType.STRESS, payload, deadline)
+        done = guest.session.request(FrameType.STRESS, payload, what, seconds=_SECONDS)
         guest.log.assert_clean()
     except TsmHarnessError as error:
         return Soundness(False, str(error))
