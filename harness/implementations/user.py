@@ -147,9 +147,8 @@ def build_user_implementation(
     Raises :class:`BuildError` with the compiler's words.
     """
     sources = guest_images_directory()
-    driver = b"".join(
-        path.read_bytes() for path in sorted((sources / "modules" / "tsm-sim").iterdir())
-    )
+    parts = (sources / "modules" / "tsm-sim", sources / "include")
+    driver = b"".join(path.read_bytes() for part in parts for path in sorted(part.iterdir()))
     words = (_LAYOUT, core.digest, kernel.digest, compiler_version("make"))
     key = hashlib.sha256(repr(words).encode() + driver).hexdigest()
 
