@@ -13,8 +13,7 @@ from pathlib import Path
 
 import pytest
 
-import scenarios
-from harness.claims import catalogue
+from harness.claims.catalogue import catalogue
 from harness.errors import HarnessError
 from harness.plugin.results import Collector
 from harness.progress import Progress
@@ -57,9 +56,10 @@ def run_cells(
 
 
 def _arguments(settings: Settings, prepared: Prepared, workers: int, scratch: Path) -> list[str]:
+    directory = catalogue().directory
     arguments = [
-        str(Path(scenarios.__file__).parent),
-        f"--rootdir={Path(scenarios.__file__).parent.parent}",
+        str(directory),
+        f"--rootdir={directory.parent}",
         "-p", "harness.plugin",
         "-p", "no:terminal", "-p", "no:cacheprovider",
         "-c", os.devnull,
@@ -95,7 +95,7 @@ def _worker_python() -> str:
 
 def _reading_order(settings: Settings) -> Callable[[CellResult], tuple[object, ...]]:
     """Claims as the catalogue has them, cores and providers as they were asked for."""
-    claims = {claim: place for place, claim in enumerate(catalogue())}
+    claims = {claim: place for place, claim in enumerate(catalogue().claims)}
 
     def order(result: CellResult) -> tuple[object, ...]:
         cell = result.cell

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harness.claims import select_claims
+from harness.claims.catalogue import select_claims
 from harness.errors import UsageError
 from harness.implementations.spec import parse_implementation
 from harness.implementations.user import read_user_implementation

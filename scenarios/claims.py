@@ -14,7 +14,7 @@ protocols its clients use.
 
 from __future__ import annotations
 
-from harness.claims import Claim
+from harness.claims.model import Claim
 
 __all__ = ["CLAIMS"]
 

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.claims import catalogue
+from harness.claims.catalogue import catalogue
 from harness.session import Session
 from tests.test_revisions import core, repository
 
@@ -140,7 +140,7 @@ def test_the_reference_is_what_the_command_prints() -> None:
 
 def test_the_reference_lists_every_claim() -> None:
     text = (ROOT / "docs" / "reference.md").read_text(encoding="utf-8")
-    for claim in catalogue().values():
+    for claim in catalogue().claims.values():
         assert f"| {claim.id} | {claim.raised_by} | {claim.demand}" in text
 
 

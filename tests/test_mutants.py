@@ -8,7 +8,8 @@ import io
 import pytest
 from rich.console import Console
 
-from harness.claims import Scope, catalogue
+from harness.claims.catalogue import catalogue
+from harness.claims.scope import Scope
 from harness.cli.mutants import _unseen
 from harness.implementations.defects import all_defects, defects_breaking
 from harness.report.mutants import flaws, print_mutants
@@ -79,7 +80,7 @@ def test_the_matrix_shows_claims_by_defects() -> None:
 
 
 def test_every_defect_has_a_claim_with_a_scenario() -> None:
-    claims = catalogue()
+    claims = catalogue().claims
     unknown = {d.name: set(d.claims) - set(claims) for d in all_defects().values()}
     assert {name: ids for name, ids in unknown.items() if ids} == {}
     assert _unseen() == {}

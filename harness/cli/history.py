@@ -9,7 +9,7 @@ import click
 from rich.console import Console
 from rich.text import Text
 
-from harness.claims import select_claims
+from harness.claims.catalogue import select_claims
 from harness.cli import options
 from harness.errors import UsageError
 from harness.history.changes import Era, eras

@@ -6,7 +6,7 @@ from __future__ import annotations
 import click
 from rich.console import Console
 
-from harness.claims import catalogue
+from harness.claims.catalogue import catalogue
 from harness.cli import options
 from harness.cli.decide import Where, decide
 from harness.implementations.defects import all_defects, defects_of
@@ -46,7 +46,7 @@ def mutants(settings: Settings, workers: int) -> int:
 
 def _unseen() -> dict[str, str]:
     """Return the defects whose claim no scenario decides, each with the reason."""
-    claims = catalogue()
+    claims = catalogue().claims
     return {
         defect.name: claims[defect.claims[0]].undecided
         for defect in all_defects().values()

@@ -11,7 +11,7 @@ from typing import get_args
 import click
 import pytest
 
-from harness.claims import catalogue
+from harness.claims.catalogue import catalogue
 from harness.detectors import SANITIZERS, Sanitizer
 from harness.implementations.defects import OwnKind, defects_of
 from harness.kernels.spec import kernel_names
@@ -100,7 +100,7 @@ _METAVARS = {
 def _claims() -> Iterator[str]:
     yield from ("## Claims", "")
     rows = []
-    for claim in catalogue().values():
+    for claim in catalogue().claims.values():
         why = f" *Decided by no scenario: {claim.undecided}.*" if claim.undecided else ""
         rows.append((claim.id, claim.raised_by, claim.demand + why))
     yield from _table(("claim", "raised by", "demand"), rows)

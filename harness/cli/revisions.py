@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from harness.claims import select_claims
+from harness.claims.catalogue import select_claims
 from harness.cli import options
 from harness.errors import UsageError
 from harness.oracle.printable import printable

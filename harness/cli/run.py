@@ -13,7 +13,7 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from harness.claims import undecided_claims
+from harness.claims.catalogue import undecided_claims
 from harness.cli import options
 from harness.cli.decide import Where, decide, decide_jobs
 from harness.cli.reports import ReportFiles, report_files

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from harness.claims import decidable_claims
+from harness.claims.catalogue import decidable_claims
 from harness.cluster.archive import unpack
 from harness.cluster.task import TaskResult
 from harness.errors import HarnessError

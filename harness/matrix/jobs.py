@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from itertools import combinations, product
 
-from harness.claims import decidable_claims
+from harness.claims.catalogue import decidable_claims
 from harness.errors import UsageError
 from harness.matrix.file import AXES, Matrix
 from harness.settings import Settings

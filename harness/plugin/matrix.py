@@ -9,7 +9,9 @@ from itertools import product
 
 import pytest
 
-from harness.claims import Claim, Scope, catalogue, expected_status, select_claims
+from harness.claims.catalogue import catalogue, select_claims
+from harness.claims.model import Claim
+from harness.claims.scope import Scope, expected_status
 from harness.implementations.spec import parse_implementation
 from harness.plugin.options import SETTINGS
 from harness.settings import Settings
@@ -65,7 +67,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     settings = config.stash[SETTINGS]
     wanted = {claim.id for claim in select_claims(settings.claims)}
     order = {axes: index for index, axes in enumerate(_all_axes(settings))}
-    claims = list(catalogue())
+    claims = list(catalogue().claims)
     scenarios = [item for item in items if item.get_closest_marker("claim")]
     dropped = [item for item in scenarios if claim_of(item)[0].id not in wanted]
     kept = [item for item in items if item not in dropped]
@@ -83,7 +85,7 @@ def claim_of(item: pytest.Item) -> tuple[Claim, Scope]:
     """The claim a scenario decides, and where it has something to decide."""
     mark = item.get_closest_marker("claim")
     assert mark is not None
-    return catalogue()[mark.args[0]], mark.kwargs.get("scope", Scope())
+    return catalogue().claims[mark.args[0]], mark.kwargs.get("scope", Scope())
 
 
 def axes_of(item: pytest.Item) -> Axes:

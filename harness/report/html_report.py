@@ -15,7 +15,7 @@ from pathlib import Path
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from harness.claims import catalogue
+from harness.claims.catalogue import catalogue
 from harness.oracle.printable import printable
 from harness.report.json_report import write_atomically
 from harness.verdict import CellResult, Status, most_important, share, summary
@@ -87,7 +87,7 @@ def _has_evidence(result: CellResult) -> bool:
 
 
 def _tables(results: Sequence[CellResult]) -> list[_Table]:
-    claims = catalogue()
+    claims = catalogue().claims
     tables = []
     for kernel, provider in dict.fromkeys((r.cell.kernel, r.cell.provider) for r in results):
         members = [r for r in results if (r.cell.kernel, r.cell.provider) == (kernel, provider)]

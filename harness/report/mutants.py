@@ -16,7 +16,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from harness.claims import InterfaceKind, interface_kind
+from harness.claims.model import InterfaceKind
+from harness.claims.scope import interface_kind
 from harness.implementations.spec import parse_implementation
 from harness.verdict import CellResult, Status
 

@@ -1,21 +1,14 @@
 # SPDX-License-Identifier: MIT
-"""What a claim is, and which verdict on it a correct harness gives.
-
-The claims themselves are data, in :mod:`scenarios.claims`; this module is the one place that
-looks them up.
-"""
+"""Where a scenario can decide its claim, and which verdict a correct harness gives there."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib import import_module
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-import pytest
-
+from harness.claims.model import Claim, InterfaceKind
 from harness.detectors import SANITIZERS
-from harness.errors import UsageError
 from harness.implementations.defects import defects_breaking
 from harness.implementations.spec import Implementation
 from harness.implementations.user import read_user_implementation
@@ -23,38 +16,10 @@ from harness.verdict import Status
 from providers_sim import parse_spec
 from providers_sim.provider import Attr, BinAttr, mask
 
-__all__ = [
-    "Claim",
-    "InterfaceKind",
-    "Scope",
-    "catalogue",
-    "claim",
-    "expected_status",
-    "interface_kind",
-    "select_claims",
-    "undecided_claims",
-]
+if TYPE_CHECKING:
+    import pytest
 
-InterfaceKind = Literal["class", "configfs"]
-
-
-@dataclass(frozen=True)
-class Claim:
-    """One statement of the review, or one defect found since.
-
-    ``impossible_on`` names the interfaces whose design breaks it, ``mended_by`` the defects that
-    undo that; ``fails_on_mainline`` is true where the kernel's own implementation breaks it;
-    ``undecided`` is the reason why no scenario decides it, empty where one does. The defects that
-    break a claim are those that name it: :mod:`harness.implementations.defects`.
-    """
-
-    id: str
-    raised_by: str
-    demand: str
-    impossible_on: tuple[InterfaceKind, ...] = ()
-    mended_by: tuple[str, ...] = ()
-    fails_on_mainline: bool = False
-    undecided: str = ""
+__all__ = ["Scope", "claim", "expected_status", "interface_kind"]
 
 
 @dataclass(frozen=True)
@@ -103,12 +68,6 @@ class Scope:
         return ""
 
 
-def catalogue() -> Mapping[str, Claim]:
-    """Every claim by its id, in the order a report shows them."""
-    claims: Mapping[str, Claim] = import_module("scenarios.claims").CLAIMS
-    return claims
-
-
 def claim(
     ident: str,
     *,
@@ -122,6 +81,8 @@ def claim(
 
     Where it has something to decide is what :class:`Scope` says; elsewhere it SKIPs.
     """
+    import pytest  # noqa: PLC0415 - the command line starts without it
+
     return pytest.mark.claim(ident, scope=Scope(only, needs, text, sanitizer, broken_by))
 
 
@@ -148,29 +109,3 @@ def expected_status(
         or any(defect in defects for defect in core.defects)
     )
     return Status.FAIL if broken else Status.PASS
-
-
-def undecided_claims() -> dict[str, str]:
-    """The claims that no scenario decides, and why not."""
-    return {claim.id: claim.undecided for claim in catalogue().values() if claim.undecided}
-
-
-def decidable_claims(idents: Iterable[str]) -> tuple[str, ...]:
-    """The ids of :func:`select_claims` that some scenario decides."""
-    return tuple(claim.id for claim in select_claims(idents) if not claim.undecided)
-
-
-def select_claims(idents: Iterable[str]) -> tuple[Claim, ...]:
-    """The claims of those ids, all without any; raises :class:`UsageError` on an unknown one."""
-    known = catalogue()
-    by_upper = {ident.upper(): ident for ident in known}
-    wanted = [by_upper.get(ident.upper(), ident) for ident in idents]
-    unknown = sorted(set(wanted) - set(known))
-    if unknown:
-        raise UsageError(
-            f"unknown claim: {', '.join(unknown)}", hint=f"there are {', '.join(known)}"
-        )
-    for ident in wanted:
-        if known[ident].undecided:
-            raise UsageError(f"no scenario decides {ident}: {known[ident].undecided}")
-    return tuple(item for item in known.values() if not wanted or item.id in wanted)

@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: MIT
+"""Finds the installed claims, and looks them up."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import entry_points
+from pathlib import Path
+
+from harness.claims.model import Claim
+from harness.errors import HostError, UsageError
+
+__all__ = [
+    "Catalogue",
+    "catalogue",
+    "decidable_claims",
+    "select_claims",
+    "undecided_claims",
+]
+
+_GROUP = "tsm_harness.catalogue"
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """Claims by id, in the order of a run report, and the directory of their scenarios."""
+
+    claims: Mapping[str, Claim]
+    directory: Path
+
+
+@cache
+def catalogue() -> Catalogue:
+    """Return the installed catalogue.
+
+    Raises :class:`HostError` unless exactly one package has the entry point.
+    """
+    found = entry_points(group=_GROUP)
+    if len(found) != 1:
+        values = ", ".join(point.value for point in found) or "none"
+        raise HostError(
+            f"one package must provide the claims (entry point {_GROUP}); found: {values}",
+            hint="reinstall this package: `make setup`",
+        )
+    [point] = found
+    loaded = point.load()
+    if not isinstance(loaded, Catalogue):
+        raise HostError(f"{point.value} is not a harness.claims.Catalogue")
+    return loaded
+
+
+def undecided_claims() -> dict[str, str]:
+    """Return the claims that no scenario decides, each with the reason."""
+    return {claim.id: claim.undecided for claim in catalogue().claims.values() if claim.undecided}
+
+
+def decidable_claims(idents: Iterable[str]) -> tuple[str, ...]:
+    """Return the ids of :func:`select_claims`, without the undecided claims."""
+    return tuple(claim.id for claim in select_claims(idents) if not claim.undecided)
+
+
+def select_claims(idents: Iterable[str]) -> tuple[Claim, ...]:
+    """Return the claims with these ids (in any case), or all claims if there are no ids.
+
+    Raises :class:`UsageError` for an unknown id, and for a claim that no scenario decides.
+    """
+    known = catalogue().claims
+    by_upper = {ident.upper(): ident for ident in known}
+    wanted = [by_upper.get(ident.upper(), ident) for ident in idents]
+    unknown = sorted(set(wanted) - set(known))
+    if unknown:
+        raise UsageError(
+            f"unknown claim: {', '.join(unknown)}", hint=f"the claims are {', '.join(known)}"
+        )
+    for ident in wanted:
+        if known[ident].undecided:
+            raise UsageError(f"no scenario decides {ident}: {known[ident].undecided}")
+    return tuple(item for item in known.values() if not wanted or item.id in wanted)
