@@ -34,7 +34,8 @@ from harness.qemu.rundir import RunDirectory
 from harness.report.host import describe_host
 from harness.settings import Settings
 from harness.vm.accelerator import Choice, choose_accelerator
-from harness.vm.factory import GuestFactory, ModuleLoad, boot_of
+from harness.vm.boot import boot_of
+from harness.vm.factory import GuestFactory, ModuleLoad
 from harness.vm.pool import ClonePool
 from harness.vm.template import Template
 from providers_sim import AnyProvider, create

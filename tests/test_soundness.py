@@ -15,9 +15,9 @@ import pytest
 
 from harness.guest.guest import Guest
 from harness.qemu.emulator import KNOWN_ISSUES, Emulator
-from harness.qemu.machine import Machine, Memory
 from harness.session import Session
 from harness.settings import DEFAULT_KERNEL
+from harness.vm.clone import restore
 from harness.vm.soundness import stress
 from harness.vm.template import copy_sparse
 
@@ -30,17 +30,10 @@ def _writable_clone(session: Session, directory: Path) -> Iterator[tuple[Guest, 
     factory = session.factory(DEFAULT_KERNEL)
     template, memory = factory.template(), directory / "memory"
     copy_sparse(template.memory, memory)
-    machine = Machine(factory.emulator, Memory(memory, shared=True), directory, boot=None)
-    try:
-        monitor = machine.monitor(seconds=30)
-        with template.state.open("rb") as state:
-            monitor.restore(state.fileno())
-        monitor.close()
-        with Guest(machine) as guest:
-            guest.timeouts = replace(guest.timeouts, scale=0.2)  # a dead guest says nothing
-            yield guest, memory
-    finally:
-        machine.kill()
+    saved = replace(template.saved, memory=memory)
+    with restore(factory.emulator, saved, directory, shared=True) as guest:
+        guest.timeouts = replace(guest.timeouts, scale=0.2)  # a dead guest sends no error
+        yield guest, memory
 
 
 def _damage(memory: Path, until: threading.Event) -> None:

@@ -467,7 +467,7 @@ def test_every_input_changes_the_key(session: Session, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("VERSION", VERSION + 1), ("_KERNEL_ARGUMENTS", ("console=ttyS0",))]
+    ("name", "value"), [("VERSION", VERSION + 1), ("KERNEL_ARGUMENTS", ("console=ttyS0",))]
 )
 def test_protocol_and_kernel_arguments_change_the_key(
     session: Session,

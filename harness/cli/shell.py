@@ -133,7 +133,7 @@ def shell(settings: Settings, mishaps: Mishaps, console: bool) -> int:
 
 
 def _watch_boot(bench: Session, settings: Settings) -> int:
-    machine = bench.factory(settings.kernels[0]).start()
+    machine = bench.factory(settings.kernels[0]).start_boot()
     try:
         return _attach(machine)
     finally:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""Virtual machines: from an image to a frozen template, from a template to a clone.
+"""The life of a virtual machine: from an image to a template, from a template to clones.
 
-Reading order: :mod:`emulator` (which QEMU, which flags), :mod:`rundir` (where a run keeps its
-sockets, and who removes them), :mod:`sockets`, :mod:`machine` (one QEMU process), :mod:`qmp`
-(its monitor), :mod:`template` (freeze and restore).
+Reading order: :mod:`clone` (save a running guest; restore any saved one), :mod:`template` (the
+files of a frozen guest), :mod:`factory` (boot, freeze, clone), :mod:`pool` (clones made ahead),
+:mod:`accelerator` (KVM or TCG), :mod:`soundness` (does the emulator corrupt guests).
 """

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""Templates: a guest frozen at its ready point, to be cloned.
+"""Templates: the files of a guest that was frozen at its ready point.
 
-A template is a directory of two files and a manifest. ``memory`` is the guest's memory, which
-clones map copy-on-write; ``state`` is the state of its devices, some 0.3 MB. The manifest binds
-the two: sizes, digests, and how fast the guest answered when it was frozen. A template that does
-not match its manifest to the byte is not used.
+A template is a directory with two files and a manifest. ``memory`` is the guest's memory, which
+clones map copy-on-write. ``state`` is the state of its devices, about 0.3 MB. The manifest has
+their sizes and digests, and the round trip to the guest when it was frozen. A template that
+differs from its manifest is not used.
 """
 
 from __future__ import annotations
@@ -19,8 +19,10 @@ from pathlib import Path
 
 from harness.errors import BuildError, HostError
 from harness.qemu.emulator import Emulator
+from harness.timeouts import Timeouts
+from harness.vm.clone import SavedGuest
 
-__all__ = ["Template", "digest_sparse", "seal"]
+__all__ = ["Template", "copy_sparse", "digest_sparse", "seal"]
 
 _SCHEMA = 2
 _BLOCK = 1 << 16
@@ -28,7 +30,7 @@ _BLOCK = 1 << 16
 
 @dataclass(frozen=True)
 class Manifest:
-    """What must be true of a template's files; ``ping_s`` is the frozen guest's round trip."""
+    """The content of ``manifest.json``; ``ping_s`` is the round trip to the frozen guest."""
 
     schema: int
     emulator: str
@@ -40,7 +42,7 @@ class Manifest:
 
 @dataclass(frozen=True)
 class Template:
-    """A frozen guest in ``directory``, fit for ``emulator``."""
+    """A frozen guest in ``directory``, made by ``emulator``."""
 
     directory: Path
     emulator: Emulator
@@ -48,7 +50,7 @@ class Template:
 
     @property
     def memory(self) -> Path:
-        """The memory file that clones map privately."""
+        """The memory file that clones map copy-on-write."""
         return self.directory / "memory"
 
     @property
@@ -56,12 +58,17 @@ class Template:
         """The device state that clones load."""
         return self.directory / "state"
 
+    @property
+    def saved(self) -> SavedGuest:
+        """The frozen guest, for :func:`harness.vm.clone.restore`; its ports had no host."""
+        return SavedGuest(self.memory, self.state, Timeouts.calibrated(self.ping_s))
+
     @classmethod
     def load(cls, directory: Path, emulator: Emulator, *, verify: bool) -> Template:
-        """Read a template; raises :class:`BuildError` when it is damaged or another's.
+        """Read a template; raises :class:`BuildError` when it is damaged or of another emulator.
 
-        ``verify`` compares every byte with the manifest; without it only what is cheap is
-        compared, for processes whose parent has just verified.
+        ``verify`` also compares the digest of the memory with the manifest. A process whose parent
+        has just verified the template omits that.
         """
         try:
             manifest = Manifest(**json.loads((directory / "manifest.json").read_bytes()))
@@ -77,12 +84,14 @@ class Template:
         except (OSError, ValueError, TypeError) as error:
             raise BuildError(f"the template in {directory} is damaged: {error}") from error
         if not good:
-            raise BuildError(f"the template in {directory} is damaged, stale or foreign")
+            raise BuildError(
+                f"the template in {directory} is damaged, or was made by another emulator"
+            )
         return template
 
 
 def seal(directory: Path, emulator: Emulator, ping_s: float) -> None:
-    """Write the manifest of a freshly frozen guest."""
+    """Write the manifest for the memory and state files in ``directory``."""
     memory, state = directory / "memory", directory / "state"
     manifest = Manifest(
         _SCHEMA,
@@ -96,10 +105,10 @@ def seal(directory: Path, emulator: Emulator, ping_s: float) -> None:
 
 
 def digest_sparse(path: Path) -> str:
-    """A digest of a sparse file's content that reads only what is allocated.
+    """A digest of a sparse file's content; reads only allocated blocks.
 
-    Blocks of zeroes do not count, so that holes filled with them make no difference: copies,
-    and file systems that allocate on access, leave other holes than QEMU did.
+    Blocks of zeroes are left out, so that the digest does not depend on where the holes are: a
+    copy, or a file system that allocates on access, may have other holes than QEMU made.
     """
     digest = hashlib.blake2b(digest_size=32)
     size, done = path.stat().st_size, 0
@@ -118,7 +127,7 @@ def digest_sparse(path: Path) -> str:
 
 
 def copy_sparse(source: Path, target: Path) -> None:
-    """Copy a memory file, holes staying holes; raises :class:`HostError` on a full disk."""
+    """Copy a memory file and keep its holes; raises :class:`HostError` on a full disk."""
     try:
         with source.open("rb") as reading, target.open("xb") as writing:
             size = source.stat().st_size
@@ -134,7 +143,7 @@ def copy_sparse(source: Path, target: Path) -> None:
                     offset += copied
     except OSError as error:
         raise HostError(
-            f"cannot copy a template's memory: {error.strerror}",
+            f"cannot copy a template's memory to {target}: {error.strerror}",
             hint="free some space in the cache directory (`tsm-harness images prune`)",
         ) from error
 
