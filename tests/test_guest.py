@@ -25,6 +25,7 @@ from harness.errors import (
 from harness.guest.actor import Actor
 from harness.guest.call import Call
 from harness.guest.guest import Guest
+from harness.guest.raw_provider import RawProvider
 from harness.interface.find import find_interface
 from harness.interface.report import Report
 from harness.session import Session
@@ -209,6 +210,26 @@ def test_actor_does_one_batch_at_a_time(guest: Guest) -> None:
         guest.actors[1].read_file("/proc/uptime")
     guest.actors[2].write_file("/dev/kmsg", b"wake up\n")
     assert waiting.result()[2].data.endswith(b";wake up\n")
+
+
+def test_value_that_no_message_can_carry_is_the_scenarios_error(guest: Guest) -> None:
+    actor = guest.actors[1]
+    for call in (
+        lambda: actor.read_file(""),
+        lambda: actor.mkdir("/a\0b"),
+        lambda: actor.insmod("/m.ko", "a=1\0"),
+        lambda: actor.run(Op.read(1 << 32, 0), "read"),
+        lambda: actor.spawn(uid=-1),
+        lambda: _register_second_provider(actor, "a name with a NUL: \0"),
+    ):
+        with pytest.raises(ScenarioError):
+            call()
+    assert actor.read_file("/proc/uptime")
+
+
+def _register_second_provider(actor: Actor, name: str) -> int:
+    with RawProvider(actor) as second:
+        return second.register(name)
 
 
 def test_another_user_may_read_but_not_write(guest: Guest, report: Report) -> None:

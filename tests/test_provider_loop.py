@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from providers_sim import (
     Evidence,
     Fault,
+    Options,
     ProviderError,
     ProviderRefusal,
     ProviderTimeout,
@@ -290,6 +291,19 @@ def test_broken_provider_is_told_and_survived(rig: Rig) -> None:
     assert isinstance(rig.loop.error, ZeroDivisionError)
     with pytest.raises(ProviderError, match="a bug"):
         rig.loop.raise_if_failed()
+
+
+def test_provider_name_that_hello_cannot_carry_is_an_error_of_the_host() -> None:
+    for name in ("n" * 65, "né", "n\0"):
+        with pytest.raises(ProviderError, match="option name is at most 64 ASCII characters"):
+            Options(name=name)
+    provider = EchoProvider()
+    provider.kernel_name = "né"  # type: ignore[misc] # as a defect of the provider
+    with Rig(provider) as rig:
+        with pytest.raises(EOFError):
+            rig.guest.say_hello()
+        with pytest.raises(ProviderError, match="name must be ASCII"):
+            rig.loop.raise_if_failed()
 
 
 def test_new_hello_makes_a_new_session_and_drops_the_old(rig: Rig) -> None:

@@ -8,7 +8,6 @@ from collections.abc import Callable
 from enum import IntEnum, IntFlag
 from itertools import pairwise
 from pathlib import Path
-from struct import Struct
 from zlib import crc32
 
 import pytest
@@ -16,8 +15,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tsmw import agent, constants, frame, hello, ops, report, tlv
-from tsmw.errors import WireError
+from tsmw.errors import UnknownTlvError, WireError
 from tsmw.frame import HEADER_SIZE, Frame, FrameParser, encode_frame
+from tsmw.layout import Layout
 from tsmw.ops import Op
 
 HEADER_FILE = Path(__file__).parent.parent / "guest-images/include/tsmw.h"
@@ -164,6 +164,57 @@ def test_hello_round_trips() -> None:
         assert hello.decode_host_hello(hello.encode_host_hello(host)) == host
 
 
+# The bytes of each message as protocol version 2 has them.
+GUEST_HELLO = hello.GuestHello(0x1122334455667788, 1, 2, 3, 65536, 32769, 16)
+GOLDEN: dict[str, tuple[bytes, str]] = {
+    "frame": (
+        encode_frame(Frame(2, 1, 3, 4, 5, b"abc")),
+        "54534d57 02 02 0100 03000000 04000000 03000000 05000000 c2412435 6740f0a3 616263",
+    ),
+    "guest hello": (
+        hello.encode_guest_hello(GUEST_HELLO),
+        "8877665544332211 0100 0200 03000000 00000100 01800000 10000000 00000000",
+    ),
+    "host hello": (
+        hello.encode_host_hello(hello.HostHello(5, "sev_guest", 1, 0xF, 7, 16, 1500)),
+        "0500000000000000 0200 0000 10000000"
+        "0100 0000 09000000 7365765f6775657374 0200 0000 04000000 01000000"
+        "0300 0000 04000000 0f000000 0400 0000 04000000 07000000"
+        "0500 0000 04000000 dc050000",
+    ),
+    "report request": (
+        report.encode_report_request(report.ReportRequest(id=7, inblob=b"\x01\x02")),
+        "0100 0000 04000000 00000000 0200 0000 02000000 0102"
+        "0600 0000 04000000 00000000 0700 0000 04000000 00000000",
+    ),
+    "report request with every member": (
+        report.encode_report_request(
+            report.ReportRequest(7, b"\x01", 3, bytes(64), b"svsm", bytes(range(16)), 4, 1)
+        ),
+        "0100 0000 04000000 03000000 0200 0000 01000000 01 0300 0000 40000000" + "00" * 64 +
+        "0400 0000 04000000 7376736d 0500 0000 10000000 000102030405060708090a0b0c0d0e0f"
+        "0600 0000 04000000 04000000 0700 0000 04000000 01000000",
+    ),
+    "report reply": (
+        b"".join(
+            f.payload for f in report.report_reply_frames(1, 7, report.Evidence(b"o", b"ax"), 5, 9)
+        ),
+        "01000000 02000000 00000000 05000000 6f 6178",
+    ),
+    "spawn": (
+        agent.encode_spawn(1, 2, 3, priority=4),
+        "01000000 02000000 03000000 ffffffff 04000000",
+    ),
+    "agent hello": (agent.encode_agent_hello(5), "0500000000000000 0200 0200 00000000"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("message", GOLDEN)
+def test_messages_have_the_bytes_of_version_2(message: str) -> None:
+    encoded, golden = GOLDEN[message]
+    assert encoded == bytes.fromhex(golden)
+
+
 DECODERS: list[Callable[[bytes], object]] = [
     hello.decode_guest_hello,
     hello.decode_host_hello,
@@ -219,6 +270,11 @@ def test_malformed_request_is_refused(payload: bytes) -> None:
         report.decode_report_request(1, payload)
 
 
+def test_unknown_mandatory_tlv_has_an_error_of_its_own() -> None:
+    with pytest.raises(UnknownTlvError):
+        report.decode_report_request(1, tlvs(INBLOB, (99, b"")))
+
+
 def test_unknown_optional_tlv_is_ignored() -> None:
     assert report.decode_report_request(1, tlvs(INBLOB, (0x8063, b"?"))).inblob == bytes(64)
 
@@ -248,10 +304,13 @@ def test_run_and_results_layout() -> None:
 @pytest.mark.parametrize(
     "bad",
     [
-        lambda: Op.open(""),
-        lambda: Op.mkdir("a\0b"),
+        lambda: ops.encode_run(0, [Op.open("")]),
+        lambda: ops.encode_run(0, [Op.mkdir("a\0b")]),
+        lambda: ops.encode_run(0, [Op.insmod("", "a=1")]),
+        lambda: ops.encode_run(0, [Op.insmod("/m.ko", "a=1\0")]),
         lambda: ops.encode_run(0, [Op.write(bytes(65536))]),
         lambda: ops.encode_run(0, [Op.read(1 << 32)]),
+        lambda: agent.encode_spawn(0, uid=-1),
     ],
 )
 def test_impossible_operation_is_refused(bad: Callable[[], object]) -> None:
@@ -282,21 +341,17 @@ def test_state_and_log_layout() -> None:
     assert log == agent.LogBatch(2, (b"abc", b"\xff"))
 
 
-def test_agent_hello_layout() -> None:
-    assert agent.encode_agent_hello(5) == bytes.fromhex("0500000000000000 0200 0200 00000000")
+def test_agent_hello_reply_layout() -> None:
     reply = agent.AGENT_HELLO_REPLY.pack(5, 2, 8, 61440) + b"6.12.0"
     assert agent.decode_agent_hello_reply(reply) == agent.AgentHello(5, 2, 8, 61440, "6.12.0")
-    assert agent.encode_spawn(1, 2, 3, priority=4) == bytes.fromhex(
-        "01000000 02000000 03000000 ffffffff 04000000"
-    )
 
 
 # --- agreement with the C header --------------------------------------------------------------
 
 C_TYPES = {"__u8": "B", "__u16": "H", "__u32": "I", "__s32": "i", "__s64": "q", "__u64": "Q",
            "__le16": "H", "__le32": "I", "__le64": "Q"}  # fmt: skip
-STRUCTS = {
-    "tsmw_header": Struct(frame.HEAD.format + "I"),
+LAYOUTS = {
+    "tsmw_header": Layout("the whole header", frame.HEAD.struct.format[1:] + "I"),
     "tsmw_guest_hello": hello.GUEST_HELLO,
     "tsmw_host_hello": hello.HOST_HELLO,
     "tsmw_tlv": tlv.TLV_HEAD,
@@ -375,7 +430,9 @@ def test_constants_are_those_of_the_header() -> None:
 
 
 def test_structs_are_those_of_the_header() -> None:
-    assert {name: struct.format for name, struct in STRUCTS.items()} == c_structs(header_text())
+    assert {name: layout.struct.format for name, layout in LAYOUTS.items()} == c_structs(
+        header_text()
+    )
 
 
 def test_the_comparison_sees_a_difference() -> None:

@@ -20,7 +20,7 @@ from tsmw.constants import REPLY, VERSION, FrameType, Status
 from tsmw.errors import WireError
 from tsmw.frame import Frame, FrameParser, encode_frame
 
-__all__ = ["AgentClient", "decoded"]
+__all__ = ["AgentClient", "decoded", "encoded"]
 
 T = TypeVar("T")
 
@@ -36,6 +36,14 @@ def decoded(decode: Callable[[bytes], T], payload: bytes, sender: str = "the gue
         return decode(payload)
     except WireError as error:
         raise GuestLostError(f"{sender} broke the protocol: {error}") from error
+
+
+def encoded(encode: Callable[[], bytes], what: str) -> bytes:
+    """``encode()``; raises :class:`ScenarioError` when a value of ``what`` does not fit."""
+    try:
+        return encode()
+    except WireError as error:
+        raise ScenarioError(f"{what}: {error}") from error
 
 
 class AgentClient:

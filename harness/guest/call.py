@@ -15,12 +15,11 @@ from harness.errors import (
     GuestLostError,
     ScenarioError,
 )
-from harness.guest.agent import decoded
+from harness.guest.agent import decoded, encoded
 from harness.guest.process import ActorProcess
 from harness.timeouts import Deadline
 from tsmw.agent import ActorState
 from tsmw.constants import ActorPhase, FrameType, Status
-from tsmw.errors import WireError
 from tsmw.ops import Op, OpResult, decode_results, encode_run
 
 __all__ = ["Call", "checked"]
@@ -63,10 +62,7 @@ class Call(Generic[T]):
         self._client = actor.session.client
         self._decode = decode
         self._count = len(ops)
-        try:
-            payload = encode_run(actor.slot, ops, stop_on_error=True)
-        except WireError as error:
-            raise ScenarioError(f"{what}: {error}") from error
+        payload = encoded(lambda: encode_run(actor.slot, ops, stop_on_error=True), what)
         self._id = self._client.send(FrameType.RUN, payload)
 
     def __repr__(self) -> str:

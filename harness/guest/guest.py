@@ -19,6 +19,7 @@ from harness.timeouts import Timeouts
 from providers_sim.loop import ProviderLoop
 from providers_sim.provider import AnyProvider
 from tsmw.constants import FrameType
+from tsmw.layout import encode_u32
 
 __all__ = ["Guest"]
 
@@ -161,7 +162,7 @@ class Guest:
 
     def relay(self, *, start: bool) -> None:
         """Start or stop the relay between the provider device and the provider port."""
-        state = int(start).to_bytes(4, "little")
+        state = encode_u32("RELAY", int(start))
         self.session.request(FrameType.RELAY, state, "the relay's start or stop")
 
     def close(self) -> None:

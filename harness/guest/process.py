@@ -7,11 +7,12 @@ import os
 import signal
 
 from harness.errors import ActorDiedError, DeadlineError, GuestLostError
-from harness.guest.agent import decoded
+from harness.guest.agent import decoded, encoded
 from harness.guest.agent_session import AgentSession
 from harness.timeouts import Deadline
 from tsmw.agent import ActorState, decode_state, encode_spawn
 from tsmw.constants import ActorPhase, FrameType
+from tsmw.layout import encode_u32
 
 __all__ = ["ActorProcess"]
 
@@ -34,13 +35,14 @@ class ActorProcess:
         ``priority`` 1..99 is a SCHED_FIFO priority: from its wake-up on, the process runs before
         every SCHED_OTHER task of its processor. -1 means SCHED_IDLE: it runs after all of them.
         """
-        payload = encode_spawn(self.slot, uid, gid, cpu, priority)
-        self.session.request(FrameType.SPAWN, payload, f"starting {self!r}", seconds=_SECONDS)
+        what = f"starting {self!r}"
+        payload = encoded(lambda: encode_spawn(self.slot, uid, gid, cpu, priority), what)
+        self.session.request(FrameType.SPAWN, payload, what, seconds=_SECONDS)
         self.session.deaths.pop(self.slot, None)
 
     def kill(self) -> None:
         """Send SIGKILL. A process that sleeps uninterruptibly ends only after its system call."""
-        slot = self.slot.to_bytes(4, "little")
+        slot = encode_u32("KILL", self.slot)
         self.session.request(FrameType.KILL, slot, f"killing {self!r}", seconds=_SECONDS)
 
     def wait_until_dead(self, *, seconds: float = _SECONDS) -> int:
@@ -59,7 +61,7 @@ class ActorProcess:
     def state(self, deadline: Deadline | None = None) -> ActorState:
         """The process's phase, and the files about its task in ``/proc``."""
         deadline = deadline or self.session.timeouts.deadline(_SECONDS, f"the state of {self!r}")
-        slot = self.slot.to_bytes(4, "little")
+        slot = encode_u32("STATE", self.slot)
         payload = self.session.client.call(FrameType.STATE, slot, deadline)
         return decoded(decode_state, payload)
 

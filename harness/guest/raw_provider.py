@@ -6,10 +6,11 @@ from __future__ import annotations
 import os
 
 from harness.guest.actor import Actor
-from harness.guest.agent import decoded
+from harness.guest.agent import decoded, encoded
 from tsmw.constants import PROVIDER_DEVICE, REPLY, FrameType
 from tsmw.frame import Frame, FrameParser, encode_frame
 from tsmw.hello import HostHello, decode_guest_hello, encode_host_hello
+from tsmw.layout import decode_u32
 from tsmw.ops import Op, OpResult
 
 __all__ = ["RawProvider"]
@@ -41,10 +42,15 @@ class RawProvider:
         """Reply to the driver's HELLO as provider ``name``; the errno of the registration, or 0."""
         request = self._read_frame(FrameType.HELLO)
         nonce = decoded(decode_guest_hello, request.payload, "the provider driver").nonce
-        hello = encode_host_hello(HostHello(nonce, name, 0, _ALL_ATTRIBUTES, _ALL_ATTRIBUTES, 1))
+        offer = HostHello(nonce, name, 0, _ALL_ATTRIBUTES, _ALL_ATTRIBUTES, 1)
+        hello = encoded(lambda: encode_host_hello(offer), f"HELLO of provider {name!r}")
         reply = Frame(FrameType.HELLO | REPLY, 0, _SESSION, request.id, 0, hello)
         self._run(Op.write(encode_frame(reply), self._fd), "write")
-        return int.from_bytes(self._read_frame(FrameType.REGISTERED).payload[:4], "little")
+        return decoded(
+            lambda payload: decode_u32("REGISTERED", payload),
+            self._read_frame(FrameType.REGISTERED).payload,
+            "the provider driver",
+        )
 
     def _read_frame(self, kind: FrameType) -> Frame:
         while True:

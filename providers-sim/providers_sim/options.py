@@ -9,6 +9,7 @@ from enum import Enum
 from typing import Any, Literal, Self, get_args, get_origin, get_type_hints
 
 from providers_sim.errors import ProviderError
+from tsmw.constants import MAX_NAME
 
 __all__ = ["OptionInfo", "Options", "option", "parse_value", "split_spec"]
 
@@ -47,6 +48,10 @@ class Options:
             if type(value) is not info.kind or (info.choices and value not in info.choices):
                 wanted = ", ".join(map(str, info.choices)) or f"of type {info.kind.__name__}"
                 raise ProviderError(f"option {info.name} is {wanted}; not {value!r}")
+        if len(self.name) > MAX_NAME or not self.name.isascii() or "\0" in self.name:
+            raise ProviderError(
+                f"option name is at most {MAX_NAME} ASCII characters without NUL; not {self.name!r}"
+            )
         self.check()
 
     def check(self) -> None:

@@ -28,16 +28,11 @@ from tsmw.constants import (
     FrameType,
     Status,
 )
-from tsmw.errors import WireError
+from tsmw.errors import UnknownTlvError, WireError
 from tsmw.frame import Frame, encode_frame
 from tsmw.hello import GuestHello, HostHello, decode_guest_hello, encode_host_hello
-from tsmw.report import (
-    Evidence,
-    ReportRequest,
-    UnknownTlvError,
-    decode_report_request,
-    decode_u32,
-)
+from tsmw.layout import decode_u32, encode_u32
+from tsmw.report import Evidence, ReportRequest, decode_report_request
 
 __all__ = ["Pending", "Service"]
 
@@ -168,7 +163,7 @@ class Service:
 
         The guest then fails the requests in flight; with ``keep`` they wait for their answers.
         """
-        payload = AWAY_KEEP.to_bytes(4, "little") if keep else b""
+        payload = encode_u32("GOING_AWAY", AWAY_KEEP) if keep else b""
         frame = Frame(FrameType.GOING_AWAY, session=self.session, payload=payload)
         self._send(frame, "going away, requests in flight stay" if keep else "going away")
         if not keep:

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""The TSMW wire protocol: framing and the messages of the agent and provider ports.
+"""The TSMW wire protocol: frames, and the messages of the agent port and the provider port.
 
-The Python twin of ``guest-images/include/tsmw.h``, which is the contract.
+``guest-images/include/tsmw.h`` defines the protocol; tests compare this package with it. The
+package imports neither ``harness`` nor ``providers_sim``.
 """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The numbers of the TSMW protocol, as ``guest-images/include/tsmw.h`` defines them."""
+"""Constants of the TSMW protocol, as ``guest-images/include/tsmw.h`` defines them."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ __all__ = [
     "AWAY_KEEP",
     "MAGIC",
     "MAX_IN_FLIGHT",
+    "MAX_NAME",
     "MAX_PAYLOAD",
     "MAX_REQUEST",
     "MAX_TLVS",
@@ -34,18 +35,20 @@ __all__ = [
 MAGIC = 0x574D5354
 VERSION = 2
 REPLY = 0x80
-"""A reply's type is its request's type with this bit set."""
+"""The type of a reply is the type of its request with this bit set."""
 MAX_PAYLOAD = 65536
-"""Bytes of payload of one frame."""
+"""Largest payload of a frame, in bytes."""
 MAX_REQUEST = 4096
-"""Bytes of payload of one request on the provider port."""
+"""Largest payload of a request on the provider port, in bytes."""
 MAX_IN_FLIGHT = 16
 MAX_TLVS = 16
+MAX_NAME = 64
+"""Longest name of a provider, in bytes of ASCII."""
 OPTIONAL_TLV = 0x8000
-"""A TLV whose tag has this bit may be ignored when unknown."""
+"""A receiver ignores an unknown TLV whose tag has this bit."""
 RUN_STOP_ON_ERROR = 0x1
 AWAY_KEEP = 0x1
-"""In the payload of GOING_AWAY: what is in flight is left to the host's answers."""
+"""In the payload of GOING_AWAY: requests in flight still wait for their answers."""
 
 PORT_AGENT = "org.tsm-harness.agent"
 PORT_PROVIDER = "org.tsm-harness.provider"
@@ -60,7 +63,7 @@ class FrameFlag(IntFlag):
 
 
 class FrameType(IntEnum):
-    """Message types of both ports (each port uses its part)."""
+    """Message types of both ports; each port uses some of them."""
 
     HELLO = 0x01
     PING = 0x06
@@ -85,7 +88,7 @@ class FrameType(IntEnum):
 
 
 class Status(IntEnum):
-    """The header's status; the driver in the guest maps each to an errno."""
+    """The header's status, which the driver in the guest translates into an errno."""
 
     OK = 0
     BUSY = 1
@@ -103,7 +106,7 @@ class Status(IntEnum):
 
 
 class Api(IntEnum):
-    """Which TSM core the driver in the guest was built for."""
+    """The kernel API that the driver in the guest was built for."""
 
     CLASS = 1
     TSM_6_7 = 2
@@ -134,7 +137,7 @@ class RequestTag(IntEnum):
 
 
 class ReplyFlag(IntFlag):
-    """Bits of a REPORT reply's own flags: how the driver hands the blobs to the core."""
+    """Flags of a REPORT reply: how the driver passes the blobs to the implementation."""
 
     VMALLOC = 0x1
     KEEP_LENGTHS = 0x2
@@ -143,7 +146,7 @@ class ReplyFlag(IntFlag):
 
 
 class OpCode(IntEnum):
-    """System calls an actor can be told to make."""
+    """System calls that an actor can make."""
 
     OPEN = 1
     CLOSE = 2
@@ -162,7 +165,7 @@ class OpCode(IntEnum):
 
 
 class ActorPhase(IntEnum):
-    """What an actor is doing."""
+    """State of an actor."""
 
     IDLE = 0
     IN_CALL = 1

@@ -2,31 +2,31 @@
 """TSMW frames: a 32-byte little-endian header, then the payload.
 
 Header: magic u32, version u8, type u8, flags u16, session u32, id u32, payload length u32,
-status u32, CRC-32 of the payload, CRC-32 of the 28 bytes before. CRC-32 is zlib's. It is no
-security measure: it turns garbage on the stream into a certain resynchronisation.
+status u32, CRC-32 of the payload, CRC-32 of the 28 bytes before. CRC-32 is zlib's. It detects
+damage, so that the parser resynchronises; it does not protect against forgery.
 """
 
 from __future__ import annotations
 
-from struct import Struct
-from struct import error as StructError  # noqa: N812
 from typing import NamedTuple
 from zlib import crc32
 
 from tsmw.constants import MAGIC, MAX_PAYLOAD, VERSION
 from tsmw.errors import WireError
+from tsmw.layout import Layout
 
 __all__ = ["HEAD", "HEADER_SIZE", "Frame", "FrameParser", "encode_frame"]
 
-HEAD = Struct("<IBBHIIIII")
-"""The header without its last field, the CRC of everything in here."""
+HEAD = Layout("a frame header", "IBBHIIIII")
+"""The header without its last field, the CRC of the others."""
 HEADER_SIZE = HEAD.size + 4
 
+_unpack_head = HEAD.struct.unpack  # The parser checks the size itself.
 _MAGIC_BYTES = MAGIC.to_bytes(4, "little")
 
 
 class Frame(NamedTuple):
-    """One frame; a named tuple because building one is on the path of every round trip."""
+    """One frame. A named tuple is fast to build, which every round trip does."""
 
     type: int
     flags: int = 0
@@ -43,28 +43,25 @@ def encode_frame(frame: Frame) -> bytes:
         raise WireError(
             f"a frame carries at most {MAX_PAYLOAD} bytes, not {len(payload)}: split the message"
         )
-    try:
-        head = HEAD.pack(
-            MAGIC, VERSION, kind, flags, session, ident, len(payload), status, crc32(payload)
-        )
-    except StructError as error:
-        raise WireError(f"{frame!r} does not fit the header's fields: {error}") from None
+    head = HEAD.pack(
+        MAGIC, VERSION, kind, flags, session, ident, len(payload), status, crc32(payload)
+    )
     return head + crc32(head).to_bytes(4, "little") + payload
 
 
 class FrameParser:
-    """Turns a byte stream, cut anywhere and possibly damaged, into frames.
+    """Parses a byte stream, cut anywhere and possibly damaged, into frames.
 
-    A wrong magic, version or header CRC drops one byte and tries again. A payload longer than
-    ``max_payload`` is skipped to its last byte. A payload with a wrong CRC is dropped. It never
-    holds more than one header and ``max_payload`` bytes between calls.
+    On a wrong magic, version or header CRC, the parser drops one byte and tries again. It skips a
+    payload longer than ``max_payload`` and drops a payload with a wrong CRC. Between calls it
+    keeps at most one header and ``max_payload`` bytes.
 
     Counters: ``resyncs`` (how often synchronisation was lost), ``discarded`` (bytes dropped
-    while looking for it), ``crc_errors`` (payloads dropped), ``oversize`` (payloads skipped).
+    until it was regained), ``crc_errors`` (payloads dropped), ``oversize`` (payloads skipped).
     """
 
     __slots__ = (
-        "_hunting",
+        "_lost_sync",
         "_skip",
         "_tail",
         "crc_errors",
@@ -82,10 +79,10 @@ class FrameParser:
         self.oversize = 0
         self._tail = b""
         self._skip = 0
-        self._hunting = False
+        self._lost_sync = False
 
     def feed(self, data: bytes) -> list[Frame]:
-        """Take the next bytes of the stream; return the frames they complete, in order."""
+        """Parse the next bytes of the stream; return the frames that they complete, in order."""
         if self._tail:
             data = self._tail + data
         frames: list[Frame] = []
@@ -98,16 +95,16 @@ class FrameParser:
             if end - pos < HEADER_SIZE:
                 break
             head = data[pos : pos + HEAD.size]
-            magic, version, kind, flags, session, ident, length, status, crc = HEAD.unpack(head)
+            magic, version, kind, flags, session, ident, length, status, crc = _unpack_head(head)
             body = pos + HEADER_SIZE
             if (
                 magic != MAGIC
                 or version != VERSION
                 or crc32(head) != int.from_bytes(data[body - 4 : body], "little")
             ):
-                pos = self._lose_sync(data, pos)
+                pos = self._next_magic(data, pos)
                 continue
-            self._hunting = False
+            self._lost_sync = False
             if length > self.max_payload:
                 self.oversize += 1
                 self._skip = length
@@ -124,10 +121,10 @@ class FrameParser:
         self._tail = data[pos:]
         return frames
 
-    def _lose_sync(self, data: bytes, pos: int) -> int:
-        """Where to try next: as if one byte after another were dropped, but in one search."""
-        if not self._hunting:
-            self._hunting = True
+    def _next_magic(self, data: bytes, pos: int) -> int:
+        """Return the next position that may start a frame; skipping to it drops single bytes."""
+        if not self._lost_sync:
+            self._lost_sync = True
             self.resyncs += 1
         found = data.find(_MAGIC_BYTES, pos + 1)
         if found < 0:

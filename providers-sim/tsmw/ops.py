@@ -1,16 +1,15 @@
 # SPDX-License-Identifier: MIT
-"""Operations: the system calls an actor makes in one RUN, and what came of them."""
+"""Operations: the system calls that an actor makes in one RUN, and their results."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from struct import Struct
-from struct import error as StructError  # noqa: N812
 
 from tsmw.constants import MAX_PAYLOAD, RUN_STOP_ON_ERROR, OpCode
 from tsmw.errors import WireError
+from tsmw.layout import Layout
 
 __all__ = [
     "FD_LAST",
@@ -27,23 +26,26 @@ __all__ = [
     "encode_run",
 ]
 
-RUN = Struct("<III")
-OP = Struct("<HHiIIQII")
-RUN_REPLY = Struct("<II")
-RESULT = Struct("<qiIQQ")
-STAT = Struct("<IIIIQ")
+RUN = Layout("RUN", "III")
+OP = Layout("an operation", "HHiIIQII")
+RUN_REPLY = Layout("a RUN reply", "II")
+RESULT = Layout("a result in a RUN reply", "qiIQQ")
+STAT = Layout("a STAT result", "IIIIQ")
 
 FD_LAST = -2
-"""Stands for the descriptor that the last OPEN of the same batch returned."""
+"""The descriptor that the last OPEN of the same batch returned."""
+
+_WITH_PATH = frozenset({OpCode.OPEN, OpCode.MKDIR, OpCode.RMDIR, OpCode.STAT, OpCode.LIST,
+                        OpCode.INSMOD, OpCode.RMMOD})  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class Op:
-    """One system call; made by the constructors named after it.
+    """One system call; use the constructors, which are named after the calls.
 
-    ``arg`` is open's flags, mkdir's mode, lseek's whence or delete_module's flags; ``mode`` is
-    open's; ``count`` the bytes to read; ``data`` a path or the bytes to write. ``fd`` defaults
-    to FD_LAST.
+    ``arg`` is open's flags, mkdir's mode, lseek's whence, delete_module's flags or the priority;
+    ``mode`` is open's mode; ``count`` is the number of bytes to read; ``data`` is a path or the
+    bytes to write.
     """
 
     code: OpCode
@@ -57,7 +59,7 @@ class Op:
     @classmethod
     def open(cls, path: str, flags: int = os.O_RDONLY, mode: int = 0) -> Op:
         """``open(path, flags, mode)``; returns the descriptor."""
-        return cls(OpCode.OPEN, arg=flags, mode=mode, data=_path(path))
+        return cls(OpCode.OPEN, arg=flags, mode=mode, data=os.fsencode(path))
 
     @classmethod
     def close(cls, fd: int = FD_LAST) -> Op:
@@ -86,38 +88,38 @@ class Op:
 
     @classmethod
     def lseek(cls, offset: int, whence: int = os.SEEK_SET, fd: int = FD_LAST) -> Op:
-        """``lseek(fd, offset, whence)``; a negative offset travels as two's complement."""
+        """``lseek(fd, offset, whence)``; a negative offset is sent as two's complement."""
         return cls(OpCode.LSEEK, fd, arg=whence, offset=offset & 0xFFFF_FFFF_FFFF_FFFF)
 
     @classmethod
     def mkdir(cls, path: str, mode: int = 0o755) -> Op:
         """``mkdir(path, mode)``."""
-        return cls(OpCode.MKDIR, arg=mode, data=_path(path))
+        return cls(OpCode.MKDIR, arg=mode, data=os.fsencode(path))
 
     @classmethod
     def rmdir(cls, path: str) -> Op:
         """``rmdir(path)``."""
-        return cls(OpCode.RMDIR, data=_path(path))
+        return cls(OpCode.RMDIR, data=os.fsencode(path))
 
     @classmethod
     def stat(cls, path: str) -> Op:
         """``stat(path)``; decode the result's data with ``decode_stat``."""
-        return cls(OpCode.STAT, data=_path(path))
+        return cls(OpCode.STAT, data=os.fsencode(path))
 
     @classmethod
     def list(cls, path: str) -> Op:
-        """Read the directory ``path``."""
-        return cls(OpCode.LIST, data=_path(path))
+        """Read the directory ``path``; the result's data are the names, each ended by a NUL."""
+        return cls(OpCode.LIST, data=os.fsencode(path))
 
     @classmethod
     def insmod(cls, path: str, parameters: str = "") -> Op:
         """``finit_module`` of the file at ``path`` with its parameters."""
-        return cls(OpCode.INSMOD, data=_path(path) + b"\0" + parameters.encode())
+        return cls(OpCode.INSMOD, data=os.fsencode(path) + b"\0" + parameters.encode())
 
     @classmethod
     def rmmod(cls, name: str, flags: int = os.O_NONBLOCK) -> Op:
         """``delete_module(name, flags)``."""
-        return cls(OpCode.RMMOD, arg=flags, data=_path(name))
+        return cls(OpCode.RMMOD, arg=flags, data=os.fsencode(name))
 
     @classmethod
     def priority(cls, pid: int, priority: int) -> Op:
@@ -127,7 +129,7 @@ class Op:
 
 @dataclass(frozen=True, slots=True)
 class OpResult:
-    """What one call returned: ``ret`` (-1 on error), ``err`` (errno, 0 on success), its data.
+    """The result of one call: ``ret`` (-1 on error), ``err`` (errno, 0 on success) and its data.
 
     Times are the guest's CLOCK_MONOTONIC in nanoseconds, just before and after the call.
     """
@@ -153,19 +155,16 @@ class FileStat:
 def encode_run(actor: int, ops: Sequence[Op], *, stop_on_error: bool = False) -> bytes:
     """Encode RUN: ``ops`` for ``actor``.
 
-    Raises WireError when a number does not fit its field or the batch exceeds one frame.
+    Raises WireError when a number does not fit its field, a path is empty or has a NUL, or the
+    batch exceeds one frame.
     """
-    flags = RUN_STOP_ON_ERROR if stop_on_error else 0
-    try:
-        parts = [RUN.pack(actor, len(ops), flags)]
-        for op in ops:
-            data = op.data
-            parts.append(
-                OP.pack(op.code, 0, op.fd, op.arg, op.mode, op.offset, op.count, len(data))
-            )
-            parts.append(data)
-    except StructError as error:
-        raise WireError(f"an operation has a number out of range: {error}") from None
+    parts = [RUN.pack(actor, len(ops), RUN_STOP_ON_ERROR if stop_on_error else 0)]
+    for op in ops:
+        data = op.data
+        if op.code in _WITH_PATH:
+            _check_path(op)
+        parts.append(OP.pack(op.code, 0, op.fd, op.arg, op.mode, op.offset, op.count, len(data)))
+        parts.append(data)
     payload = b"".join(parts)
     if len(payload) > MAX_PAYLOAD:
         raise WireError(
@@ -176,34 +175,31 @@ def encode_run(actor: int, ops: Sequence[Op], *, stop_on_error: bool = False) ->
 
 def decode_results(payload: bytes) -> list[OpResult]:
     """Decode the reply to RUN."""
-    if len(payload) < RUN_REPLY.size:
-        raise WireError(f"a RUN reply has at least {RUN_REPLY.size} bytes, not {len(payload)}")
     count, _ = RUN_REPLY.unpack_from(payload)
-    results = []
-    pos, end = RUN_REPLY.size, len(payload)
-    for index in range(count):
-        start = pos + RESULT.size
-        if start > end:
-            raise WireError(f"a RUN reply announces {count} results and is cut off after {index}")
+    results: list[OpResult] = []
+    pos = RUN_REPLY.size
+    for _ in range(count):
         ret, err, length, start_ns, end_ns = RESULT.unpack_from(payload, pos)
+        start = pos + RESULT.size
         pos = start + length
-        if pos > end:
-            raise WireError(f"result {index} of a RUN reply claims {length} of {end - start} bytes")
+        if pos > len(payload):
+            raise WireError(f"a RUN reply ends inside the data of its result {len(results)}")
         results.append(OpResult(ret, err, payload[start:pos], start_ns, end_ns))
-    if pos != end:
-        raise WireError(f"{end - pos} bytes follow the last of {count} results of a RUN reply")
+    if pos != len(payload):
+        raise WireError(f"a RUN reply has {len(payload) - pos} bytes after its {count} results")
     return results
 
 
 def decode_stat(data: bytes) -> FileStat:
     """Decode the data of a STAT result."""
-    if len(data) != STAT.size:
-        raise WireError(f"a STAT result has {STAT.size} bytes, not {len(data)}")
     return FileStat(*STAT.unpack(data))
 
 
-def _path(path: str) -> bytes:
-    encoded = os.fsencode(path)
-    if not encoded or b"\0" in encoded:
-        raise WireError(f"a path is not empty and has no NUL: {path!r}")
-    return encoded
+def _check_path(op: Op) -> None:
+    """Raise WireError when the path in the data is empty or has a NUL.
+
+    The data of INSMOD is a path, a NUL and parameters, which must not have a NUL either.
+    """
+    nuls = 1 if op.code == OpCode.INSMOD else 0
+    if op.data[:1] in (b"", b"\0") or op.data.count(b"\0") != nuls:
+        raise WireError(f"the path of {op.code.name} is empty or has a NUL: {op.data!r}")
