@@ -21,7 +21,7 @@ from harness.guest.guest import Guest
 from harness.interface.descriptor import Descriptor
 from harness.interface.report import Report
 from harness.oracle.expect import demand
-from providers_sim.loop import ProviderLoop
+from providers_sim import ProviderLoop
 from providers_sim.provider import Attr, BinAttr
 
 _REPORTS = "/sys/kernel/config/tsm/report"

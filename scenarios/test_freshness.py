@@ -10,7 +10,7 @@ from harness.guest.actor import Actor
 from harness.interface.find import Interface
 from harness.interface.report import Report
 from harness.oracle.expect import demand
-from providers_sim.loop import ProviderLoop
+from providers_sim import ProviderLoop
 
 _ROUNDS = 12
 _CALLERS = 6

@@ -12,7 +12,7 @@ from harness.interface.find import Interface
 from harness.interface.names import AttributeName
 from harness.interface.report import Report
 from harness.oracle.expect import demand
-from providers_sim.loop import ProviderLoop
+from providers_sim import ProviderLoop
 
 
 def _rewrite(report: Report, option: AttributeName, value: Value) -> None:

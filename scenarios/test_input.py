@@ -11,7 +11,7 @@ from harness.guest.actor import Actor
 from harness.interface.descriptor import Descriptor
 from harness.interface.report import Report
 from harness.oracle.expect import demand, raises_errno
-from providers_sim.loop import ProviderLoop
+from providers_sim import ProviderLoop
 
 _EVERY_KIND = bytes(range(16)) + b"\n\0\n\0" + bytes(range(212, 256))
 

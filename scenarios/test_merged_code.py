@@ -20,8 +20,7 @@ from harness.interface.report import Report
 from harness.kernels import Kernel
 from harness.oracle.expect import demand, raises_errno
 from harness.oracle.kernel_log import KernelLog
-from providers_sim.faults import Fault
-from providers_sim.loop import ProviderLoop
+from providers_sim import Fault, ProviderLoop
 from tsmw.ops import Op
 
 _NOBODY = 65534

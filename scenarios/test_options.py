@@ -14,7 +14,7 @@ from harness.guest.guest import Guest
 from harness.guest.raw_provider import RawProvider
 from harness.interface.report import Report
 from harness.oracle.expect import demand, raises_errno
-from providers_sim.loop import ProviderLoop
+from providers_sim import ProviderLoop
 
 _INBLOB_MAX = 64
 

@@ -24,8 +24,7 @@ from harness.interface.report import Report
 from harness.oracle.expect import demand, raises_errno
 from harness.oracle.kernel_log import KernelLog
 from harness.settings import Settings
-from providers_sim import Fault
-from providers_sim.loop import ProviderLoop
+from providers_sim import Fault, ProviderLoop
 from tsmw.ops import Op, OpResult
 
 _NOBODY = 65534

@@ -9,7 +9,7 @@ from harness.claims import claim
 from harness.guest.actor import Actor
 from harness.interface.report import Report
 from harness.oracle.expect import demand
-from providers_sim.loop import ProviderLoop
+from providers_sim import ProviderLoop
 
 _STEPS = ("generation", "write", "read", "generation")
 _TRIES = 5

@@ -11,7 +11,7 @@ from harness.guest.actor import Actor
 from harness.interface.report import Report
 from harness.oracle.expect import demand, raises_errno
 from harness.oracle.kernel_log import KernelLog
-from providers_sim.loop import ProviderLoop
+from providers_sim import ProviderLoop
 
 
 @claim("R1")

@@ -12,7 +12,7 @@ from harness.guest.guest import Guest
 from harness.progress import NullProgress
 from harness.session import Session
 from harness.settings import DEFAULT_KERNEL, DEFAULT_PROVIDER, Settings
-from providers_sim.loop import ProviderLoop
+from providers_sim import ProviderLoop
 
 Clone = Callable[[str], Guest]
 Attach = Callable[[Guest], ProviderLoop]

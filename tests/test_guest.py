@@ -31,7 +31,7 @@ from harness.interface.report import Report
 from harness.session import Session
 from harness.settings import DEFAULT_PROVIDER
 from harness.timeouts import Timeouts
-from providers_sim.loop import ProviderLoop
+from providers_sim import ProviderLoop
 from tsmw.constants import (
     ActorPhase,
 )

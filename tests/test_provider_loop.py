@@ -19,11 +19,11 @@ from providers_sim import (
     Fault,
     Options,
     ProviderError,
+    ProviderLoop,
     ProviderRefusal,
     ProviderTimeout,
 )
 from providers_sim.fault_table import Answer
-from providers_sim.loop import ProviderLoop
 from providers_sim.transcript import BoundedLog
 from providers_sim.transport import Transport
 from tests.fake_guest import (

@@ -13,7 +13,7 @@ import pytest
 
 from harness.errors import ClaimViolatedError
 from harness.guest.guest import Guest
-from providers_sim.loop import ProviderLoop
+from providers_sim import ProviderLoop
 from scenarios import test_conformance
 from scenarios.test_conformance import Entry
 from tests.conftest import Attach, Clone

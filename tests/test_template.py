@@ -30,7 +30,7 @@ from harness.session import Session
 from harness.settings import DEFAULT_KERNEL, DEFAULT_PROVIDER
 from harness.vm.factory import GuestFactory, ModuleLoad
 from harness.vm.template import Template, copy_sparse, seal
-from providers_sim.loop import ProviderLoop
+from providers_sim import ProviderLoop
 from tsmw.constants import VERSION
 from tsmw.ops import Op
 

@@ -33,8 +33,8 @@ from harness.interface.report import Report
 from harness.paths import guest_images_directory
 from harness.session import Session
 from harness.settings import DEFAULT_KERNEL, DEFAULT_PROVIDER
-from providers_sim.faults import Corruption, Fault
-from providers_sim.loop import ProviderLoop
+from providers_sim import Fault, ProviderLoop
+from providers_sim.faults import Corruption
 from tsmw.constants import (
     MAGIC,
     MAX_IN_FLIGHT,

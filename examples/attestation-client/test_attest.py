@@ -16,7 +16,7 @@ import pytest
 from harness.access.ssh import SshSession
 from harness.guest.actor import Actor
 from harness.interface.find import Interface
-from providers_sim.loop import ProviderLoop
+from providers_sim import ProviderLoop
 
 CLIENT = "/tmp/attest"
 ENTRY = "/sys/kernel/config/tsm/report/attest"

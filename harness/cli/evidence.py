@@ -20,9 +20,17 @@ from harness.cli import options
 from harness.errors import HostError, UsageError
 from harness.oracle.printable import printable
 from harness.paths import cache_directory
-from providers_sim import AnyProvider, Evidence, ReportRequest, available, describe, provider_type
+from providers_sim import (
+    AnyProvider,
+    Evidence,
+    EvidenceError,
+    ProviderError,
+    ReportRequest,
+    available,
+    describe,
+    provider_type,
+)
 from providers_sim.description import Node
-from providers_sim.errors import EvidenceError, ProviderError
 from providers_sim.fault_table import ProviderFault
 from providers_sim.options import OptionInfo, split_spec
 

@@ -16,8 +16,7 @@ from harness.guest.agent_session import REPLY_SECONDS, AgentSession
 from harness.guest.call import Call
 from harness.qemu.machine import Machine
 from harness.timeouts import Timeouts
-from providers_sim.loop import ProviderLoop
-from providers_sim.provider import AnyProvider
+from providers_sim import AnyProvider, ProviderLoop
 from tsmw.constants import FrameType
 from tsmw.layout import encode_u32
 

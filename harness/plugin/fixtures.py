@@ -22,7 +22,7 @@ from harness.plugin.matrix import Axes, claim_of
 from harness.plugin.options import SETTINGS
 from harness.session import Session
 from harness.settings import Settings
-from providers_sim.loop import ProviderLoop
+from providers_sim import ProviderLoop
 
 __all__ = ["GUEST", "INTERFACE", "SESSION"]
 

@@ -39,7 +39,7 @@ from harness.oracle.records import parse_console
 from harness.oracle.splats import find_splats
 from harness.plugin.fixtures import GUEST, INTERFACE
 from harness.verdict import Status
-from providers_sim.errors import ProviderError
+from providers_sim import ProviderError
 from providers_sim.transcript import IssuedReport
 
 __all__ = ["Judgement", "classify", "weigh"]
