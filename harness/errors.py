@@ -1,27 +1,31 @@
 # SPDX-License-Identifier: MIT
-"""Every error the harness raises, and whose fault it is.
+"""Every error the harness raises, and what it makes of a verdict.
 
 The tree::
 
     TsmHarnessError
-    ├── HarnessError            ours, or the host's: the verdict is ERROR
-    │   ├── UsageError          the user asked for something that cannot be (exit status 2)
+    ├── HarnessError            the harness or its host failed: the verdict is ERROR
+    │   ├── UsageError          the request is invalid (exit status 2)
     │   ├── HostError           the host lacks something: QEMU, a compiler, disk, the mirror
     │   ├── BuildError          a module, an image or a template could not be made
-    │   ├── GuestLostError      the guest vanished, hung or broke protocol without a kernel report
-    │   └── DeadlineError       a condition did not come true in its (calibrated) time
-    ├── KernelFault             the kernel under test: the verdict is FAIL
-    │   ├── KernelSplatError   a report (splat) in the kernel log that nobody expected
-    │   ├── KernelPanicError    the guest's kernel panicked or died with an oops on its console
-    │   └── ClaimViolatedError  the claim's demand was seen not to hold
-    └── ScenarioError           the scenario's author: the verdict is ERROR
+    │   ├── GuestLostError      the guest ended, hung or broke the protocol without a splat
+    │   └── DeadlineError       a condition did not become true in its (scaled) time
+    ├── KernelFault             the kernel under test misbehaved: the verdict is FAIL
+    │   ├── KernelSplatError    the kernel log has an unexpected splat
+    │   ├── KernelPanicError    the guest's kernel panicked, or its console ends with an oops
+    │   └── ClaimViolatedError  the demand of the claim did not hold
+    └── ScenarioError           the scenario misused the harness: the verdict is ERROR
 
     OSError
-    ├── GuestCallError          a system call in the guest failed: of itself nobody's fault
-    │   └── InterfaceCallError    one on the interface under test that nobody expected: FAIL
+    ├── GuestCallError          a system call in the guest failed; a scenario may expect it.
+    │   │                       Unexpected, and not on the interface: the verdict is ERROR
+    │   └── InterfaceCallError  the same on the interface under test: unexpected, it is a FAIL
     └── ActorDiedError          an actor's process ended inside a call: the verdict is ERROR
 
-Every message says what happened; ``hint`` says what to do next.
+    LookupError
+    └── MissingAttributeError   this guest lacks an attribute of the interface: SKIP
+
+A message states the condition and what caused it; ``hint`` states the remedy.
 """
 
 from __future__ import annotations
@@ -49,7 +53,7 @@ __all__ = [
 
 
 class TsmHarnessError(Exception):
-    """Root of the tree; ``hint`` is the next step a person should take, or empty."""
+    """Root of the tree; ``hint`` is the remedy, or empty."""
 
     def __init__(self, message: str, *, hint: str = "") -> None:
         super().__init__(message)
@@ -61,7 +65,7 @@ class HarnessError(TsmHarnessError):
 
 
 class UsageError(HarnessError):
-    """The request makes no sense as given: unknown claim, wrong path, bad option."""
+    """The request is invalid: unknown claim, wrong path, bad option."""
 
 
 class HostError(HarnessError):
@@ -69,23 +73,23 @@ class HostError(HarnessError):
 
 
 class BuildError(HarnessError):
-    """A module, image or template could not be made; the message carries the tool's words."""
+    """A module, image or template could not be made; the message has the tool's own output."""
 
 
 class GuestLostError(HarnessError):
-    """The guest is gone or mute and its kernel said nothing that explains it."""
+    """The guest ended, does not answer or broke the protocol, and its kernel printed no splat."""
 
 
 class DeadlineError(HarnessError):
-    """A condition did not come true in time; the message names the condition."""
+    """A condition did not become true in time; the message names the condition."""
 
 
 class KernelFault(TsmHarnessError):  # noqa: N818 - evidence, not an error of ours
-    """The kernel under test misbehaved; this is evidence, not an accident."""
+    """The kernel under test misbehaved."""
 
 
 class KernelSplatError(KernelFault):
-    """The kernel log holds reports that the scenario did not expect; ``kinds`` are theirs."""
+    """The kernel log has splats of these ``kinds`` that the scenario did not expect."""
 
     def __init__(self, message: str, *, kinds: frozenset[str] = frozenset()) -> None:
         super().__init__(message)
@@ -93,31 +97,31 @@ class KernelSplatError(KernelFault):
 
 
 class KernelPanicError(KernelFault):
-    """The guest's kernel panicked after it had been ready."""
+    """The guest's kernel panicked after the guest had become ready."""
 
 
 class ClaimViolatedError(KernelFault):
-    """What the claim demands was observed not to hold."""
+    """The demand of the claim did not hold."""
 
 
 class ScenarioError(TsmHarnessError):
-    """The scenario misused the harness: a fault of its author."""
+    """The scenario misused the harness."""
 
 
 class GuestCallError(OSError):
-    """A system call in the guest failed; ``errno`` is the guest's, ``filename`` says which call."""
+    """A system call in the guest failed; ``errno`` is the guest's, ``filename`` names the call."""
 
 
 class InterfaceCallError(GuestCallError):
-    """A call on the interface under test failed."""
+    """A system call on the interface under test failed."""
 
 
 class MissingAttributeError(LookupError):
-    """The interface does not have an attribute: what is about it does not apply there."""
+    """This guest lacks an attribute of the interface; a scenario that uses it is skipped."""
 
 
 class ActorDiedError(ChildProcessError):
-    """The actor's process ended inside the call; ``wait_status`` is as waitpid() gives it."""
+    """The actor's process ended inside a call; ``wait_status`` is that of waitpid(2)."""
 
     def __init__(self, message: str, wait_status: int) -> None:
         super().__init__(errno.ECHILD, message)

@@ -48,8 +48,8 @@ def _damage(memory: Path, until: threading.Event) -> None:
 
 def test_chosen_flags_are_sound(clone: Callable[[str], Guest]) -> None:
     outcome = stress(clone("class-fixed"), rounds=60)
-    assert outcome.sound, outcome.words
-    assert "240 rounds" in outcome.words
+    assert outcome.sound, outcome.evidence
+    assert "240 rounds" in outcome.evidence
 
 
 def test_a_corrupted_guest_is_noticed(session: Session, tmp_path: Path) -> None:

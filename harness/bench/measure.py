@@ -15,7 +15,6 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from harness.errors import GuestLostError, HarnessError
-from harness.guest.call import checked
 from harness.guest.guest import Guest
 from harness.interface.find import find_interface
 from harness.oracle.splats import Splat
@@ -73,13 +72,12 @@ def pool_clone(factory: GuestFactory, template: Template, rounds: int) -> float:
     pool, times = ClonePool(factory), []
     try:
         for _ in range(rounds):
-            pool.prepare(template)
-            pool.wait()
+            pool.prepare(template).result()
             start = time.perf_counter()
             with pool.take(template) as guest:
                 _first_call(guest)
                 times.append(time.perf_counter() - start)
-                pool.wait()
+                pool.prepare(template).result()
     finally:
         pool.close()
     return statistics.median(times)
@@ -88,12 +86,10 @@ def pool_clone(factory: GuestFactory, template: Template, rounds: int) -> float:
 def file_operation_and_echo(guest: Guest) -> tuple[float, float]:
     """One ``pread`` of 64 bytes, and a raw 64-byte echo on the same port, taken in turns."""
     actor = guest.actors[0]
-    opened = [Op.open("/proc/sys/kernel/osrelease", os.O_RDONLY)]
-    fd = actor.start(opened, lambda got: checked(got, "open")[0].ret, "open").result()
+    fd = actor.run(Op.open("/proc/sys/kernel/osrelease", os.O_RDONLY), "open").ret
 
     def operation() -> None:
-        ops = [Op.pread(_ECHO_BYTES, 0, fd)]
-        actor.start(ops, lambda got: checked(got, "pread"), "pread").result()
+        actor.run(Op.pread(_ECHO_BYTES, 0, fd), "pread")
 
     operations: list[float] = []
     echoes: list[float] = []

@@ -113,7 +113,7 @@ def _soundness(bench: Session, spec: str, rounds: int) -> str:
         outcome = stress(guest, rounds=rounds)
     if not outcome.sound:
         raise HostError(
-            f"this emulator corrupts guests: {outcome.words}",
+            f"this emulator corrupts guests: {outcome.evidence}",
             hint="no verdict from it can be trusted; try another QEMU with --qemu",
         )
-    return f"{outcome.words}; flags {factory.emulator.cpu}"
+    return f"{outcome.evidence}; flags {factory.emulator.cpu}"

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""KVM or TCG, decided by a guest that ran.
+"""KVM or TCG, decided by booting a guest.
 
-``/dev/kvm`` can open, create machines and processors, and still run no ordinary guest. So a
-probe boots the very image under KVM; only an agent that answered in time proves anything. The
-answer is remembered until the host reboots or QEMU changes.
+Where nested virtualization is incomplete, ``/dev/kvm`` opens and creates machines and processors
+but runs no ordinary guest. So a probe boots the image under KVM, and KVM is chosen only if its
+agent answers in time. The result is cached until the host reboots or QEMU changes.
 """
 
 from __future__ import annotations
@@ -24,37 +24,38 @@ from harness.qemu.rundir import RunDirectory
 __all__ = ["Choice", "choose_accelerator"]
 
 _DEVICE = Path("/dev/kvm")
-_PROBE_SECONDS = 8.0  # KVM boots in about one; a guest that has not by now never will
+_CACHED = "accelerator.json"
+_PROBE_SECONDS = 8.0  # a boot under KVM takes about one
 
 
 @dataclass(frozen=True)
 class Choice:
-    """The accelerator to use and why."""
+    """The accelerator to use, and why."""
 
     accelerator: Accelerator
     reason: str
 
 
 def choose_accelerator(
-    emulator: Emulator, boot: Boot, memory_of: Path, run: RunDirectory, progress: Progress
+    emulator: Emulator, boot: Boot, cache_root: Path, run: RunDirectory, progress: Progress
 ) -> Choice:
-    """Use KVM if a probe guest runs under it, TCG otherwise; ``memory_of`` keeps the answer."""
+    """KVM if a probe guest runs under it, TCG otherwise; the result is kept in ``cache_root``."""
     if not os.access(_DEVICE, os.R_OK | os.W_OK):
         missing = "there is no /dev/kvm" if not _DEVICE.exists() else "/dev/kvm is not accessible"
         return Choice("tcg", missing)
     kvm = emulator.with_accelerator("kvm")
     key = f"{_boot_id()}-{kvm.identity()}"
-    remembered = memory_of / "accelerator.json"
+    cached = cache_root / _CACHED
     try:
-        known = json.loads(remembered.read_bytes())
-        if known.pop("key") == key:
-            return Choice(**known)
+        values = json.loads(cached.read_bytes())
+        if values.pop("key") == key:
+            return Choice(**values)
     except (OSError, ValueError, TypeError, KeyError):
-        pass  # never asked, asked before a reboot, or the note is damaged: ask again
+        pass  # missing or damaged: probe again
     with progress.step("probing KVM with a guest"):
         choice = _probe(kvm, boot, run)
-    with contextlib.suppress(OSError):  # then the next run asks again
-        remembered.write_text(json.dumps({"key": key, **asdict(choice)}), encoding="utf-8")
+    with contextlib.suppress(OSError):  # then the next run probes again
+        cached.write_text(json.dumps({"key": key, **asdict(choice)}), encoding="utf-8")
     return choice
 
 
@@ -65,8 +66,8 @@ def _probe(kvm: Emulator, boot: Boot, run: RunDirectory) -> Choice:
         with Guest(machine, seconds=_PROBE_SECONDS) as guest:
             guest.actors[0].read_file("/proc/uptime")
     except (HarnessError, OSError) as error:
-        words = " ".join(str(error).split())
-        return Choice("tcg", f"/dev/kvm opens, but a probe guest did not run under it: {words}")
+        message = " ".join(str(error).split())
+        return Choice("tcg", f"/dev/kvm opens, but a probe guest did not run under it: {message}")
     return Choice("kvm", "a probe guest ran under KVM")
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Clones made ahead of need, so that a scenario does not wait for one."""
+"""A clone that a thread makes ahead of need, so that a scenario does not wait for one."""
 
 from __future__ import annotations
 
@@ -13,47 +13,38 @@ __all__ = ["ClonePool"]
 
 
 class ClonePool:
-    """Keeps ``depth`` clones of the template last asked for running and ready.
+    """Keeps one clone of the template that was asked for last."""
 
-    Handing out a prepared clone costs nothing but the hand-over; every clone is handed out once.
-    """
-
-    def __init__(self, factory: GuestFactory, *, depth: int = 1) -> None:
+    def __init__(self, factory: GuestFactory) -> None:
         self._factory = factory
-        self._depth = depth
         self._template: Template | None = None
-        self._ready: list[Future[Guest]] = []
+        self._clone: Future[Guest] | None = None
         self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="clones")
 
     def take(self, template: Template) -> Guest:
-        """A pristine clone of ``template``; the next one is begun."""
-        if template != self._template:
-            self._drop()
-            self._template = template
-        self.prepare(template)
-        guest = self._ready.pop(0).result() if self._ready else self._factory.clone(template)
+        """A clone of ``template``, which is the caller's; the pool starts to make the next one."""
+        clone = self.prepare(template)
+        self._clone = None
+        guest = clone.result()
         self.prepare(template)
         return guest
 
-    def prepare(self, template: Template) -> None:
-        """Begin as many clones as the pool keeps."""
-        self._template = template
-        while len(self._ready) < self._depth:
-            self._ready.append(self._worker.submit(self._factory.clone, template))
-
-    def wait(self) -> None:
-        """Wait until every clone begun is ready."""
-        for future in self._ready:
-            future.result()
+    def prepare(self, template: Template) -> Future[Guest]:
+        """Start to make a clone of ``template``, unless the pool has one already."""
+        if template != self._template:
+            self._close_clone()
+            self._template = template
+        if self._clone is None:
+            self._clone = self._worker.submit(self._factory.clone, template)
+        return self._clone
 
     def close(self) -> None:
-        """End the clones nobody took."""
-        self._drop()
+        """End the clone that was not taken."""
+        self._close_clone()
         self._worker.shutdown()
 
-    def _drop(self) -> None:
-        ready, self._ready = self._ready, []
-        for future in ready:
-            # One that never came up is told to whoever takes the next.
-            if not future.cancel() and future.exception() is None:
-                future.result().close()
+    def _close_clone(self) -> None:
+        clone, self._clone = self._clone, None
+        # The error of a clone that failed is dropped: the next take() meets it again.
+        if clone is not None and not clone.cancel() and clone.exception() is None:
+            clone.result().close()

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""Shows that the emulator, with the flags chosen, does not corrupt guests.
+"""A stress test that finds out whether the emulator, with its flags, corrupts guests.
 
-A guest that forks, maps and unmaps under load runs through the code that unsound emulators break
-(the slab allocator's fast path, page tables). One that survives with a clean kernel log is no
-proof, but one that does not is: known-bad flags die here within seconds.
+Processes that fork, map and unmap run the code that unsound emulators break: the fast path of
+the slab allocator, and page tables. With flags known to be bad the guest dies within seconds. A
+guest that survives with a clean kernel log is no proof that the emulator is sound.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ _SECONDS = 120.0
 
 @dataclass(frozen=True)
 class Soundness:
-    """Whether the guest survived, and what was seen otherwise."""
+    """Whether the guest survived, and the evidence for it."""
 
     sound: bool
-    words: str
+    evidence: str
 
 
-def stress(guest: Guest, *, processes: int = _PROCESSES, rounds: int = _ROUNDS) -> Soundness:
-    """Run ``processes`` children of ``rounds`` rounds each in ``guest``; it may not survive."""
-    payload = processes.to_bytes(4, "little") + rounds.to_bytes(4, "little")
+def stress(guest: Guest, *, rounds: int = _ROUNDS) -> Soundness:
+    """Run the stress in ``guest``, which may not survive; each process does ``rounds`` rounds."""
+    payload = _PROCESSES.to_bytes(4, "little") + rounds.to_bytes(4, "little")
     what = "the end of the stress"
     try:
         done = guest.session.request(FrameType.STRESS, payload, what, seconds=_SECONDS)
@@ -39,6 +39,6 @@ def stress(guest: Guest, *, processes: int = _PROCESSES, rounds: int = _ROUNDS) 
     except TsmHarnessError as error:
         return Soundness(False, str(error))
     completed = int.from_bytes(done[:8], "little")
-    if completed != processes * rounds:
-        raise HarnessError(f"the stress ended early: {completed} of {processes * rounds} rounds")
+    if completed != _PROCESSES * rounds:
+        raise HarnessError(f"the stress ended early: {completed} of {_PROCESSES * rounds} rounds")
     return Soundness(True, f"{completed} rounds of forks and mappings, kernel log clean")
