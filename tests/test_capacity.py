@@ -10,7 +10,7 @@ import psutil
 import pytest
 
 from harness.qemu import capacity
-from harness.qemu.capacity import guests_side_by_side
+from harness.qemu.capacity import parallel_guests
 
 Memory = namedtuple("Memory", "available")
 GIB = 1 << 30
@@ -31,9 +31,9 @@ def test_bounds(
 ) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(cores)))
     monkeypatch.setattr(psutil, "virtual_memory", lambda: Memory(free))
-    monkeypatch.setattr(capacity, "_left_of_the_group", lambda: group)
-    assert guests_side_by_side(memory_mib) == guests
+    monkeypatch.setattr(capacity, "_cgroup_free_bytes", lambda: group)
+    assert parallel_guests(memory_mib) == guests
 
 
 def test_here() -> None:
-    assert 1 <= guests_side_by_side(128) <= len(os.sched_getaffinity(0))
+    assert 1 <= parallel_guests(128) <= len(os.sched_getaffinity(0))

@@ -57,7 +57,7 @@ def invoke(tmp_path: Path, session: Session) -> Invoke:
         (["exec", "--fault", "nothing", "--", "true"], "there is no fault 'nothing'"),
         (["exec", "--fault", "snp-throttled:x=1", "--", "true"], "has no parameter 'x'"),
         (["exec", "--hardware-time", "-1", "--", "true"], "lasts 0 to 1000 seconds"),
-        (["run", "--qemu", "/bin/true"], "does not say that it is QEMU"),
+        (["run", "--qemu", "/bin/true"], "is not QEMU"),
         (["run", "--smp", "0"], "0 is not in the range"),
         (["exec", "--push", "nothing:/x", "--", "true"], "there is no file nothing"),
         (["exec", "--pull", "/x", "--", "true"], "does not have the form REMOTE:LOCAL"),

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""The serial console, for a person whose guest is not up yet or does not answer any more.
+"""The serial console: for a guest that is still booting, or does not answer any more.
 
-Nothing else needs it: verdicts rest on the agent and the kernel log. The agent's init keeps a
-shell for whoever presses Enter; a kernel that runs no process any more still answers SysRq.
+Verdicts do not depend on it. The agent's init starts a shell on it when Enter is pressed. A
+kernel that runs no process any more still answers SysRq.
 """
 
 from __future__ import annotations
@@ -25,14 +25,15 @@ __all__ = ["Console"]
 
 _PROMPT = b"guest# "
 _CHUNK = 4096
-_KNOCK_SECONDS = 1.0
+_RETRY_SECONDS = 1.0
 _MONITOR_SECONDS = 10.0
 
 
 class Console:
-    """Attached to the console of ``machine`` until the context ends; it must be used meanwhile.
+    """Connected to the console of ``machine`` until the context ends.
 
-    Methods raise :class:`GuestLostError` when QEMU ends, with what it said.
+    Call :meth:`interact` or :meth:`run` at once: a guest waits while nobody reads its console.
+    Methods raise :class:`GuestLostError`, with QEMU's output, when QEMU ends.
     """
 
     def __init__(self, machine: Machine) -> None:
@@ -47,27 +48,28 @@ class Console:
         self._socket.close()
 
     def interact(self, screen: BinaryIO) -> None:
-        """Be this terminal's other end until Ctrl-] is pressed or input ends."""
+        """Connect the console to this terminal until Ctrl-] is pressed or the input ends."""
         keyboard = sys.stdin.fileno()
         with raw_terminal():
             while True:
                 ready = select.select([self._socket, keyboard], [], [])[0]
                 if self._socket in ready:
-                    screen.write(self._received())
+                    screen.write(self._receive())
                     screen.flush()
-                if keyboard in ready and not self._typed(os.read(keyboard, _CHUNK)):
+                if keyboard in ready and not self._send_keys(os.read(keyboard, _CHUNK)):
                     return
 
     def run(self, commands: Iterable[bytes], screen: BinaryIO, *, seconds: float) -> None:
-        """Give ``commands`` to the console's shell one after the other; ``screen`` gets it all.
+        """Run ``commands`` one after another in the console's shell; ``screen`` gets all output.
 
-        Raises :class:`DeadlineError` when the shell does not come up, or a command does not end,
+        Raises :class:`DeadlineError` when the shell does not start, or a command does not end,
         within ``seconds``.
         """
         self._spawn.logfile_read = screen
         try:
-            self._knock(time.monotonic() + seconds, seconds)
-            # Every knock that was heard brings a prompt: only one that no echo holds is in step.
+            self._wait_for_shell(time.monotonic() + seconds, seconds)
+            # Each Enter printed a prompt. Set another prompt, computed so that the echo of the
+            # command does not contain it.
             for command in (b'PS1="guest-$((3 * 7))# "', *commands):
                 self._spawn.sendline(command)
                 self._spawn.expect_exact(b"guest-21# ", timeout=seconds)
@@ -78,21 +80,21 @@ class Console:
         except (pexpect.EOF, OSError) as error:
             raise self._lost() from error
 
-    def _knock(self, deadline: float, seconds: float) -> None:
-        """Press Enter until there is a shell: before it listens, keys are lost."""
+    def _wait_for_shell(self, deadline: float, seconds: float) -> None:
+        """Press Enter until a prompt appears: keys sent before the shell reads are lost."""
         while True:
             self._spawn.sendline(b"")
-            timeout = max(0.0, min(_KNOCK_SECONDS, deadline - time.monotonic()))
+            timeout = max(0.0, min(_RETRY_SECONDS, deadline - time.monotonic()))
             if self._spawn.expect_exact([_PROMPT, pexpect.TIMEOUT], timeout=timeout) == 0:
                 return
             if time.monotonic() >= deadline:
                 raise DeadlineError(f"no shell at the guest's console within {seconds:.0f} s")
 
-    def _typed(self, keys: bytes) -> bool:
-        """Pass keys on; False when they say to leave."""
+    def _send_keys(self, keys: bytes) -> bool:
+        """Send keys to the console; False at the end of the input or at Ctrl-]."""
         before, leave, _ = keys.partition(LEAVE)
-        for place, part in enumerate(before.split(BREAK)):
-            if place:
+        for number, part in enumerate(before.split(BREAK)):
+            if number:
                 monitor = self._machine.monitor(seconds=_MONITOR_SECONDS)
                 monitor.execute("chardev-send-break", id="console")
                 monitor.close()
@@ -102,7 +104,7 @@ class Console:
                 raise self._lost() from error
         return bool(keys) and not leave
 
-    def _received(self) -> bytes:
+    def _receive(self) -> bytes:
         try:
             data = self._socket.recv(_CHUNK)
         except OSError as error:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""A shell in the guest over the ssh port: no network device, no address, no listening socket.
+"""SSH to a guest over its ssh port, without a network device or an address.
 
-The agent bridges the port to a dropbear of its own; keys belong to the cache. Raises
-:class:`GuestLostError` when the guest does not answer.
+The agent relays the port to a dropbear that it starts. The keys are in the cache. Everything
+raises :class:`GuestLostError` when the guest does not answer.
 """
 
 from __future__ import annotations
@@ -33,21 +33,24 @@ __all__ = ["SshSession"]
 
 _CONNECT_SECONDS = 30.0
 _CLOSE_SECONDS = 5.0
-_MUTE_SECONDS = 20.0
+_REPLY_SECONDS = 20.0
 _CHUNK = 1 << 15
 
 
 class _Limited(io.BytesIO):
-    """Takes no more than ``limit`` bytes: what a guest prints is the guest's to choose."""
+    """Raises when more than ``limit`` bytes are written: a guest may print without end."""
 
     def __init__(self, limit: int) -> None:
         super().__init__()
-        self._left = limit
+        self._limit = self._left = limit
 
     def write(self, data: ReadableBuffer) -> int:
         self._left -= memoryview(data).nbytes
         if self._left < 0:
-            raise UsageError("the command in the guest prints more than it was allowed")
+            raise UsageError(
+                f"the command in the guest prints more than {self._limit} bytes",
+                hint="raise the limit, or write the output to a file and pull it",
+            )
         return super().write(data)
 
 
@@ -65,7 +68,7 @@ class SshSession:
             self._transport.start_client(timeout=seconds)
             offered = self._transport.get_remote_server_key().asbytes()
             if offered != keys.host_public:
-                raise GuestLostError("the guest shows another host key than its image was given")
+                raise GuestLostError("the guest shows another host key than the one in its image")
             key = paramiko.Ed25519Key.from_private_key_file(str(keys.client_private))
             self._transport.auth_publickey("root", key)
         except (paramiko.SSHException, OSError, EOFError) as error:
@@ -86,50 +89,51 @@ class SshSession:
 
     def _close(self) -> None:
         self._transport.close()
-        self._transport.join(_CLOSE_SECONDS)  # the thread that reads ends a little later
+        self._transport.join(_CLOSE_SECONDS)  # wait for the end of its thread
 
     def run(
         self, command: Sequence[str], stdin: int | None, stdout: BinaryIO, stderr: BinaryIO
     ) -> int:
-        """Run ``command``, passing streams through; its exit status (128 + n for signal n).
+        """Run ``command`` and forward its streams; its exit status (128 + n for signal n).
 
-        ``stdin`` is a descriptor to read from, None for an empty one.
+        A single argument is a line for the shell. ``stdin`` is a descriptor to read from, None
+        for an empty input.
         """
         text = shlex.join(command) if len(command) > 1 else command[0]
         with self._channel() as channel:
-            # By way of a shell that lives on: of one that a signal ends, paramiko learns nothing.
+            # The outer shell outlives a signal that ends the inner one, and reports it as a status.
             channel.exec_command(f"sh -c {shlex.quote(text)}; exit $?")
-            self._streams(channel, stdin, stdout, stderr).pass_on()
+            self._streams(channel, stdin, stdout, stderr).forward()
             return self._exit_status(channel)
 
     def capture(
         self, command: Sequence[str], stdin: bytes = b"", limit: int = 1 << 24
     ) -> subprocess.CompletedProcess[bytes]:
-        """Run ``command`` and keep what it prints: ``limit`` bytes of each stream at most.
+        """Run ``command`` and return its output, at most ``limit`` bytes of each stream.
 
         Raises :class:`UsageError` when it prints more.
         """
         stdout, stderr = _Limited(limit), _Limited(limit)
-        with tempfile.TemporaryFile() as given:
-            given.write(stdin)
-            given.seek(0)
-            status = self.run(command, given.fileno(), stdout, stderr)
+        with tempfile.TemporaryFile() as file:
+            file.write(stdin)
+            file.seek(0)
+            status = self.run(command, file.fileno(), stdout, stderr)
         return subprocess.CompletedProcess(command, status, stdout.getvalue(), stderr.getvalue())
 
     def interact(self) -> int | None:
-        """A login shell on this terminal; its exit status, None when Ctrl-] was pressed."""
+        """Run a login shell on this terminal; its exit status, None when Ctrl-] was pressed."""
         with self._channel() as channel, raw_terminal():
             if sys.stdin.isatty():
                 size = os.get_terminal_size(sys.stdin.fileno())
                 channel.get_pty(os.environ.get("TERM", "dumb"), size.columns, size.lines)
             channel.invoke_shell()
             keyboard, out, err = sys.stdin.fileno(), sys.stdout.buffer, sys.stderr.buffer
-            if not self._streams(channel, keyboard, out, err, LEAVE).pass_on():
+            if not self._streams(channel, keyboard, out, err, LEAVE).forward():
                 return None
             return self._exit_status(channel)
 
     def push(self, local: Path, remote: str) -> None:
-        """Copy a host file into the guest, keeping its permission bits."""
+        """Copy a host file and its permission bits into the guest."""
         try:
             data, mode = local.read_bytes(), local.stat().st_mode & 0o777
         except OSError as error:
@@ -137,12 +141,12 @@ class SshSession:
         command = f"cat > {shlex.quote(remote)} && chmod {mode:o} {shlex.quote(remote)}"
         with self._channel() as channel:
             channel.exec_command(command)
-            with contextlib.suppress(OSError):  # its status says why it does not read
+            with contextlib.suppress(OSError):  # the command ended early: its exit status follows
                 channel.sendall(data)
                 channel.shutdown_write()
-            words = channel.makefile_stderr("rb").read().decode("utf-8", "replace").strip()
+            message = channel.makefile_stderr("rb").read().decode("utf-8", "replace").strip()
             if self._exit_status(channel):
-                raise UsageError(f"cannot write {remote} in the guest: {words}")
+                raise UsageError(f"cannot write {remote} in the guest: {message}")
 
     def pull(self, remote: str, local: Path, limit: int = 1 << 30) -> None:
         """Copy a guest file of at most ``limit`` bytes to the host."""
@@ -158,19 +162,17 @@ class SshSession:
                         partial.unlink()
                         raise UsageError(f"{remote} in the guest is longer than {limit} bytes")
                     target.write(block)
-            words = channel.makefile_stderr("rb").read().decode("utf-8", "replace").strip()
+            message = channel.makefile_stderr("rb").read().decode("utf-8", "replace").strip()
             if self._exit_status(channel):
                 partial.unlink()
-                raise UsageError(f"cannot read {remote} in the guest: {words}")
+                raise UsageError(f"cannot read {remote} in the guest: {message}")
             partial.replace(local)
 
     def _channel(self) -> paramiko.Channel:
         try:
-            return self._transport.open_session(timeout=self._guest.timeouts.scaled(20.0))
+            return self._transport.open_session(timeout=self._guest.timeouts.scaled(_REPLY_SECONDS))
         except (paramiko.SSHException, OSError, EOFError) as error:
-            raise GuestLostError(
-                f"the guest's shell is gone: {error}{self._guest.machine.exit_text()}"
-            ) from error
+            raise self._lost(f": {error}") from error
 
     def _streams(
         self,
@@ -180,11 +182,15 @@ class SshSession:
         stderr: BinaryIO,
         leave: bytes = b"",
     ) -> Streams:
-        timeouts = self._guest.timeouts.scaled(_MUTE_SECONDS)
-        return Streams(channel, stdin, stdout, stderr, leave, patience_s=timeouts)
+        seconds = self._guest.timeouts.scaled(_REPLY_SECONDS)
+        return Streams(channel, stdin, stdout, stderr, leave, reply_seconds=seconds)
 
     def _exit_status(self, channel: paramiko.Channel) -> int:
         status = channel.recv_exit_status()
         if status < 0:
-            raise GuestLostError(f"the guest's shell is gone{self._guest.machine.exit_text()}")
+            raise self._lost()
         return status
+
+    def _lost(self, reason: str = "") -> GuestLostError:
+        ended = self._guest.machine.exit_text()
+        return GuestLostError(f"the connection to the guest's shell ended{reason}{ended}")

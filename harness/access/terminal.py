@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""This process's terminal while it stands in for one in a guest."""
+"""The terminal of this process, while it is the terminal of a shell in a guest."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from collections.abc import Iterator
 __all__ = ["BREAK", "LEAVE", "raw_terminal"]
 
 LEAVE = b"\x1d"
-"""Ctrl-]: from a shell over ssh to the serial console, and from there back to the host."""
+"""Ctrl-]: leaves the ssh shell for the serial console, and the console for the host."""
 
 BREAK = b"\x1c"
-"""Ctrl-\\: at the serial console a break, after which the kernel takes a key as a SysRq command."""
+"""Ctrl-\\: sends a break to the console; the kernel takes the next key as a SysRq command."""
 
 
 @contextlib.contextmanager
 def raw_terminal() -> Iterator[None]:
-    """Pass on every key as it is pressed; without a terminal nothing changes."""
+    """Put the terminal into raw mode; does nothing if standard input is not a terminal."""
     if not sys.stdin.isatty():
         yield
         return
@@ -33,5 +33,5 @@ def raw_terminal() -> Iterator[None]:
         try:
             termios.tcsetattr(sys.stdin, termios.TCSADRAIN, saved)
         except termios.error as error:
-            if error.args[0] != errno.EIO:  # the terminal itself is gone
+            if error.args[0] != errno.EIO:  # EIO: the terminal has gone
                 raise

@@ -12,7 +12,7 @@ from harness.cli import options
 from harness.cli.live import LiveRun
 from harness.cluster.engine import run_on_cluster
 from harness.matrix.jobs import Job, jobs_of_settings
-from harness.qemu.capacity import guests_side_by_side
+from harness.qemu.capacity import parallel_guests
 from harness.runner import run_cells
 from harness.session import Session
 from harness.settings import Settings
@@ -34,7 +34,7 @@ class Where:
 
     def guests(self, settings: Settings) -> int:
         """How many guests there are side by side."""
-        return self.workers or guests_side_by_side(settings.memory_mib)
+        return self.workers or parallel_guests(settings.memory_mib)
 
 
 def decide(settings: Settings, where: Where) -> RunResult:

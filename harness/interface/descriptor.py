@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""An open file of a interface, for scenarios about single system calls.
+"""An open file of an interface, for scenarios about single system calls.
 
-What happens here is not remembered for the content oracle: a scenario that uses descriptors
-compares what it read by itself.
+The history does not record these calls, so the content oracle does not check what they read; a
+scenario that uses them compares the bytes itself.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Descriptor:
         self.actor = actor
         self.path = path
         self._fd = -1
-        self._fd = self._do(Op.open(path, flags, mode)).ret
+        self._fd = self._run(Op.open(path, flags, mode)).ret
 
     def __enter__(self) -> Self:
         return self
@@ -44,31 +44,30 @@ class Descriptor:
 
     def read(self, count: int) -> bytes:
         """``read(2)``."""
-        return self._do(Op.read(count, self._fd)).data
+        return self._run(Op.read(count, self._fd)).data
 
     def pread(self, count: int, offset: int) -> bytes:
         """``pread(2)``."""
-        return self._do(Op.pread(count, offset, self._fd)).data
+        return self._run(Op.pread(count, offset, self._fd)).data
 
     def write(self, data: bytes) -> int:
         """``write(2)``."""
-        return self._do(Op.write(data, self._fd)).ret
+        return self._run(Op.write(data, self._fd)).ret
 
     def pwrite(self, data: bytes, offset: int) -> int:
         """``pwrite(2)``."""
-        return self._do(Op.pwrite(data, offset, self._fd)).ret
+        return self._run(Op.pwrite(data, offset, self._fd)).ret
 
     def lseek(self, offset: int, whence: int = os.SEEK_SET) -> int:
         """``lseek(2)``."""
-        return self._do(Op.lseek(offset, whence, self._fd)).ret
+        return self._run(Op.lseek(offset, whence, self._fd)).ret
 
     def close(self) -> None:
-        """``close(2)``; a second call does nothing."""
+        """``close(2)``; does nothing if the file is closed already."""
         if self._fd >= 0:
             fd, self._fd = self._fd, -1
-            self._do(Op.close(fd))
+            self._run(Op.close(fd))
 
-    def _do(self, op: Op) -> OpResult:
-        what = f"{op.code.name.lower()} of {self.path}"
+    def _run(self, op: Op) -> OpResult:
         with interface_errors():
-            return self.actor.run(op, what)
+            return self.actor.run(op, f"{op.code.name.lower()} of {self.path}")

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
 """Which QEMU runs the guests, and with which flags.
 
-A combination that is known to corrupt guests is never used: the harness would report kernel
-bugs that are not there. :data:`KNOWN_ISSUES` holds what is known, by version and accelerator;
-the soundness self-test (:mod:`harness.vm.soundness`) shows that what remains is sound.
+:data:`KNOWN_ISSUES` lists the combinations of version and accelerator that corrupt guests, and
+the flag that avoids each: without it the harness would report kernel bugs that do not exist. The
+stress test of :mod:`harness.vm.soundness` tries the remaining combinations.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ KNOWN_ISSUES = (
         (10, 0, 0),
         "-cx16",
         "cmpxchg16b corrupts EFLAGS or memory: double faults in the slab allocator's fast path "
-        "(seen with 7.2; 10.0 is sound; in between not tried, so avoided)",
+        "(seen with 7.2; 10.0 is sound; versions between were not tried, and get the flag too)",
     ),
 )
 
@@ -84,13 +84,13 @@ class Emulator(Hardware):
 
     @property
     def cpu(self) -> str:
-        """The ``-cpu`` argument, known-bad instructions masked out."""
+        """The ``-cpu`` argument, with the flags of the known issues."""
         base = "host" if self.accelerator == "kvm" else "max"
         return ",".join([base, *(issue.cpu_flag for issue in self.issues)])
 
     @property
     def version_text(self) -> str:
-        """The version as QEMU writes it, e.g. ``7.2.22``."""
+        """The version as QEMU prints it, e.g. ``7.2.22``."""
         return ".".join(str(part) for part in self.version)
 
     def with_accelerator(self, accelerator: Accelerator) -> Emulator:
@@ -98,11 +98,10 @@ class Emulator(Hardware):
         return replace(self, accelerator=accelerator)
 
     def machine_arguments(self) -> list[str]:
-        """The arguments that decide the guest-visible machine.
+        """The arguments that define the machine the guest sees; part of a template's key.
 
-        They are part of a template's key. q35 rather than microvm: with two virtual processors
-        microvm hangs in TSC calibration under TCG (seen with 7.2), and debug kernels do not
-        boot on it.
+        The machine is q35. A microvm with two virtual processors hangs in TSC calibration under
+        TCG (seen with 7.2), and debug kernels do not boot on it.
         """
         accel = "tcg,thread=multi,tb-size=64" if self.accelerator == "tcg" else "kvm"
         # fmt: off
@@ -114,14 +113,14 @@ class Emulator(Hardware):
             "-smp", str(self.smp),
             "-m", f"{self.memory_mib}M",
             "-no-reboot",
-            # The stream must not carry the run state: a clone starts by itself when restored.
+            # Leave the run state out of the saved state: a restored clone then starts by itself.
             "-global", "migration.store-global-state=off",
             "-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny",
         ]
         # fmt: on
 
     def identity(self) -> str:
-        """A digest that changes whenever a frozen guest might not fit this emulator any more."""
+        """A digest of what a frozen guest depends on: binary, arguments and, with KVM, host CPU."""
         status = self.binary.stat()
         parts = [str(self.binary), str(status.st_size), str(status.st_mtime_ns), self.version_text]
         if self.accelerator == "kvm":
@@ -137,7 +136,7 @@ def _host_cpu() -> str:
 
 
 def find_emulator(binary: str | None = None, hardware: Hardware | None = None) -> Emulator:
-    """Find QEMU and its version; it is to emulate ``hardware``.
+    """Find QEMU and its version, for guests with this ``hardware``.
 
     ``binary`` is used in place of the first ``qemu-system-x86_64`` on the path. Raises
     :class:`HostError` when there is none, :class:`UsageError` when ``binary`` is not QEMU.
@@ -145,20 +144,23 @@ def find_emulator(binary: str | None = None, hardware: Hardware | None = None) -
     found = shutil.which(binary or "qemu-system-x86_64")
     if found is None:
         if binary is not None:
-            raise UsageError(f"no such QEMU: {binary}", hint="give the path of a QEMU binary")
+            raise UsageError(f"no such QEMU: {binary}", hint="pass the path of a QEMU binary")
         raise HostError(
             "qemu-system-x86_64 is not installed",
             hint="run `make setup`, or install the package qemu-system-x86",
         )
     try:
-        shown = subprocess.run(
+        printed = subprocess.run(
             [found, "--version"], capture_output=True, text=True, timeout=20, check=False
         ).stdout
     except (OSError, subprocess.TimeoutExpired) as error:
         raise UsageError(f"{found} cannot be run: {error}") from error
-    match = re.search(r"version (\d+)\.(\d+)\.(\d+)", shown)
+    match = re.search(r"version (\d+)\.(\d+)\.(\d+)", printed)
     if match is None:
-        raise UsageError(f"{found} does not say that it is QEMU: {shown[:80]!r}")
+        raise UsageError(
+            f"{found} is not QEMU: --version printed {printed[:80]!r}",
+            hint="pass the path of a QEMU binary",
+        )
     major, minor, micro = (int(part) for part in match.groups())
     chosen = hardware or Hardware()
     values = {item.name: getattr(chosen, item.name) for item in fields(Hardware)}

@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""One QEMU process: started so that it dies with the harness, watched, and ended by its id."""
+"""One QEMU process, which ends when the harness does."""
 
 from __future__ import annotations
 
 import resource
-import shlex
 import socket
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
@@ -23,7 +22,8 @@ __all__ = ["PORTS", "Boot", "Machine", "Memory"]
 PORTS = ("agent", "provider", "ssh")
 """The virtio-serial ports, each a UNIX socket of that name in the machine's directory."""
 
-_LOG_LIMIT = 64 << 20  # bytes a guest may make QEMU write (console), beyond its memory file
+_OUTPUT_SHOWN = 600  # bytes
+_LOG_LIMIT = 64 << 20  # bytes of one file that a guest can make QEMU write: its console
 
 
 @dataclass(frozen=True)
@@ -39,8 +39,8 @@ class Boot:
 class Memory:
     """The file behind the guest's memory.
 
-    ``shared`` lets the guest's writes land in it (to make a template); otherwise they stay
-    private to the machine (a clone), page by page.
+    With ``shared`` the guest's writes change the file (to make a template). Otherwise the machine
+    maps it copy-on-write (a clone).
     """
 
     path: Path
@@ -49,17 +49,16 @@ class Memory:
 
 @cache
 def _spawner() -> ThreadPoolExecutor:
-    # The kernel ends a guest when the *thread* that started it ends, so one thread that lives
-    # as long as the process starts them all.
+    # PR_SET_PDEATHSIG kills QEMU when the *thread* that started it ends, so one thread that lives
+    # as long as the process starts every QEMU.
     return ThreadPoolExecutor(max_workers=1, thread_name_prefix="spawner")
 
 
 class Machine:
-    """A running QEMU. ``directory`` receives its sockets, console and messages.
+    """A running QEMU. ``directory`` receives its sockets, its console log and its output.
 
-    Without ``boot`` the machine waits for a frozen guest's state (:meth:`Monitor.restore`); it
-    needs no kernel image then, the kernel being in the memory file already. Sockets are bound
-    before QEMU starts, so a connection made at once is never refused.
+    Without ``boot`` the machine waits for the state of a saved guest (:meth:`Monitor.restore`).
+    Sockets are bound before QEMU starts, so that a connection is never refused.
     """
 
     def __init__(
@@ -69,7 +68,7 @@ class Machine:
         self.memory = memory
         self.directory = directory
         self.console = directory / "console.log"
-        self.messages = directory / "qemu.log"
+        self.output = directory / "qemu.log"
         listeners = _listeners(directory)
         try:
             fds = {name: listener.fileno() for name, listener in listeners.items()}
@@ -82,14 +81,13 @@ class Machine:
         self.limit_files(with_memory=memory.shared)
 
     def limit_files(self, *, with_memory: bool) -> None:
-        """Bound what QEMU can write into one file: what it logs, or that and the guest's memory."""
+        """Limit the size of any file QEMU writes: the console log, or with the guest's memory."""
         largest = _LOG_LIMIT + (self.emulator.memory_mib << 20)
         limit = largest if with_memory else _LOG_LIMIT
         try:
             resource.prlimit(self._process.pid, resource.RLIMIT_FSIZE, (limit, largest))
         except ProcessLookupError:
-            # It ended already; whoever waits for it will say so with its own words.
-            return
+            return  # QEMU has ended; the next use of the machine raises an error with its output
 
     def _command(self, memory: Memory, boot: Boot | None, fds: dict[str, int]) -> list[str]:
         size = f"{self.emulator.memory_mib}M,share={'on' if memory.shared else 'off'}"
@@ -98,7 +96,7 @@ class Machine:
         command = [
             str(self.emulator.binary), *self.emulator.machine_arguments(),
             "-object", f"memory-backend-file,id=ram,size={size},mem-path={escaped(memory.path)}",
-            # Nobody listens as a rule: what the guest prints then goes to the file alone.
+            # Usually nothing is connected: the guest's output then goes to the log file alone.
             "-chardev", f"socket,id=console,fd={fds['console']},{console}",
             "-serial", "chardev:console",
             "-device", "virtio-serial-pci",
@@ -120,36 +118,31 @@ class Machine:
 
     def _start(self, fds: list[int]) -> subprocess.Popen[bytes]:
         try:
-            with self.messages.open("wb") as messages:
+            with self.output.open("wb") as output:
                 return subprocess.Popen(
                     ["setpriv", "--pdeathsig", "KILL", *self.command],
                     stdin=subprocess.DEVNULL,
-                    stdout=messages,
+                    stdout=output,
                     stderr=subprocess.STDOUT,
                     pass_fds=fds,
-                    start_new_session=True,  # Ctrl-C is for the harness, not for its guests
-                    restore_signals=False,  # SIGXFSZ stays ignored: a full log is cut
+                    start_new_session=True,  # Ctrl-C must reach the harness, not its guests
+                    restore_signals=False,  # keep SIGXFSZ ignored: a full log is truncated
                 )
         except OSError as error:
             raise HostError(f"cannot start QEMU: {error}") from error
 
     @property
     def pid(self) -> int:
-        """The id of the QEMU process."""
+        """The process id of QEMU."""
         return self._process.pid
 
     @property
     def running(self) -> bool:
-        """Whether QEMU has not ended yet."""
+        """Whether QEMU is running."""
         return self._process.poll() is None
 
-    @property
-    def exit_status(self) -> int | None:
-        """QEMU's exit status, negative for a signal, None while it runs."""
-        return self._process.poll()
-
     def monitor(self, *, seconds: float) -> Monitor:
-        """Connect to the monitor; raises :class:`GuestLostError` with QEMU's own words."""
+        """Connect to the monitor; raises :class:`GuestLostError` with QEMU's output."""
         try:
             return Monitor(self.directory / "qmp", seconds=seconds)
         except GuestLostError as error:
@@ -158,7 +151,7 @@ class Machine:
     def connect(self, port: str) -> socket.socket:
         """Connect to a virtio-serial port by its name in :data:`PORTS`, or to the ``console``.
 
-        A console with a peer is no longer drained by QEMU: read it to the end, or the guest stalls.
+        Read a console until it is closed: QEMU waits for its peer, and the guest for QEMU.
         """
         try:
             return connect(self.directory / port)
@@ -168,7 +161,7 @@ class Machine:
             ) from error
 
     def wait_for_exit(self, seconds: float) -> bool:
-        """Give QEMU ``seconds`` to end by itself; whether it did."""
+        """Wait until QEMU has ended, ``seconds`` at most; returns whether it has."""
         try:
             self._process.wait(seconds)
         except subprocess.TimeoutExpired:
@@ -176,29 +169,15 @@ class Machine:
         return True
 
     def console_bytes(self, limit: int = 4 << 20) -> bytes:
-        """The last ``limit`` bytes of the serial console, empty when there is none."""
-        try:
-            with self.console.open("rb") as stream:
-                stream.seek(max(0, self.console.stat().st_size - limit))
-                return stream.read(limit)
-        except OSError:
-            return b""
+        """The last ``limit`` bytes of the console log; empty when there is none."""
+        return _tail(self.console, limit)
 
     def exit_text(self) -> str:
-        """What QEMU printed and how it ended, as the tail of an error message."""
-        status = self.exit_status
+        """How QEMU ended and what it printed, to append to an error message."""
+        status = self._process.poll()  # negative for a signal
         ended = "" if status is None else f"; QEMU ended with status {status}"
-        try:
-            with self.messages.open("rb") as stream:
-                stream.seek(max(0, self.messages.stat().st_size - 600))
-                said = stream.read(600).decode("utf-8", "replace").strip()
-        except OSError:
-            said = ""
-        return f"{ended}; QEMU said: {said}" if said else ended
-
-    def command_line(self) -> str:
-        """QEMU's command line as a shell would take it."""
-        return shlex.join(self.command)
+        printed = _tail(self.output, _OUTPUT_SHOWN).decode("utf-8", "replace").strip()
+        return f"{ended}; QEMU printed: {printed}" if printed else ended
 
     def kill(self) -> None:
         """End QEMU now and wait until it is gone."""
@@ -206,22 +185,32 @@ class Machine:
         self._process.wait()
 
     def private_bytes(self) -> int:
-        """Memory that only this machine uses (``smaps_rollup``: private dirty and clean)."""
+        """Memory that only this QEMU uses: the ``Private_`` lines of ``smaps_rollup``, proc(5)."""
         text = Path(f"/proc/{self.pid}/smaps_rollup").read_text(encoding="ascii")
         lines = [line for line in text.splitlines() if line.startswith("Private_")]
         return sum(int(line.split()[1]) for line in lines) << 10
 
 
+def _tail(path: Path, size: int) -> bytes:
+    """The last ``size`` bytes of a file; empty when it cannot be read."""
+    try:
+        with path.open("rb") as stream:
+            stream.seek(max(0, path.stat().st_size - size))
+            return stream.read(size)
+    except OSError:
+        return b""
+
+
 def _listeners(directory: Path) -> dict[str, socket.socket]:
-    made: dict[str, socket.socket] = {}
+    listeners: dict[str, socket.socket] = {}
     try:
         for name in (*PORTS, "qmp", "console"):
-            made[name] = listen(directory / name)
+            listeners[name] = listen(directory / name)
     except OSError as error:
-        for listener in made.values():
+        for listener in listeners.values():
             listener.close()
         raise HostError(
             f"cannot make sockets in {directory}: {error.strerror}",
             hint="set TMPDIR to a directory with free space",
         ) from error
-    return made
+    return listeners

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""QEMU's monitor, for callers that are not asynchronous.
+"""QEMU's monitor, for synchronous callers.
 
-The protocol itself is ``qemu.qmp``; one event loop in one thread serves every monitor of the
-process. Commands and their meaning: QEMU's QMP reference (``qapi/*.json``).
+``qemu.qmp`` implements the protocol. One event loop in one thread serves every monitor of the
+process. The commands are documented in QEMU's QMP reference (``qapi/*.json``).
 """
 
 from __future__ import annotations
@@ -23,8 +23,10 @@ __all__ = ["Monitor"]
 
 T = TypeVar("T")
 
-_UNBOUNDED = 1 << 40  # bytes a second; the default, 128 MiB, is meant for networks
+_UNBOUNDED = 1 << 40  # bytes a second; the default, 128 MiB, is for networks
 _IGNORE_SHARED = {"capabilities": [{"capability": "x-ignore-shared", "state": True}]}
+_POLL_SECONDS = 0.001
+_FAILURES = (QMPError, OSError, TimeoutError, EOFError, asyncio.CancelledError)
 
 
 @cache
@@ -42,9 +44,9 @@ def _run(work: Coroutine[Any, Any, T], seconds: float) -> T:
 
 
 class Monitor:
-    """A connection to one QEMU's monitor socket.
+    """A connection to the monitor socket of one QEMU.
 
-    Every method raises :class:`GuestLostError` when QEMU is gone, refuses a command or does not
+    Every method raises :class:`GuestLostError` when QEMU has ended, refuses a command or does not
     answer within ``seconds``.
     """
 
@@ -60,19 +62,18 @@ class Monitor:
     def _do(self, what: str, work: Coroutine[Any, Any, T]) -> T:
         try:
             return _run(work, self._seconds)
-        except (QMPError, OSError, TimeoutError, EOFError, asyncio.CancelledError) as error:
+        except _FAILURES as error:
             reason = str(error) or type(error).__name__
             raise GuestLostError(f"QEMU's monitor failed at {what!r}: {reason}") from error
 
     def execute(self, command: str, **arguments: object) -> object:
-        """Run one QMP command and return what it returns."""
+        """Run one QMP command; returns its result."""
         return self._do(command, self._client.execute(command, arguments or None))
 
     def freeze(self, state_fd: int) -> None:
         """Stop the guest and write its device state to ``state_fd``.
 
-        Memory is not written: it is a shared mapping of the template's memory file
-        (``x-ignore-shared``).
+        The state omits the memory if the memory file is mapped shared (``x-ignore-shared``).
         """
         self._do("freeze", self._freeze(state_fd))
 
@@ -89,19 +90,19 @@ class Monitor:
                 return
             if answer.get("status") in ("failed", "cancelled"):
                 raise GuestLostError(f"QEMU could not freeze the guest: {answer}")
-            await asyncio.sleep(0.001)
+            await asyncio.sleep(_POLL_SECONDS)
 
     def save(self, state_fd: int) -> None:
-        """Stop the guest, write its state and its private memory to ``state_fd``, let it go on."""
+        """Write the guest's device state and private memory to ``state_fd``; it runs on after."""
         self.execute("migrate-set-parameters", **{"max-bandwidth": _UNBOUNDED})
         self._do("save", self._freeze(state_fd))
         self.execute("cont")
 
     def wait_for_peers(self, names: Iterable[str]) -> None:
-        """Wait until QEMU has taken the connections made to these character devices."""
-        self._do("peers", self._peers(set(names)))
+        """Wait until QEMU has accepted the connections to these character devices."""
+        self._do("peers", self._wait_for_peers(set(names)))
 
-    async def _peers(self, names: set[str]) -> None:
+    async def _wait_for_peers(self, names: set[str]) -> None:
         while True:
             devices = await self._client.execute("query-chardev")
             assert isinstance(devices, list)
@@ -110,10 +111,10 @@ class Monitor:
             }
             if not names & waiting:
                 return
-            await asyncio.sleep(0.001)
+            await asyncio.sleep(_POLL_SECONDS)
 
     def restore(self, state_fd: int) -> None:
-        """Load device state from ``state_fd``; the guest runs as soon as it is loaded."""
+        """Load the state from ``state_fd``; QEMU starts the guest as soon as it is loaded."""
         self._do("restore", self._restore(state_fd))
 
     async def _restore(self, state_fd: int) -> None:
@@ -123,9 +124,8 @@ class Monitor:
         await self._client.execute("migrate-incoming", {"uri": "fd:state"})
 
     def close(self) -> None:
-        """Disconnect; QEMU goes on."""
+        """Disconnect; QEMU continues to run."""
         try:
             _run(self._client.disconnect(), self._seconds)
-        except (QMPError, OSError, TimeoutError, EOFError, asyncio.CancelledError):
-            # The peer may have died before us: the connection is over either way.
-            return
+        except _FAILURES:
+            return  # QEMU has ended, and with it the connection

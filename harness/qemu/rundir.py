@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""The private directory of one harness process, and the guarantee that it goes away.
+"""The private directory of one harness process, which is removed even if the process is killed.
 
-Sockets, consoles and emulator logs live here. A normal exit removes the directory; when the
-harness is killed outright, a reaper - one shell that waits for the end of a pipe only the
-harness holds - ends the emulators that were started from this directory and removes it.
+It contains sockets, console logs and QEMU's output. A normal exit removes it. If the harness gets
+SIGKILL, a reaper does: a shell that waits for the end of a pipe that only the harness holds open.
+It kills every QEMU that was started from the directory, and removes the directory.
 """
 
 from __future__ import annotations
@@ -20,46 +20,46 @@ from harness.errors import HostError
 
 __all__ = ["RunDirectory", "escaped"]
 
-# The emulators are found by the directory's unguessable name in their arguments, where it stands
-# for their console's log: others may well name a file below it. The name reaches the reaper
-# through its environment so that it does not find itself. The second look catches a process that
-# was between fork and exec at the first. What dies may still have made a file where others were
-# being removed: then it is done again.
+# The reaper finds QEMU by its argument that names the console log: other processes may have other
+# arguments below the directory. The path reaches the reaper through its environment, so that its
+# own command line does not match. The second pass finds a QEMU that was between fork and exec at
+# the first. rm is repeated because a process that is ending may still create a file.
 _REAPER = """
 trap '' INT TERM HUP
 cat > /dev/null
-for look in 1 2; do
+for pass in 1 2; do
     for found in $(grep -lsF -- ",logfile=$TSM_HARNESS_RUN/" /proc/[0-9]*/cmdline); do
         pid=${found#/proc/}; kill -9 "${pid%/cmdline}" 2> /dev/null
     done
 done
-for look in 1 2 3 4 5 6 7 8 9 10; do
+for attempt in 1 2 3 4 5 6 7 8 9 10; do
     rm -rf -- "$TSM_HARNESS_DIRECTORY" 2> /dev/null && break
     sleep 0.2
 done
 """
+_HINT = "free some space, or set TMPDIR to a directory you can write to"
 
 
 class RunDirectory:
-    """A private (0700) directory that does not outlive the process that made it.
+    """A private (0700) directory that exists no longer than the process that made it.
 
-    Raises :class:`HostError` when it cannot be made (no space, no permission).
+    Raises :class:`HostError` when it cannot be made.
     """
 
     def __init__(self) -> None:
         self.path = Path(tempfile.gettempdir(), f"tsm-harness-{secrets.token_hex(6)}")
         try:
-            # First who removes it: it is not left behind, whenever this process is killed.
-            self._lifeline = self._start_reaper()
+            # The reaper first: then no SIGKILL leaves the directory behind.
+            self._pipe = self._start_reaper()
             try:
                 self.path.mkdir(mode=0o700)
             except OSError:
-                self._release()
+                self._end_reaper()
                 raise
         except OSError as error:
             raise HostError(
                 f"cannot make a run directory in {tempfile.gettempdir()}: {error.strerror}",
-                hint="free some space, or set TMPDIR to a directory you can write to",
+                hint=_HINT,
             ) from error
         self._serial = 0
 
@@ -79,13 +79,13 @@ class RunDirectory:
         assert self._reaper.stdin is not None
         return self._reaper.stdin
 
-    def _release(self) -> None:
-        """Let the reaper go: it finds nothing, or less."""
-        self._lifeline.close()
+    def _end_reaper(self) -> None:
+        """Close the pipe, upon which the reaper removes what is left, and wait for its end."""
+        self._pipe.close()
         self._reaper.wait()
 
     def subdirectory(self, stem: str) -> Path:
-        """Make a fresh directory inside; ``stem`` only helps the reader of a listing."""
+        """Make a new directory inside; its name starts with ``stem``."""
         self._serial += 1
         path = self.path / f"{stem}-{self._serial}"
         try:
@@ -93,18 +93,18 @@ class RunDirectory:
         except OSError as error:
             raise HostError(
                 f"cannot make {path}: {error.strerror}",
-                hint="free some space, or set TMPDIR to a directory you can write to",
+                hint=_HINT,
             ) from error
         return path
 
     def close(self) -> None:
-        """Remove the directory now; emulators must have ended."""
-        if self._lifeline.closed:
+        """Remove the directory; every QEMU must have ended."""
+        if self._pipe.closed:
             return
         shutil.rmtree(self.path, ignore_errors=True)
-        self._release()
+        self._end_reaper()
 
 
 def escaped(path: Path) -> str:
-    """A path as QEMU's option syntax takes it: a comma would begin the next option."""
+    """``path`` in QEMU's option syntax, where a single comma starts the next option."""
     return str(path).replace(",", ",,")

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""UNIX sockets in a directory of any depth.
+"""UNIX sockets in a directory whose path may be long.
 
-A socket's address holds at most 107 bytes (unix(7)), and directories for temporary files can be
-longer than that. An open directory's entry in /proc/self/fd is a short name for it.
+The address of a socket has at most 107 bytes (unix(7)), and ``TMPDIR`` may be longer. The entry
+of the open directory in /proc/self/fd is a short path to it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ __all__ = ["connect", "listen"]
 
 
 def listen(path: Path) -> socket.socket:
-    """A socket that listens at ``path`` and that a child process may inherit."""
+    """A socket that listens at ``path``; a child process may inherit it."""
     listener = socket.socket(socket.AF_UNIX)
     try:
         with _short(path) as name:
@@ -31,7 +31,7 @@ def listen(path: Path) -> socket.socket:
 
 
 def connect(path: Path) -> socket.socket:
-    """A connection to whoever listens at ``path``."""
+    """A socket that is connected to the listener at ``path``."""
     connection = socket.socket(socket.AF_UNIX)
     try:
         with _short(path) as name:
