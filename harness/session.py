@@ -193,11 +193,15 @@ class Session:
 
     def take_guest(self, spec: str, tsm: str) -> Guest:
         """A pristine guest; the next one of its kind is begun."""
-        if self._prepared is not None and f"{spec} {tsm}" in self._prepared.failures:
-            raise BuildError(self._prepared.failures[f"{spec} {tsm}"])
+        if failure := self.preparation_failure(spec, tsm):
+            raise BuildError(failure)
         if spec not in self._pools:
             self._pools[spec] = ClonePool(self.factory(spec))
         return self._pools[spec].take(self.template(spec, tsm))
+
+    def preparation_failure(self, spec: str, tsm: str) -> str:
+        """Return why the parent process could not prepare this pair, or an empty string."""
+        return self._prepared.failures.get(f"{spec} {tsm}", "") if self._prepared else ""
 
     def provider(self, ident: str, seed: int) -> AnyProvider:
         """A simulated TEE whose evidence depends on ``seed`` and this cache's test PKI alone."""

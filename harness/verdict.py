@@ -24,6 +24,7 @@ __all__ = [
     "exit_status",
     "headline",
     "most_important",
+    "no_verdict_reason",
     "share",
     "summary",
 ]
@@ -89,8 +90,16 @@ class CellResult:
 
     @property
     def as_expected(self) -> bool:
-        """Whether the verdict was expected; a claim that does not apply is no surprise."""
-        return self.status in (self.expected, Status.SKIP)
+        """Whether the status is the expected one; a SKIP is expected only where it is predicted."""
+        return self.status is self.expected
+
+    @property
+    def unexpected(self) -> bool:
+        """Whether there is a verdict, and it is not the expected one.
+
+        ERROR and MISS are no verdicts: they are neither expected nor unexpected.
+        """
+        return not self.as_expected and self.status not in (Status.ERROR, Status.MISS)
 
 
 @dataclass(frozen=True)
@@ -113,18 +122,27 @@ class RunResult:
 def exit_status(results: Sequence[CellResult]) -> int:
     """Return the exit status for a run.
 
-    It is 1 as soon as one PASS or FAIL was not expected, whatever else happened: that is a
-    finding. Otherwise it is 125 when a cell has no verdict (ERROR, MISS), or when no cell was
-    decided at all (nothing ran, or every claim was skipped). Otherwise it is 0. Wrong usage is 2,
-    and comes from the parser of the command line.
+    It is 125 if no cell was decided: see :func:`no_verdict_reason`. Otherwise it is 1 if a
+    PASS, FAIL or SKIP was not expected, whatever else happened. Otherwise it is 125 if a cell has
+    no verdict (ERROR, MISS), and 0 if all have. Status 2, for wrong usage, comes from the parser of
+    the command line.
     """
-    if any(result.decided and not result.as_expected for result in results):
-        return EXIT_UNEXPECTED
-    if any(not result.as_expected for result in results):
-        return EXIT_NO_VERDICT
     if not any(result.decided for result in results):
         return EXIT_NO_VERDICT
-    return EXIT_AS_EXPECTED
+    if any(result.unexpected for result in results):
+        return EXIT_UNEXPECTED
+    return EXIT_AS_EXPECTED if all(r.as_expected for r in results) else EXIT_NO_VERDICT
+
+
+def no_verdict_reason(results: Sequence[CellResult]) -> str:
+    """Return why no cell was decided; empty if one was."""
+    if not results:
+        return "no scenario was run"
+    if any(result.decided for result in results):
+        return ""
+    counts = ", ".join(f"{count} {status}" for status, count in summary(results).items() if count)
+    [(reason, count)] = Counter(headline(result.detail) for result in results).most_common(1)
+    return f"no cell was decided ({counts}); {count} of {len(results)}: {reason}"
 
 
 def summary(results: Iterable[CellResult]) -> dict[str, int]:

@@ -47,7 +47,7 @@ def test_a_single_writer_sees_no_conflict(
         demand(_made_for(blob, provider) == own, "the report is over another nonce")
 
 
-@claim("T1b", only="class", needs="privlevel")
+@claim("T1b", only="class", needs="format")
 def test_an_extended_report_does_not_become_a_default_one_unawares(
     interface: Interface,
     actors: tuple[Actor, ...],

@@ -33,7 +33,7 @@ def test_rewriting_the_privilege_level_counts(report: Report) -> None:
     _rewrite(report, "privlevel", 3)
 
 
-@claim("T1", only="class", needs="privlevel")
+@claim("T1", only="class", needs="format")
 def test_rewriting_the_format_counts(report: Report) -> None:
     _rewrite(report, "format", "extended")
 

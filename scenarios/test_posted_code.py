@@ -8,8 +8,6 @@ import os
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
-import pytest
-
 from harness.claims import claim
 from harness.errors import ClaimViolatedError, DeadlineError
 from harness.guest.actor import Actor
@@ -23,7 +21,6 @@ from harness.interface.names import AttributeName
 from harness.interface.report import Report
 from harness.oracle.expect import demand, raises_errno
 from harness.oracle.kernel_log import KernelLog
-from harness.settings import Settings
 from providers_sim import Fault, ProviderLoop
 from tsmw.ops import Op, OpResult
 
@@ -164,15 +161,12 @@ def test_options_are_read_under_the_lock(
         call.results()
 
 
-@claim("P8", only="class", needs="privlevel", sanitizer="kcsan")
+@claim("P8", only="class", needs="privlevel", sanitizer="kcsan", processors=2)
 def test_options_are_no_data_race(
-    tsm_settings: Settings,
     report: Report,
     actors: tuple[Actor, ...],
     kernel_log: KernelLog,
 ) -> None:
-    if tsm_settings.smp < 2:
-        pytest.skip("a data race takes two processors: --smp 2")
     # It watches an access now and then, for a moment: here more often, and so long that the guest
     # spends as much time on watching as on all else.
     for name, value in (("skip_watch", b"200"), ("udelay_task", b"200")):

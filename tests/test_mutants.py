@@ -1,18 +1,19 @@
 # SPDX-License-Identifier: MIT
-"""The proof of sight: what it makes of scenarios that are blind, or see ghosts."""
+"""The mutation check: the mistakes it reports, and the defects it covers."""
 
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 
 import pytest
 from rich.console import Console
 
 from harness.claims.catalogue import catalogue
 from harness.claims.scope import Scope
-from harness.cli.mutants import _unseen
+from harness.cli.mutants import _undecided
 from harness.implementations.defects import all_defects, defects_breaking
-from harness.report.mutants import flaws, print_mutants
+from harness.report.mutants import print_mutants
 from harness.verdict import Cell, CellResult, Status
 from scenarios import test_conformance
 
@@ -24,37 +25,47 @@ def result(claim: str, tsm: str, status: Status, expected: Status) -> CellResult
     return CellResult(cell, status, expected, 0.1, rerun=f"run {claim}")
 
 
-def test_a_defect_that_nothing_looks_at_is_told() -> None:
-    results = [
-        result("C1", "configfs-fixed", P, P),
-        result("C1", "defect:loose-guid", P, P),
-        result("C1", "defect:old-errno", F, F),
-    ]
+def printed(results: Sequence[CellResult], undecided: dict[str, str] | None = None) -> str:
     out = io.StringIO()
-    print_mutants(results, {}, Console(file=out, width=100))
-    assert "defect:loose-guid: what is chosen here has no scenario about it" in out.getvalue()
-    assert "old-errno: what" not in out.getvalue()
+    print_mutants(results, undecided or {}, Console(file=out, width=100))
+    return out.getvalue()
+
+
+def test_a_defect_that_no_selected_scenario_detects_is_reported() -> None:
+    text = printed(
+        [
+            result("C1", "configfs-fixed", P, P),
+            result("C1", "defect:loose-guid", P, P),
+            result("C1", "defect:old-errno", F, F),
+        ]
+    )
+    assert "defect:loose-guid: no selected scenario detects this defect" in text
+    assert "old-errno: no" not in text
 
 
 @pytest.mark.parametrize(
-    ("status", "expected", "kind"),
+    ("status", "expected", "mistake"),
     [
         (P, P, None),
         (F, F, None),
         (S, S, None),
-        (P, F, "blind"),
-        (F, P, "sees ghosts"),
-        (S, F, "looks away"),
+        (P, F, "missed"),
+        (F, P, "false alarm"),
+        (S, F, "skipped"),
+        (S, P, "skipped"),
         (Status.ERROR, F, "undecided"),
         (Status.MISS, P, "undecided"),
     ],
 )
-def test_what_is_wrong_has_a_name(status: Status, expected: Status, kind: str | None) -> None:
-    found = flaws([result("R1", "defect:double-free", status, expected)])
-    assert [flaw.kind for flaw in found] == ([kind] if kind else [])
+def test_each_mistake_has_a_name(status: Status, expected: Status, mistake: str | None) -> None:
+    text = printed([result("R1", "defect:double-free", status, expected)])
+    line = f"{mistake}: R1 test_R1 on defect:double-free; run R1"
+    assert (line in text) == (mistake is not None)
+    assert ("!|" in text) == (mistake is not None)
+    assert text.count(" on defect:double-free") == (mistake is not None)
 
 
-def test_the_matrix_shows_claims_by_defects() -> None:
+def test_the_table_has_a_row_per_claim_and_a_column_per_mutant() -> None:
     results = [
         result("R1", "class-fixed", P, P),
         result("R1", "defect:double-free", F, F),
@@ -66,27 +77,25 @@ def test_the_matrix_shows_claims_by_defects() -> None:
         result("F1", "configfs-fixed", P, P),
         result("F1", "defect:stale-length", F, F),
     ]
-    out = io.StringIO()
-    print_mutants(results, {"reader-race": "a reason"}, Console(file=out, width=100))
-    text = out.getvalue()
+    text = printed(results, {"reader-race": "a reason"})
     assert "|R1   |.|F|F!|" in text
     assert "|J1   |.|.|.!|" in text
-    assert "|F1   |.|F|" in text.partition("|claim|a|b|\n")[2]  # a interface of its own
+    assert "|F1   |.|F|" in text.partition("|claim|a|b|\n")[2]  # each interface has its own table
     assert "F1" not in text.partition("c  defect:reader-race")[0]
     assert "b  defect:double-free" in text
     assert "c  defect:reader-race (no scenario: a reason)" in text
-    assert "blind: J1 test_J1 on defect:reader-race; run J1" in text
-    assert "sees ghosts: R1 test_R1 on defect:reader-race; run R1" in text
+    assert "missed: J1 test_J1 on defect:reader-race; run J1" in text
+    assert "false alarm: R1 test_R1 on defect:reader-race; run R1" in text
 
 
 def test_every_defect_has_a_claim_with_a_scenario() -> None:
     claims = catalogue().claims
     unknown = {d.name: set(d.claims) - set(claims) for d in all_defects().values()}
     assert {name: ids for name, ids in unknown.items() if ids} == {}
-    assert _unseen() == {}
+    assert _undecided() == {}
 
 
-def test_a_part_of_a_claim_is_broken_by_defects_of_the_claim() -> None:
+def test_the_scenarios_of_a_claim_divide_its_defects_between_them() -> None:
     parts = [scope for claim, scope in _parts() if scope.broken_by is not None]
     assert parts
     for claim, scope in _parts():

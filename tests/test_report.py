@@ -24,7 +24,14 @@ from harness.report.junit import write_junit
 from harness.report.ktap import ktap_lines, write_ktap
 from harness.report.table import print_report
 from harness.report.timeline import Span
-from harness.verdict import Cell, CellResult, Status, exit_status, summary
+from harness.verdict import (
+    Cell,
+    CellResult,
+    Status,
+    exit_status,
+    no_verdict_reason,
+    summary,
+)
 
 S = Status
 HOSTILE = "\x1b[31m[bold]\x00 \ud800 ]]> <a> & \ufffe\u202f"
@@ -51,7 +58,7 @@ MIXED = [
     result(S.FAIL, claim="J1", detail="SLUB: Object already free\n  second line"),
     result(S.PASS, S.FAIL, claim="J1", tsm="class-posted", detail="was not seen"),
     result(S.ERROR, claim="T1", detail="the guest vanished"),
-    result(S.SKIP, claim="T1", tsm="class-posted", detail="no such attribute"),
+    result(S.SKIP, S.SKIP, claim="T1", tsm="class-posted", detail="no such attribute"),
     result(S.MISS, claim="K3"),
 ]
 
@@ -65,8 +72,14 @@ MIXED = [
         ([], 125),
         ([result(S.PASS)], 0),
         ([result(S.FAIL, S.FAIL), result(S.PASS)], 0),
-        ([result(S.PASS), result(S.SKIP)], 0),
+        ([result(S.PASS), result(S.SKIP, S.SKIP)], 0),
+        ([result(S.PASS), result(S.SKIP)], 1),
+        ([result(S.PASS), result(S.SKIP, S.FAIL)], 1),
+        ([result(S.PASS), result(S.SKIP), result(S.ERROR)], 1),
+        ([result(S.PASS, S.SKIP)], 1),
+        ([result(S.SKIP, S.SKIP)], 125),
         ([result(S.SKIP)], 125),
+        ([result(S.ERROR), result(S.SKIP)], 125),
         ([result(S.FAIL)], 1),
         ([result(S.PASS, S.FAIL)], 1),
         ([result(S.PASS), result(S.ERROR)], 125),
@@ -78,6 +91,26 @@ MIXED = [
 def test_exit_status(results: Sequence[CellResult], status: int) -> None:
     assert exit_status(results) == status
     assert exit_status(list(reversed(results))) == status
+
+
+@pytest.mark.parametrize(
+    ("results", "reason"),
+    [
+        ([], "no scenario was run"),
+        ([result(S.SKIP), result(S.PASS)], ""),
+        ([result(S.FAIL)], ""),
+        (
+            [result(S.SKIP, detail="no kcsan")] * 2 + [result(S.ERROR, detail="no disk")],
+            "no cell was decided (1 ERROR, 2 SKIP); 2 of 3: no kcsan",
+        ),
+        ([result(S.SKIP, S.SKIP)], "no cell was decided (1 SKIP); 1 of 1: what happened"),
+    ],
+)
+def test_a_run_that_decided_nothing_has_a_reason(
+    results: Sequence[CellResult], reason: str
+) -> None:
+    assert no_verdict_reason(results) == reason
+    assert not reason or exit_status(results) == 125
 
 
 def test_summary_counts_every_status() -> None:
@@ -122,6 +155,14 @@ def test_details_of_what_needs_attention_and_of_nothing_else() -> None:
     assert "  recorded: /out/x\n" in text
     last = text.splitlines()[-1]
     assert last == "7 cells: 2 FAIL, 1 ERROR, 1 MISS, 2 PASS, 1 SKIP; 2 not as expected (!)"
+
+
+def test_a_skip_that_was_not_predicted_is_explained_like_a_fail() -> None:
+    text = printed([result(S.PASS), result(S.SKIP, tsm="mainline", detail="no attribute format")])
+    assert row(text, "R1") == ["R1", "PASS", "SKIP !"]
+    assert "  expected PASS, got SKIP\n  no attribute format\n" in text
+    assert "  rerun: tsm-harness run R1 --tsm mainline\n" in text
+    assert text.endswith("2 cells: 1 PASS, 1 SKIP; 1 not as expected (!)\n")
 
 
 def test_all_as_expected_is_calm() -> None:
@@ -267,6 +308,17 @@ def test_junit_expected_fail_passes_and_says_so(tmp_path: Path) -> None:
     assert properties["status"] == properties["expected"] == "FAIL"
 
 
+@pytest.mark.parametrize(("expected", "tag"), [(S.SKIP, "skipped"), (S.PASS, "failure")])
+def test_junit_fails_a_skip_that_was_not_predicted(
+    tmp_path: Path, expected: Status, tag: str
+) -> None:
+    path = tmp_path / "junit.xml"
+    write_junit(path, [result(S.SKIP, expected, detail="no kcsan")], HOST)
+    [case] = ET.parse(path).getroot().iter("testcase")
+    [outcome] = [child for child in case if child.tag != "properties"]
+    assert (outcome.tag, outcome.get("message")) == (tag, "no kcsan")
+
+
 def test_junit_is_xml_whatever_the_guest_printed(tmp_path: Path) -> None:
     path = tmp_path / "junit.xml"
     write_junit(path, [result(S.FAIL, claim=HOSTILE, detail=HOSTILE)], HOST)
@@ -405,8 +457,12 @@ def test_ktap_says_what_is_expected_and_what_is_not() -> None:
     assert "not ok 1 double_free" in surprise and surprise[-1].startswith("not ok 1 ")
     assert "# rerun: tsm-harness run R1 --tsm class-fixed" in surprise
     assert "ok 1 double_free # SKIP no such attribute" in ktap(
-        [result(S.SKIP, detail="no such attribute")]
+        [result(S.SKIP, S.SKIP, detail="no such attribute")]
     )
+    unpredicted = ktap([result(S.SKIP, detail="no such attribute")])
+    assert "not ok 1 double_free" in unpredicted and "# no such attribute" in unpredicted
+    assert "# SKIP, expected PASS" in unpredicted
+    assert not any(line.startswith("ok ") for line in unpredicted)
     for undecided in (S.ERROR, S.MISS):
         assert "not ok 1 double_free" in ktap([result(undecided)])
 

@@ -3,109 +3,134 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from harness.claims.model import Claim, InterfaceKind
+from harness.claims.target import Target
 from harness.detectors import SANITIZERS
 from harness.implementations.defects import defects_breaking
-from harness.implementations.spec import Implementation
-from harness.implementations.user import read_user_implementation
+from harness.interface.names import AttributeName
 from harness.verdict import Status
-from providers_sim import parse_spec
-from providers_sim.provider import Attr, BinAttr, mask
 
 if TYPE_CHECKING:
     import pytest
 
-__all__ = ["Scope", "claim", "expected_status", "interface_kind"]
+__all__ = ["Scope", "claim", "expected_status"]
 
 
 @dataclass(frozen=True)
 class Scope:
-    """Where a scenario has something to decide.
+    """Where a scenario can decide its claim; everywhere else it is skipped, as predicted.
 
-    ``only`` names the one interface that has what it is about, ``needs`` the attribute that a
-    provider must show. ``text`` is for what reads the core's sources: of "any" core whose text is
-    at hand, or only of one that is "brought", where running decides our own. ``sanitizer`` is the
-    only one that detects what it is about. ``broken_by`` is for claims that several scenarios
-    decide, each a part of it: the defects of this part.
+    ``only``: the only interface with the feature that the claim is about.
+    ``needs``: an attribute that implementation and provider must show.
+    ``filled``: a blob in which the provider's reports must have bytes.
+    ``counters``: the provider driver must be able to set the counters of an entry.
+    ``sources``: the scenario reads sources: those of any implementation that has them at hand, or
+    only those that a user brought (ours are decided by running them).
+    ``sanitizer``: the only sanitizer that detects the problem.
+    ``excluded_by``: a kernel option with which the kernel cannot get into the state needed.
+    ``processors``: how many the guest must have.
+    ``broken_by``: if several scenarios decide a claim, the defects that this one detects.
     """
 
     only: InterfaceKind | None = None
-    needs: str | None = None
-    text: Literal["any", "brought"] | None = None
+    needs: AttributeName | None = None
+    filled: AttributeName | None = None
+    counters: bool = False
+    sources: Literal["any", "user"] | None = None
     sanitizer: str | None = None
+    excluded_by: str | None = None
+    processors: int = 1
     broken_by: tuple[str, ...] | None = None
 
-    def skips(self, core: Implementation, provider: str, config: Mapping[str, str]) -> str:
-        """Why the scenario does not apply to this core, provider and kernel; empty when it does.
+    def skip_reason(self, target: Target) -> str:
+        """Return why the scenario cannot decide its claim on ``target``, or an empty string."""
+        return (
+            self._unfit_interface(target)
+            or self._unfit_guest(target)
+            or self._unfit_implementation(target)
+            or self._unfit_provider(target)
+        )
 
-        ``config`` is the kernel's configuration.
-        """
+    def _unfit_interface(self, target: Target) -> str:
+        if self.only in (None, target.interface):
+            return ""
+        return f"the claim is about the {self.only} interface only"
+
+    def _unfit_guest(self, target: Target) -> str:
         if self.sanitizer is not None:
             detector = SANITIZERS[self.sanitizer].detector
-            if config.get(detector) != "y":
+            if target.config.get(detector) != "y":
                 return f"this kernel has no {self.sanitizer}: CONFIG_{detector} is off"
-        if self.only not in (None, interface_kind(core)):
-            return f"the {interface_kind(core)} interface has no such notion"
-        if self.text and core.kind == "mainline":
-            return "the text of the kernel's own core is not at hand"
-        if self.text == "brought" and core.kind != "user":
-            return "decided by running it"
-        if self.needs is not None:
-            kind, options = parse_spec(provider)
-            attrs, bin_attrs = kind.visible(options)
-            name = self.needs.upper()
-            shown = (
-                bin_attrs & mask(BinAttr[name])
-                if name in BinAttr.__members__
-                else (attrs & mask(Attr[name]))
-            )
-            if not shown:
-                return f"{kind.id} does not show {self.needs}"
+        if self.excluded_by is not None and target.config.get(self.excluded_by) == "y":
+            return f"CONFIG_{self.excluded_by} keeps this kernel out of the state that is needed"
+        if target.processors < self.processors:
+            return f"it takes {self.processors} processors: --smp {self.processors}"
+        return ""
+
+    def _unfit_implementation(self, target: Target) -> str:
+        if self.sources and target.implementation.kind == "mainline":
+            return "the sources of the kernel's own implementation are not at hand"
+        if self.sources == "user" and target.implementation.kind != "user":
+            return "decided by running this implementation"
+        if self.needs is not None and self.needs not in target.attributes:
+            return f"this implementation has no {self.needs}"
+        if self.counters and not target.settable_counters:
+            return "this implementation does not keep its counters behind struct tsm_report"
+        return ""
+
+    def _unfit_provider(self, target: Target) -> str:
+        if self.needs is not None and not target.shows(self.needs):
+            return f"{target.provider} does not show {self.needs}"
+        if self.filled is not None and not target.fills(self.filled):
+            return f"the {self.filled} of {target.provider} is always empty"
         return ""
 
 
-def claim(
+def claim(  # noqa: PLR0913 - one keyword for each field of Scope
     ident: str,
     *,
     only: InterfaceKind | None = None,
-    needs: str | None = None,
-    text: Literal["any", "brought"] | None = None,
+    needs: AttributeName | None = None,
+    filled: AttributeName | None = None,
+    counters: bool = False,
+    sources: Literal["any", "user"] | None = None,
     sanitizer: str | None = None,
+    excluded_by: str | None = None,
+    processors: int = 1,
     broken_by: tuple[str, ...] | None = None,
 ) -> pytest.MarkDecorator:
     """Mark a scenario as one that decides the claim ``ident``.
 
-    Where it has something to decide is what :class:`Scope` says; elsewhere it SKIPs.
+    The keywords are the fields of :class:`Scope`: where the scenario can decide the claim.
     """
     import pytest  # noqa: PLC0415 - the command line starts without it
 
-    return pytest.mark.claim(ident, scope=Scope(only, needs, text, sanitizer, broken_by))
+    scope = Scope(
+        only, needs, filled, counters, sources, sanitizer, excluded_by, processors, broken_by
+    )
+    return pytest.mark.claim(ident, scope=scope)
 
 
-def interface_kind(core: Implementation) -> InterfaceKind:
-    """The interface that a core offers."""
-    if core.kind == "user":
-        return read_user_implementation(core.name).interface
-    return "class" if core.kind == "class" else "configfs"
+def expected_status(claim: Claim, scope: Scope, target: Target) -> Status:
+    """Return the verdict that a correct harness gives on ``target``.
 
-
-def expected_status(
-    claim: Claim, core: Implementation, provider: str, scope: Scope, config: Mapping[str, str]
-) -> Status:
-    """The verdict that a correct harness gives for a reference core, on a kernel of ``config``."""
-    interface = interface_kind(core)
-    if scope.skips(core, provider, config):
+    An implementation of the user is expected to PASS; finding out whether it does is the purpose.
+    """
+    implementation = target.implementation
+    if scope.skip_reason(target):
         return Status.SKIP
-    if core.kind == "user":
-        return Status.PASS  # what a user brings is there to be judged
-    defects = defects_breaking(claim.id) if scope.broken_by is None else scope.broken_by
+    if implementation.kind == "user":
+        return Status.PASS
+    detected = defects_breaking(claim.id) if scope.broken_by is None else scope.broken_by
+    broken_by_design = target.interface in claim.impossible_on and not set(
+        implementation.defects
+    ) & set(claim.mended_by)
     broken = (
-        (interface in claim.impossible_on and not set(core.defects) & set(claim.mended_by))
-        or (core.kind == "mainline" and claim.fails_on_mainline)
-        or any(defect in defects for defect in core.defects)
+        broken_by_design
+        or (implementation.kind == "mainline" and claim.fails_on_mainline)
+        or any(defect in detected for defect in implementation.defects)
     )
     return Status.FAIL if broken else Status.PASS

@@ -12,13 +12,14 @@ from harness.cli import options
 from harness.cli.live import LiveRun
 from harness.cluster.engine import run_on_cluster
 from harness.matrix.jobs import Job, jobs_of_settings
+from harness.oracle.printable import printable
 from harness.qemu.capacity import parallel_guests
 from harness.runner import run_cells
 from harness.session import Session
 from harness.settings import Settings
-from harness.verdict import RunResult
+from harness.verdict import EXIT_NO_VERDICT, RunResult, exit_status, no_verdict_reason
 
-__all__ = ["Where", "decide", "decide_jobs"]
+__all__ = ["Where", "decide", "decide_jobs", "exit_status_of"]
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,14 @@ def decide_jobs(jobs: Sequence[Job], settings: Settings, where: Where) -> RunRes
             on_result=live.result,
         )
     return _told(outcome)
+
+
+def exit_status_of(run: RunResult) -> int:
+    """Return the exit status for a run; print why if it decided nothing."""
+    if reason := no_verdict_reason(run.results):
+        console = Console(stderr=True, soft_wrap=True, highlight=False)
+        console.print(f"no verdict: {printable(reason)}", markup=False)
+    return EXIT_NO_VERDICT if run.interrupted else exit_status(run.results)
 
 
 def _in_turn(jobs: Sequence[Job], settings: Settings, where: Where) -> RunResult:

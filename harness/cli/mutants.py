@@ -8,11 +8,10 @@ from rich.console import Console
 
 from harness.claims.catalogue import catalogue
 from harness.cli import options
-from harness.cli.decide import Where, decide
+from harness.cli.decide import Where, decide, exit_status_of
 from harness.implementations.defects import all_defects, defects_of
-from harness.report.mutants import flaws, print_mutants
+from harness.report.mutants import print_mutants
 from harness.settings import Settings
-from harness.verdict import EXIT_AS_EXPECTED, EXIT_NO_VERDICT, EXIT_UNEXPECTED
 
 __all__ = ["mutants"]
 
@@ -38,17 +37,12 @@ def mutants(settings: Settings, workers: int) -> int:
     defect breaks, and no other claim. --tsm selects the implementations.
     """
     outcome = decide(settings, Where(workers))
-    print_mutants(outcome.results, _unseen(), Console(highlight=False))
-    if outcome.interrupted or not outcome.results:
-        return EXIT_NO_VERDICT
-    return EXIT_UNEXPECTED if flaws(outcome.results) else EXIT_AS_EXPECTED
+    print_mutants(outcome.results, _undecided(), Console(highlight=False))
+    return exit_status_of(outcome)
 
 
-def _unseen() -> dict[str, str]:
+def _undecided() -> dict[str, str]:
     """Return the defects whose claim no scenario decides, each with the reason."""
     claims = catalogue().claims
-    return {
-        defect.name: claims[defect.claims[0]].undecided
-        for defect in all_defects().values()
-        if claims[defect.claims[0]].undecided
-    }
+    named = {defect.name: claims.get(defect.claims[0]) for defect in all_defects().values()}
+    return {name: claim.undecided for name, claim in named.items() if claim and claim.undecided}

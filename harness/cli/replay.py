@@ -12,12 +12,12 @@ from rich.console import Console
 
 from harness.bundle import Outcome, read_bundle
 from harness.cli import options
-from harness.cli.decide import Where, decide
+from harness.cli.decide import Where, decide, exit_status_of
 from harness.oracle.printable import printable
 from harness.report.table import print_report
 from harness.session import Session
 from harness.settings import Settings
-from harness.verdict import EXIT_AS_EXPECTED, EXIT_NO_VERDICT, EXIT_UNEXPECTED, CellResult
+from harness.verdict import EXIT_AS_EXPECTED, EXIT_UNEXPECTED, CellResult
 
 __all__ = ["replay"]
 
@@ -41,7 +41,7 @@ def replay(bundle: Path, kernel: str | None, host: dict[str, Any]) -> int:
     results = [each for each in run.results if each.cell.scenario == expected.scenario]
     if run.interrupted or not any(each.decided for each in results):
         print_report(results, Console())
-        return EXIT_NO_VERDICT
+        return exit_status_of(replace(run, results=results))
     console = Console(highlight=False, soft_wrap=True)
     digest = _compare_kernels(expected, settings, console)
     same = sum(_same(Outcome.of(each, digest), expected) for each in results)

@@ -15,7 +15,7 @@ from rich.console import Console
 
 from harness.claims.catalogue import undecided_claims
 from harness.cli import options
-from harness.cli.decide import Where, decide, decide_jobs
+from harness.cli.decide import Where, decide, decide_jobs, exit_status_of
 from harness.cli.reports import ReportFiles, report_files
 from harness.errors import HostError, UsageError
 from harness.history.database import history_file, record_run
@@ -24,7 +24,7 @@ from harness.matrix.jobs import jobs_of
 from harness.oracle.printable import printable
 from harness.report.table import print_report
 from harness.settings import Settings
-from harness.verdict import EXIT_NO_VERDICT, CellResult, RunResult, Status, exit_status, headline
+from harness.verdict import CellResult, RunResult, Status, headline
 
 __all__ = ["reproduce", "run"]
 
@@ -61,7 +61,7 @@ def run(
     print_report(outcome.results, Console(), undecided, outcome.notes)
     reports.write(outcome, undecided)
     _remember(history, outcome, settings)
-    return EXIT_NO_VERDICT if outcome.interrupted else exit_status(outcome.results)
+    return exit_status_of(outcome)
 
 
 def _matrix(settings: Settings, file: Path, where: Where) -> RunResult:
@@ -97,7 +97,7 @@ def reproduce(settings: Settings, claim: str, workers: int, history: Path | None
     for line in _rates(outcome.results):
         console.print(printable(line), markup=False)
     _remember(history, outcome, settings)
-    return EXIT_NO_VERDICT if outcome.interrupted else exit_status(outcome.results)
+    return exit_status_of(outcome)
 
 
 def _rates(results: Sequence[CellResult]) -> list[str]:

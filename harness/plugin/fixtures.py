@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What a scenario can ask for: a pristine guest, its provider, its interface, its actors."""
+"""The fixtures of scenarios: a pristine guest, its provider, its interface, its actors."""
 
 from __future__ import annotations
 
@@ -18,63 +18,53 @@ from harness.interface.find import Interface, find_interface
 from harness.interface.report import Report
 from harness.kernels import Kernel
 from harness.oracle.kernel_log import KernelLog
-from harness.plugin.matrix import Axes, claim_of
+from harness.plugin.matrix import Axes
 from harness.plugin.options import SETTINGS
-from harness.session import Session
+from harness.plugin.prediction import skip_out_of_scope
+from harness.plugin.stash import GUEST, INTERFACE, SESSION
 from harness.settings import Settings
 from providers_sim import ProviderLoop
 
-__all__ = ["GUEST", "INTERFACE", "SESSION"]
-
-SESSION = pytest.StashKey[Session]()
-GUEST = pytest.StashKey[Guest]()
-INTERFACE = pytest.StashKey[Interface]()
+__all__: list[str] = []
 
 
 @pytest.fixture
 def guest(request: pytest.FixtureRequest, axes: Axes) -> Iterator[Guest]:
-    """A pristine clone with the TSM core and the provider driver loaded."""
-    item, bench = request.node, request.config.stash[SESSION]
+    """A pristine clone with the implementation and the provider driver loaded."""
+    item = request.node
     if item.get_closest_marker("claim"):
-        _skip_elsewhere(item, axes, bench)
-    with bench.take_guest(axes.kernel, axes.tsm) as clone:
+        skip_out_of_scope(item)
+    with request.config.stash[SESSION].take_guest(axes.kernel, axes.tsm) as clone:
         item.stash[GUEST] = clone
         yield clone
 
 
-def _skip_elsewhere(item: pytest.Item, axes: Axes, bench: Session) -> None:
-    config = bench.config(axes.kernel)
-    reason = claim_of(item)[1].skips(parse_implementation(axes.tsm), axes.provider, config)
-    if reason:
-        pytest.skip(reason)
-
-
 @pytest.fixture
 def kernel(request: pytest.FixtureRequest, axes: Axes) -> Kernel:
-    """The kernel that the guest runs: its release and its configuration."""
+    """The kernel that the guest runs, with its release and configuration."""
     return request.config.stash[SESSION].kernel(axes.kernel)
 
 
 @pytest.fixture
 def source_text(request: pytest.FixtureRequest, axes: Axes) -> SourceText:
-    """The sources of the core; there is no guest."""
-    bench = request.config.stash[SESSION]
-    _skip_elsewhere(request.node, axes, bench)
-    return SourceText(parse_implementation(axes.tsm), bench.kernel(axes.kernel), bench.cache)
+    """The sources of the implementation; the scenario runs no guest."""
+    skip_out_of_scope(request.node)
+    session = request.config.stash[SESSION]
+    return SourceText(parse_implementation(axes.tsm), session.kernel(axes.kernel), session.cache)
 
 
 @pytest.fixture
 def provider(
     request: pytest.FixtureRequest, guest: Guest, axes: Axes, tsm_settings: Settings
 ) -> ProviderLoop:
-    """The simulated TEE, registered with the core."""
-    bench = request.config.stash[SESSION]
-    return guest.register(bench.provider(axes.provider, tsm_settings.seed + axes.repetition))
+    """The simulated TEE, registered with the implementation."""
+    session = request.config.stash[SESSION]
+    return guest.register(session.provider(axes.provider, tsm_settings.seed + axes.repetition))
 
 
 @pytest.fixture
 def fork(request: pytest.FixtureRequest, guest: Guest, axes: Axes) -> Iterator[Callable[[], Guest]]:
-    """Copies the guest as it is now, with its provider; each copy goes on by itself."""
+    """A function that copies the running guest with its provider; each copy runs on its own."""
     factory = request.config.stash[SESSION].factory(axes.kernel)
     with ExitStack() as stack:
         yield lambda: stack.enter_context(factory.fork(guest))
@@ -82,7 +72,7 @@ def fork(request: pytest.FixtureRequest, guest: Guest, axes: Axes) -> Iterator[C
 
 @pytest.fixture
 def interface(request: pytest.FixtureRequest, guest: Guest, provider: ProviderLoop) -> Interface:
-    """The files that the core offers once a provider is there."""
+    """The files that the implementation offers once a provider is registered."""
     found = find_interface(guest)
     request.node.stash[INTERFACE] = found
     return found
@@ -90,19 +80,19 @@ def interface(request: pytest.FixtureRequest, guest: Guest, provider: ProviderLo
 
 @pytest.fixture
 def report(interface: Interface) -> Report:
-    """The first actor's report entry."""
+    """The report entry of the first actor."""
     return interface.report()
 
 
 @pytest.fixture
 def actors(guest: Guest) -> tuple[Actor, ...]:
-    """The guest's actors; the first also does what a scenario does without saying who."""
+    """The guest's actors; the first one also makes the calls for which none is named."""
     return guest.actors
 
 
 @pytest.fixture
 def ssh(request: pytest.FixtureRequest, guest: Guest, axes: Axes) -> Iterator[SshSession]:
-    """A shell in the guest, to bring a program of your own and run it there."""
+    """An SSH session with the guest: copy your own program there and run it."""
     keys = request.config.stash[SESSION].image(axes.kernel).ssh_keys
     with SshSession(guest, keys) as session:
         yield session
@@ -110,18 +100,18 @@ def ssh(request: pytest.FixtureRequest, guest: Guest, axes: Axes) -> Iterator[Ss
 
 @pytest.fixture
 def kernel_log(guest: Guest) -> KernelLog:
-    """The guest's kernel log, and what is expected of it."""
+    """The guest's kernel log, and the splats that the scenario expects in it."""
     return guest.log
 
 
 @pytest.fixture
 def nonce(axes: Axes, tsm_settings: Settings) -> Callable[[], bytes]:
-    """Makes nonces of 64 bytes, the same ones whenever the seed is the same."""
+    """A function that makes 64-byte nonces; the same seed gives the same nonces."""
     source = random.Random(tsm_settings.seed * 1_000_003 + axes.repetition)
     return lambda: source.randbytes(64)
 
 
 @pytest.fixture(scope="session")
 def tsm_settings(pytestconfig: pytest.Config) -> Settings:
-    """What this run was asked to do."""
+    """The settings of this run."""
     return pytestconfig.stash[SETTINGS]

@@ -21,10 +21,11 @@ from harness.implementations.spec import parse_implementation
 from harness.implementations.user import read_user_implementation
 from harness.oracle.source_lines import SourceLines
 from harness.oracle.splats import find_splats
-from harness.plugin.fixtures import GUEST, SESSION
-from harness.plugin.matrix import axes_of, claim_of, expected_of
+from harness.plugin.matrix import axes_of, claim_of
 from harness.plugin.options import SETTINGS
+from harness.plugin.prediction import expected_of
 from harness.plugin.spans import spans
+from harness.plugin.stash import GUEST, SESSION
 from harness.plugin.verdicts import Judgement, classify, weigh
 from harness.report.artifacts import Evidence, write_artifacts
 from harness.session import Session
@@ -190,7 +191,7 @@ def _unseen(item: pytest.Item) -> CellResult:
         settings.seed,
     )
     words = "it was never run, or its worker died"
-    expected = expected_of(item, bench.config(axes.kernel))
+    expected = expected_of(item)
     return CellResult(cell, Status.MISS, expected, 0.0, words, settings.command())
 
 

@@ -9,9 +9,9 @@ import pytest
 
 from harness.guest.guest import Guest
 from harness.oracle.printable import printable
-from harness.plugin.fixtures import GUEST
 from harness.plugin.results import transcript_of
 from harness.plugin.spans import spans
+from harness.plugin.stash import GUEST
 from harness.report.artifacts import Evidence
 
 __all__: list[str] = []

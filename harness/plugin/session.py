@@ -7,8 +7,8 @@ import signal
 
 import pytest
 
-from harness.plugin.fixtures import SESSION
 from harness.plugin.options import SETTINGS
+from harness.plugin.stash import SESSION
 from harness.progress import NullProgress
 from harness.session import Prepared, Session
 

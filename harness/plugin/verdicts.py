@@ -37,7 +37,7 @@ from harness.interface.find import Interface
 from harness.oracle.content import Issued, Options, check_content
 from harness.oracle.records import parse_console
 from harness.oracle.splats import find_splats
-from harness.plugin.fixtures import GUEST, INTERFACE
+from harness.plugin.stash import GUEST, INTERFACE
 from harness.verdict import Status
 from providers_sim import ProviderError
 from providers_sim.transcript import IssuedReport
@@ -75,7 +75,7 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, o
     try:
         outcome = yield
     except MissingAttributeError as error:
-        failure = pytest.skip.Exception(f"the interface has no such notion: {error}")
+        failure = pytest.skip.Exception(f"the scope of the scenario did not predict it: {error}")
     except (Exception, pytest.skip.Exception, pytest.fail.Exception) as error:
         failure = error
     verdict = weigh(pyfuncitem, failure)

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MIT
 """The JUnit report for CI systems: one suite per kernel, core and provider.
 
-An unexpected verdict is a failure, ERROR and MISS are errors, SKIP is skipped; a FAIL that was
-expected passes and says so in its properties. Characters that XML cannot carry are replaced.
+An unexpected verdict is a failure, also if it is a SKIP; ERROR and MISS are errors. An expected
+SKIP is skipped. An expected FAIL passes, with both statuses among its properties.
+Characters that XML cannot carry are replaced.
 """
 
 from __future__ import annotations
@@ -60,11 +61,9 @@ def _case(result: CellResult) -> TestCase:
 def _outcome(result: CellResult) -> Failure | Error | Skipped | None:
     detail = printable(result.detail, MAX_TEXT)
     message = detail.partition("\n")[0][:MAX_MESSAGE]
-    if result.status is Status.SKIP:
-        return Skipped(message)
     if result.as_expected:
-        return None
-    element = Failure if result.decided else Error
+        return Skipped(message) if result.status is Status.SKIP else None
+    element = Failure if result.unexpected else Error
     outcome = element(message or f"unexpected {result.status.value}", result.status.value)
     outcome.text = f"{detail}\n\nrerun: {printable(result.rerun)}"
     return outcome

@@ -59,12 +59,13 @@ def _level(
         yield f"{_INDENT}# Subtest: {_name(group)}"
         yield from (f"{_INDENT}{line}" for line in _level(members, deeper))
         good = all(result.as_expected for result in members)
-        skipped = all(result.status is Status.SKIP for result in members)
+        skipped = good and all(result.status is Status.SKIP for result in members)
         yield _line(number, group, good=good, skip="" if skipped else None)
 
 
 def _result(number: int, result: CellResult) -> Iterator[str]:
-    skip = printable(result.detail.partition("\n")[0]) if result.status is Status.SKIP else None
+    skipped = result.as_expected and result.status is Status.SKIP
+    skip = printable(result.detail.partition("\n")[0]) if skipped else None
     if skip is None and (result.status is not Status.PASS or not result.as_expected):
         told = [f"{result.status.value}, expected {result.expected.value}"]
         told += printable(result.detail).splitlines()[:_MOST_LINES]

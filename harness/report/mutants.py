@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: MIT
-"""The proof of sight: each defect alone, and which claims notice it.
+"""The mutation check as text: which claims notice which defect.
 
-A scenario that stays silent about a defect of its own claim is *blind*; one that speaks up about
-a defect which does not touch its claim *sees ghosts*. Either makes every other verdict doubtful.
+A mutant is an implementation with one known defect. The scenarios of a claim that the defect
+breaks must FAIL on it (otherwise it is *missed*); all others must PASS (otherwise it is a *false
+alarm*). Either casts doubt on every other verdict of that scenario.
 """
 
 from __future__ import annotations
 
 import string
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from rich import box
 from rich.console import Console
@@ -17,105 +17,92 @@ from rich.table import Table
 from rich.text import Text
 
 from harness.claims.model import InterfaceKind
-from harness.claims.scope import interface_kind
+from harness.claims.target import interface_kind
 from harness.implementations.spec import parse_implementation
-from harness.verdict import CellResult, Status
+from harness.verdict import CellResult, Status, most_important
 
-__all__ = ["Flaw", "flaws", "print_mutants"]
+__all__ = ["print_mutants"]
 
 _LETTERS = [*string.ascii_lowercase, *string.ascii_uppercase]
-_SIGNS = {Status.FAIL: "F", Status.PASS: ".", Status.SKIP: "", Status.ERROR: "E", Status.MISS: "?"}
-
-
-@dataclass(frozen=True)
-class Flaw:
-    """One cell that is not as it should be, and what that means."""
-
-    result: CellResult
-    kind: str
-
-
-def flaws(results: Sequence[CellResult]) -> list[Flaw]:
-    """Every cell whose verdict is not the expected one."""
-    found = []
-    for result in results:
-        if result.as_expected and result.status is not Status.SKIP:
-            continue
-        if result.status is Status.SKIP and result.expected is Status.SKIP:
-            continue
-        kinds = {Status.PASS: "blind", Status.FAIL: "sees ghosts", Status.SKIP: "looks away"}
-        found.append(Flaw(result, kinds.get(result.status, "undecided")))
-    return found
+_SIGNS = {Status.FAIL: "F", Status.PASS: ".", Status.SKIP: "S", Status.ERROR: "E", Status.MISS: "?"}
+_MISTAKES = {
+    Status.PASS: "missed",
+    Status.FAIL: "false alarm",
+    Status.SKIP: "skipped",
+    Status.ERROR: "undecided",
+    Status.MISS: "undecided",
+}
 
 
 def print_mutants(
-    results: Sequence[CellResult], unseen: Mapping[str, str], console: Console
+    results: Sequence[CellResult], undecided: Mapping[str, str], console: Console
 ) -> None:
-    """Print claims x cores, each core a letter; ``unseen`` is why a defect has no scenario.
+    """Print a table for each interface, with a row per claim and a column per implementation.
 
-    The cores of each interface have a table of their own.
+    A letter stands for the implementation. ``undecided`` has the defects whose claim no scenario
+    decides, each with the reason.
     """
     interfaces: dict[InterfaceKind, list[str]] = {}
-    for core in dict.fromkeys(result.cell.tsm for result in results):
-        interfaces.setdefault(interface_kind(parse_implementation(core)), []).append(core)
-    for cores in interfaces.values():
-        _print_interface(results, cores, console)
-        for letter, core in zip(_LETTERS, cores, strict=False):
-            why = unseen.get(core.partition(":")[2], "")
-            words = f"{letter}  {core}{f' (no scenario: {why})' if why else ''}"
-            console.print(words, soft_wrap=True)
-    for core in _overlooked(results):
+    for tsm in dict.fromkeys(result.cell.tsm for result in results):
+        interfaces.setdefault(interface_kind(parse_implementation(tsm)), []).append(tsm)
+    for tsms in interfaces.values():
+        console.print(_table(results, tsms))
+        for letter, tsm in zip(_LETTERS, tsms, strict=False):
+            reason = undecided.get(tsm.partition(":")[2], "")
+            note = f" (no scenario: {reason})" if reason else ""
+            console.print(f"{letter}  {tsm}{note}", soft_wrap=True)
+    for tsm in _without_effect(results):
         console.print(
-            f"{core}: what is chosen here has no scenario about it; choose other claims, or "
-            "another --provider",
+            f"{tsm}: no selected scenario detects this defect; select other claims, or another "
+            "--provider",
             soft_wrap=True,
         )
-    console.print("F the claim fails, . it passes; ! marks what is not as it should be")
-    for flaw in flaws(results):
-        cell = flaw.result.cell
-        console.print(
-            Text(f"{flaw.kind}: {cell.claim} {cell.scenario} on {cell.tsm}; {flaw.result.rerun}"),
-            soft_wrap=True,
-        )
+    console.print("F: the claim fails; .: it passes; !: not as expected, see below")
+    for result in results:
+        if not result.as_expected:
+            cell = result.cell
+            mistake = _MISTAKES[result.status]
+            line = f"{mistake}: {cell.claim} {cell.scenario} on {cell.tsm}; {result.rerun}"
+            console.print(Text(line), soft_wrap=True)
 
 
-def _print_interface(results: Sequence[CellResult], cores: Sequence[str], console: Console) -> None:
-    # Without padding, so that as many cores as a interface has defects fit into 80 columns.
-    table = Table("claim", *_LETTERS[: len(cores)], box=box.ASCII2, padding=0)
+def _table(results: Sequence[CellResult], tsms: Sequence[str]) -> Table:
+    # No padding, so that all mutants of an interface fit into 80 columns.
+    table = Table("claim", *_LETTERS[: len(tsms)], box=box.ASCII2, padding=0)
     for claim in dict.fromkeys(result.cell.claim for result in results):
         row = [
-            _cell([r for r in results if (r.cell.claim, r.cell.tsm) == (claim, core)])
-            for core in cores
+            _cell([r for r in results if (r.cell.claim, r.cell.tsm) == (claim, tsm)])
+            for tsm in tsms
         ]
         if any(cell.plain for cell in row):
             table.add_row(claim, *row)
-    console.print(table)
+    return table
 
 
-def _overlooked(results: Sequence[CellResult]) -> list[str]:
-    """Cores with a defect on which nothing is expected to be otherwise than without it."""
+def _cell(results: Sequence[CellResult]) -> Text:
+    shown = [r for r in results if not (r.as_expected and r.status is Status.SKIP)]
+    if not shown:
+        return Text("")
+    result = most_important(shown)
+    mark = "" if result.as_expected else "!"
+    return Text(_SIGNS[result.status] + mark, style="bold red" if mark else "")
+
+
+def _without_effect(results: Sequence[CellResult]) -> list[str]:
+    """Return the mutants whose expected verdicts are all those of the fixed implementation."""
     expected: dict[str, dict[tuple[str, ...], Status]] = {}
     for result in results:
         cell = result.cell
         place = (cell.claim, cell.scenario, cell.kernel, cell.provider)
         expected.setdefault(cell.tsm, {})[place] = result.expected
-    sound = {
-        interface_kind(parse_implementation(core)): verdicts
-        for core, verdicts in expected.items()
-        if not parse_implementation(core).defects
+    fixed = {
+        interface_kind(parse_implementation(tsm)): statuses
+        for tsm, statuses in expected.items()
+        if not parse_implementation(tsm).defects
     }
     return [
-        core
-        for core, verdicts in expected.items()
-        if parse_implementation(core).defects
-        and verdicts == sound.get(interface_kind(parse_implementation(core)))
+        tsm
+        for tsm, statuses in expected.items()
+        if parse_implementation(tsm).defects
+        and statuses == fixed.get(interface_kind(parse_implementation(tsm)))
     ]
-
-
-def _cell(results: Sequence[CellResult]) -> Text:
-    decided = [result for result in results if result.status is not Status.SKIP]
-    if not decided:
-        return Text("")
-    worst = min(decided, key=lambda result: (result.as_expected, list(Status).index(result.status)))
-    wrong = bool(flaws(decided))
-    return Text(_SIGNS[worst.status] + "!" * wrong, style="bold red" if wrong else "")

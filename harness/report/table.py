@@ -85,7 +85,7 @@ def _cell_text(results: Sequence[CellResult]) -> Text:
         return Text("-", style="dim")
     speaker = most_important(results)
     text = speaker.status.value
-    if speaker.decided and not speaker.as_expected:
+    if speaker.unexpected:
         text += " !"
     if counted := share(results, speaker.status):
         text += f" {counted}"
@@ -93,7 +93,7 @@ def _cell_text(results: Sequence[CellResult]) -> Text:
 
 
 def _style(result: CellResult) -> str:
-    if result.decided and not result.as_expected:
+    if result.unexpected:
         return _UNEXPECTED_STYLE
     return _STYLES[result.status]
 
@@ -103,8 +103,8 @@ def _with_those_alike(results: Sequence[CellResult]) -> list[tuple[CellResult, i
     causes: dict[object, list[CellResult]] = {}
     for result in results:
         if not result.as_expected:
-            # What the kernel did is told each time; what kept it from running, once.
-            own = result.cell if result.decided else None
+            # A verdict is shown for each cell; what kept a scenario from running, only once.
+            own = result.cell if result.unexpected else None
             causes.setdefault((result.status, result.detail, own), []).append(result)
     return [(members[0], len(members) - 1) for members in causes.values()]
 
@@ -123,7 +123,7 @@ def _print_details(result: CellResult, alike: int, console: Console) -> None:
         soft_wrap=True,
     )
     notes = []
-    if result.decided:
+    if result.unexpected:
         notes.append(f"expected {result.expected.value}, got {result.status.value}")
     if result.infrastructure_retries:
         notes.append(f"retried {result.infrastructure_retries} times after a harness error")
@@ -145,7 +145,7 @@ def _print_lines(console: Console, lines: Iterable[str]) -> None:
 
 def _summary(results: Sequence[CellResult]) -> Text:
     counts = ", ".join(f"{n} {status}" for status, n in summary(results).items() if n)
-    unexpected = sum(result.decided and not result.as_expected for result in results)
+    unexpected = sum(result.unexpected for result in results)
     text = f"\n{len(results)} cells: {counts or 'nothing ran'}"
     if unexpected:
         text += f"; {unexpected} not as expected (!)"

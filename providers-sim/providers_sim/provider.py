@@ -84,6 +84,11 @@ class Provider(ABC, Generic[OptionsT]):
         """Return ``attrs`` and ``bin_attrs`` of a provider with these options."""
         return cls.attrs, cls.bin_attrs
 
+    @classmethod
+    def filled(cls, options: Options) -> int:
+        """Return the mask of the blobs in which reports with these options have bytes."""
+        return mask(BinAttr.OUTBLOB)
+
     @property
     def name(self) -> str:
         """The name that the driver in the guest registers."""

@@ -87,6 +87,14 @@ class SevSnp(Provider[SevSnpOptions]):
             bin_attrs += [BinAttr.MANIFESTBLOB]
         return mask(*attrs), mask(*bin_attrs)
 
+    @classmethod
+    def filled(cls, options: Options) -> int:
+        """Fill the auxblob if the host has certificates; an SVSM's manifest is made on request."""
+        assert isinstance(options, SevSnpOptions)
+        blobs = [BinAttr.OUTBLOB]
+        blobs += [BinAttr.AUXBLOB] if options.certificates != "none" else []
+        return mask(*blobs)
+
     def prepare(self) -> None:
         """Derive chip, keys and guest, and fetch their certificates."""
         options, seed = self.options, self.seed

@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: MIT
+"""What a scenario runs on, as far as it is known before the guest runs.
+
+Whether a claim applies is predicted from this, so that a scenario is never skipped in silence.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from elftools.elf.elffile import ELFFile
+
+from harness.claims.model import InterfaceKind
+from harness.implementations.spec import Implementation
+from harness.implementations.user import read_user_implementation
+from harness.interface.names import ATTRIBUTE_NAMES, AttributeName
+from providers_sim import parse_spec
+from providers_sim.provider import Attr, BinAttr
+
+__all__ = [
+    "Target",
+    "attributes_in_module",
+    "counters_follow_report",
+    "interface_kind",
+    "offered_attributes",
+]
+
+_CLASS_ATTRIBUTES: frozenset[AttributeName] = frozenset(
+    ("inblob", "outblob", "generation", "privlevel", "format")
+)
+_CONFIGFS_ATTRIBUTES = frozenset(ATTRIBUTE_NAMES) - {"format"}
+# include/linux/tsm.h of 6.10 and 6.11
+_SINCE_6_11: frozenset[AttributeName] = frozenset(
+    ("manifestblob", "service_provider", "service_guid", "service_manifest_version")
+)
+_STRINGS = (".rodata", ".data")  # the sections of a module with the names of its files
+_COMMENT = re.compile(r"/\*.*?\*/|//[^\n]*", re.DOTALL)
+_COUNTER = r"\s*(?:unsigned\s+long|size_t|u64)\s+\w+\s*"
+_COUNTERS = re.compile(
+    rf"\bstruct\s+tsm_report\s+\w+\s*;{_COUNTER}(?:,\s*\w+\s*|;{_COUNTER});", re.DOTALL
+)
+
+
+@dataclass(frozen=True)
+class Target:
+    """An implementation with its provider, on a kernel with ``config`` and ``processors``.
+
+    ``attributes`` are those that the implementation can offer; the provider may hide some.
+    ``settable_counters``: the provider driver can set the write and read counters of an entry.
+    """
+
+    implementation: Implementation
+    attributes: frozenset[AttributeName]
+    settable_counters: bool
+    provider: str
+    config: Mapping[str, str]
+    processors: int
+
+    @property
+    def interface(self) -> InterfaceKind:
+        """The interface that the implementation offers."""
+        return interface_kind(self.implementation)
+
+    def shows(self, name: AttributeName) -> bool:
+        """Whether the provider lets the implementation show the attribute."""
+        kind, options = parse_spec(self.provider)
+        attrs, bin_attrs = kind.visible(options)
+        # Both are in the attribute group that the driver passes to the class on request.
+        key = "PRIVLEVEL" if name == "format" else name.upper()
+        if key in BinAttr.__members__:
+            return bool(bin_attrs >> BinAttr[key] & 1)
+        return bool(attrs >> Attr[key] & 1)
+
+    def fills(self, blob: AttributeName) -> bool:
+        """Whether the reports of this provider have bytes in ``blob``."""
+        kind, options = parse_spec(self.provider)
+        return bool(kind.filled(options) >> BinAttr[blob.upper()] & 1)
+
+
+def interface_kind(implementation: Implementation) -> InterfaceKind:
+    """Return the interface that an implementation offers."""
+    if implementation.kind == "user":
+        return read_user_implementation(implementation.name).interface
+    return "class" if implementation.kind == "class" else "configfs"
+
+
+def offered_attributes(
+    implementation: Implementation, version: tuple[int, int]
+) -> frozenset[AttributeName]:
+    """Return the attributes of one of our implementations, or of the kernel's own in ``version``.
+
+    For an implementation of the user these are all attributes that its interface defines.
+    """
+    if interface_kind(implementation) == "class":
+        return _CLASS_ATTRIBUTES
+    if implementation.kind == "mainline" and version < (6, 11):
+        return _CONFIGFS_ATTRIBUTES - _SINCE_6_11
+    return _CONFIGFS_ATTRIBUTES
+
+
+def attributes_in_module(module: Path) -> frozenset[AttributeName]:
+    """Return the attributes whose names are strings in a module file."""
+    with module.open("rb") as file:
+        sections = [s for s in ELFFile(file).iter_sections() if s.name.startswith(_STRINGS)]
+        data = b"\0".join([b"", *(section.data() for section in sections), b""])
+    names = {name: f"\0{name}\0".encode() for name in ATTRIBUTE_NAMES}
+    return frozenset(name for name, text in names.items() if text in data) | (
+        {"inblob"} if b"\0inhex\0" in data else frozenset()
+    )
+
+
+def counters_follow_report(sources: Iterable[str]) -> bool:
+    """Whether a structure has two counters directly behind its ``struct tsm_report``.
+
+    The provider driver finds the counters only there, as the kernel's own implementation has them.
+    """
+    return any(_COUNTERS.search(_COMMENT.sub(" ", text)) for text in sources)

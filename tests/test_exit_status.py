@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: MIT
+"""Exit statuses of commands with a catalogue of the test's own, whose scenarios end on request."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from harness.session import Session
+from harness.settings import DEFAULT_KERNEL
+
+Command = Callable[..., subprocess.CompletedProcess[str]]
+
+_CATALOGUE = """
+from pathlib import Path
+from harness.claims import Catalogue, Claim
+CATALOGUE = Catalogue({"X1": Claim("X1", "a test", "Demand.")}, Path(__file__).parent / "own")
+"""
+
+_SCENARIOS = """
+import os
+import pytest
+from harness.claims import claim
+from harness.errors import HarnessError
+from harness.oracle.expect import demand
+
+@claim("X1")
+def test_one(report):
+    _end(os.environ["ENDS"].split()[0])
+
+@claim("X1")
+def test_two(report):
+    _end(os.environ["ENDS"].split()[-1])
+
+@claim("X1", only="configfs")
+def test_out_of_scope(report):
+    assert False, "it is never run on the class"
+
+def _end(how):
+    if how == "skip":
+        pytest.skip("the scenario skips itself")
+    if how == "error":
+        raise HarnessError("something broke")
+    demand(how == "pass", "the demand does not hold")
+"""
+
+_MAIN = """
+import sys
+from importlib.metadata import EntryPoint, EntryPoints
+from harness.claims import catalogue
+sys.path.insert(0, ".")
+point = EntryPoint("x", "own_claims:CATALOGUE", "tsm_harness.catalogue")
+catalogue.entry_points = lambda group: EntryPoints([point])
+from harness.cli import main
+main()
+"""
+
+
+@pytest.fixture
+def command(tmp_path: Path, session: Session) -> Command:
+    """Runs a command; its two scenarios end as ``ends`` says: pass, fail, skip or error."""
+    session.template(DEFAULT_KERNEL, "class-fixed")
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own_claims.py").write_text(_CATALOGUE, encoding="utf-8")
+    (tmp_path / "own" / "test_own.py").write_text(_SCENARIOS, encoding="utf-8")
+
+    def run(ends: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-c", _MAIN, *arguments],
+            capture_output=True, text=True, timeout=120, check=False, cwd=tmp_path,
+            env=os.environ | {"TSM_HARNESS_CACHE": str(session.cache.root), "ENDS": ends},
+        )  # fmt: skip
+
+    return run
+
+
+_ENDS = [
+    ("pass pass", 0, ""),
+    ("pass skip", 1, ""),
+    ("pass fail", 1, ""),
+    ("fail skip", 1, ""),
+    ("pass error", 125, ""),
+    ("skip skip", 125, "no verdict: no cell was decided (3 SKIP); 2 of 3: the scenario skips"),
+    ("error skip", 125, "no verdict: no cell was decided (1 ERROR, 2 SKIP); 1 of 3: "),
+]
+
+
+@pytest.mark.parametrize(("ends", "status", "reason"), _ENDS)
+@pytest.mark.parametrize("name", ["run", "mutants", "reproduce"])
+def test_a_skip_that_was_not_predicted_is_never_a_success(
+    command: Command, name: str, ends: str, status: int, reason: str
+) -> None:
+    times = ["--times=1"] if name == "reproduce" else []
+    done = command(ends, name, "X1", "--tsm=class-fixed", "-n1", *times)
+    assert done.returncode == status, done.stdout + done.stderr
+    assert reason in done.stderr
+    assert ("no verdict:" in done.stderr) == bool(reason)
+
+
+def test_a_run_that_only_skipped_what_was_predicted_has_no_verdict(command: Command) -> None:
+    done = command("pass", "run", "X1", "--tsm=class-fixed", "-n1")
+    assert "3 cells: 2 PASS, 1 SKIP; all as expected" in done.stdout
+    assert "never run on the class" not in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("ends", "status", "reason"),
+    [
+        ("fail pass", 0, ""),
+        ("pass pass", 1, ""),
+        ("skip pass", 125, "no verdict: no cell was decided (1 SKIP); 1 of 1: the scenario skips"),
+    ],
+)
+def test_replay_of_a_scenario_that_skips_has_no_verdict(
+    command: Command, tmp_path: Path, ends: str, status: int, reason: str
+) -> None:
+    command("fail pass", "run", "X1", "--tsm=class-fixed", "-n1", "--artifacts=kept")
+    [bundle] = tmp_path.glob("kept/*/bundle.json")
+    done = command(ends, "replay", str(bundle))
+    assert done.returncode == status, done.stdout + done.stderr
+    assert reason in done.stderr
+    if reason:
+        assert "expected PASS, got SKIP" in done.stdout
