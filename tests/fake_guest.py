@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A guest's driver played over a socket pair, and a provider whose evidence says what was asked."""
+"""The guest's side of the provider port on a socket pair, and a provider that echoes requests."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ REPORT_REPLY_TYPE = FrameType.REPORT | 0x80
 
 
 class EchoProvider(Provider[Options]):
-    """Its evidence is the inblob and a counter; some inblobs make it refuse or break."""
+    """Makes evidence of the inblob and a counter; two inblobs make it refuse or raise."""
 
     id: ClassVar[str] = "echo"
     kernel_name: ClassVar[str] = "echo_guest"
@@ -62,7 +62,7 @@ class EchoProvider(Provider[Options]):
 
 
 class FakeGuest:
-    """The driver's side of the port, strictly sequential."""
+    """The driver's side of the provider port."""
 
     def __init__(self, sock: socket.socket) -> None:
         sock.settimeout(SECONDS)
@@ -72,11 +72,11 @@ class FakeGuest:
         self.session = 0
 
     def send(self, kind: int, ident: int = 0, payload: bytes = b"") -> None:
-        """Send one frame of the session."""
+        """Send one frame in the current session."""
         self.sock.sendall(encode_frame(Frame(kind, 0, self.session, ident, 0, payload)))
 
     def receive(self) -> Frame:
-        """Receive the next frame; EOFError when the host has gone."""
+        """Receive the next frame; EOFError when the host has closed the port."""
         while not self.frames:
             data = self.sock.recv(65536)
             if not data:
@@ -84,8 +84,8 @@ class FakeGuest:
             self.frames = self.parser.feed(data)
         return self.frames.pop(0)
 
-    def say_hello(self, max_payload: int = 65536) -> HostHello:
-        """Open a session."""
+    def open_session(self, max_payload: int = 65536) -> HostHello:
+        """Send HELLO, and continue in the session of the reply."""
         self.session = 0
         hello = GuestHello(NONCE, VERSION, VERSION, Api.TSM_6_11, max_payload, 32769, 16)
         self.send(FrameType.HELLO, 1, encode_guest_hello(hello))
@@ -94,7 +94,7 @@ class FakeGuest:
         self.session = reply.session
         return decode_host_hello(reply.payload)
 
-    def ask(self, ident: int, inblob: bytes = b"nonce") -> None:
+    def send_report(self, ident: int, inblob: bytes = b"nonce") -> None:
         """Send a REPORT request."""
         self.send(
             FrameType.REPORT, ident, encode_report_request(ReportRequest(id=ident, inblob=inblob))
@@ -105,12 +105,12 @@ class FakeGuest:
         self.send(FrameType.CANCEL, 0, ident.to_bytes(4, "little"))
 
     def ping(self) -> None:
-        """Return when everything sent before has been handled; nothing else may be waiting."""
+        """Wait until the host has handled all earlier frames; no other frame may arrive."""
         self.send(FrameType.PING, 9999, b"ping")
         assert self.receive() == Frame(FrameType.PING | 0x80, 0, self.session, 9999, 0, b"ping")
 
-    def answer(self) -> tuple[int, Evidence, int]:
-        """Receive one whole successful reply: id, evidence, reply flags."""
+    def receive_report(self) -> tuple[int, Evidence, int]:
+        """Receive one complete successful reply; return its id, evidence and flags."""
         frames = [self.receive()]
         while frames[-1].flags & FrameFlag.MORE:
             frames.append(self.receive())
@@ -122,7 +122,7 @@ class FakeGuest:
 
 
 class Rig:
-    """A loop and its guest."""
+    """A provider loop and its guest."""
 
     def __init__(self, provider: AnyProvider | None = None) -> None:
         ours, theirs = socket.socketpair()

@@ -74,7 +74,7 @@ def _forgetful(provider: ClumsyProvider, request: ReportRequest) -> Answer:
 @pytest.fixture
 def rig() -> Iterator[Rig]:
     with Rig(ClumsyProvider()) as made:
-        made.guest.say_hello()
+        made.guest.open_session()
         yield made
 
 
@@ -82,16 +82,16 @@ def test_durations_are_the_hardwares_times_a_factor(rig: Rig) -> None:
     rig.loop.hardware_time = 0.01
     rig.loop.fault("slow", seconds=20)
     start = monotonic()
-    rig.guest.ask(1)
-    assert rig.guest.answer()[0] == 1
+    rig.guest.send_report(1)
+    assert rig.guest.receive_report()[0] == 1
     assert monotonic() - start >= 0.2
     rig.loop.hardware_time = 0.0
     rig.loop.fault("slow", seconds=1e9)
-    rig.guest.ask(2)
-    assert rig.guest.answer()[0] == 2
+    rig.guest.send_report(2)
+    assert rig.guest.receive_report()[0] == 2
     rig.loop.hardware_time = 1.0
     rig.loop.fault("slow", seconds=1e9)  # some decades: it just never comes
-    rig.guest.ask(3)
+    rig.guest.send_report(3)
     rig.guest.ping()
     rig.guest.cancel(3)
     rig.loop.wait_cancelled(1, timeout=SECONDS)
@@ -103,25 +103,25 @@ def test_durations_are_the_hardwares_times_a_factor(rig: Rig) -> None:
 def test_a_request_in_flight_keeps_the_next_ones_busy_until_the_host_is_done(rig: Rig) -> None:
     rig.loop.hardware_time = 0.001
     rig.loop.fault("stuck", until=0)  # never
-    rig.guest.ask(1)
+    rig.guest.send_report(1)
     assert rig.guest.receive().status == Status.IO
     for ident in (2, 3):
-        rig.guest.ask(ident)
+        rig.guest.send_report(ident)
         assert rig.guest.receive().status == Status.BUSY
     assert rig.loop.requests == 3
     rig.loop.complete()
-    rig.guest.ask(4)
-    assert rig.guest.answer()[0] == 4
+    rig.guest.send_report(4)
+    assert rig.guest.receive_report()[0] == 4
 
 
 def test_the_host_finishes_by_itself(rig: Rig) -> None:
     rig.loop.hardware_time = 0.001
     rig.loop.fault("stuck", until=60.0)
-    rig.guest.ask(1)
+    rig.guest.send_report(1)
     assert rig.guest.receive().status == Status.IO
     status, ident = Status.BUSY, 2
     while status == Status.BUSY:
-        rig.guest.ask(ident)
+        rig.guest.send_report(ident)
         frame = rig.guest.receive()
         status, ident = Status(frame.status), ident + 1
     assert status == Status.OK
@@ -130,42 +130,42 @@ def test_the_host_finishes_by_itself(rig: Rig) -> None:
 
 def test_an_interrupted_request_goes_on_until_the_gate_opens(rig: Rig) -> None:
     with rig.loop.hold() as gate:
-        rig.guest.ask(1)
+        rig.guest.send_report(1)
         gate.wait_for_request(timeout=SECONDS)
         rig.guest.cancel(1)
         rig.loop.wait_cancelled(1, timeout=SECONDS)
-        rig.guest.ask(2)  # refused by the driver: it never reaches the gate
+        rig.guest.send_report(2)  # refused by the driver: it never reaches the gate
         assert rig.guest.receive().status == Status.BUSY
         assert (gate.arrived, gate.held) == (1, [])
         assert gate.release(1) == 0  # nothing held: the old one is still being worked on
-        rig.guest.ask(3)
+        rig.guest.send_report(3)
         assert rig.guest.receive().status == Status.BUSY
     rig.guest.ping()
-    rig.guest.ask(4)
-    assert rig.guest.answer()[0] == 4
+    rig.guest.send_report(4)
+    assert rig.guest.receive_report()[0] == 4
 
 
 def test_a_late_answer_to_what_a_gate_held_comes_once(rig: Rig) -> None:
     rig.loop.fault("late")
     with rig.loop.hold() as gate:
-        rig.guest.ask(1)
+        rig.guest.send_report(1)
         gate.wait_for_request(timeout=SECONDS)
         rig.guest.cancel(1)
-        assert rig.guest.answer()[0] == 1
+        assert rig.guest.receive_report()[0] == 1
     rig.guest.ping()
 
 
 def test_an_interrupted_slow_request_ends_in_its_time(rig: Rig) -> None:
     rig.loop.hardware_time = 0.01
     rig.loop.fault("slow", seconds=10)
-    rig.guest.ask(1)
+    rig.guest.send_report(1)
     rig.guest.cancel(1)
-    rig.guest.ask(2)
+    rig.guest.send_report(2)
     assert rig.guest.receive().status == Status.BUSY
     rig.loop.wait_cancelled(1, timeout=SECONDS)
     status, ident = Status.BUSY, 3
     while status == Status.BUSY:
-        rig.guest.ask(ident)
+        rig.guest.send_report(ident)
         status, ident = Status(rig.guest.receive().status), ident + 1
     assert status == Status.OK
 
@@ -173,56 +173,56 @@ def test_an_interrupted_slow_request_ends_in_its_time(rig: Rig) -> None:
 def test_refused_by_the_driver_uses_no_fault_up(rig: Rig) -> None:
     rig.loop.fault("stuck", until=0).fail(5)
     rig.loop.hardware_time = 0.0
-    rig.guest.ask(1)
+    rig.guest.send_report(1)
     assert rig.guest.receive().status == Status.IO
-    rig.guest.ask(2)
+    rig.guest.send_report(2)
     assert rig.guest.receive().status == Status.BUSY
     assert len(rig.loop.faults) == 1
 
 
 def test_lengths_can_be_kept_by_a_failure(rig: Rig) -> None:
     rig.loop.fault("forgetful")
-    rig.guest.ask(1)
-    assert rig.guest.answer()[2] == ReplyFlag.KEEP_LENGTHS
-    rig.guest.ask(2)
-    assert rig.guest.answer()[2] == 0
+    rig.guest.send_report(1)
+    assert rig.guest.receive_report()[2] == ReplyFlag.KEEP_LENGTHS
+    rig.guest.send_report(2)
+    assert rig.guest.receive_report()[2] == 0
 
 
 def test_padded_flipped_and_over_another_inblob(rig: Rig) -> None:
     rig.loop.fault("padded", n=70).flipped(9).wrong_inblob()
-    rig.guest.ask(1)
-    assert rig.guest.answer()[1].outblob == b"nonce#1" + bytes(70)
-    rig.guest.ask(2)
-    assert rig.guest.answer()[1].outblob == b"nmnce#2"
-    rig.guest.ask(3)
-    assert rig.guest.answer()[1].outblob == bytes(b ^ 0xFF for b in b"nonce") + b"#3"
+    rig.guest.send_report(1)
+    assert rig.guest.receive_report()[1].outblob == b"nonce#1" + bytes(70)
+    rig.guest.send_report(2)
+    assert rig.guest.receive_report()[1].outblob == b"nmnce#2"
+    rig.guest.send_report(3)
+    assert rig.guest.receive_report()[1].outblob == bytes(b ^ 0xFF for b in b"nonce") + b"#3"
     assert rig.loop.issued[-1].request.inblob == b"nonce"
 
 
 def test_answers_are_swapped_between_two_requests(rig: Rig) -> None:
     rig.loop.fault("swapped")
-    rig.guest.ask(1, b"one")
+    rig.guest.send_report(1, b"one")
     rig.guest.ping()
-    rig.guest.ask(2, b"two")
-    got = dict((rig.guest.answer()[:2]) for _ in range(2))
+    rig.guest.send_report(2, b"two")
+    got = dict((rig.guest.receive_report()[:2]) for _ in range(2))
     assert {ident: blob.outblob[:3] for ident, blob in got.items()} == {1: b"two", 2: b"one"}
-    rig.guest.ask(3, b"three")
-    assert rig.guest.answer()[1].outblob.startswith(b"three")
+    rig.guest.send_report(3, b"three")
+    assert rig.guest.receive_report()[1].outblob.startswith(b"three")
 
 
 def test_a_cancelled_partner_swaps_nothing(rig: Rig) -> None:
     rig.loop.fault("swapped")
-    rig.guest.ask(1, b"one")
+    rig.guest.send_report(1, b"one")
     rig.guest.cancel(1)
     rig.loop.wait_cancelled(1, timeout=SECONDS)
     rig.loop.complete()
-    rig.guest.ask(2, b"two")
-    assert rig.guest.answer()[1].outblob.startswith(b"two")
+    rig.guest.send_report(2, b"two")
+    assert rig.guest.receive_report()[1].outblob.startswith(b"two")
 
 
 def test_the_provider_vanishes_instead_of_answering(rig: Rig) -> None:
     rig.loop.fault("vanish")
-    rig.guest.ask(1)
+    rig.guest.send_report(1)
     assert rig.guest.receive().type == FrameType.GOING_AWAY
     rig.guest.ping()
     assert rig.loop.in_flight == 0
@@ -305,27 +305,27 @@ def test_faults_come_from_words() -> None:
 def test_state_moves_to_another_loop(rig: Rig) -> None:
     rig.loop.hardware_time = 0.0
     rig.loop.fault("stuck", until=0)
-    rig.guest.ask(1)
+    rig.guest.send_report(1)
     assert rig.guest.receive().status == Status.IO
     rig.loop.complete()
-    rig.guest.ask(2)
-    assert rig.guest.answer()[1].outblob == b"nonce#1"
+    rig.guest.send_report(2)
+    assert rig.guest.receive_report()[1].outblob == b"nonce#1"
     rig.loop.fault("fail", errno=5)
     state = json.loads(json.dumps(rig.loop.get_state()))
     with Rig(ClumsyProvider()) as other:
-        other.guest.say_hello()
+        other.guest.open_session()
         other.loop.set_state(state)
         again = other.loop.get_state()
         assert {**again, "session": 0} == {**state, "session": 0}
-        other.guest.ask(1)
+        other.guest.send_report(1)
         assert other.guest.receive().status == Status.INJECT
-        other.guest.ask(2)
-        assert other.guest.answer()[1].outblob == b"nonce#2"
+        other.guest.send_report(2)
+        assert other.guest.receive_report()[1].outblob == b"nonce#2"
         with pytest.raises(ProviderError):
             other.loop.set_state({"faults": []})
     with rig.loop.hold() as gate:
         rig.loop.faults.clear()
-        rig.guest.ask(3)
+        rig.guest.send_report(3)
         gate.wait_for_request(timeout=SECONDS)
         with pytest.raises(ProviderError, match="in flight"):
             rig.loop.get_state()
@@ -348,7 +348,7 @@ def test_the_host_can_change_its_options_and_registers_between_reports(rig: Rig)
 
 def test_a_failure_that_breaks_is_ours(rig: Rig) -> None:
     rig.loop.faults.add(Fault(provider_fault="slow", params=(("seconds", "not a number"),)))
-    rig.guest.ask(1)
+    rig.guest.send_report(1)
     assert rig.guest.receive().status == Status.INTERNAL
     with pytest.raises(ProviderError, match="broke"):
         rig.loop.raise_if_failed()

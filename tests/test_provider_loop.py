@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The provider loop against a guest's driver played by the test over a socket pair."""
+"""The provider loop with a fake guest on a socket pair."""
 
 from __future__ import annotations
 
@@ -43,9 +43,7 @@ from tsmw.hello import (
     decode_host_hello,
     encode_guest_hello,
 )
-from tsmw.report import (
-    REPORT_REPLY,
-)
+from tsmw.report import REPORT_REPLY
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
@@ -54,13 +52,13 @@ if TYPE_CHECKING:
 @pytest.fixture
 def rig() -> Iterator[Rig]:
     with Rig() as made:
-        made.guest.say_hello()
+        made.guest.open_session()
         yield made
 
 
 def test_hello_describes_the_provider_and_echoes_the_nonce() -> None:
     with Rig() as rig:
-        hello = rig.guest.say_hello()
+        hello = rig.guest.open_session()
         assert hello == HostHello(NONCE, "echo_guest", 1, 0xF, 0x7, 16, 1500)
         assert rig.guest.session == rig.loop.session != 0
 
@@ -72,22 +70,22 @@ def test_other_versions_are_answered_unsupported() -> None:
         reply = rig.guest.receive()
         assert (reply.status, reply.session) == (Status.UNSUPPORTED, 0)
         assert decode_host_hello(reply.payload).nonce == NONCE
-        rig.guest.say_hello()
+        rig.guest.open_session()
 
 
-def test_registration_is_waited_for(rig: Rig) -> None:
+def test_wait_registered_waits_for_the_driver(rig: Rig) -> None:
     with pytest.raises(ProviderTimeout, match="registration"):
         rig.loop.wait_registered(0.01)
     rig.guest.send(FrameType.REGISTERED, 0, errno.EBUSY.to_bytes(4, "little"))
     assert rig.loop.wait_registered(SECONDS) == errno.EBUSY
-    rig.guest.say_hello()
+    rig.guest.open_session()
     with pytest.raises(ProviderTimeout):
         rig.loop.wait_registered(0.01)
 
 
 def test_report_is_answered_issued_and_transcribed(rig: Rig) -> None:
-    rig.guest.ask(1, b"abc")
-    ident, evidence, flags = rig.guest.answer()
+    rig.guest.send_report(1, b"abc")
+    ident, evidence, flags = rig.guest.receive_report()
     assert (ident, evidence, flags) == (1, Evidence(b"abc#1", b"aux", b"manifest"), 0)
     (issued,) = rig.loop.issued
     assert (issued.request.inblob, issued.evidence) == (b"abc", evidence)
@@ -104,30 +102,30 @@ def test_report_is_answered_issued_and_transcribed(rig: Rig) -> None:
 
 def test_gate_holds_until_released(rig: Rig) -> None:
     with rig.loop.hold() as gate:
-        rig.guest.ask(1, b"a")
-        rig.guest.ask(2, b"b")
+        rig.guest.send_report(1, b"a")
+        rig.guest.send_report(2, b"b")
         held = gate.wait_for_request(2, SECONDS)
         assert [request.id for request in held] == [1, 2]
-        rig.guest.ping()  # a held request holds nothing else up
+        rig.guest.ping()  # is answered although requests are held
         assert (rig.loop.in_flight, rig.loop.issued) == (2, ())
         assert gate.release(1) == 1
-        assert rig.guest.answer()[0] == 1
+        assert rig.guest.receive_report()[0] == 1
         assert [request.id for request in gate.held] == [2]
         with pytest.raises(ProviderError, match="already held"):
             rig.loop.hold()
-    assert rig.guest.answer()[0] == 2
-    rig.guest.ask(3)
-    assert rig.guest.answer()[0] == 3
+    assert rig.guest.receive_report()[0] == 2
+    rig.guest.send_report(3)
+    assert rig.guest.receive_report()[0] == 3
     assert rig.loop.max_in_flight_seen == 2
 
 
 def test_gate_releases_in_reverse(rig: Rig) -> None:
     with rig.loop.hold() as gate:
         for ident in (1, 2, 3):
-            rig.guest.ask(ident)
+            rig.guest.send_report(ident)
         gate.wait_for_request(3, SECONDS)
         gate.release(reverse=True)
-        assert [rig.guest.answer()[0] for _ in range(3)] == [3, 2, 1]
+        assert [rig.guest.receive_report()[0] for _ in range(3)] == [3, 2, 1]
 
 
 def test_gate_wait_has_a_deadline(rig: Rig) -> None:
@@ -137,7 +135,7 @@ def test_gate_wait_has_a_deadline(rig: Rig) -> None:
 
 def test_cancelled_request_leaves_the_gate_unanswered(rig: Rig) -> None:
     with rig.loop.hold() as gate:
-        rig.guest.ask(1)
+        rig.guest.send_report(1)
         gate.wait_for_request(1, SECONDS)
         rig.guest.cancel(1)
         rig.loop.wait_cancelled(1, SECONDS)
@@ -150,70 +148,86 @@ def test_faults_are_used_first_in_first_out(rig: Rig) -> None:
     rig.loop.fail_next(errno.EIO, 2)
     rig.loop.fault("empty").inject(7).no_outblob().vmalloc()
     for ident, value in ((1, -errno.EIO), (2, -errno.EIO)):
-        rig.guest.ask(ident)
+        rig.guest.send_report(ident)
         frame = rig.guest.receive()
         assert (frame.id, frame.status) == (ident, Status.INJECT)
         assert int.from_bytes(frame.payload, "little", signed=True) == value
-    rig.guest.ask(3)
-    assert rig.guest.answer() == (3, Evidence(b""), 0)
-    rig.guest.ask(4)
+    rig.guest.send_report(3)
+    assert rig.guest.receive_report() == (3, Evidence(b""), 0)
+    rig.guest.send_report(4)
     assert rig.guest.receive().payload == (7).to_bytes(4, "little")
-    rig.guest.ask(5)
-    assert rig.guest.answer()[1:] == (Evidence(b"", b"aux", b"manifest"), ReplyFlag.NO_OUTBLOB)
-    rig.guest.ask(6)
-    assert rig.guest.answer()[2] == ReplyFlag.VMALLOC
-    rig.guest.ask(7)
-    assert rig.guest.answer()[1].auxblob == b"aux"
-    # What a reader may see, and nothing else: the empty, the vmalloc and the faultless one.
+    rig.guest.send_report(5)
+    assert rig.guest.receive_report()[1:] == (
+        Evidence(b"", b"aux", b"manifest"),
+        ReplyFlag.NO_OUTBLOB,
+    )
+    rig.guest.send_report(6)
+    assert rig.guest.receive_report()[2] == ReplyFlag.VMALLOC
+    rig.guest.send_report(7)
+    assert rig.guest.receive_report()[1].auxblob == b"aux"
+    # Only evidence that a reader can get: of the empty, the vmalloc and the faultless request.
     assert [issued.request.id for issued in rig.loop.issued] == [3, 6, 7]
     faults = [entry.fault for entry in rig.loop.transcript.items() if entry.type == "REPORT"]
     assert faults[:3] == [f"inject={-errno.EIO}"] * 2 + ["empty=True"]
 
 
-def test_faults_shape_the_blobs(rig: Rig) -> None:
+def test_faults_change_the_blobs(rig: Rig) -> None:
     rig.loop.faults.truncated(2).oversize(200_000).no_auxblob().keep_lengths()
-    rig.guest.ask(1, b"abc")
-    assert rig.guest.answer()[1].outblob == b"abc"
-    rig.guest.ask(2, b"abc")
-    evidence = rig.guest.answer()[1]
+    rig.guest.send_report(1, b"abc")
+    assert rig.guest.receive_report()[1].outblob == b"abc"
+    rig.guest.send_report(2, b"abc")
+    evidence = rig.guest.receive_report()[1]
     assert len(evidence.outblob) == 200_000
     assert evidence == rig.loop.issued[-1].evidence
-    rig.guest.ask(3)
-    assert rig.guest.answer()[1:] == (Evidence(b"nonce#3", b"", b"manifest"), 0)
-    rig.guest.ask(4)
-    assert rig.guest.answer()[1:] == (Evidence(b"nonce#4"), ReplyFlag.KEEP_LENGTHS)
+    rig.guest.send_report(3)
+    assert rig.guest.receive_report()[1:] == (Evidence(b"nonce#3", b"", b"manifest"), 0)
+    rig.guest.send_report(4)
+    assert rig.guest.receive_report()[1:] == (Evidence(b"nonce#4"), ReplyFlag.KEEP_LENGTHS)
 
 
-def test_delayed_answer_lets_others_pass(rig: Rig) -> None:
+def test_delayed_answer_does_not_delay_others(rig: Rig) -> None:
     rig.loop.fault("delay", seconds=0.05)
     start = monotonic()
-    rig.guest.ask(1)
-    rig.guest.ask(2)
-    assert [rig.guest.answer()[0], rig.guest.answer()[0]] == [2, 1]
+    rig.guest.send_report(1)
+    rig.guest.send_report(2)
+    assert [rig.guest.receive_report()[0], rig.guest.receive_report()[0]] == [2, 1]
     assert monotonic() - start >= 0.05
 
 
 def test_delayed_request_is_not_answered_once_cancelled(rig: Rig) -> None:
     rig.loop.faults.delay(0.01).delay(0.02)
-    rig.guest.ask(1)
+    rig.guest.send_report(1)
     rig.guest.cancel(1)
-    rig.guest.ask(2)
-    assert rig.guest.answer()[0] == 2
+    rig.guest.send_report(2)
+    assert rig.guest.receive_report()[0] == 2
     assert [issued.request.id for issued in rig.loop.issued] == [2]
 
 
 def test_late_answer_follows_the_cancellation(rig: Rig) -> None:
     rig.loop.fault("late")
-    rig.guest.ask(1)
+    rig.guest.send_report(1)
     rig.guest.ping()
     rig.guest.cancel(1)
-    assert rig.guest.answer()[0] == 1
+    assert rig.guest.receive_report()[0] == 1
     assert rig.loop.issued == ()
+
+
+def test_late_answer_after_a_gate_and_a_delay_comes_once(rig: Rig) -> None:
+    rig.loop.fault(Fault(late=True, delay=0.01))
+    with rig.loop.hold() as gate:
+        rig.guest.send_report(1)
+        gate.wait_for_request(1, SECONDS)
+        rig.guest.cancel(1)
+        rig.loop.wait_cancelled(1, SECONDS)
+    rig.loop.fault("delay", seconds=0.02)
+    rig.guest.send_report(2)
+    assert [rig.guest.receive_report()[0] for _ in range(2)] == [1, 2]
+    rig.guest.ping()
 
 
 def test_silent_request_is_in_flight_until_cancelled(rig: Rig) -> None:
     rig.loop.fault("silent")
-    rig.guest.ask(1)
+    rig.guest.send_report(1)
     rig.guest.ping()
     assert rig.loop.in_flight == 1
     rig.guest.cancel(1)
@@ -223,8 +237,8 @@ def test_silent_request_is_in_flight_until_cancelled(rig: Rig) -> None:
 
 def test_duplicate_answers_are_alike(rig: Rig) -> None:
     rig.loop.fault("duplicate")
-    rig.guest.ask(1)
-    assert rig.guest.answer() == rig.guest.answer()
+    rig.guest.send_report(1)
+    assert rig.guest.receive_report() == rig.guest.receive_report()
     assert len(rig.loop.issued) == 1
 
 
@@ -233,19 +247,19 @@ def test_duplicate_answers_are_alike(rig: Rig) -> None:
 )
 def test_corrupt_bytes_reach_the_guest(rig: Rig, what: str, resyncs: int, crc_errors: int) -> None:
     rig.loop.fault("corrupt", what=what)
-    rig.guest.ask(1)
-    rig.guest.ask(2)
-    idents = [rig.guest.answer()[0]]
+    rig.guest.send_report(1)
+    rig.guest.send_report(2)
+    idents = [rig.guest.receive_report()[0]]
     if what == "garbage":
-        idents.append(rig.guest.answer()[0])
+        idents.append(rig.guest.receive_report()[0])
     assert idents == ([1, 2] if what == "garbage" else [2])
     assert (rig.guest.parser.resyncs, rig.guest.parser.crc_errors) == (resyncs, crc_errors)
     assert [issued.request.id for issued in rig.loop.issued] == idents
 
 
-def test_corrupt_lengths_announce_more_than_they_bring(rig: Rig) -> None:
+def test_corrupt_lengths_announce_more_than_the_reply_carries(rig: Rig) -> None:
     rig.loop.fault("corrupt", what="lengths")
-    rig.guest.ask(1)
+    rig.guest.send_report(1)
     payload = rig.guest.receive().payload
     out, aux, manifest, _ = REPORT_REPLY.unpack_from(payload)
     assert out + aux + manifest == len(payload) - REPORT_REPLY.size + 1
@@ -253,8 +267,8 @@ def test_corrupt_lengths_announce_more_than_they_bring(rig: Rig) -> None:
 
 def test_combined_fault_is_one_fault(rig: Rig) -> None:
     rig.loop.fault(Fault(delay=0.01, duplicate=True, keep_lengths=True))
-    rig.guest.ask(1)
-    assert rig.guest.answer()[2] == rig.guest.answer()[2] == ReplyFlag.KEEP_LENGTHS
+    rig.guest.send_report(1)
+    assert rig.guest.receive_report()[2] == rig.guest.receive_report()[2] == ReplyFlag.KEEP_LENGTHS
 
 
 @pytest.mark.parametrize(
@@ -270,24 +284,24 @@ def test_combined_fault_is_one_fault(rig: Rig) -> None:
         ("silent", {"times": 0}),
     ],
 )
-def test_impossible_fault_is_refused(rig: Rig, name: str, params: dict[str, object]) -> None:
+def test_invalid_fault_is_refused(rig: Rig, name: str, params: dict[str, object]) -> None:
     with pytest.raises(ProviderError):
         rig.loop.fault(name, **params)
     assert len(rig.loop.faults) == 0
 
 
 def test_refusal_carries_its_status(rig: Rig) -> None:
-    rig.guest.ask(1, b"refuse")
+    rig.guest.send_report(1, b"refuse")
     frame = rig.guest.receive()
     assert (frame.status, frame.payload) == (Status.THROTTLED, (250).to_bytes(4, "little"))
     rig.loop.raise_if_failed()
 
 
-def test_broken_provider_is_told_and_survived(rig: Rig) -> None:
-    rig.guest.ask(1, b"break")
+def test_broken_provider_is_recorded_and_the_loop_goes_on(rig: Rig) -> None:
+    rig.guest.send_report(1, b"break")
     assert rig.guest.receive().status == Status.INTERNAL
-    rig.guest.ask(2)
-    assert rig.guest.answer()[0] == 2
+    rig.guest.send_report(2)
+    assert rig.guest.receive_report()[0] == 2
     assert isinstance(rig.loop.error, ZeroDivisionError)
     with pytest.raises(ProviderError, match="a bug"):
         rig.loop.raise_if_failed()
@@ -301,7 +315,7 @@ def test_provider_name_that_hello_cannot_carry_is_an_error_of_the_host() -> None
     provider.kernel_name = "né"  # type: ignore[misc] # as a defect of the provider
     with Rig(provider) as rig:
         with pytest.raises(EOFError):
-            rig.guest.say_hello()
+            rig.guest.open_session()
         with pytest.raises(ProviderError, match="name must be ASCII"):
             rig.loop.raise_if_failed()
 
@@ -309,13 +323,13 @@ def test_provider_name_that_hello_cannot_carry_is_an_error_of_the_host() -> None
 def test_new_hello_makes_a_new_session_and_drops_the_old(rig: Rig) -> None:
     old = rig.guest.session
     with rig.loop.hold() as gate:
-        rig.guest.ask(1)
+        rig.guest.send_report(1)
         gate.wait_for_request(1, SECONDS)
-        rig.guest.say_hello()
+        rig.guest.open_session()
         assert rig.guest.session != old
         assert (gate.held, rig.loop.in_flight) == ([], 0)
     new, rig.guest.session = rig.guest.session, old
-    rig.guest.ask(2)
+    rig.guest.send_report(2)
     rig.guest.session = new
     rig.guest.ping()
     assert rig.loop.requests == 1
@@ -326,28 +340,30 @@ def test_reset_and_going_away_are_sent(rig: Rig) -> None:
     assert rig.loop.wait_registered(SECONDS) == 0
     rig.loop.reset()
     assert rig.guest.receive() == Frame(FrameType.RESET, session=rig.guest.session)
-    rig.guest.say_hello()
+    rig.guest.open_session()
     with pytest.raises(ProviderTimeout):
-        rig.loop.wait_registered(0.01)  # the driver tells again how it stands
+        rig.loop.wait_registered(0.01)  # until the driver reports its registration again
     rig.guest.send(FrameType.REGISTERED, 0, bytes(4))
     assert rig.loop.wait_registered(SECONDS) == 0
     rig.loop.going_away()
     assert rig.guest.receive() == Frame(FrameType.GOING_AWAY, session=rig.guest.session)
 
 
-def test_guest_of_another_host_is_told_to_start_over_before_all_else() -> None:
+def test_reset_is_sent_first_to_a_guest_of_another_host() -> None:
     ours, theirs = socket.socketpair()
     guest = FakeGuest(theirs)
     with ProviderLoop(EchoProvider(), ours, reset=True) as loop, theirs:
         assert guest.receive() == Frame(FrameType.RESET)
-        guest.say_hello()
+        guest.open_session()
         guest.send(FrameType.REGISTERED, 0, bytes(4))
         assert loop.wait_registered(SECONDS) == 0
 
 
-def test_farewell_just_before_close_is_sent(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_going_away_posted_just_before_close_is_sent(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def go() -> None:
-        # In the thread, after it has looked for commands: the last moment there is.
+        # Runs in the thread after the posted calls: the last moment at which close() may come.
         rig.loop.going_away()
         rig.loop._transport._stopping = True
 
@@ -355,7 +371,7 @@ def test_farewell_just_before_close_is_sent(rig: Rig, monkeypatch: pytest.Monkey
     answer = Answer(refusal=refusal, then=go)
     monkeypatch.setattr(rig.loop.provider, "answer", lambda *_: answer)
     rig.loop.fault("delay", seconds=0.001)
-    rig.guest.ask(1)
+    rig.guest.send_report(1)
     assert rig.guest.receive().status == Status.NO_DEVICE
     assert rig.guest.receive().type == FrameType.GOING_AWAY
     with pytest.raises(EOFError):
@@ -365,14 +381,14 @@ def test_farewell_just_before_close_is_sent(rig: Rig, monkeypatch: pytest.Monkey
 def test_more_than_16_in_flight_are_busy(rig: Rig) -> None:
     with rig.loop.hold() as gate:
         for ident in range(1, 18):
-            rig.guest.ask(ident)
+            rig.guest.send_report(ident)
         frame = rig.guest.receive()
         assert (frame.id, frame.status) == (17, Status.BUSY)
         gate.wait_for_request(16, SECONDS)
-        rig.guest.ask(16)  # an id in flight is not a second request
+        rig.guest.send_report(16)  # the id is in flight: no second request
         rig.guest.ping()
         assert rig.loop.in_flight == rig.loop.requests == 16
-    assert [rig.guest.answer()[0] for _ in range(16)] == list(range(1, 17))
+    assert [rig.guest.receive_report()[0] for _ in range(16)] == list(range(1, 17))
 
 
 def test_malformed_requests_are_answered(rig: Rig) -> None:
@@ -389,9 +405,9 @@ def test_malformed_requests_are_answered(rig: Rig) -> None:
 
 def test_long_reply_does_not_hold_up_a_ping() -> None:
     with Rig() as rig:
-        rig.guest.say_hello(max_payload=4096)
+        rig.guest.open_session(max_payload=4096)
         rig.loop.fault("oversize", total=16 << 20)
-        rig.guest.ask(1)
+        rig.guest.send_report(1)
         assert rig.guest.receive().flags & FrameFlag.MORE
         rig.guest.send(FrameType.PING, 2)
         size = 0
@@ -435,13 +451,13 @@ def test_guest_that_never_reads_is_not_read_either(rig: Rig) -> None:
 def test_loop_survives_garbage(parts: list[bytes]) -> None:
     with Rig() as rig:
         rig.guest.sock.sendall(b"".join(parts))
-        rig.guest.say_hello()
-        rig.guest.ask(1)
-        assert rig.guest.answer()[0] == 1
+        rig.guest.open_session()
+        rig.guest.send_report(1)
+        assert rig.guest.receive_report()[0] == 1
         rig.loop.raise_if_failed()
 
 
-def test_damaged_hello_is_noted_only(rig: Rig) -> None:
+def test_malformed_hello_is_ignored(rig: Rig) -> None:
     session = rig.guest.session
     rig.guest.session = 0
     rig.guest.send(FrameType.HELLO, 1, bytes(GUEST_HELLO.size - 1))
@@ -479,14 +495,14 @@ def test_guest_gone_ends_the_loop(rig: Rig) -> None:
     assert rig.loop.error is None
 
 
-def test_broken_loop_closes_the_socket_and_says_so(
+def test_broken_loop_closes_the_socket_and_keeps_the_error(
     rig: Rig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def explode(_: object) -> None:
         raise RuntimeError("harness bug")
 
     monkeypatch.setattr(rig.loop._service, "dispatch", explode)
-    rig.guest.ask(1)
+    rig.guest.send_report(1)
     with pytest.raises(EOFError):
         rig.guest.receive()
     with pytest.raises(ProviderError, match="harness bug"):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The wire protocol: framing on damaged streams, messages, and agreement with tsmw.h."""
+"""The wire protocol: frames on damaged streams, messages, and agreement with tsmw.h."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ FRAMES = st.builds(
     status=U32,
     payload=st.binary(max_size=300),
 )
-# Garbage without a whole valid frame in it; the magic and its beginnings are likely.
+# Bytes without a complete valid frame; the magic and its prefixes are likely.
 GARBAGE = st.lists(
     st.one_of(st.binary(max_size=40), st.sampled_from([b"TSMW", b"T", b"TSM", b"TSMW\x02\x02"]))
 ).map(b"".join)
@@ -63,13 +63,13 @@ def test_frames_are_found_between_garbage(
 
 
 @given(st.lists(FRAMES, min_size=1, max_size=3), GARBAGE)
-def test_byte_at_a_time_is_the_same_as_at_once(frames: list[Frame], garbage: bytes) -> None:
+def test_parsing_byte_by_byte_gives_the_same_frames(frames: list[Frame], garbage: bytes) -> None:
     data = garbage + b"".join(map(encode_frame, frames))
-    at_once, dripping = FrameParser(), FrameParser()
+    at_once, bytewise = FrameParser(), FrameParser()
     expected = at_once.feed(data)
-    assert [f for n in range(len(data)) for f in dripping.feed(data[n : n + 1])] == expected
-    assert dripping.discarded == at_once.discarded
-    assert dripping.resyncs == at_once.resyncs
+    assert [f for n in range(len(data)) for f in bytewise.feed(data[n : n + 1])] == expected
+    assert bytewise.discarded == at_once.discarded
+    assert bytewise.resyncs == at_once.resyncs
 
 
 @given(FRAMES, FRAMES, st.data())
@@ -83,7 +83,7 @@ def test_one_damaged_bit_costs_one_frame(victim: Frame, after: Frame, data: st.D
 
 
 @given(st.binary(max_size=2000))
-def test_parser_keeps_little_of_any_input(data: bytes) -> None:
+def test_memory_of_the_parser_is_bounded(data: bytes) -> None:
     parser = FrameParser(max_payload=64)
     for _ in range(3):
         parser.feed(data)
@@ -93,7 +93,7 @@ def test_parser_keeps_little_of_any_input(data: bytes) -> None:
 @pytest.mark.parametrize("length", [65, 1000, 65536])
 def test_oversize_payload_is_skipped_to_its_last_byte(length: int) -> None:
     parser = FrameParser(max_payload=64)
-    # A payload made of valid frames: one byte too few skipped, and one of them would come out.
+    # The payload consists of valid frames: if one byte too few is skipped, one is parsed.
     inner = encode_frame(Frame(9, payload=b"inner"))
     payload = (inner * (length // len(inner) + 1))[:length]
     after = Frame(1, payload=b"after")
@@ -102,7 +102,7 @@ def test_oversize_payload_is_skipped_to_its_last_byte(length: int) -> None:
     assert (parser.oversize, parser.resyncs) == (1, 0)
 
 
-def test_length_of_4_gib_neither_allocates_nor_hunts() -> None:
+def test_length_of_4_gib_neither_allocates_nor_loses_sync() -> None:
     head = frame.HEAD.pack(constants.MAGIC, constants.VERSION, 2, 0, 1, 1, 0xFFFF_FFFF, 0, 0)
     parser = FrameParser()
     assert parser.feed(frame_head := head + crc32(head).to_bytes(4, "little")) == []
@@ -313,12 +313,12 @@ def test_run_and_results_layout() -> None:
         lambda: agent.encode_spawn(0, uid=-1),
     ],
 )
-def test_impossible_operation_is_refused(bad: Callable[[], object]) -> None:
+def test_operation_that_run_cannot_carry_is_refused(bad: Callable[[], object]) -> None:
     with pytest.raises(WireError):
         bad()
 
 
-def test_operations_carry_what_the_call_needs() -> None:
+def test_constructors_fill_the_fields_of_an_operation() -> None:
     assert Op.lseek(-1, 2).offset == (1 << 64) - 1
     assert Op.insmod("/m.ko", "a=1").data == b"/m.ko\0a=1"
     assert (Op.pwrite(b"z", 9, fd=4).fd, Op.pwrite(b"z", 9, fd=4).offset) == (4, 9)
@@ -435,7 +435,7 @@ def test_structs_are_those_of_the_header() -> None:
     )
 
 
-def test_the_comparison_sees_a_difference() -> None:
+def test_comparison_with_the_header_detects_a_difference() -> None:
     text = header_text()
     assert c_constants(text.replace("TSMW_CANCEL\t\t0x03", "TSMW_CANCEL 4"))["TSMW_CANCEL"] == 4
     assert c_structs(text.replace("__u64 start_ns", "__u32 start_ns")) != c_structs(text)

@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: MIT
-"""Every error the simulated providers raise.
+"""Errors of the simulated providers.
 
 The tree::
 
     ProviderError
-    ├── EvidenceError     bytes that are no valid evidence, or evidence that cannot be made
-    ├── ProviderTimeout   a condition (registration, a held request) did not come true in time
-    └── ProviderRefusal   a provider's answer to one request: no evidence, but this status
+    ├── EvidenceError     evidence, a key or a certificate is malformed or cannot be made
+    ├── ProviderTimeout   an awaited event (registration, a held request) did not happen in time
+    └── ProviderRefusal   the provider refuses one request with a status
+
+``tsmw.errors.WireError`` is not in the tree: the sender of a malformed frame is at fault.
 """
 
 from __future__ import annotations
@@ -22,22 +24,22 @@ __all__ = [
 
 
 class ProviderError(Exception):
-    """Root of the tree."""
+    """Root of the tree; itself a wrong use of a provider or a provider that broke."""
 
 
 class EvidenceError(ProviderError):
-    """Evidence, a key or a certificate is malformed."""
+    """Evidence, a key or a certificate is malformed or cannot be made."""
 
 
 class ProviderTimeout(ProviderError):  # noqa: N818 - named after what happened
-    """A condition did not come true in time; the message names it and what was seen instead."""
+    """An awaited event did not happen in time; the message names the event."""
 
 
-class ProviderRefusal(ProviderError):  # noqa: N818 - a verdict, not an accident
+class ProviderRefusal(ProviderError):  # noqa: N818 - the provider's answer, not a failure of it
     """The provider refuses one request with ``status``, as the real one would.
 
-    ``value`` goes with ``Status.THROTTLED``, in how many milliseconds the guest should ask again,
-    and with ``Status.INJECT``, what the guest's ``report_new`` returns (a negative errno).
+    ``value`` goes with ``Status.THROTTLED`` (milliseconds until the guest should retry) and with
+    ``Status.INJECT`` (the value that the guest's ``report_new`` returns, a negative errno).
     """
 
     def __init__(self, status: Status, reason: str, *, value: int = 0) -> None:

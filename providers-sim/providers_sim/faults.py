@@ -107,10 +107,10 @@ class Fault:
         )
 
     @property
-    def delivers_nothing(self) -> bool:
-        """Whether a guest that follows the protocol gets no evidence from the reply."""
-        damaged = self.corrupt is not None and self.corrupt is not Corruption.GARBAGE
-        return self.silent or self.late or self.no_outblob or self.wrapped or damaged
+    def delivers_evidence(self) -> bool:
+        """Whether a guest that follows the protocol gets evidence from the reply."""
+        intact = self.corrupt in (None, Corruption.GARBAGE)
+        return intact and not (self.silent or self.late or self.no_outblob or self.wrapped)
 
     def summary(self) -> str:
         """Return the members that differ from their defaults, as text for a transcript."""

@@ -46,7 +46,7 @@ class Gate:
     @property
     def held(self) -> list[ReportRequest]:
         """The requests that are held now, in the order in which they arrived."""
-        with self._transport.update():
+        with self._transport.changed:
             return [pending.request for pending in self._held()]
 
     @property

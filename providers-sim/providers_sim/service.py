@@ -100,7 +100,7 @@ class Service:
 
     def longest_answer_s(self) -> float:
         """Return the longest time a request waited for the provider, in seconds (any thread)."""
-        with self._transport.update():
+        with self._transport.changed:
             waiting = [monotonic() - pending.since for pending in self.in_flight.values()]
         return max([self._longest_answer_s, *waiting])
 
@@ -115,7 +115,7 @@ class Service:
             self._note("damaged bytes: resyncs={} crc_errors={} oversize={}".format(*damage))
 
     def dispatch(self, frame: Frame) -> None:
-        """Handle one frame from the guest; a malformed one is recorded and has no other effect."""
+        """Handle one frame from the guest; record a malformed one, refuse a malformed REPORT."""
         codec = self._handlers.get(frame.type)
         is_hello = frame.type == FrameType.HELLO
         if codec is None:
@@ -369,7 +369,7 @@ class Service:
     ) -> None:
         applied = replace(fault, keep_lengths=True) if keep_lengths else fault
         evidence = apply_fault(made, applied)
-        if not fault.delivers_nothing:
+        if fault.delivers_evidence:
             # Before the first byte leaves: what a guest can read is always in the log.
             self.issued.append(IssuedReport(request, evidence, monotonic()))
         out, aux, manifest = map(len, (evidence.outblob, evidence.auxblob, evidence.manifestblob))

@@ -61,10 +61,11 @@ class Transport:
         self._posted: deque[Callable[[], None]] = deque()
         self._timers: list[tuple[float, int, Callable[[], None]]] = []
         self._timer_order = count()
-        self._changed = Condition()
         self._thread: Thread | None = None
         self._stopping = False
         self.parser = FrameParser(MAX_REQUEST)
+        self.changed = Condition()
+        """Guards the state that threads share; writers use ``update``."""
         self.ended = ""
         """Why the thread has ended; empty while it runs."""
         self.error: Exception | None = None
@@ -116,10 +117,10 @@ class Transport:
 
     @contextmanager
     def update(self) -> Iterator[None]:
-        """Hold the lock of the state that threads share, then wake every ``wait_until``."""
-        with self._changed:
+        """Hold ``changed`` while the caller changes shared state, then wake every waiter."""
+        with self.changed:
             yield
-            self._changed.notify_all()
+            self.changed.notify_all()
 
     def wait_until(
         self, predicate: Callable[[], bool], timeout: float | None, event: Callable[[], str]
@@ -132,14 +133,14 @@ class Transport:
         if timeout is None:
             timeout = self._default_timeout
         deadline = monotonic() + timeout
-        with self._changed:
+        with self.changed:
             while not predicate():
                 if self.ended:
                     raise ProviderError(f"{event()} can no longer happen: {self.ended}")
                 left = deadline - monotonic()
                 if left <= 0:
                     raise ProviderTimeout(f"{event()} did not happen within {timeout:g} s")
-                self._changed.wait(left)
+                self.changed.wait(left)
 
     # The transport's thread.
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Coverage-guided fuzzing of everything that reads a stranger's bytes.
+"""Coverage-guided fuzzing of the code that parses untrusted bytes.
 
-``python -m tests.fuzz TARGET [libFuzzer options]`` runs one target of ``targets`` until it is
-told to stop: ``-runs=N``, ``-max_total_time=SECONDS``, a corpus directory, as libFuzzer has them.
+``python -m tests.fuzz TARGET [libFuzzer options]`` runs one target of ``targets``; the options
+``-runs=N`` and ``-max_total_time=SECONDS`` limit it, and a directory is its corpus.
 """

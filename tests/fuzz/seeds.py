@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What fuzzing starts from: sound inputs of every kind."""
+"""The inputs that fuzzing starts from: valid messages and evidence."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _REQUEST = ReportRequest(id=1, inblob=bytes(64))
 
 
 def write_seeds(target: str, directory: Path, pki_dir: Path | None = None) -> None:
-    """Write the sound inputs of a target, a file each."""
+    """Write the valid inputs of a target into files in ``directory``."""
     hello = encode_guest_hello(GuestHello(1, VERSION, VERSION, 3, 65536, 32768, 16))
     request = encode_report_request(_REQUEST)
     frames = [(FrameType.HELLO, hello), (FrameType.REPORT, request)]

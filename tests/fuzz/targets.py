@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What is fuzzed: each target takes bytes and raises only when something is wrong."""
+"""The fuzzing targets: each takes bytes and raises only when it finds a defect."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from providers_sim.evidence.tdx.td_report import split_td_report
 from providers_sim.service import Service
 from providers_sim.transport import Transport
 from tests.fake_guest import EchoProvider
-from tsmw import agent
+from tsmw import agent, ops
 from tsmw.constants import MAX_IN_FLIGHT, MAX_REQUEST
 from tsmw.errors import WireError
 from tsmw.frame import HEADER_SIZE, Frame, FrameParser, encode_frame
@@ -30,7 +30,7 @@ __all__ = ["TARGETS", "planted"]
 
 
 def stream(data: bytes) -> None:
-    """A stream of bytes gives the same frames however it is cut, and the parser keeps little."""
+    """A stream gives the same frames however it is cut, and the parser's memory is bounded."""
     whole, pieces = FrameParser(MAX_REQUEST), FrameParser(MAX_REQUEST)
     at_once = whole.feed(data)
     singly: list[Frame] = []
@@ -42,16 +42,16 @@ def stream(data: bytes) -> None:
 
 
 def found(data: bytes) -> None:
-    """A sound frame is found behind whatever came before it, unless that swallows it."""
+    """A valid frame is found behind any bytes, unless these announce a payload that covers it."""
     parser = FrameParser(MAX_REQUEST)
     parser.feed(data)
-    sound = Frame(1, 0, 2, 3, 4, b"payload")
+    valid = Frame(1, 0, 2, 3, 4, b"payload")
     frames: list[Frame] = []
-    for _ in range(MAX_REQUEST // 30):  # a header before may claim so many bytes
-        frames += parser.feed(encode_frame(sound))
-        if sound in frames:
+    for _ in range(MAX_REQUEST // 30):  # a header may announce so many bytes
+        frames += parser.feed(encode_frame(valid))
+        if valid in frames:
             return
-    assert parser._skip > 0, "a sound frame was lost"
+    assert parser._skip > 0, "a valid frame was lost"
 
 
 def messages(data: bytes) -> None:
@@ -63,6 +63,9 @@ def messages(data: bytes) -> None:
         lambda payload: decode_report_request(1, payload),
         agent.decode_log,
         agent.decode_agent_hello_reply,
+        agent.decode_state,
+        ops.decode_results,
+        ops.decode_stat,
     )
     for decoder in decoders:
         with suppress(WireError):
@@ -120,7 +123,7 @@ def blobs(data: bytes) -> None:
 
 
 def planted(data: bytes) -> None:
-    """A defect put here on purpose: a decoder that fails on what it did not expect."""
+    """A planted defect: a decoder that fails on an unexpected byte."""
     if len(data) > 8 and data[5] == 0x99:
         raise IndexError("the planted defect")
 
