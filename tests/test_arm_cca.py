@@ -31,8 +31,7 @@ from providers_sim.evidence.arm_cca.claims import (
     PlatformClaims,
     RealmClaims,
     SwComponent,
-    decode_platform,
-    decode_realm,
+    decode_claims,
     encode_claims,
 )
 from providers_sim.evidence.arm_cca.faults import FAULTS
@@ -313,8 +312,8 @@ def platform_claims(draw: st.DrawFn) -> PlatformClaims:
 @given(realm_claims(), platform_claims())
 @settings(max_examples=80, deadline=None)
 def test_claims_round_trip(own: RealmClaims, platform: PlatformClaims) -> None:
-    assert decode_realm(encode_claims(own)) == own
-    assert decode_platform(encode_claims(platform)) == platform
+    assert decode_claims(RealmClaims, encode_claims(own)) == own
+    assert decode_claims(PlatformClaims, encode_claims(platform)) == platform
 
 
 def test_same_state_gives_the_same_bytes() -> None:

@@ -178,7 +178,7 @@ REFUSED: list[tuple[list[str], str]] = [
     (["tdx", "--fault", "nothing"], "there is no fault 'nothing'"),
     (["tdx", "--fault", "tdx-slow:seconds=x"], "seconds is of type float"),
     (["tdx", "--fault", "tdx-error"], "gives no evidence for this request"),
-    (["tdx", "--fault", "tdx-slow:seconds=99"], "is tdx-in-flight"),
+    (["tdx", "--fault", "tdx-slow:seconds=99"], "is the fault tdx-in-flight"),
     (["sev-snp", "--service", "nothing"], "a service is all or a GUID"),
     (["sev-snp", "--privlevel", "4"], "VMPL 4 is not within 0..3"),
     (["cove", "--identity", "00"], "identity is 64 bytes"),

@@ -40,9 +40,9 @@ from providers_sim import (
 from providers_sim.evidence.sev_snp import SevSnp, SevSnpOptions
 from providers_sim.evidence.sev_snp.certificates import (
     GUIDS,
+    encode_entry,
     encode_table,
     parse_table,
-    raw_entry,
 )
 from providers_sim.evidence.sev_snp.report import (
     REPORT_SIZE,
@@ -392,12 +392,12 @@ def test_certificate_tables_round_trip(entries: dict[UUID, bytes], tail: int) ->
         b"",
         bytes(23),
         GUIDS["ARK"].bytes + bytes(8),
-        raw_entry(GUIDS["ARK"], 48, 0) + bytes(40),
-        raw_entry(GUIDS["ARK"], 47, 1) + bytes(40),
-        raw_entry(GUIDS["ARK"], 48, 17) + bytes(40),
-        raw_entry(GUIDS["ARK"], 0xFFFFFFFF, 2) + bytes(40),
-        raw_entry(GUIDS["ARK"], 72, 8) + raw_entry(GUIDS["ARK"], 80, 8) + bytes(40),
-        raw_entry(GUIDS["ARK"], 72, 8) + raw_entry(GUIDS["ASK"], 79, 8) + bytes(40),
+        encode_entry(GUIDS["ARK"], 48, 0) + bytes(40),
+        encode_entry(GUIDS["ARK"], 47, 1) + bytes(40),
+        encode_entry(GUIDS["ARK"], 48, 17) + bytes(40),
+        encode_entry(GUIDS["ARK"], 0xFFFFFFFF, 2) + bytes(40),
+        encode_entry(GUIDS["ARK"], 72, 8) + encode_entry(GUIDS["ARK"], 80, 8) + bytes(40),
+        encode_entry(GUIDS["ARK"], 72, 8) + encode_entry(GUIDS["ASK"], 79, 8) + bytes(40),
     ],
 )
 def test_damaged_certificate_tables_are_refused(broken: bytes) -> None:

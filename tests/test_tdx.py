@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import replace
+from dataclasses import asdict, fields, replace
 from datetime import UTC, datetime
 from typing import Any, get_args
 
@@ -228,18 +228,20 @@ def quotes(draw: st.DrawFn) -> layout.Quote:
     version = draw(st.sampled_from([4, 5]))
     modern = version == 5 and draw(st.booleans())
     key, auth = some(64), draw(st.binary(max_size=40))
-    sizes = {"tee_tcb_svn": 16, "seam_attributes": 8, "td_attributes": 8, "xfam": 8}
+    sizes = {
+        "tee_tcb_svn": 16,
+        "tee_tcb_svn2": 16,
+        "seam_attributes": 8,
+        "td_attributes": 8,
+        "xfam": 8,
+    }
     sizes |= {"report_data": 64}
-    names = [name for name in layout.QuoteBody.__dataclass_fields__ if "svn2" not in name]
-    body = {name: some(sizes.get(name, 48)) for name in names if name != "mr_service_td"}
+    body_type = layout.QuoteBody15 if modern else layout.QuoteBody
+    body = body_type(**{item.name: some(sizes.get(item.name, 48)) for item in fields(body_type)})
     return layout.Quote(
         version=version,
         user_data=some(20),
-        body=layout.QuoteBody(
-            **body,
-            tee_tcb_svn2=some(16) if modern else None,
-            mr_service_td=some(48) if modern else None,
-        ),
+        body=body,
         signature=some(64),
         attestation_key=key,
         qe_report=layout.QeReport(
@@ -301,7 +303,12 @@ def test_encoder_refuses_what_does_not_fit() -> None:
         replace(good, user_data=bytes(19)),
         replace(good, signature=bytes(63)),
         replace(good, body=replace(good.body, rtmr0=bytes(47))),
-        replace(good, body=replace(good.body, tee_tcb_svn2=bytes(16), mr_service_td=bytes(48))),
+        replace(
+            good,
+            body=layout.QuoteBody15(
+                **asdict(good.body), tee_tcb_svn2=bytes(16), mr_service_td=bytes(48)
+            ),
+        ),
         replace(good, qe_report=replace(good.qe_report, isv_svn=1 << 16)),
     ):
         with pytest.raises(EvidenceError):

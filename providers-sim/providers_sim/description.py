@@ -3,7 +3,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+
+from providers_sim.errors import EvidenceError
 
 __all__ = ["Node"]
 
@@ -22,6 +25,13 @@ class Node:
         child = Node(label, text)
         self.children.append(child)
         return child
+
+    def add_violation(self, parse: Callable[[bytes], object], blob: bytes) -> None:
+        """Append the reason for which the strict decoder ``parse`` rejects ``blob``, if it does."""
+        try:
+            parse(blob)
+        except EvidenceError as error:
+            self.add("violates the specification", error)
 
 
 def _format_bytes(data: bytes) -> str:

@@ -10,14 +10,14 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Concatenate, ParamSpec, Protocol, TypeVar
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
 from providers_sim.errors import ProviderError, ProviderRefusal
 from providers_sim.options import parse_value
 from tsmw.constants import Status
 from tsmw.report import Evidence, ReportRequest
 
-__all__ = ["Answer", "FaultTable", "ProviderFault", "parameters"]
+__all__ = ["Answer", "FaultTable", "ProviderFault", "parameters", "refuse"]
 
 P = ParamSpec("P")
 S = TypeVar("S")
@@ -53,6 +53,23 @@ class Answer:
     def __post_init__(self) -> None:
         if not isinstance(self.after_s, (int, float)) or not 0 <= self.after_s <= _MAX_SECONDS:
             raise ProviderError(f"an answer comes within {_MAX_SECONDS} s, not {self.after_s!r}")
+
+
+def refuse(
+    provider: _Checker,
+    request: ReportRequest,
+    status: Status,
+    reason: str,
+    *,
+    value: int = 0,
+    **answer: Any,  # noqa: ANN401 - members of Answer
+) -> Answer:
+    """Refuse a request with ``status``, unless ``provider.check`` raises another refusal.
+
+    ``value`` goes with the status (see ProviderRefusal), ``answer`` has other members of Answer.
+    """
+    provider.check(request)
+    return Answer(refusal=ProviderRefusal(status, reason, value=value), **answer)
 
 
 def parameters(function: Callable[..., object]) -> dict[str, tuple[type, object]]:
@@ -117,33 +134,11 @@ class FaultTable(dict[str, ProviderFault]):
             act: Callable[Concatenate[S, ReportRequest, P], Answer],
         ) -> Callable[Concatenate[S, ReportRequest, P], Answer]:
             summary = (inspect.getdoc(act) or "").partition("\n")[0]
-            self._add(ProviderFault(name, summary, outcome, act))
+            assert name not in self, name
+            self[name] = ProviderFault(name, summary, outcome, act)
             return act
 
         return add
-
-    def define_refusal(
-        self,
-        name: str,
-        outcome: str,
-        summary: str,
-        status: Status,
-        reason: str,
-        *,
-        value: int = 0,
-        after_s: float = 0.0,
-    ) -> None:
-        """Add a fault without parameters that refuses every request which the driver accepts."""
-
-        def act(provider: _Checker, request: ReportRequest) -> Answer:
-            provider.check(request)
-            return Answer(refusal=ProviderRefusal(status, reason, value=value), after_s=after_s)
-
-        self._add(ProviderFault(name, summary, outcome, act))
-
-    def _add(self, fault: ProviderFault) -> None:
-        assert fault.name not in self, fault.name
-        self[fault.name] = fault
 
     def find(self, name: str) -> ProviderFault:
         """Return the fault ``name``; ProviderError, with the names there are, when unknown."""

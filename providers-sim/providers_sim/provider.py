@@ -12,8 +12,10 @@ from typing import Any, ClassVar, Generic, Self, TypeVar
 
 from providers_sim.errors import EvidenceError, ProviderError, ProviderRefusal
 from providers_sim.fault_table import Answer, FaultTable
+from providers_sim.measurements import MeasurementRegisters
 from providers_sim.options import Options
 from providers_sim.pki_store import PkiStore
+from tsmw.constants import Status
 from tsmw.report import Evidence, ReportRequest
 
 __all__ = ["AnyProvider", "Attr", "BinAttr", "Provider", "State", "mask"]
@@ -55,7 +57,9 @@ class Provider(ABC, Generic[OptionsT]):
 
     ``id`` is the project's name for the TEE, ``kernel_name`` the name that the kernel's own driver
     registers and the attribute ``provider`` shows. ``attrs`` and ``bin_attrs`` are bit masks of
-    the visible attributes, ``faults`` is the table of the faults of the TEE's host.
+    the visible attributes, ``inblob_sizes`` has the lengths of inblob that the driver accepts,
+    ``faults`` is the table of the faults of the TEE's host, ``measurements`` has its runtime
+    measurement registers if it has any.
 
     A guest's keys and evidence are derived from ``seed``, ``options`` and the live state, which
     requests and extended measurements change. The same state and requests give the same evidence,
@@ -66,6 +70,8 @@ class Provider(ABC, Generic[OptionsT]):
     kernel_name: ClassVar[str]
     options_type: type[OptionsT]
     faults: ClassVar[FaultTable] = FaultTable()
+    inblob_sizes: ClassVar[range] = range(65)
+    measurements: MeasurementRegisters | None = None
     attrs: int
     bin_attrs: int
     privlevel_floor: int = 0
@@ -97,6 +103,13 @@ class Provider(ABC, Generic[OptionsT]):
     @abstractmethod
     def prepare(self) -> None:
         """Derive keys, certificates and constants from ``seed`` and ``options``."""
+
+    def check(self, request: ReportRequest) -> None:
+        """Raise ProviderRefusal when the driver rejects ``request``, by default for its length."""
+        size, sizes = len(request.inblob), self.inblob_sizes
+        if size not in sizes:
+            accepted = f"{sizes[0]} to {sizes[-1]}" if len(sizes) > 1 else f"{sizes[0]}"
+            raise ProviderRefusal(Status.INVALID, f"inblob has {size} bytes, not {accepted}")
 
     @abstractmethod
     def report(self, request: ReportRequest) -> Evidence:
@@ -130,11 +143,13 @@ class Provider(ABC, Generic[OptionsT]):
 
     def registers(self) -> tuple[bytes, ...]:
         """Return the values of the runtime measurement registers, in order of their numbers."""
-        return ()
+        return self.measurements.values if self.measurements is not None else ()
 
     def extend(self, register: int, data: bytes) -> None:
         """Extend a runtime measurement register; ProviderError when it or the data is invalid."""
-        raise ProviderError(f"{self.id} has no runtime measurement register {register}")
+        if self.measurements is None:
+            raise ProviderError(f"{self.id} has no runtime measurement register {register}")
+        self.measurements.extend(register, data)
 
     def answer(
         self,

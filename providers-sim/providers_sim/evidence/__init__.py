@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: MIT
-"""The simulated TEEs; a module that defines ``PROVIDER`` adds one (see ``registry``)."""
+"""The simulated TEEs; each module that defines ``PROVIDER`` is registered (see ``registry``)."""

@@ -1,70 +1,101 @@
 # SPDX-License-Identifier: MIT
-"""CBOR for people: claims by their names, COSE_Sign1 messages taken apart."""
+"""Descriptions of CBOR: claims by their names, and the parts of COSE_Sign1 messages."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import cbor2
 
 from providers_sim.description import Node
 from providers_sim.errors import EvidenceError
+from providers_sim.evidence.claim_maps import claims_of
 from providers_sim.evidence.cose import parse_sign1
 
-__all__ = ["Names", "add_sign1", "add_value", "loads"]
-
-Names = Mapping[Any, str]
-"""What the keys of a map mean; others are shown as they are."""
+__all__ = ["ClaimText", "add_sign1", "add_value", "claim_texts", "loads"]
 
 _DEPTH = 12
 _TAGS = {18: "COSE_Sign1", 61: "CWT", 399: "CCA token", 601: "UCCS", 907: "CCA token as CMW"}
 
 
+@dataclass(frozen=True, slots=True)
+class ClaimText:
+    """How a value is described: its label, the texts of its members by key, its meaning.
+
+    ``meaning`` formats an integer; other values are shown as they are.
+    """
+
+    label: str
+    members: Mapping[Any, ClaimText] = field(default_factory=dict)
+    meaning: Callable[[int], str] = str
+
+
+def claim_texts(*kinds: type, **meanings: Callable[[int], str]) -> dict[Any, ClaimText]:
+    """Return the texts of the claims that these dataclasses declare, by CBOR label.
+
+    ``meanings`` formats integer claims by the names of their members.
+    """
+    return {
+        claim.label: ClaimText(
+            claim.name.replace("_", " "),
+            claim_texts(claim.element) if claim.element not in (None, bytes) else {},
+            meanings.get(claim.name, str),
+        )
+        for kind in kinds
+        for claim in claims_of(kind)
+    }
+
+
 def loads(data: bytes) -> Any:  # noqa: ANN401 - CBOR can be anything
-    """Decode CBOR however it is written; EvidenceError when it is none."""
+    """Decode CBOR in any encoding; EvidenceError when it is malformed."""
     try:
         return cbor2.loads(data)
-    except Exception as error:  # tags bring in parsers of dates, MIME and regular expressions
-        raise EvidenceError(f"this is no CBOR: {error}") from error
+    except Exception as error:  # the parsers of tagged dates, MIME and regular expressions
+        raise EvidenceError(f"this is not CBOR: {error}") from error
 
 
-def add_value(node: Node, label: str, value: object, names: Names, depth: int = 0) -> Node:
-    """Add a decoded value under ``label``; maps and arrays become parts."""
+def add_value(node: Node, text: ClaimText | str, value: object, depth: int = 0) -> Node:
+    """Add a decoded value; the members of maps and arrays become children."""
+    text = ClaimText(text) if isinstance(text, str) else text
     if depth > _DEPTH:
-        return node.add(label, "nested too deeply to show")
+        return node.add(text.label, "nested too deeply to show")
     if isinstance(value, cbor2.CBORTag):
-        part = node.add(label, f"tag {value.tag} {_TAGS.get(value.tag, '')}".rstrip())
-        add_value(part, "value", value.value, names, depth + 1)
+        child = node.add(text.label, f"tag {value.tag} {_TAGS.get(value.tag, '')}".rstrip())
+        add_value(child, ClaimText("value", text.members), value.value, depth + 1)
     elif isinstance(value, Mapping):
-        part = node.add(label)
+        child = node.add(text.label)
         for key, member in value.items():
-            add_value(part, names.get(key, str(key)), member, names, depth + 1)
+            add_value(child, text.members.get(key, str(key)), member, depth + 1)
     elif isinstance(value, (list, tuple)):
-        part = node.add(label)
+        child = node.add(text.label)
         for number, member in enumerate(value):
-            add_value(part, str(number), member, names, depth + 1)
+            add_value(child, ClaimText(str(number), text.members), member, depth + 1)
+    elif isinstance(value, int):
+        child = node.add(text.label, text.meaning(value))
     else:
-        part = node.add(label, bytes(value) if isinstance(value, (bytes, bytearray)) else value)
-    return part
+        child = node.add(text.label, bytes(value) if isinstance(value, bytearray) else value)
+    return child
 
 
-def add_sign1(node: Node, label: str, value: object, names: Names) -> Node:
-    """Add a decoded COSE_Sign1 with its payload's claims, or what there is instead."""
+def add_sign1(node: Node, label: str, value: object, texts: Mapping[Any, ClaimText]) -> Node:
+    """Add a decoded COSE_Sign1 with the claims of its payload; anything else as a plain value."""
     try:
         message = parse_sign1(value)
     except EvidenceError as error:
-        part = add_value(node, label, value, names)
-        part.add("violates the specification", error)
-        return part
-    part = node.add(label, f"COSE_Sign1, {message.algorithm}")
+        child = add_value(node, ClaimText(label, texts), value)
+        child.add("violates the specification", error)
+        return child
+    child = node.add(label, f"COSE_Sign1, {message.algorithm}")
     if len(message.protected) > 1 or message.unprotected:
-        add_value(part, "protected header", message.protected, {1: "alg", 4: "kid"})
-        add_value(part, "unprotected header", message.unprotected, {4: "kid", 33: "x5chain"})
+        names = {1: ClaimText("alg"), 4: ClaimText("kid"), 33: ClaimText("x5chain")}
+        add_value(child, ClaimText("protected header", names), message.protected)
+        add_value(child, ClaimText("unprotected header", names), message.unprotected)
     try:
-        add_value(part, "claims", loads(message.payload), names)
+        add_value(child, ClaimText("claims", texts), loads(message.payload))
     except EvidenceError as error:
-        part.add("payload", message.payload)
-        part.add("violates the specification", error)
-    part.add("signature", message.signature)
-    return part
+        child.add("payload", message.payload)
+        child.add("violates the specification", error)
+    child.add("signature", message.signature)
+    return child

@@ -1,73 +1,98 @@
 # SPDX-License-Identifier: MIT
-"""Dataclasses to CBOR maps of labelled claims and back, strictly."""
+"""Dataclasses of claims, and the CBOR maps of labelled claims that they are encoded as.
+
+Each member is ``Annotated`` with its label: ``challenge: Annotated[bytes, 10]``. Its type is
+``bytes``, ``str``, ``int``, ``dict``, or a tuple of ``bytes`` or of such dataclasses; ``| None`` at
+its end makes the claim optional.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import fields
-from typing import Any
+from collections.abc import Iterator
+from dataclasses import dataclass, fields, is_dataclass
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from providers_sim.errors import EvidenceError
 
-__all__ = ["claim_list", "claim_map", "members", "need", "to_map"]
+__all__ = ["Claim", "claims_of", "from_map", "require", "to_map"]
 
-_KINDS: dict[str, type] = {"bytes": bytes, "str": str, "int": int}
+T = TypeVar("T")
+
+_DECLARED: dict[type, tuple[Claim, ...]] = {}
 
 
-def need(condition: bool, what: str) -> None:
-    """Raise EvidenceError unless ``condition``; ``what`` is what should be so."""
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """Declaration of one claim; ``element`` is the type of an array's elements."""
+
+    name: str
+    label: int
+    kind: type
+    optional: bool
+    element: type | None
+
+
+def require(condition: bool, message: str) -> None:
+    """Raise EvidenceError with ``message`` unless ``condition`` is true."""
     if not condition:
-        raise EvidenceError(f"not so: {what}")
+        raise EvidenceError(message)
 
 
-def to_map(
-    claims: object,
-    labels: Mapping[str, int],
-    nested: Mapping[type, Mapping[str, int]] | None = None,
-) -> dict[int, object]:
-    """Return the claims by label, absent ones left out.
-
-    ``labels`` has each attribute's label, ``nested`` those of the classes that occur in arrays.
-    """
-    found: dict[int, object] = {}
-    for name, label in labels.items():
-        value = getattr(claims, name)
-        if isinstance(value, tuple):
-            inner = nested or {}
-            value = [to_map(v, inner[type(v)]) if type(v) in inner else v for v in value]
-        if value is not None:
-            found[label] = value
-    return found
+def claims_of(kind: type) -> tuple[Claim, ...]:
+    """Return the claims that the dataclass ``kind`` declares, in their order."""
+    if kind not in _DECLARED:
+        _DECLARED[kind] = tuple(_declared(kind))
+    return _DECLARED[kind]
 
 
-def members(kind: type, claims: dict[Any, Any], labels: Mapping[str, int]) -> dict[str, Any]:
-    """Return the members of the dataclass ``kind``, each of the type its annotation says.
-
-    Raises EvidenceError on a claim that is missing, unknown or of another type.
-    """
-    unknown = set(claims) - set(labels.values())
-    need(not unknown, f"unknown claims: {sorted(map(str, unknown))}")
-    found: dict[str, Any] = {}
+def _declared(kind: type) -> Iterator[Claim]:
+    hints = get_type_hints(kind, include_extras=True)
     for item in fields(kind):
-        value, annotation = claims.get(labels[item.name]), str(item.type)
-        if value is None:
-            need("None" in annotation, f"the claim {labels[item.name]} is there")
-        wanted = _KINDS.get(annotation.removesuffix(" | None"))
-        if value is not None and wanted is not None:
-            need(type(value) is wanted, f"claim {labels[item.name]} is of type {annotation}")
-        found[item.name] = value
+        annotated, label = get_args(hints[item.name])
+        optional = type(None) in get_args(annotated)
+        plain = get_args(annotated)[0] if optional else annotated
+        kind_of = get_origin(plain) or plain
+        element = get_args(plain)[0] if kind_of is tuple else None
+        yield Claim(item.name, label, kind_of, optional, element)
+
+
+def to_map(claims: object) -> dict[int, object]:
+    """Return the claims by label, without absent ones."""
+    found: dict[int, object] = {}
+    for claim in claims_of(type(claims)):
+        value = getattr(claims, claim.name)
+        if isinstance(value, tuple):
+            value = [to_map(element) if is_dataclass(element) else element for element in value]
+        if value is not None:
+            found[claim.label] = value
     return found
 
 
-def claim_map(value: object) -> dict[Any, Any]:
-    """Return ``value`` if it is a map; EvidenceError otherwise."""
+def from_map(kind: type[T], value: object) -> T:
+    """Make the dataclass ``kind`` from a decoded map.
+
+    Raises EvidenceError when ``value`` is not a map, and on a claim that is missing, unknown or
+    of another type.
+    """
     if not isinstance(value, dict):
-        raise EvidenceError("claims are a map")
-    return value
+        raise EvidenceError("claims must be a map")
+    declared = claims_of(kind)
+    unknown = set(value) - {claim.label for claim in declared}
+    require(not unknown, f"unknown claims: {sorted(map(str, unknown))}")
+    return kind(**{claim.name: _member(claim, value.get(claim.label)) for claim in declared})
 
 
-def claim_list(value: object) -> list[Any]:
-    """Return ``value`` if it is an array; EvidenceError otherwise."""
+def _member(claim: Claim, value: object) -> Any:  # noqa: ANN401 - of the claim's type
+    if value is None:
+        require(claim.optional, f"claim {claim.label} ({claim.name}) is missing")
+        return None
+    wanted = list if claim.kind is tuple else claim.kind
+    require(
+        type(value) is wanted,
+        f"claim {claim.label} ({claim.name}) must be of type {wanted.__name__}",
+    )
     if not isinstance(value, list):
-        raise EvidenceError("an array was wanted")
-    return value
+        return value
+    if is_dataclass(claim.element):
+        return tuple(from_map(claim.element, element) for element in value)
+    return tuple(value)

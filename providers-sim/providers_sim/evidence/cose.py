@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""COSE_Sign1 messages and keys (RFC 9052, RFC 9053), as CCA and CoVE tokens use them.
+"""COSE_Sign1 messages and keys (RFC 9052, RFC 9053), in the form that CCA and CoVE tokens use.
 
 A COSE_Sign1 is the CBOR array [protected bstr, unprotected map, payload bstr, signature bstr]
 under tag 18; its signature covers the CBOR array ["Signature1", protected, external data (none),
-payload]. All CBOR made here has definite lengths.
+payload]. All encoded CBOR has definite lengths.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ __all__ = [
     "Sign1",
     "cose_key",
     "decode",
+    "parse_cose_key",
     "parse_sign1",
-    "public_key_of",
     "sign1",
 ]
 
@@ -37,7 +37,7 @@ PublicKey = ec.EllipticCurvePublicKey | ed25519.Ed25519PublicKey
 
 SIGN1_TAG = 18
 ALGORITHMS = {-7: "ES256", -35: "ES384", -36: "ES512", -8: "EdDSA"}
-"""The signature algorithms made and described here, by their COSE number."""
+"""Names of the signature algorithms by their COSE number."""
 
 _ALG, _KID = 1, 4
 _DIGESTS: dict[int, hashes.HashAlgorithm] = {
@@ -59,7 +59,7 @@ class Sign1:
 
     @property
     def algorithm(self) -> str:
-        """The algorithm's name, or its number when it has none here."""
+        """The algorithm's name, or its number when it is not in ALGORITHMS."""
         number = self.protected.get(_ALG)
         return ALGORITHMS.get(number, str(number)) if isinstance(number, int) else str(number)
 
@@ -72,9 +72,9 @@ def sign1(
     kid: bytes | None = None,
     unprotected: Mapping[int, object] | None = None,
 ) -> cbor2.CBORTag:
-    """Sign ``payload``; return the tagged COSE_Sign1, ready to be encoded or embedded.
+    """Sign ``payload``; return the tagged COSE_Sign1, which can be encoded or embedded.
 
-    ``algorithm`` is a number of ALGORITHMS that fits ``key``; ``kid`` goes into the protected
+    ``algorithm`` is a number of ALGORITHMS that fits ``key``; ``kid`` is put into the protected
     header.
     """
     header = {_ALG: algorithm} | ({_KID: kid} if kid is not None else {})
@@ -88,7 +88,7 @@ def sign1(
 
 
 def parse_sign1(value: object) -> Sign1:
-    """Take a decoded CBOR value apart; EvidenceError when it is no COSE_Sign1 under tag 18."""
+    """Split a decoded CBOR value; EvidenceError when it is not a COSE_Sign1 under tag 18."""
     match value:
         case cbor2.CBORTag(
             tag=18, value=[bytes(protected), dict(unprotected), bytes(payload), bytes(signature)]
@@ -96,21 +96,21 @@ def parse_sign1(value: object) -> Sign1:
             header = decode(protected) if protected else {}
             if isinstance(header, dict):
                 return Sign1(header, dict(unprotected), payload, signature)
-    raise EvidenceError("this is no COSE_Sign1 under tag 18")
+    raise EvidenceError("this is not a COSE_Sign1 under tag 18")
 
 
 def decode(data: bytes) -> Any:  # noqa: ANN401 - CBOR can be anything
     """Decode exactly one CBOR item in its shortest form, with definite lengths.
 
-    Raises EvidenceError when it is malformed, written in another way, or followed by bytes.
+    Raises EvidenceError when the item is malformed, encoded in another way or followed by bytes.
     """
     try:
         value = cbor2.loads(data)
         again = cbor2.dumps(value)
-    except Exception as error:  # tags bring in parsers of dates, MIME and regular expressions
-        raise EvidenceError(f"this is no CBOR: {error}") from error
+    except Exception as error:  # the parsers of tagged dates, MIME and regular expressions
+        raise EvidenceError(f"this is not CBOR: {error}") from error
     if again != data:
-        raise EvidenceError("this is no CBOR item in its shortest form, or bytes follow it")
+        raise EvidenceError("this is not one CBOR item in its shortest form")
     return value
 
 
@@ -123,8 +123,8 @@ def cose_key(key: PublicKey) -> dict[int, object]:
     return {1: 2, -1: _CURVES[key.curve.name], -2: point[:half], -3: point[half:]}
 
 
-def public_key_of(value: object) -> PublicKey:
-    """Take a decoded COSE_Key apart; EvidenceError when it is no P-256, P-384 or Ed25519 key."""
+def parse_cose_key(value: object) -> PublicKey:
+    """Decode a COSE_Key map; EvidenceError when it is not a P-256, P-384 or Ed25519 key."""
     try:
         match value:
             case {1: 1, -1: 6, -2: bytes(x), **rest} if not rest:
@@ -135,5 +135,5 @@ def public_key_of(value: object) -> PublicKey:
                 if len(x) == len(y) == size:
                     return ec.EllipticCurvePublicKey.from_encoded_point(curve, b"\x04" + x + y)
     except (ValueError, KeyError) as error:
-        raise EvidenceError(f"this is no public key: {error}") from error
-    raise EvidenceError("this is no COSE_Key of a kind known here")
+        raise EvidenceError(f"this is not a public key: {error}") from error
+    raise EvidenceError("this is not a COSE_Key of a P-256, P-384 or Ed25519 key")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Certificates and revocation lists for people."""
+"""Descriptions of X.509 certificates and revocation lists."""
 
 from __future__ import annotations
 
@@ -8,15 +8,14 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
 from providers_sim.description import Node
-from providers_sim.evidence.der import extension_value
 
-__all__ = ["add_certificate", "add_crl", "describe", "public_key_text"]
+__all__ = ["add_certificate", "add_crl", "describe"]
 
 _SEQUENCE = b"\x30\x82"
 
 
 def describe(blob: bytes) -> Node | None:
-    """Describe certificates in PEM, or a certificate or revocation list in DER."""
+    """Describe certificates or a revocation list, in PEM or DER; None for anything else."""
     text = blob.lstrip()
     try:
         if text.startswith(b"-----BEGIN CERTIFICATE-----"):
@@ -27,13 +26,13 @@ def describe(blob: bytes) -> Node | None:
         if text.startswith(b"-----BEGIN X509 CRL-----"):
             return add_crl(Node("X.509 revocation list"), x509.load_pem_x509_crl(text))
         if blob.startswith(_SEQUENCE):
-            return _der(blob)
-    except Exception:  # a stranger's bytes: whatever the parser makes of them
+            return _describe_der(blob)
+    except Exception:  # untrusted bytes: the parser may raise anything
         return None
     return None
 
 
-def _der(blob: bytes) -> Node:
+def _describe_der(blob: bytes) -> Node:
     try:
         certificate = x509.load_der_x509_certificate(blob)
     except ValueError:
@@ -42,7 +41,7 @@ def _der(blob: bytes) -> Node:
 
 
 def add_certificate(node: Node, certificate: x509.Certificate) -> Node:
-    """Add what a certificate says to ``node``; ValueError when parts of it are damaged."""
+    """Add the fields of a certificate to ``node``; ValueError when one is malformed."""
     node.add("subject", certificate.subject.rfc4514_string())
     node.add("issuer", certificate.issuer.rfc4514_string())
     node.add("serial number", certificate.serial_number)
@@ -51,18 +50,18 @@ def add_certificate(node: Node, certificate: x509.Certificate) -> Node:
         f"{certificate.not_valid_before_utc:%Y-%m-%d} to "
         f"{certificate.not_valid_after_utc:%Y-%m-%d}",
     )
-    node.add("public key", public_key_text(certificate))
+    node.add("public key", _public_key_text(certificate))
     extensions = node.add("extensions")
     for extension in certificate.extensions:
         name = getattr(extension.oid, "_name", "")
         label = extension.oid.dotted_string if name in ("", "Unknown OID") else name
-        raw = extension_value(extension)
-        extensions.add(f"{label}{' (critical)' if extension.critical else ''}", raw)
+        critical = " (critical)" if extension.critical else ""
+        extensions.add(label + critical, extension.value.public_bytes())
     return node
 
 
 def add_crl(node: Node, crl: x509.CertificateRevocationList) -> Node:
-    """Add what a revocation list says to ``node``."""
+    """Add the fields of a revocation list to ``node``."""
     node.add("issuer", crl.issuer.rfc4514_string())
     until = crl.next_update_utc
     node.add("issued", f"{crl.last_update_utc:%Y-%m-%d}")
@@ -73,8 +72,8 @@ def add_crl(node: Node, crl: x509.CertificateRevocationList) -> Node:
     return node
 
 
-def public_key_text(certificate: x509.Certificate) -> str:
-    """Name the kind and size of a certificate's key."""
+def _public_key_text(certificate: x509.Certificate) -> str:
+    """Return the algorithm of the certificate's key, and its size or curve."""
     try:
         key = certificate.public_key()
     except (ValueError, UnsupportedAlgorithm) as error:

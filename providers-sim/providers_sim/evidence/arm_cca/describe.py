@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""CCA tokens for people, of either outer form and profile."""
+"""Descriptions of CCA tokens of either outer form and profile."""
 
 from __future__ import annotations
 
@@ -7,11 +7,7 @@ import cbor2
 
 from providers_sim.description import Node
 from providers_sim.errors import EvidenceError
-from providers_sim.evidence.arm_cca.claims import (
-    PLATFORM_LABELS,
-    REALM_LABELS,
-    SW_COMPONENT_LABELS,
-)
+from providers_sim.evidence.arm_cca.claims import PlatformClaims, RealmClaims
 from providers_sim.evidence.arm_cca.token import (
     CMW_TAG,
     LEGACY_TAG,
@@ -19,17 +15,12 @@ from providers_sim.evidence.arm_cca.token import (
     REALM_TOKEN,
     parse_token,
 )
-from providers_sim.evidence.cbor_text import add_sign1, add_value, loads
+from providers_sim.evidence.cbor_text import add_sign1, add_value, claim_texts, loads
 
 __all__ = ["describe"]
 
 _STARTS = {bytes((0xD9,)) + tag.to_bytes(2, "big") for tag in (LEGACY_TAG, CMW_TAG)}
 _TOKENS = {PLATFORM_TOKEN: "platform token", REALM_TOKEN: "realm token"}
-_NAMES = {
-    label: name.replace("_", " ")
-    for labels in (SW_COMPONENT_LABELS, PLATFORM_LABELS, REALM_LABELS)
-    for name, label in labels.items()
-}
 _LIFECYCLES = (
     (0x0000, "unknown"),
     (0x1000, "assembly and test"),
@@ -47,39 +38,34 @@ def describe(blob: bytes) -> Node | None:
         return None
     tag = int.from_bytes(blob[1:3], "big")
     node = Node("Arm CCA token", f"tag {tag}, {len(blob)} bytes")
-    try:
-        parse_token(blob)
-    except EvidenceError as error:
-        node.add("violates the specification", error)
+    node.add_violation(parse_token, blob)
     try:
         value = loads(blob)
     except EvidenceError:
         return node
     tokens = value.value if isinstance(value, cbor2.CBORTag) else None
     if not isinstance(tokens, dict):
-        add_value(node, "value", value, {})
+        add_value(node, "value", value)
         return node
     for label, token in tokens.items():
-        _token(node, _TOKENS.get(label, str(label)), token)
+        _add_token(node, _TOKENS.get(label, str(label)), token)
     return node
 
 
-def _token(node: Node, label: str, token: object) -> None:
-    inner = token[1] if isinstance(token, list) and len(token) == 2 else token
-    if not isinstance(inner, bytes):
-        add_value(node, label, token, {})
+def _add_token(node: Node, label: str, token: object) -> None:
+    encoded = token[1] if isinstance(token, list) and len(token) == 2 else token
+    if not isinstance(encoded, bytes):
+        add_value(node, label, token)
         return
     try:
-        part = add_sign1(node, label, loads(inner), _NAMES)
+        add_sign1(node, label, loads(encoded), _TEXTS)
     except EvidenceError as error:
         node.add(label, error)
-        return
-    for claims in part.children:
-        for claim in claims.children:
-            if claim.label == "lifecycle" and claim.value.isdecimal():
-                claim.value = f"{int(claim.value):#06x} ({_lifecycle(int(claim.value))})"
 
 
 def _lifecycle(value: int) -> str:
     names = [name for start, name in _LIFECYCLES if start <= value < start + 0x100]
-    return names[0] if names else "out of every range"
+    return f"{value:#06x} ({names[0] if names else 'not in a defined range'})"
+
+
+_TEXTS = claim_texts(PlatformClaims, RealmClaims, lifecycle=_lifecycle)

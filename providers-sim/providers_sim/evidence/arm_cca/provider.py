@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""One realm, its RMM and its platform, seen through the kernel's ``arm-cca-guest`` driver."""
+"""One realm, its RMM and its platform, behind the kernel's ``arm-cca-guest`` driver."""
 
 from __future__ import annotations
 
@@ -11,10 +11,9 @@ from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal
 
 import cbor2
-from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from providers_sim.errors import ProviderError, ProviderRefusal
+from providers_sim.errors import ProviderError
 from providers_sim.evidence.arm_cca.claims import (
     HASHES,
     PROFILES,
@@ -26,16 +25,17 @@ from providers_sim.evidence.arm_cca.claims import (
 from providers_sim.evidence.arm_cca.faults import FAULTS
 from providers_sim.evidence.arm_cca.token import Outer, bind, encode_token, sign_claims
 from providers_sim.evidence.cose import cose_key
+from providers_sim.evidence.x509_build import public_key_files
 from providers_sim.fault_table import FaultTable
 from providers_sim.keys import derive, derive_ec_key, public_point
+from providers_sim.measurements import MeasurementRegisters
 from providers_sim.options import Options, option
 from providers_sim.provider import Attr, BinAttr, Provider, State, mask
-from tsmw.constants import Status
 from tsmw.report import Evidence, ReportRequest
 
 __all__ = ["ArmCca", "ArmCcaOptions"]
 
-_SHORTEST, _LONGEST = 32, 64
+_CHALLENGE = 64
 _PERSONALIZATION = 64
 _LIFECYCLES = {"secured": 0x3003, "non-cca-debug": 0x4002, "recoverable-debug": 0x5000}
 _COMPONENTS = ("BL", "M1", "M2", "M3", "RMM")
@@ -43,21 +43,25 @@ _COMPONENTS = ("BL", "M1", "M2", "M3", "RMM")
 
 @dataclass(frozen=True, kw_only=True)
 class ArmCcaOptions(Options):
-    """The variants of a realm."""
+    """Options of a realm."""
 
-    token: Literal["legacy", "cmw"] = option("legacy", "Outer form: tag 399, or tag 907 (CMW).")
-    profile: Literal["legacy", "2023"] = option(
-        "legacy", "RAK as a point, or as a COSE_Key with profile claims."
+    token: Literal["legacy", "cmw"] = option(
+        "legacy", "Outer form of the token: tag 399 (legacy) or tag 907 (cmw)."
     )
-    hash: Literal["sha-256", "sha-512"] = option("sha-256", "Of the realm's measurements.")
-    rak_hash: Literal["sha-256", "sha-512"] = option("sha-256", "That binds RAK and platform.")
+    profile: Literal["legacy", "2023"] = option(
+        "legacy", "RAK as a point (legacy), or as a COSE_Key with profile claims (2023)."
+    )
+    hash: Literal["sha-256", "sha-512"] = option("sha-256", "Hash of the realm's measurements.")
+    rak_hash: Literal["sha-256", "sha-512"] = option(
+        "sha-256", "Hash of the RAK in the platform token."
+    )
     rpv: str = option("", "Realm personalization value, up to 64 bytes in hexadecimal.")
     lifecycle: Literal["secured", "non-cca-debug", "recoverable-debug"] = option(
         "secured", "Security lifecycle of the platform."
     )
 
     def check(self) -> None:
-        """Refuse a personalization value that is none."""
+        """Refuse a personalization value that is too long or not hexadecimal."""
         try:
             if len(bytes.fromhex(self.rpv)) <= _PERSONALIZATION:
                 return
@@ -69,17 +73,19 @@ class ArmCcaOptions(Options):
 class ArmCca(Provider[ArmCcaOptions]):
     """One realm on a simulated platform.
 
-    The realm and its attestation key (RAK) follow from the seed, the platform and its key (CPAK)
-    from the root. The live state is the extensible measurements and the last realm token.
+    The realm and its attestation key (RAK) are derived from the seed, the platform and its key
+    (CPAK) from the root. The live state is the extensible measurements and the last realm token.
     """
 
     id: ClassVar[str] = "arm-cca"
     kernel_name: ClassVar[str] = "arm_cca_guest"
     options_type = ArmCcaOptions
     faults: ClassVar[FaultTable] = FAULTS
-    # The driver has no visibility callback: everything shows, most of it without effect.
+    # The driver has no visibility callback: all attributes are visible, most have no effect.
     attrs = mask(*Attr)
     bin_attrs = mask(*BinAttr)
+    inblob_sizes: ClassVar[range] = range(32, _CHALLENGE + 1)
+    measurements: MeasurementRegisters
 
     def prepare(self) -> None:
         """Derive platform and realm."""
@@ -97,56 +103,34 @@ class ArmCca(Provider[ArmCcaOptions]):
             key_hash_algorithm=options.rak_hash,
         )
         self.platform = self._platform_claims()
-        self._platform_token = self.sign_platform(self.platform)
+        self.platform_token = self.sign_platform(self.platform)
 
     def reset(self) -> None:
-        """Start with measurements of zeros."""
-        self._rems = [bytes(HASHES[self.options.hash])] * REM_COUNT
-        self._last_realm = b""
+        """Set the extensible measurements to zero; there is no last realm token."""
+        self.measurements = self._rems()
+        self.last_realm_token = b""
 
     def live_state(self) -> State:
-        """Return the extensible measurements and the last realm token, in hexadecimal."""
-        return {"rems": [rem.hex() for rem in self._rems], "last_realm": self._last_realm.hex()}
+        """Return the extensible measurements and the last realm token."""
+        return {"rems": self.measurements.to_state(), "last_realm": self.last_realm_token.hex()}
 
     def restore_live(self, state: Mapping[str, Any]) -> None:
-        """Replace the live state."""
-        rems = [bytes.fromhex(text) for text in state["rems"]]
-        size = HASHES[self.options.hash]
-        if [len(rem) for rem in rems] != [size] * REM_COUNT or len(state) != 2:
-            raise ValueError(f"{REM_COUNT} measurements have {size} bytes each")
-        self._last_realm = bytes.fromhex(state["last_realm"])
-        self._rems = rems
-
-    def registers(self) -> tuple[bytes, ...]:
-        """Return the realm extensible measurements, REM[0] to REM[3]."""
-        return tuple(self._rems)
-
-    def extend(self, register: int, data: bytes) -> None:
-        """Set REM to HASH(REM || data), as RSI_MEASUREMENT_EXTEND does with 1 to 64 bytes."""
-        if not 0 <= register < REM_COUNT or not 0 < len(data) <= _LONGEST:
-            raise ProviderError(
-                f"REM[{register}] cannot be extended with {len(data)} bytes: "
-                f"there are {REM_COUNT}, extended with 1 to {_LONGEST} bytes"
-            )
-        name = self.options.hash.replace("-", "")
-        self._rems[register] = hashlib.new(name, self._rems[register] + data).digest()
-
-    def check(self, request: ReportRequest) -> None:
-        """Raise ProviderRefusal unless the driver would take the request: 32 to 64 bytes."""
-        if not _SHORTEST <= len(request.inblob) <= _LONGEST:
-            raise ProviderRefusal(
-                Status.INVALID,
-                f"inblob has {len(request.inblob)} bytes, not {_SHORTEST} to {_LONGEST}",
-            )
+        """Replace measurements and last realm token."""
+        if len(state) != 2:
+            raise ValueError(f"live state {dict(state)!r}")
+        registers = self._rems()
+        registers.restore(state["rems"])
+        self.last_realm_token = bytes.fromhex(state["last_realm"])
+        self.measurements = registers
 
     def report(self, request: ReportRequest) -> Evidence:
         """Make a token over ``request.inblob``, padded to 64 bytes."""
         self.check(request)
-        self._last_realm = self.sign_realm(request)
-        return self.join(self._platform_token, self._last_realm)
+        self.last_realm_token = self.sign_realm(request)
+        return self.join(self.platform_token, self.last_realm_token)
 
     def join(self, platform_token: bytes, realm_token: bytes) -> Evidence:
-        """Put two signed tokens together."""
+        """Encode two signed tokens as evidence, in the outer form of the options."""
         outer: Outer = self.options.token
         return Evidence(encode_token(outer, platform_token, realm_token))
 
@@ -156,24 +140,14 @@ class ArmCca(Provider[ArmCcaOptions]):
         """Return the realm token for ``request``, signed with the RAK or another key."""
         claims = replace(
             self._realm,
-            challenge=request.inblob.ljust(_LONGEST, b"\0"),
-            extensible_measurements=tuple(self._rems),
+            challenge=request.inblob.ljust(_CHALLENGE, b"\0"),
+            extensible_measurements=self.measurements.values,
         )
         return sign_claims(claims, key or self._rak)
 
     def sign_platform(self, claims: PlatformClaims) -> bytes:
         """Return the platform token over ``claims``, signed with the CPAK."""
         return sign_claims(claims, self._cpak)
-
-    @property
-    def platform_token(self) -> bytes:
-        """The platform token, which is made once."""
-        return self._platform_token
-
-    @property
-    def last_realm_token(self) -> bytes:
-        """The last realm token made, empty before the first."""
-        return self._last_realm
 
     def collateral(self) -> dict[str, bytes]:
         """Return CPAK and RAK as PEM, DER, JWK and COSE_Key, and the reference values."""
@@ -193,6 +167,10 @@ class ArmCca(Provider[ArmCcaOptions]):
             "realm_personalization_value": self._realm.personalization.hex(),
         }  # fmt: skip
         return {**files, "reference_values.json": json.dumps(values, indent=1).encode() + b"\n"}
+
+    def _rems(self) -> MeasurementRegisters:
+        # RSI_MEASUREMENT_EXTEND takes 1 to 64 bytes.
+        return MeasurementRegisters("REM", REM_COUNT, self.options.hash, range(1, 65))
 
     def _rak_bytes(self) -> bytes:
         public = self._rak.public_key()
@@ -227,14 +205,13 @@ class ArmCca(Provider[ArmCcaOptions]):
 
 
 def _key_files(name: str, key: ec.EllipticCurvePublicKey) -> dict[str, bytes]:
-    spki = serialization.PublicFormat.SubjectPublicKeyInfo
     point = public_point(key)
-    x, y = (base64.urlsafe_b64encode(half).rstrip(b"=").decode() for half in
-            (point[:48], point[48:]))  # fmt: skip
+    x, y = (
+        base64.urlsafe_b64encode(half).rstrip(b"=").decode() for half in (point[:48], point[48:])
+    )
     jwk = {"kty": "EC", "crv": "P-384", "x": x, "y": y, "kid": name, "alg": "ES384"}
     return {
-        f"{name}.pem": key.public_bytes(serialization.Encoding.PEM, spki),
-        f"{name}.der": key.public_bytes(serialization.Encoding.DER, spki),
+        **public_key_files(name, key),
         f"{name}.jwk": json.dumps(jwk, indent=1).encode() + b"\n",
         f"{name}.cose": cbor2.dumps(cose_key(key)),
     }

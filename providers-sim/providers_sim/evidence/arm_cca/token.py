@@ -1,15 +1,14 @@
 # SPDX-License-Identifier: MIT
-"""A CCA token: the platform's token and the realm's, each a COSE_Sign1, in one collection.
+"""A CCA token: the platform token and the realm token, each a COSE_Sign1, in one collection.
 
 Tag 399 around {44234: bstr, 44241: bstr} (RMM 1.0), or tag 907 around {44234: [263, bstr], 44241:
 [263, bstr]} (draft-ffm-rats-cca-token, as an RFC 9711 collection of CWTs). The platform token is
-signed with the CPAK, the realm token with the RAK, both ES384; the platform's challenge is the
-hash of the realm claims' public key, which binds the two.
+signed with the CPAK, the realm token with the RAK, both ES384. The platform's challenge is the
+hash of the public key in the realm claims, which binds the two.
 """
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from typing import Literal
 
@@ -20,11 +19,11 @@ from providers_sim.errors import EvidenceError
 from providers_sim.evidence.arm_cca.claims import (
     PlatformClaims,
     RealmClaims,
-    decode_platform,
-    decode_realm,
+    decode_claims,
     encode_claims,
 )
 from providers_sim.evidence.cose import decode, parse_sign1, sign1
+from providers_sim.measurements import digest
 
 __all__ = [
     "CMW_TAG",
@@ -50,7 +49,7 @@ _SIGNATURE_SIZE = 96
 
 @dataclass(frozen=True, slots=True)
 class CcaToken:
-    """A token taken apart: its outer form, the claims, the two COSE_Sign1 as encoded."""
+    """A decoded token: its outer form, the claims, the two encoded COSE_Sign1."""
 
     outer: Outer
     platform: PlatformClaims
@@ -60,19 +59,18 @@ class CcaToken:
 
 
 def bind(realm: RealmClaims) -> bytes:
-    """Return what the platform's challenge must be for these realm claims."""
-    name = realm.key_hash_algorithm.replace("-", "")
-    return hashlib.new(name, realm.public_key).digest()
+    """Return the challenge of the platform token that binds these realm claims."""
+    return digest(realm.key_hash_algorithm, realm.public_key)
 
 
 def sign_claims(claims: RealmClaims | PlatformClaims, key: ec.EllipticCurvePrivateKey) -> bytes:
-    """Return the encoded COSE_Sign1 over ``claims``; EvidenceError when one of them is wrong."""
+    """Return the encoded COSE_Sign1 over ``claims``; errors are those of ``encode_claims``."""
     encoded: bytes = cbor2.dumps(sign1(encode_claims(claims), key, _ES384))
     return encoded
 
 
 def encode_token(outer: Outer, platform_token: bytes, realm_token: bytes) -> bytes:
-    """Put the two signed tokens together."""
+    """Encode the collection of the two signed tokens."""
     tokens = {PLATFORM_TOKEN: platform_token, REALM_TOKEN: realm_token}
     encoded: bytes
     if outer == "legacy":
@@ -86,20 +84,21 @@ def encode_token(outer: Outer, platform_token: bytes, realm_token: bytes) -> byt
 def parse_token(blob: bytes) -> CcaToken:
     """Decode a token; signatures are not verified.
 
-    Raises EvidenceError on another outer tag, a missing or unknown member, lengths that are not
-    definite and shortest, an algorithm other than ES384, claims that break the specification, or
-    a platform token that is not bound to the realm's key.
+    Raises EvidenceError on another outer tag, a missing or unknown member, CBOR that is not in
+    its shortest form, an algorithm other than ES384, claims that violate the specification, or a
+    platform token that does not bind the realm's key.
     """
     outer, tokens = _unwrap(decode(blob))
     payloads = []
     for token in tokens:
         message = parse_sign1(decode(token))
         if message.protected != {1: _ES384} or len(message.signature) != _SIGNATURE_SIZE:
-            raise EvidenceError("a token is signed with something else than ES384")
+            raise EvidenceError("a token must be signed with ES384")
         payloads.append(message.payload)
-    platform, realm = decode_platform(payloads[0]), decode_realm(payloads[1])
+    platform = decode_claims(PlatformClaims, payloads[0])
+    realm = decode_claims(RealmClaims, payloads[1])
     if platform.challenge != bind(realm):
-        raise EvidenceError("the platform token is bound to another realm key")
+        raise EvidenceError("the platform token binds another realm key")
     return CcaToken(outer, platform, realm, *tokens)
 
 
@@ -112,10 +111,10 @@ def _unwrap(value: object) -> tuple[Outer, tuple[bytes, bytes]]:
             outer = "cmw"
             found = [_record(tokens.get(label)) for label in (PLATFORM_TOKEN, REALM_TOKEN)]
         case _:
-            raise EvidenceError("this is no CCA token: it has another tag")
+            raise EvidenceError(f"a CCA token must have tag {LEGACY_TAG} or {CMW_TAG}")
     platform, realm = found
     if len(tokens) != 2 or not isinstance(platform, bytes) or not isinstance(realm, bytes):
-        raise EvidenceError("a CCA token has a platform token and a realm token, nothing else")
+        raise EvidenceError("a CCA token must have exactly a platform token and a realm token")
     return outer, (platform, realm)
 
 

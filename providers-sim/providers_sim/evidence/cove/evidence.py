@@ -1,27 +1,26 @@
 # SPDX-License-Identifier: MIT
 """CoVE evidence: three chained tokens, bare or in a certificate.
 
-Evidence is an untagged claims set {266: {"platform": token, "tsm": token, "tvm": token}}, each
-token a COSE_Sign1 under tag 18, embedded as it is. The root of trust signs the platform token,
-whose key signs the TSM token, whose key signs the TVM token. A CBOR certificate is a COSE_Sign1 by
-the TSM key over {issuer, subject, evidence} under tag 61; an X.509 certificate is issued by the TSM
-and has the evidence, under tag 601, as the content of a critical extension (riscv-ap-tee,
-sections "Evidence Format" and "Evidence Generation"; TCG DICE Attestation Architecture for the
-extension's OID).
+Evidence is an untagged map {266: {"platform": token, "tsm": token, "tvm": token}} (266: EAT
+submodules), each token an embedded COSE_Sign1 under tag 18. The root of trust signs the platform
+token, the key in the platform token signs the TSM token, the key in the TSM token signs the TVM
+token. A CBOR certificate is a COSE_Sign1 by the TSM key over {1: issuer, 2: subject, -70011:
+evidence} under tag 61. An X.509 certificate is issued by the TSM and has the evidence, under tag
+601, in a critical extension (riscv-ap-tee, sections "Evidence Format" and "Evidence Generation";
+TCG DICE Attestation Architecture for the extension's OID).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Annotated, Literal
 
 import cbor2
 from cryptography import x509
 
 from providers_sim.errors import EvidenceError
-from providers_sim.evidence.claim_maps import claim_map, need
+from providers_sim.evidence.claim_maps import from_map, require, to_map
 from providers_sim.evidence.cose import PrivateKey, Sign1, decode, parse_sign1, sign1
-from providers_sim.evidence.cove import labels
 from providers_sim.evidence.cove.claims import (
     CWT_TAG,
     Claims,
@@ -31,11 +30,12 @@ from providers_sim.evidence.cove.claims import (
     decode_claims,
     encode_claims,
 )
-from providers_sim.evidence.der import extension_value
 
 __all__ = [
+    "SUBMODULES",
     "UCCS_EVIDENCE",
     "UCCS_TAG",
+    "CertificateClaims",
     "CoveEvidence",
     "Form",
     "encode_certificate",
@@ -51,15 +51,26 @@ Token = cbor2.CBORTag
 UCCS_TAG = 601
 UCCS_EVIDENCE = x509.ObjectIdentifier("2.23.133.5.4.6")
 
+SUBMODULES = 266
+
 _NAMES = ("platform", "tsm", "tvm")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CertificateClaims:
+    """The claims of a CBOR certificate; ``evidence`` is the map of the tokens."""
+
+    issuer: Annotated[str, 1]
+    subject: Annotated[str, 2]
+    evidence: Annotated[dict[int, object], -70011]
 
 
 @dataclass(frozen=True, slots=True)
 class CoveEvidence:
-    """Evidence taken apart: its form, the claims, and the tokens as COSE_Sign1 messages.
+    """Decoded evidence: its form, the claims, and the tokens as COSE_Sign1 messages.
 
-    ``certificate`` is the CBOR certificate's message, None in the other forms; ``issuer`` and
-    ``subject`` are a certificate's, empty in bare evidence.
+    ``certificate`` is the message of the CBOR certificate, None in the other forms; ``issuer`` and
+    ``subject`` are those of the certificate, empty in bare evidence.
     """
 
     form: Form
@@ -75,19 +86,19 @@ class CoveEvidence:
 def sign_token(
     claims: Claims, key: PrivateKey, algorithm: int, *, kid: bytes | None = None
 ) -> Token:
-    """Return the tagged COSE_Sign1 over ``claims``; EvidenceError when one of them is wrong."""
+    """Return the tagged COSE_Sign1 over ``claims``; errors are those of ``encode_claims``."""
     return sign1(encode_claims(claims), key, algorithm, kid=kid)
 
 
 def encode_evidence(tokens: tuple[Token, Token, Token]) -> bytes:
-    """Encode the bare claims set of platform, TSM and TVM token."""
-    encoded: bytes = cbor2.dumps(_claims_set(tokens))
+    """Encode the bare map of platform, TSM and TVM token."""
+    encoded: bytes = cbor2.dumps(_token_map(tokens))
     return encoded
 
 
 def encode_uccs(tokens: tuple[Token, Token, Token]) -> bytes:
-    """Encode the content of the X.509 extension: the claims set under tag 601."""
-    encoded: bytes = cbor2.dumps(cbor2.CBORTag(UCCS_TAG, _claims_set(tokens)))
+    """Encode the content of the X.509 extension: the map of the tokens under tag 601."""
+    encoded: bytes = cbor2.dumps(cbor2.CBORTag(UCCS_TAG, _token_map(tokens)))
     return encoded
 
 
@@ -98,13 +109,9 @@ def encode_certificate(
     key: PrivateKey,
     algorithm: int,
 ) -> bytes:
-    """Encode the CBOR certificate that the TSM's key signs."""
-    claims = {
-        labels.CERTIFICATE["issuer"]: issuer,
-        labels.CERTIFICATE["subject"]: subject,
-        labels.CERTIFICATE["evidence"]: _claims_set(tokens),
-    }
-    payload = cbor2.dumps(cbor2.CBORTag(CWT_TAG, claims))
+    """Encode the CBOR certificate, which the TSM's key signs."""
+    claims = CertificateClaims(issuer=issuer, subject=subject, evidence=_token_map(tokens))
+    payload = cbor2.dumps(cbor2.CBORTag(CWT_TAG, to_map(claims)))
     encoded: bytes = cbor2.dumps(sign1(payload, key, algorithm))
     return encoded
 
@@ -112,23 +119,21 @@ def encode_certificate(
 def parse_evidence(blob: bytes) -> CoveEvidence:
     """Decode evidence of any form; signatures are not verified.
 
-    Raises EvidenceError on anything that breaks the specification, and on lengths that are not
-    definite and shortest.
+    Raises EvidenceError when the evidence violates the specification, or when its CBOR is not in
+    its shortest form.
     """
     if blob.startswith(b"\x30"):
         return _parse_x509(blob)
     value = decode(blob)
     if isinstance(value, dict):
-        return CoveEvidence("evidence", *_parse_set(value))
+        return CoveEvidence("evidence", *_parse_tokens(value))
     message = parse_sign1(value)
     payload = decode(message.payload)
     if not isinstance(payload, cbor2.CBORTag) or payload.tag != CWT_TAG:
-        raise EvidenceError("a certificate's claims are under tag 61")
-    claims = claim_map(payload.value)
-    need(set(claims) == set(labels.CERTIFICATE.values()), "a certificate has three claims")
-    issuer, subject, evidence = (claims[label] for label in labels.CERTIFICATE.values())
-    need(isinstance(issuer, str) and isinstance(subject, str), "issuer and subject are text")
-    return CoveEvidence("cbor", *_parse_set(claim_map(evidence)), message, issuer, subject)
+        raise EvidenceError(f"the claims of a certificate must be under tag {CWT_TAG}")
+    claims = from_map(CertificateClaims, payload.value)
+    tokens = _parse_tokens(claims.evidence)
+    return CoveEvidence("cbor", *tokens, message, claims.issuer, claims.subject)
 
 
 def _parse_x509(blob: bytes) -> CoveEvidence:
@@ -136,14 +141,13 @@ def _parse_x509(blob: bytes) -> CoveEvidence:
         certificate = x509.load_der_x509_certificate(blob)
         extension = certificate.extensions.get_extension_for_oid(UCCS_EVIDENCE)
         names = [_common_name(name) for name in (certificate.issuer, certificate.subject)]
-    except Exception as error:  # a stranger's bytes: whatever the parser makes of them
-        raise EvidenceError(f"this is no certificate with CoVE evidence: {error}") from error
-    value = decode(extension_value(extension))
+    except Exception as error:  # untrusted bytes: the parser may raise anything
+        raise EvidenceError(f"this is not a certificate with CoVE evidence: {error}") from error
+    value = decode(extension.value.public_bytes())
     if not isinstance(value, cbor2.CBORTag) or value.tag != UCCS_TAG:
-        raise EvidenceError("the extension's claims set is under tag 601")
-    need(extension.critical, "the extension is critical")
-    parsed = _parse_set(claim_map(value.value))
-    return CoveEvidence("x509", *parsed, None, *names)
+        raise EvidenceError(f"the extension's content must be under tag {UCCS_TAG}")
+    require(extension.critical, "the extension must be critical")
+    return CoveEvidence("x509", *_parse_tokens(value.value), None, *names)
 
 
 def _common_name(name: x509.Name) -> str:
@@ -151,19 +155,24 @@ def _common_name(name: x509.Name) -> str:
     return str(attribute.value)
 
 
-def _claims_set(tokens: tuple[Token, Token, Token]) -> dict[int, object]:
-    return {labels.SUBMODULES: dict(zip(_NAMES, tokens, strict=True))}
+def _token_map(tokens: tuple[Token, Token, Token]) -> dict[int, object]:
+    return {SUBMODULES: dict(zip(_NAMES, tokens, strict=True))}
 
 
-def _parse_set(
-    value: dict[Any, Any],
+def _parse_tokens(
+    value: object,
 ) -> tuple[PlatformClaims, TsmClaims, TvmClaims, tuple[Sign1, Sign1, Sign1]]:
-    need(set(value) == {labels.SUBMODULES}, "a claims set has the tokens alone")
-    tokens = claim_map(value[labels.SUBMODULES])
-    need(set(tokens) == set(_NAMES), "there are a platform, a tsm and a tvm token")
+    if not isinstance(value, dict) or set(value) != {SUBMODULES}:
+        raise EvidenceError(f"evidence must be a map with the key {SUBMODULES} only")
+    tokens = value[SUBMODULES]
+    if not isinstance(tokens, dict) or set(tokens) != set(_NAMES):
+        raise EvidenceError(f"the tokens must be {', '.join(_NAMES)}")
     platform, tsm, tvm = (parse_sign1(tokens[name]) for name in _NAMES)
     for message in (platform, tsm, tvm):
-        need(set(message.protected) <= {1, 4} and 1 in message.protected, "a protected header")
+        require(
+            set(message.protected) in ({1}, {1, 4}),
+            "a protected header must have an algorithm, and may have a key id",
+        )
     return (
         decode_claims(PlatformClaims, platform.payload),
         decode_claims(TsmClaims, tsm.payload),

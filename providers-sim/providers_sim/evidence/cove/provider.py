@@ -1,20 +1,18 @@
 # SPDX-License-Identifier: MIT
-"""One TVM, its TSM and its platform, as a driver for CoVE would show them."""
+"""One TVM, its TSM and its platform, behind a driver for CoVE."""
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 import cbor2
-from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from providers_sim.errors import ProviderError, ProviderRefusal
-from providers_sim.evidence.cose import PrivateKey, PublicKey, cose_key
-from providers_sim.evidence.cove.certificate import cdi_id, issue
+from providers_sim.errors import ProviderError
+from providers_sim.evidence.cose import PrivateKey, cose_key
+from providers_sim.evidence.cove.certificate import cdi_id, issue_certificate
 from providers_sim.evidence.cove.claims import (
     HASHES,
     INITIAL_REGISTERS,
@@ -36,17 +34,17 @@ from providers_sim.evidence.cove.evidence import (
     sign_token,
 )
 from providers_sim.evidence.cove.faults import FAULTS
+from providers_sim.evidence.x509_build import public_key_files
 from providers_sim.fault_table import FaultTable
 from providers_sim.keys import derive, derive_ec_key, derive_ed25519_key
+from providers_sim.measurements import MeasurementRegisters
 from providers_sim.options import Options, option
 from providers_sim.provider import Attr, BinAttr, Provider, State, mask
-from tsmw.constants import Status
 from tsmw.report import Evidence, ReportRequest
 
 __all__ = ["Cove", "CoveOptions"]
 
-_CHALLENGE = _IDENTITY = 64
-_MOST_DATA = 64
+_IDENTITY = 64
 _ALGORITHMS = {"es256": -7, "es384": -35, "eddsa": -8}
 _INITIAL_USED = 2
 _PLATFORM_PARTS = ("root of trust firmware", "machine mode firmware")
@@ -55,23 +53,23 @@ _TSM_PARTS = ("tsm-driver", "tsm")
 
 @dataclass(frozen=True, kw_only=True)
 class CoveOptions(Options):
-    """The variants of a TVM."""
+    """Options of a TVM."""
 
     format: Literal["cbor", "x509", "evidence"] = option(
-        "cbor", "Certificate form, or the bare claims set."
+        "cbor", "Form of the evidence: a CBOR or X.509 certificate, or the bare tokens (evidence)."
     )
-    algorithm: Literal["es384", "es256", "eddsa"] = option("es384", "Of every signature.")
+    algorithm: Literal["es384", "es256", "eddsa"] = option("es384", "Algorithm of all signatures.")
     hash: Literal["sha-384", "sha-512", "sha3-384", "sha3-512"] = option(
-        "sha-384", "Of every measurement."
+        "sha-384", "Hash of all measurements."
     )
     state: Literal["not-configured", "secured", "debug", "recovery"] = option(
         "secured", "Operational state of the platform."
     )
     identity: str = option("", "Identity of the TVM, 64 bytes in hexadecimal; empty: none.")
-    registers: int = option(4, "Runtime measurement registers, 0 to 18.")
+    registers: int = option(4, "Number of runtime measurement registers, 0 to 18.")
 
     def check(self) -> None:
-        """Refuse an identity that is none, and too many registers."""
+        """Refuse an identity that is not 64 bytes in hexadecimal, and too many registers."""
         if not 0 <= self.registers <= RUNTIME_REGISTERS:
             raise ProviderError(f"there are 0 to {RUNTIME_REGISTERS} runtime registers")
         try:
@@ -85,21 +83,23 @@ class CoveOptions(Options):
 class Cove(Provider[CoveOptions]):
     """One TVM on a simulated platform.
 
-    The root of trust follows from the root alone; platform, TSM and TVM from the seed, too. The
-    TVM's public key, for which the kernel's interface has no field, is the simulation's own. The
-    live state is the runtime measurement registers and the last TVM token.
+    The root of trust is derived from the root, platform, TSM and TVM from the seed. So is the
+    TVM's public key, for which the kernel's interface has no field. The live state is the runtime
+    measurement registers and the last challenge.
     """
 
     id: ClassVar[str] = "cove"
     kernel_name: ClassVar[str] = "cove_guest"
     options_type = CoveOptions
     faults: ClassVar[FaultTable] = FAULTS
-    # The issuer of either certificate form is known from its tokens: there is no auxblob.
+    # A verifier finds the issuer of a certificate in its tokens, so there is no auxblob.
     attrs = mask(Attr.GENERATION, Attr.PROVIDER)
     bin_attrs = mask(BinAttr.INBLOB, BinAttr.OUTBLOB)
+    inblob_sizes: ClassVar[range] = range(64, 65)
+    measurements: MeasurementRegisters
 
     def prepare(self) -> None:
-        """Derive root of trust, platform, TSM and TVM; sign what does not depend on requests."""
+        """Derive root of trust, platform, TSM and TVM; sign the platform and TSM tokens."""
         options, seed = self.options, self.seed
         self._algorithm = _ALGORITHMS[options.algorithm]
         self._rot = self.key("cove rot", options.root)
@@ -126,64 +126,37 @@ class Cove(Provider[CoveOptions]):
         self._tsm_token = sign_token(self._tsm_claims(), self._platform, self._algorithm)
 
     def key(self, label: str, number: int) -> PrivateKey:
-        """Return the private key that follows from ``label`` and ``number``."""
+        """Derive a private key for the algorithm of the options."""
         if self.options.algorithm == "eddsa":
             return derive_ed25519_key(number, label)
         curve = ec.SECP384R1() if self.options.algorithm == "es384" else ec.SECP256R1()
         return derive_ec_key(number, label, curve)
 
     def reset(self) -> None:
-        """Start with registers of zeros."""
-        self._runtime = [bytes(HASHES[self.options.hash])] * self.options.registers
-        self._last_challenge = b""
+        """Set the registers to zero; there is no last challenge."""
+        self.measurements = self._registers()
+        self.last_challenge = b""
 
     def live_state(self) -> State:
-        """Return the runtime registers and the last challenge, in hexadecimal."""
+        """Return the runtime registers and the last challenge."""
         return {
-            "runtime": [value.hex() for value in self._runtime],
-            "last_challenge": self._last_challenge.hex(),
+            "runtime": self.measurements.to_state(),
+            "last_challenge": self.last_challenge.hex(),
         }
 
     def restore_live(self, state: Mapping[str, Any]) -> None:
-        """Replace the live state."""
-        runtime = [bytes.fromhex(text) for text in state["runtime"]]
+        """Replace registers and last challenge."""
         last = bytes.fromhex(state["last_challenge"])
-        sizes = [HASHES[self.options.hash]] * self.options.registers
-        if (
-            [len(value) for value in runtime] != sizes
-            or len(last) not in (0, 64)
-            or len(state) != 2
-        ):
-            raise ValueError("the registers have other sizes than the hash")
-        self._runtime, self._last_challenge = runtime, last
-
-    def registers(self) -> tuple[bytes, ...]:
-        """Return the runtime measurement registers; the first has index 8 in evidence."""
-        return tuple(self._runtime)
-
-    def extend(self, register: int, data: bytes) -> None:
-        """Set M to H(M || data), as sbi_covg_extend_measurement does with 1 to 64 bytes."""
-        if not 0 <= register < len(self._runtime) or not 0 < len(data) <= _MOST_DATA:
-            raise ProviderError(
-                f"runtime register {register} cannot be extended with {len(data)} bytes: there "
-                f"are {len(self._runtime)}, extended with 1 to {_MOST_DATA} bytes"
-            )
-        value = self._runtime[register] + data
-        name = self.options.hash.removeprefix("sha-")
-        digest = hashlib.new(f"sha{name}" if name.isdecimal() else name, value)
-        self._runtime[register] = digest.digest()
-
-    def check(self, request: ReportRequest) -> None:
-        """Raise ProviderRefusal unless the challenge has 64 bytes (INVALID)."""
-        if len(request.inblob) != _CHALLENGE:
-            raise ProviderRefusal(
-                Status.INVALID, f"inblob has {len(request.inblob)} bytes, not {_CHALLENGE}"
-            )
+        if len(last) not in (0, 64) or len(state) != 2:
+            raise ValueError(f"live state {dict(state)!r}")
+        registers = self._registers()
+        registers.restore(state["runtime"])
+        self.measurements, self.last_challenge = registers, last
 
     def report(self, request: ReportRequest) -> Evidence:
         """Make evidence over ``request.inblob``."""
         self.check(request)
-        self._last_challenge = request.inblob
+        self.last_challenge = request.inblob
         return self.assemble(self.tokens(request.inblob))
 
     def tokens(
@@ -193,7 +166,7 @@ class Cove(Provider[CoveOptions]):
         tsm_signer: PrivateKey | None = None,
         tvm_signer: PrivateKey | None = None,
     ) -> tuple[Token, Token, Token]:
-        """Return the three tokens; the signers replace the platform's key and the TSM's."""
+        """Return the three tokens; the arguments replace the keys that sign the last two."""
         tsm = self._tsm_token
         if tsm_signer is not None:
             tsm = sign_token(self._tsm_claims(), tsm_signer, self._algorithm)
@@ -202,27 +175,31 @@ class Cove(Provider[CoveOptions]):
         return self._platform_token, tsm, tvm
 
     def assemble(self, tokens: tuple[Token, Token, Token]) -> Evidence:
-        """Put tokens into the form asked for."""
+        """Encode tokens as evidence, in the form of the options."""
         form: Form = self.options.format
         if form == "evidence":
             return Evidence(encode_evidence(tokens))
         if form == "x509":
-            return Evidence(issue(self._tvm.public_key(), self._tsm, encode_uccs(tokens)))
+            return Evidence(
+                issue_certificate(self._tvm.public_key(), self._tsm, encode_uccs(tokens))
+            )
         issuer, subject = (cdi_id(key.public_key()).hex() for key in (self._tsm, self._tvm))
         return Evidence(encode_certificate(tokens, issuer, subject, self._tsm, self._algorithm))
-
-    @property
-    def last_challenge(self) -> bytes:
-        """The challenge of the last evidence, empty before the first."""
-        return self._last_challenge
 
     def collateral(self) -> dict[str, bytes]:
         """Return the keys of root of trust, platform, TSM and TVM: PEM, DER and COSE_Key."""
         keys = {"rot": self._rot, "platform": self._platform, "tsm": self._tsm, "tvm": self._tvm}
         files: dict[str, bytes] = {}
         for name, key in keys.items():
-            files |= _key_files(name, key.public_key())
+            public = key.public_key()
+            files |= public_key_files(name, public)
+            files[f"{name}.cose"] = cbor2.dumps(cose_key(public))
         return files
+
+    def _registers(self) -> MeasurementRegisters:
+        # sbi_covg_extend_measurement takes 1 to 64 bytes.
+        name, options = "runtime register", self.options
+        return MeasurementRegisters(name, options.registers, options.hash, range(1, 65))
 
     def _platform_claims(self) -> PlatformClaims:
         return PlatformClaims(
@@ -242,7 +219,7 @@ class Cove(Provider[CoveOptions]):
     def _tvm_claims(self, challenge: bytes) -> TvmClaims:
         runtime = tuple(
             Measurement(register=number, value=value, hash_algorithm=self.options.hash)
-            for number, value in enumerate(self._runtime, start=INITIAL_REGISTERS)
+            for number, value in enumerate(self.measurements.values, start=INITIAL_REGISTERS)
         )
         return TvmClaims(
             challenge=challenge,
@@ -261,12 +238,3 @@ class Cove(Provider[CoveOptions]):
             signer=derive(root, "cove component signer", size),
             hash_algorithm=self.options.hash,
         )
-
-
-def _key_files(name: str, key: PublicKey) -> dict[str, bytes]:
-    spki = serialization.PublicFormat.SubjectPublicKeyInfo
-    return {
-        f"{name}.pem": key.public_bytes(serialization.Encoding.PEM, spki),
-        f"{name}.der": key.public_bytes(serialization.Encoding.DER, spki),
-        f"{name}.cose": cbor2.dumps(cose_key(key)),
-    }

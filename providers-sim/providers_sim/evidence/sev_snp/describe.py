@@ -1,16 +1,20 @@
 # SPDX-License-Identifier: MIT
-"""SEV-SNP blobs for people: reports of any version and product, certificate tables, manifests."""
+"""Descriptions of SEV-SNP reports of any version and product, certificate tables, manifests."""
 
 from __future__ import annotations
 
-from struct import Struct
 from uuid import UUID
 
 from cryptography import x509
 
 from providers_sim.description import Node
 from providers_sim.errors import EvidenceError
-from providers_sim.evidence.sev_snp.certificates import GUIDS, parse_table
+from providers_sim.evidence.sev_snp.certificates import (
+    ENTRY_SIZE,
+    GUIDS,
+    iter_entries,
+    parse_table,
+)
 from providers_sim.evidence.sev_snp.manifest import (
     SERVICES_TABLE,
     UEFI_MM,
@@ -61,42 +65,35 @@ _FAMILIES = {
 _TURIN_FAMILY = 0x1A
 _NAMES = {guid: name for name, guid in GUIDS.items()}
 _SERVICES = {VTPM: "vTPM", UEFI_MM: "UEFI MM"}
-_ENTRY = Struct("<16sII")
 
 
 def describe(blob: bytes) -> Node | None:
     """Describe a report, a certificate table or a services manifest; None for anything else."""
     if len(blob) == REPORT_SIZE and int.from_bytes(blob[:4], "little") in _VERSIONS:
-        return _report(blob)
-    if len(blob) >= _ENTRY.size and UUID(bytes=blob[:16]) in _NAMES:
-        return _table(blob)
+        return _describe_report(blob)
+    if len(blob) >= ENTRY_SIZE and UUID(bytes=blob[:16]) in _NAMES:
+        return _describe_table(blob)
     if blob[:16] == SERVICES_TABLE.bytes_le:
-        return _manifest(blob)
+        return _describe_manifest(blob)
     return None
 
 
-def _report(blob: bytes) -> Node:
+def _describe_report(blob: bytes) -> Node:
     report = unpack_report(blob[:SIGNED_SIZE])
     node = Node("SEV-SNP attestation report", f"version {report.version}, {len(blob)} bytes")
-    try:
-        parse_report(blob)
-    except EvidenceError as error:
-        node.add("violates the specification", error)
-    turin = report.cpuid[0] == _TURIN_FAMILY
-    _identity(node, report)
-    _bits(node.add("policy", f"{report.policy:#x}"), report.policy, _POLICY_BITS)
-    _bits(
-        node.add("platform info", f"{report.platform_info:#x}"),
-        report.platform_info,
-        _PLATFORM_BITS,
-    )
+    node.add_violation(parse_report, blob)
+    _add_identity(node, report)
+    _add_bits(node.add("policy", f"{report.policy:#x}"), report.policy, _POLICY_BITS)
+    platform = node.add("platform info", f"{report.platform_info:#x}")
+    _add_bits(platform, report.platform_info, _PLATFORM_BITS)
     key = node.add("key info", f"{report.key_info:#x}")
     signer = {number: name for name, number in SIGNING_KEYS.items()}.get(report.key_info >> 2 & 7)
     key.add("signed by", signer or "an unknown key")
     key.add("chip key masked", "yes" if report.key_info & 2 else "no")
     key.add("author key", "yes" if report.key_info & 1 else "no")
     for name in ("current", "reported", "committed", "launch"):
-        _tcb(node.add(f"{name} TCB"), getattr(report, f"{name}_tcb"), turin)
+        tcb = getattr(report, f"{name}_tcb")
+        node.add(f"{name} TCB", _tcb_text(tcb, turin=report.cpuid[0] == _TURIN_FAMILY))
     for name in ("current", "committed"):
         build, minor, major = getattr(report, name)
         node.add(f"{name} firmware", f"{major}.{minor}.{build}")
@@ -109,7 +106,7 @@ def _report(blob: bytes) -> Node:
     return node
 
 
-def _identity(node: Node, report: AttestationReport) -> None:
+def _add_identity(node: Node, report: AttestationReport) -> None:
     family, model, stepping = report.cpuid
     if any(report.cpuid):
         product = _FAMILIES.get((family, model), "unknown product")
@@ -123,53 +120,47 @@ def _identity(node: Node, report: AttestationReport) -> None:
         node.add(name.replace("_", " "), getattr(report, name))
 
 
-def _bits(node: Node, value: int, names: dict[int, str]) -> None:
+def _add_bits(node: Node, value: int, names: dict[int, str]) -> None:
     for bit, name in names.items():
         if value >> bit & 1:
             node.add(f"bit {bit}", name)
 
 
-def _tcb(node: Node, tcb: bytes, turin: bool) -> None:
-    places = {"boot loader": 0, "TEE": 1, "SNP": 6, "microcode": 7}
+def _tcb_text(tcb: bytes, *, turin: bool) -> str:
+    offsets = {"boot loader": 0, "TEE": 1, "SNP": 6, "microcode": 7}
     if turin:
-        places = {"FMC": 0, "boot loader": 1, "TEE": 2, "SNP": 3, "microcode": 7}
-    node.value = ", ".join(f"{name} {tcb[at]}" for name, at in places.items())
+        offsets = {"FMC": 0, "boot loader": 1, "TEE": 2, "SNP": 3, "microcode": 7}
+    return ", ".join(f"{name} {tcb[offset]}" for name, offset in offsets.items())
 
 
-def _table(blob: bytes) -> Node:
+def _describe_table(blob: bytes) -> Node:
     node = Node("SEV-SNP certificate table", f"{len(blob)} bytes")
-    try:
-        parse_table(blob)
-    except EvidenceError as error:
-        node.add("violates the specification", error)
-    for pos in range(0, len(blob) - _ENTRY.size + 1, _ENTRY.size):
-        raw, offset, length = _ENTRY.unpack_from(blob, pos)
-        if not any(blob[pos : pos + _ENTRY.size]):
-            break
-        guid = UUID(bytes=raw)
-        part = node.add(_NAMES.get(guid, "unknown"), f"{guid}, {length} bytes at {offset}")
-        _content(part, guid, blob[offset : offset + length])
+    node.add_violation(parse_table, blob)
+    for guid, offset, length in iter_entries(blob):
+        entry = node.add(_NAMES.get(guid, "unknown"), f"{guid}, {length} bytes at {offset}")
+        _add_content(entry, guid, blob[offset : offset + length])
     return node
 
 
-def _content(part: Node, guid: UUID, content: bytes) -> None:
+def _add_content(entry: Node, guid: UUID, content: bytes) -> None:
     try:
         if guid == GUIDS["CRL"]:
-            add_crl(part, x509.load_der_x509_crl(content))
+            add_crl(entry, x509.load_der_x509_crl(content))
         elif guid in _NAMES and guid != GUIDS["Google platform info"]:
-            add_certificate(part, x509.load_der_x509_certificate(content))
+            add_certificate(entry, x509.load_der_x509_certificate(content))
         else:
-            part.add("content", content[:64])
-    except Exception as error:  # a stranger's bytes: whatever the parser makes of them
-        part.add("damaged", error)
+            entry.add("content", content[:64])
+    except Exception as error:  # untrusted bytes: the parser may raise anything
+        entry.add("damaged", error)
 
 
-def _manifest(blob: bytes) -> Node:
+def _describe_manifest(blob: bytes) -> Node:
     node = Node("SVSM services manifest", f"{len(blob)} bytes")
     try:
         for guid, content in parse_services(blob):
-            part = node.add(_SERVICES.get(guid, "unknown service"), f"{guid}, {len(content)} bytes")
-            part.add("manifest", content)
+            name = _SERVICES.get(guid, "unknown service")
+            service = node.add(name, f"{guid}, {len(content)} bytes")
+            service.add("manifest", content)
     except EvidenceError as error:
         node.add("violates the specification", error)
     return node

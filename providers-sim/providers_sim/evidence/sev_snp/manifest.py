@@ -4,7 +4,7 @@
 The manifest of all services is a GUID table: header {GUID 16, total length u32, entry count
 u32}, entries {service GUID 16, offset u32 from the table's start, length u32}, then the
 contents; integers little-endian and GUIDs in mixed-endian order (AMD, Secure VM Service Module,
-document 58019, Attestation Protocol). The manifest of a single service is its content alone.
+document 58019, Attestation Protocol). The manifest of a single service is its content only.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ _EK_TEMPLATE = (
 
 
 def encode_services(services: Iterable[tuple[UUID, bytes]]) -> bytes:
-    """Encode the manifest of all services from each one's own."""
+    """Encode the manifest of all services from the manifests of each."""
     services = list(services)
     offset = _HEAD.size + _ENTRY.size * len(services)
     total = offset + sum(len(content) for _, content in services)
@@ -58,10 +58,11 @@ def encode_services(services: Iterable[tuple[UUID, bytes]]) -> bytes:
 def parse_services(manifest: bytes) -> list[tuple[UUID, bytes]]:
     """Decode the manifest of all services.
 
-    Raises EvidenceError unless it is such a table, its contents following each other to its end.
+    Raises EvidenceError when it is not such a table, or when the contents leave gaps, overlap or
+    do not end with the table.
     """
     if len(manifest) < _HEAD.size:
-        raise EvidenceError(f"{len(manifest)} bytes are no manifest of all services")
+        raise EvidenceError(f"{len(manifest)} bytes are too short for a manifest of all services")
     guid, total, count = _HEAD.unpack_from(manifest)
     if guid != SERVICES_TABLE.bytes_le:
         raise EvidenceError(f"{UUID(bytes_le=guid)} is not the GUID of a services table")
@@ -74,7 +75,7 @@ def parse_services(manifest: bytes) -> list[tuple[UUID, bytes]]:
     for n in range(count):
         name, offset, length = _ENTRY.unpack_from(manifest, _HEAD.size + n * _ENTRY.size)
         if offset != end or length > total - end:
-            raise EvidenceError(f"service {UUID(bytes_le=name)} is not where it should be")
+            raise EvidenceError(f"service {UUID(bytes_le=name)} does not follow the one before")
         end += length
         found.append((UUID(bytes_le=name), manifest[offset:end]))
     if end != total:
@@ -83,7 +84,7 @@ def parse_services(manifest: bytes) -> list[tuple[UUID, bytes]]:
 
 
 def endorsement_key_area(key: ec.EllipticCurvePublicKey) -> bytes:
-    """Return the TPMT_PUBLIC of a P-256 endorsement key: the manifest of a virtual TPM.
+    """Return the TPMT_PUBLIC of a P-256 endorsement key, which is a virtual TPM's manifest.
 
     122 bytes, big-endian (TPM 2.0 Library, part 2, section 12.2.4).
     """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""One SEV-SNP guest, its chip and its host, seen through the kernel's ``sev-guest`` driver."""
+"""One SEV-SNP guest, its chip and its host, behind the kernel's ``sev-guest`` driver."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ from providers_sim.evidence.sev_snp.report import (
     Tcb,
     encode_report,
 )
+from providers_sim.evidence.x509_build import public_key_pem
 from providers_sim.fault_table import FaultTable
 from providers_sim.keys import derive, derive_ec_key
 from providers_sim.options import Options, option
@@ -33,9 +34,8 @@ from tsmw.report import Evidence, ReportRequest
 
 __all__ = ["SevSnp", "SevSnpOptions"]
 
-_INBLOB_SIZE = 64
 _MAX_VMPL = 3
-_POLICY = 0x3_0000  # SMT allowed, and the bit that must be 1; no debugging
+_POLICY = 0x3_0000  # SMT allowed, and the reserved bit that must be 1; no debugging
 _SMT_ENABLED = 0x1
 _FIRMWARE = bytes((21, 55, 1))
 _CPUID_VERSION, _MITIGATION_VERSION = 3, 5
@@ -46,33 +46,34 @@ _SVSM_GUEST_VMPL = 2
 
 @dataclass(frozen=True, kw_only=True)
 class SevSnpOptions(Options):
-    """The variants of an SEV-SNP guest."""
+    """Options of an SEV-SNP guest."""
 
     version: Literal[2, 3, 5] = option(3, "Version of the attestation report.")
     product: Literal["milan", "genoa"] = option("milan", "Processor line.")
     key: Literal["vcek", "vlek"] = option(
-        "vcek", "Key that signs: the chip's own, or the cloud provider's."
+        "vcek", "Key that signs the report: the chip's own (vcek) or the cloud provider's (vlek)."
     )
     vmpl: Literal[0, 1, 2, 3] = option(
-        0, "VMPL the guest runs at: the floor of privlevel; under an SVSM 0 stands for 2."
+        0, "VMPL of the guest, which is the floor of privlevel; with --svsm, 0 means 2."
     )
     certificates: Literal["chain", "chain+crl", "none"] = option(
-        "chain", "What the host gives with a report."
+        "chain", "Certificates that the host returns with a report."
     )
-    svsm: bool = option(False, "Run under an SVSM, which attests its services.")
+    svsm: bool = option(False, "Run the guest under an SVSM, which attests its services.")
 
 
 class SevSnp(Provider[SevSnpOptions]):
-    """One guest on one simulated chip; both follow from the seed.
+    """One guest on one simulated chip, both derived from the seed.
 
-    Its live state is the sequence number of the next message to firmware, and whether the
-    driver has wiped the key (VMPCK) that seals those messages.
+    The live state is the sequence number of the next message to firmware, and whether the driver
+    has wiped the key (VMPCK) that encrypts those messages.
     """
 
     id: ClassVar[str] = "sev-snp"
     kernel_name: ClassVar[str] = "sev_guest"
     options_type = SevSnpOptions
     faults: ClassVar[FaultTable] = FAULTS
+    inblob_sizes: ClassVar[range] = range(64, 65)
 
     tcb: Tcb = Tcb(boot_loader=3, tee=0, snp=20, microcode=209)
 
@@ -96,7 +97,7 @@ class SevSnp(Provider[SevSnpOptions]):
         return mask(*blobs)
 
     def prepare(self) -> None:
-        """Derive chip, keys and guest, and fetch their certificates."""
+        """Derive chip, keys and guest; read or make their certificates."""
         options, seed = self.options, self.seed
         self.attrs, self.bin_attrs = self.visible(options)
         self.privlevel_floor = options.vmpl or _SVSM_GUEST_VMPL * options.svsm
@@ -110,7 +111,7 @@ class SevSnp(Provider[SevSnpOptions]):
         self._services = {VTPM: area}
 
     def reset(self) -> None:
-        """Start with the first message, and a good key."""
+        """Set the sequence number to 1 and the VMPCK to valid."""
         self._sequence = 1
         self._wiped = False
 
@@ -119,34 +120,33 @@ class SevSnp(Provider[SevSnpOptions]):
         return {"sequence": self._sequence, "vmpck_wiped": self._wiped}
 
     def restore_live(self, state: Mapping[str, Any]) -> None:
-        """Replace the live state."""
+        """Replace sequence number and VMPCK state."""
         sequence, wiped = int(state["sequence"]), state["vmpck_wiped"]
         if set(state) != {"sequence", "vmpck_wiped"} or not 1 <= sequence <= _SEQUENCE_END:
             raise ValueError(f"live state {dict(state)!r}")
         self._sequence, self._wiped = sequence, bool(wiped)
 
     def admit(self, request: ReportRequest) -> None:
-        """Refuse with NO_KEY what needs the VMPCK once it is wiped; an SVSM has its own."""
-        needs_key = len(request.inblob) == _INBLOB_SIZE and request.service_provider is None
+        """Refuse with NO_KEY when the request needs the wiped VMPCK; an SVSM has its own key."""
+        needs_key = len(request.inblob) in self.inblob_sizes and request.service_provider is None
         if self._wiped and needs_key:
             raise ProviderRefusal(Status.NO_KEY, "the VMPCK is disabled")
 
     def wipe_key(self) -> None:
-        """Lose the VMPCK for good, as the driver does when it cannot trust a response."""
+        """Wipe the VMPCK permanently, as the driver does when it cannot trust a response."""
         self._wiped = True
 
     def exhaust_sequence(self) -> None:
-        """Use up all sequence numbers."""
+        """Set the sequence number to its end."""
         self._sequence = _SEQUENCE_END
 
     def check(self, request: ReportRequest) -> None:
-        """Raise ProviderRefusal where driver or firmware refuse.
+        """Raise ProviderRefusal where driver or firmware refuse ``request``.
 
-        The driver wants exactly 64 bytes, a service provider only under an SVSM and then only
+        The driver accepts exactly 64 bytes, and a service provider only under an SVSM and only
         "svsm"; firmware refuses a VMPL more privileged than the guest's own.
         """
-        if len(request.inblob) != _INBLOB_SIZE:
-            raise _invalid(f"inblob has {len(request.inblob)} bytes, not {_INBLOB_SIZE}")
+        super().check(request)
         if request.service_provider is not None:
             self._check_service(request)
         elif not self.privlevel_floor <= request.privlevel <= _MAX_VMPL:
@@ -154,14 +154,14 @@ class SevSnp(Provider[SevSnpOptions]):
                 f"VMPL {request.privlevel} is not within {self.privlevel_floor}..{_MAX_VMPL}"
             )
 
-    def need_service(self, request: ReportRequest) -> None:
-        """As ``check``; ProviderError when no service of an SVSM is asked for."""
+    def check_service(self, request: ReportRequest) -> None:
+        """Like ``check``; ProviderError when the request is not for a service of an SVSM."""
         self.check(request)
         if request.service_provider is None:
-            raise ProviderError("this failure needs a request for a service of an SVSM")
+            raise ProviderError("this fault needs a request for a service of an SVSM")
 
     def report(self, request: ReportRequest) -> Evidence:
-        """Sign a report over ``request.inblob``, or over an SVSM's manifest and it."""
+        """Sign a report over ``request.inblob``, or over it and an SVSM's manifest."""
         self.check(request)
         if request.service_provider is not None:
             return self._service_report(request)
@@ -170,7 +170,7 @@ class SevSnp(Provider[SevSnpOptions]):
         return Evidence(encode_report(body, self._key), self._table)
 
     def report_unsigned(self, request: ReportRequest) -> Evidence:
-        """As ``report``, from a chip whose key is masked: chip id and signature are zero."""
+        """Make a report of a chip whose key is masked: chip id and signature are zero."""
         evidence = self.report(request)
         body = self._body(request.privlevel, request.inblob)
         masked = replace(
@@ -181,7 +181,7 @@ class SevSnp(Provider[SevSnpOptions]):
     def certificates(
         self, *, tcb: Tcb | None = None, chip_id: bytes | None = None
     ) -> list[tuple[UUID, bytes]]:
-        """Return the entries of the host's table, the leaf for another TCB or chip if asked."""
+        """Return the entries of the host's table; the leaf may be for another TCB or chip."""
         kind = self.options.key
         leaf = self._pki.leaf(
             kind, self._key.public_key(), chip_id or self._chip_id, tcb or self.tcb
@@ -198,23 +198,20 @@ class SevSnp(Provider[SevSnpOptions]):
     def collateral(self) -> dict[str, bytes]:
         """Return root, intermediate and leaf in DER and PEM, the CRL, and the key that signs.
 
-        ``ark``, ``ask`` or ``asvk``, ``vcek`` or ``vlek``; ``cert_chain.pem`` is the chain as
-        AMD's service gives it, the root last.
+        The names are ``ark``, ``ask`` or ``asvk``, ``vcek`` or ``vlek``. ``cert_chain.pem`` is the
+        chain in the order of AMD's service, the root last.
         """
         kind = self.options.key
         (_, leaf), (_, intermediate), (_, ark) = self.certificates()[:3]
         middle = "ask" if kind == "vcek" else "asvk"
         files = {f"{kind}.der": leaf, f"{middle}.der": intermediate, "ark.der": ark}
         pem = {name.replace(".der", ".pem"): _pem(der) for name, der in files.items()}
-        key = self._key.public_key().public_bytes(
-            serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
-        )
         return {
             **files,
             **pem,
             "crl.der": self._pki.crl(kind),
             "cert_chain.pem": pem[f"{middle}.pem"] + pem["ark.pem"],
-            f"{kind}_public_key.pem": key,
+            f"{kind}_public_key.pem": public_key_pem(self._key.public_key()),
         }
 
     def _check_service(self, request: ReportRequest) -> None:
@@ -231,7 +228,7 @@ class SevSnp(Provider[SevSnpOptions]):
         manifest = self._services[guid] if guid.int else encode_services(self._services.items())
         digest = hashlib.sha512(request.inblob + manifest).digest()
         outblob = encode_report(self._body(0, digest), self._key)
-        # The SVSM hands over its whole certificate buffer, whatever is in it.
+        # The SVSM returns its whole certificate buffer, not only the table in it.
         auxblob = self._table.ljust(BUFFER_SIZE, b"\0") if self._table else b""
         return Evidence(outblob, auxblob, manifest)
 

@@ -9,12 +9,13 @@ and SHA-384; R and S follow as 72-byte little-endian integers.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from providers_sim.errors import EvidenceError
-from providers_sim.evidence.layout import Layout
+from providers_sim.evidence.layout import U32, U64, Layout
 from providers_sim.keys import sign_raw
 
 __all__ = [
@@ -31,42 +32,8 @@ __all__ = [
 REPORT_SIZE = 0x4A0
 SIGNED_SIZE = 0x2A0
 SIGNING_KEYS = {"vcek": 0, "vlek": 1, "none": 7}
-"""What bits 4:2 of the key info say of the key that signed."""
+"""Values of bits 4:2 of the key info: the key that signed."""
 
-_BODY = Layout(
-    "the report",
-    ("version", "I"),  # 0x000
-    ("guest_svn", "I"),  # 0x004
-    ("policy", "Q"),  # 0x008
-    ("family_id", "16s"),  # 0x010
-    ("image_id", "16s"),  # 0x020
-    ("vmpl", "I"),  # 0x030
-    ("signature_algo", "I"),  # 0x034
-    ("current_tcb", "8s"),  # 0x038
-    ("platform_info", "Q"),  # 0x040
-    ("key_info", "I"),  # 0x048
-    ("", "4s"),  # 0x04C
-    ("report_data", "64s"),  # 0x050
-    ("measurement", "48s"),  # 0x090
-    ("host_data", "32s"),  # 0x0C0
-    ("id_key_digest", "48s"),  # 0x0E0
-    ("author_key_digest", "48s"),  # 0x110
-    ("report_id", "32s"),  # 0x140
-    ("report_id_ma", "32s"),  # 0x160 report id of the migration agent
-    ("reported_tcb", "8s"),  # 0x180
-    ("cpuid", "3s"),  # 0x188 CPUID family, model, stepping (version 3 on)
-    ("", "21s"),  # 0x18B
-    ("chip_id", "64s"),  # 0x1A0
-    ("committed_tcb", "8s"),  # 0x1E0
-    ("current", "3s"),  # 0x1E8 current build, minor, major
-    ("", "s"),  # 0x1EB
-    ("committed", "3s"),  # 0x1EC committed build, minor, major
-    ("", "s"),  # 0x1EF
-    ("launch_tcb", "8s"),  # 0x1F0
-    ("launch_mit_vector", "Q"),  # 0x1F8 launch mitigation vector (version 5)
-    ("current_mit_vector", "Q"),  # 0x200 current mitigation vector (version 5)
-    ("", "152s"),  # 0x208
-)
 _SCALAR_SIZE = 72
 _P384_SIZE = 48
 _ECDSA_P384_SHA384 = 1
@@ -91,43 +58,46 @@ class Tcb:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttestationReport:
-    """The members of a report in their order, reserved ones left out.
+    """The members of a report in their order.
 
-    TCBs are their eight bytes (their meaning depends on the product); ``cpuid`` is family,
-    model and stepping; ``current`` and ``committed`` firmware versions are build, minor, major.
+    TCBs are their eight bytes, whose meaning depends on the product; ``cpuid`` is family, model
+    and stepping; ``current`` and ``committed`` firmware versions are build, minor, major.
     """
 
-    version: int
-    guest_svn: int = 0
-    policy: int
-    family_id: bytes = bytes(16)
-    image_id: bytes = bytes(16)
-    vmpl: int
-    signature_algo: int = _ECDSA_P384_SHA384
-    current_tcb: bytes
-    platform_info: int
-    key_info: int = 0
-    report_data: bytes
-    measurement: bytes
-    host_data: bytes = bytes(32)
-    id_key_digest: bytes = bytes(48)
-    author_key_digest: bytes = bytes(48)
-    report_id: bytes
-    report_id_ma: bytes = b"\xff" * 32
-    reported_tcb: bytes
-    cpuid: bytes = bytes(3)
-    chip_id: bytes
-    committed_tcb: bytes
-    current: bytes
-    committed: bytes
-    launch_tcb: bytes
-    launch_mit_vector: int = 0
-    current_mit_vector: int = 0
+    version: U32  # 0x000
+    guest_svn: U32 = 0  # 0x004
+    policy: U64  # 0x008
+    family_id: Annotated[bytes, "16s"] = bytes(16)  # 0x010
+    image_id: Annotated[bytes, "16s"] = bytes(16)  # 0x020
+    vmpl: U32  # 0x030
+    signature_algo: U32 = _ECDSA_P384_SHA384  # 0x034
+    current_tcb: Annotated[bytes, "8s"]  # 0x038
+    platform_info: U64  # 0x040
+    key_info: U32 = 0  # 0x048
+    report_data: Annotated[bytes, "4x64s"]  # 0x050
+    measurement: Annotated[bytes, "48s"]  # 0x090
+    host_data: Annotated[bytes, "32s"] = bytes(32)  # 0x0C0
+    id_key_digest: Annotated[bytes, "48s"] = bytes(48)  # 0x0E0
+    author_key_digest: Annotated[bytes, "48s"] = bytes(48)  # 0x110
+    report_id: Annotated[bytes, "32s"]  # 0x140
+    report_id_ma: Annotated[bytes, "32s"] = b"\xff" * 32  # 0x160 report id of the migration agent
+    reported_tcb: Annotated[bytes, "8s"]  # 0x180
+    cpuid: Annotated[bytes, "3s"] = bytes(3)  # 0x188 since version 3
+    chip_id: Annotated[bytes, "21x64s"]  # 0x1A0
+    committed_tcb: Annotated[bytes, "8s"]  # 0x1E0
+    current: Annotated[bytes, "3s"]  # 0x1E8
+    committed: Annotated[bytes, "x3s"]  # 0x1EC
+    launch_tcb: Annotated[bytes, "x8s"]  # 0x1F0
+    launch_mit_vector: U64 = 0  # 0x1F8 launch mitigation vector, since version 5
+    current_mit_vector: Annotated[int, "Q152x"] = 0  # 0x200 current one, since version 5
+
+
+_BODY = Layout(AttestationReport, "the report")
 
 
 def unpack_report(body: bytes) -> AttestationReport:
-    """Take the 672 signed bytes apart, whatever they say: for what is shown, not believed."""
-    return AttestationReport(**_BODY.decode(body, lenient=True))
+    """Decode the 672 signed bytes without checks, for descriptions of malformed reports."""
+    return _BODY.decode(body, lenient=True)
 
 
 def _check(report: AttestationReport) -> None:
@@ -147,10 +117,10 @@ def _check(report: AttestationReport) -> None:
 
 
 def encode_report(report: AttestationReport, key: ec.EllipticCurvePrivateKey | None) -> bytes:
-    """Encode ``report`` and sign it; EvidenceError when a member breaks the specification.
+    """Encode ``report`` and sign it; EvidenceError when a member violates the specification.
 
-    ``key`` is the VCEK or VLEK; without one, as with a masked chip key, the signature is zero.
-    The ECDSA nonce is RFC 6979's: the same report and key give the same bytes.
+    ``key`` is the VCEK or VLEK; without one the signature is zero, as with a masked chip key. The
+    ECDSA nonce is deterministic (RFC 6979): the same report and key give the same bytes.
     """
     _check(report)
     body = _BODY.encode(report)
@@ -162,7 +132,7 @@ def encode_report(report: AttestationReport, key: ec.EllipticCurvePrivateKey | N
 
 
 def parse_report(blob: bytes) -> AttestationReport:
-    """Decode a report; its signature is not verified, only the signature's padding.
+    """Decode a report; of its signature, only the padding is checked.
 
     Raises EvidenceError on a wrong length, an unknown version, a reserved byte that is not 0
     or a member outside its range.
@@ -170,7 +140,7 @@ def parse_report(blob: bytes) -> AttestationReport:
     if len(blob) != REPORT_SIZE:
         raise EvidenceError(f"a report has {REPORT_SIZE} bytes, not {len(blob)}")
     body, signature = blob[:SIGNED_SIZE], blob[SIGNED_SIZE:]
-    report = AttestationReport(**_BODY.decode(body))
+    report = _BODY.decode(body)
     _check(report)
     r_padding = signature[_P384_SIZE:_SCALAR_SIZE]
     s_padding = signature[_SCALAR_SIZE + _P384_SIZE : 2 * _SCALAR_SIZE]

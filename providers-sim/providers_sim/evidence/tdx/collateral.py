@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""What a verifier of TD quotes fetches from Intel's Provisioning Certification Service.
+"""Collateral of TD quotes, as Intel's Provisioning Certification Service provides it.
 
 TCB info (id TDX, version 3) and QE identity (id TD_QE, version 2), each signed over the exact
-text of its inner JSON object; their issuers, and both revocation lists (Intel, PCS API version
-4). ``collateral.json`` has all of it in the form of QuoteCollateralV3.
+text of its inner JSON object; the issuers' certificates, and both revocation lists (Intel, PCS
+API version 4). ``collateral.json`` has everything in the form of QuoteCollateralV3.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ _PEM, _DER = serialization.Encoding.PEM, serialization.Encoding.DER
 def make_collateral(
     authority: Authority, status: TcbStatus, tee_tcb_svn: bytes, qe: QeReport
 ) -> dict[str, bytes]:
-    """Return the collateral by file name, such that a verifier comes to ``status``."""
+    """Return the collateral by file name, such that a verifier arrives at ``status``."""
     tcb_info = _compact(_tcb_info(status, tee_tcb_svn))
     qe_identity = _compact(_qe_identity(qe))
     chain = b"".join(c.public_bytes(_PEM) for c in (authority.tcb_signing, authority.root))
@@ -80,7 +80,7 @@ def _compact(value: object) -> str:
 
 
 def _signed(name: str, text: str, signature: str) -> bytes:
-    """Wrap ``text`` as the service does, without touching a byte of it."""
+    """Wrap ``text`` as the service does, without changing a byte of it."""
     return f'{{"{name}":{text},"signature":"{signature}"}}'.encode()
 
 
@@ -93,7 +93,7 @@ def _tcb_info(status: TcbStatus, tee_tcb_svn: bytes) -> dict[str, object]:
     identity = {
         "id": f"TDX_{major:02X}",
         **module,
-        "tcbLevels": [_dated({"isvsvn": tee_tcb_svn[0]}, "UpToDate")],
+        "tcbLevels": [_level({"isvsvn": tee_tcb_svn[0]}, "UpToDate")],
     }
     return {
         "id": "TDX",
@@ -118,7 +118,7 @@ def _tcb_level(status: TcbStatus, tee_tcb_svn: bytes, *, newer: int) -> dict[str
         "pcesvn": PCE_SVN,
         "tdxtcbcomponents": [{"svn": svn} for svn in tee_tcb_svn],
     }
-    return _dated(tcb, status)
+    return _level(tcb, status)
 
 
 def _qe_identity(qe: QeReport) -> dict[str, object]:
@@ -137,9 +137,9 @@ def _qe_identity(qe: QeReport) -> dict[str, object]:
         "attributesMask": _ATTRIBUTES_MASK,
         "mrsigner": qe.mr_signer.hex().upper(),
         "isvprodid": qe.isv_prod_id,
-        "tcbLevels": [_dated({"isvsvn": qe.isv_svn}, "UpToDate")],
+        "tcbLevels": [_level({"isvsvn": qe.isv_svn}, "UpToDate")],
     }
 
 
-def _dated(tcb: dict[str, object], status: TcbStatus) -> dict[str, object]:
+def _level(tcb: dict[str, object], status: TcbStatus) -> dict[str, object]:
     return {"tcb": tcb, "tcbDate": _ISSUED, "tcbStatus": status}

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: MIT
-"""What can go wrong between a host and the kernel's ``tdx-guest`` driver, by name.
+"""Faults of a host under the kernel's ``tdx-guest`` driver, by name.
 
 Source of errno, durations and consequences: drivers/virt/coco/tdx-guest/tdx-guest.c of Linux
-6.12 (``tdx_report_new``, ``wait_for_quote_completion``): the driver looks at the quote's status
-once a second, thirty times. The host's side: Intel, Guest-Host Communication Interface, section
-"GetQuote"; QEMU's quote generation service client gives up after thirty seconds, too.
+6.12 (``tdx_report_new``, ``wait_for_quote_completion``): the driver polls the quote's status
+once a second, thirty times. Source of the host's side: Intel, Guest-Host Communication Interface,
+section "GetQuote"; QEMU's client of the quote generation service also gives up after thirty
+seconds.
 """
 
 from __future__ import annotations
@@ -13,8 +14,8 @@ import errno
 import math
 from typing import TYPE_CHECKING
 
-from providers_sim.errors import ProviderError, ProviderRefusal
-from providers_sim.fault_table import Answer, FaultTable
+from providers_sim.errors import ProviderError
+from providers_sim.fault_table import Answer, FaultTable, refuse
 from tsmw.constants import Status
 from tsmw.report import Evidence, ReportRequest
 
@@ -26,30 +27,30 @@ __all__ = ["FAULTS"]
 _POLLS = 30.0
 _HYPERCALL = ("retry", "invalid-operand", "alignment")
 _TDREPORT = {
-    "operand-invalid": (Status.NO_DEVICE, "ENXIO"),
-    "operand-busy": (Status.BUSY, "EBUSY"),
-    "other": (Status.IO, "EIO"),
+    "operand-invalid": Status.NO_DEVICE,
+    "operand-busy": Status.BUSY,
+    "other": Status.IO,
 }
 
 FAULTS = FaultTable()
 
 
 def _failed(tdx: Tdx, request: ReportRequest, reason: str, *, after_s: float = 1.0) -> Answer:
-    tdx.check(request)
-    return Answer(refusal=ProviderRefusal(Status.IO, reason), after_s=after_s)
+    return refuse(tdx, request, Status.IO, reason, after_s=after_s)
 
 
 @FAULTS.define("tdx-in-flight", "EIO after 30 s (ETIMEDOUT at exactly 30), then EBUSY until done")
 def _in_flight(tdx: Tdx, request: ReportRequest, *, seconds: float = 45.0) -> Answer:
     """The quote takes ``seconds``, longer than the driver waits; 0: until it is completed."""
-    tdx.check(request)
     if 0 < seconds < _POLLS:
-        raise ProviderError("a quote that takes less than 30 s is tdx-slow")
-    if seconds == _POLLS:  # the last look finds it done, after the driver counted to the end
-        refusal = ProviderRefusal(Status.TIMEOUT, "done at the last look")
-        return Answer(refusal=refusal, after_s=_POLLS)
-    return Answer(
-        refusal=ProviderRefusal(Status.IO, "still in flight after 30 s"),
+        raise ProviderError("a quote that takes less than 30 s is the fault tdx-slow")
+    if seconds == _POLLS:  # the driver's counter ends before it looks at the finished quote
+        return refuse(tdx, request, Status.TIMEOUT, "done at the last poll", after_s=_POLLS)
+    return refuse(
+        tdx,
+        request,
+        Status.IO,
+        "still in flight after 30 s",
         after_s=_POLLS,
         done_s=seconds or math.inf,
         then=tdx.abandon,
@@ -60,7 +61,7 @@ def _in_flight(tdx: Tdx, request: ReportRequest, *, seconds: float = 45.0) -> An
 def _slow(tdx: Tdx, request: ReportRequest, *, seconds: float = 5.0) -> Answer:
     """The quoting enclave takes ``seconds``, less than the driver waits."""
     if not 0 <= seconds < _POLLS:
-        raise ProviderError("a quote that takes 30 s or more is tdx-in-flight")
+        raise ProviderError("a quote that takes 30 s or more is the fault tdx-in-flight")
     return Answer(evidence=tdx.report(request), after_s=math.ceil(seconds))
 
 
@@ -76,33 +77,33 @@ def _qgs_unavailable(tdx: Tdx, request: ReportRequest) -> Answer:
     return _failed(tdx, request, "status 0x8000000000000001")
 
 
-@FAULTS.define("tdx-qgs-timeout", "EIO, at the same moment as the driver's own end")
+@FAULTS.define("tdx-qgs-timeout", "EIO, at the same moment as the driver's own timeout")
 def _qgs_timeout(tdx: Tdx, request: ReportRequest) -> Answer:
-    """The quote generation service is dead: the VMM gives up after 30 s and says ERROR."""
+    """The quote generation service does not answer: the VMM returns ERROR after 30 s."""
     return _failed(tdx, request, "the service did not answer in 30 s", after_s=_POLLS)
 
 
 @FAULTS.define("tdx-qgs-eof", "EIO")
 def _qgs_eof(tdx: Tdx, request: ReportRequest) -> Answer:
-    """The quote generation service hangs up in the middle."""
-    return _failed(tdx, request, "the service hung up")
+    """The quote generation service closes the connection during its answer."""
+    return _failed(tdx, request, "the service closed the connection")
 
 
 @FAULTS.define("tdx-qgs-version", "EIO")
 def _qgs_version(tdx: Tdx, request: ReportRequest) -> Answer:
-    """The quote generation service speaks another version of its protocol."""
-    return _failed(tdx, request, "the service speaks another version")
+    """The quote generation service uses another version of its protocol."""
+    return _failed(tdx, request, "the service uses another protocol version")
 
 
 @FAULTS.define("tdx-qgs-type", "EIO")
 def _qgs_type(tdx: Tdx, request: ReportRequest) -> Answer:
     """The quote generation service answers with a message of another type."""
-    return _failed(tdx, request, "the service answered something else")
+    return _failed(tdx, request, "the service answered with another message type")
 
 
 @FAULTS.define("tdx-qgs-size", "EIO")
 def _qgs_size(tdx: Tdx, request: ReportRequest) -> Answer:
-    """The quote generation service's answer does not have the size it claims."""
+    """The quote generation service's answer does not have the size that it announces."""
     return _failed(tdx, request, "the service's answer has another size")
 
 
@@ -123,7 +124,7 @@ def _empty(tdx: Tdx, request: ReportRequest) -> Answer:
 
 @FAULTS.define("tdx-too-long", "EFBIG")
 def _too_long(tdx: Tdx, request: ReportRequest) -> Answer:
-    """The VMM claims a quote longer than the driver's buffer."""
+    """The VMM announces a quote longer than the driver's buffer."""
     tdx.check(request)
     return Answer(evidence=tdx.deliver(bytes(tdx.options.buffer)))
 
@@ -133,20 +134,19 @@ def _tdreport(tdx: Tdx, request: ReportRequest, *, code: str = "operand-busy") -
     """The TDX module refuses the TDREPORT: operand-invalid, operand-busy or other."""
     if code not in _TDREPORT:
         raise ProviderError(f"code is one of {', '.join(_TDREPORT)}; not {code!r}")
-    tdx.check(request)
-    return Answer(refusal=ProviderRefusal(_TDREPORT[code][0], f"TDREPORT: {code}"))
+    return refuse(tdx, request, _TDREPORT[code], f"TDREPORT: {code}")
 
 
-@FAULTS.define("tdx-stale-quote", "success; a verifier notices")
+@FAULTS.define("tdx-stale-quote", "success; a verifier refuses it")
 def _stale_quote(tdx: Tdx, request: ReportRequest) -> Answer:
-    """The VMM gives the previous quote again, or one over zeros when there is none."""
+    """The VMM returns the previous quote again, or one over zeros when there is none."""
     tdx.check(request)
     return Answer(evidence=tdx.deliver(tdx.last_quote or tdx.quote(tdx.td_report(bytes(64)))))
 
 
-@FAULTS.define("tdx-changed", "success; a verifier notices")
+@FAULTS.define("tdx-changed", "success; a verifier refuses it")
 def _changed(tdx: Tdx, request: ReportRequest, *, offset: int = 600) -> Answer:
-    """The VMM changes the byte at ``offset`` after the quote was completed."""
+    """The VMM changes the byte at ``offset`` of the finished quote."""
     quote = bytearray(tdx.report(request).outblob)
     quote[offset % len(quote)] ^= 0xFF
     return Answer(evidence=tdx.deliver(bytes(quote)))
@@ -155,9 +155,12 @@ def _changed(tdx: Tdx, request: ReportRequest, *, offset: int = 600) -> Answer:
 @FAULTS.define("tdx-interrupted", "EINTR, then EBUSY until done")
 def _interrupted(tdx: Tdx, request: ReportRequest, *, seconds: float = 0.0) -> Answer:
     """A signal ends the wait; the quote stays in flight for ``seconds``, 0: until completed."""
-    tdx.check(request)
-    return Answer(
-        refusal=ProviderRefusal(Status.INJECT, "interrupted", value=-errno.EINTR),
+    return refuse(
+        tdx,
+        request,
+        Status.INJECT,
+        "interrupted",
+        value=-errno.EINTR,
         done_s=seconds or math.inf,
         then=tdx.abandon,
     )

@@ -1,11 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""One TD, its quoting enclave and its platform, seen through the kernel's ``tdx-guest`` driver."""
+"""One TD, its quoting enclave and its platform, behind the kernel's ``tdx-guest`` driver."""
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, ClassVar, Literal
 
 from cryptography.hazmat.primitives import hashes, serialization
@@ -19,6 +18,7 @@ from providers_sim.evidence.tdx.quote import (
     QeReport,
     Quote,
     QuoteBody,
+    QuoteBody15,
     encode_qe_report,
     encode_quote,
     key_binding,
@@ -31,8 +31,10 @@ from providers_sim.evidence.tdx.td_report import (
     encode_td_report,
     parse_td_report,
 )
+from providers_sim.evidence.x509_build import public_key_pem
 from providers_sim.fault_table import FaultTable
 from providers_sim.keys import derive, derive_ec_key, public_point, sign_raw
+from providers_sim.measurements import MeasurementRegisters
 from providers_sim.options import Options, option
 from providers_sim.provider import Attr, BinAttr, Provider, State, mask
 from tsmw.constants import Status
@@ -41,7 +43,6 @@ from tsmw.report import Evidence, ReportRequest
 __all__ = ["RTMR_COUNT", "RTMR_SIZE", "Tdx", "TdxOptions"]
 
 RTMR_COUNT, RTMR_SIZE = 4, 48
-_INBLOB_SIZE = 64
 _QUOTE_HEADER = 24  # of struct tdx_quote_buf, drivers/virt/coco/tdx-guest
 _SEPT_VE_DISABLE = 1 << 28
 _DEBUG = 1
@@ -56,17 +57,21 @@ _PEM, _DER = serialization.Encoding.PEM, serialization.Encoding.DER
 
 @dataclass(frozen=True, kw_only=True)
 class TdxOptions(Options):
-    """The variants of a TD."""
+    """Options of a TD."""
 
     version: Literal[4, 5] = option(4, "Version of the quote.")
-    body: Literal["1.0", "1.5"] = option("1.0", "TDX whose body a version 5 quote has.")
-    tcb_status: TcbStatus = option("UpToDate", "What a verifier comes to with the collateral.")
+    body: Literal["1.0", "1.5"] = option(
+        "1.0", "TDX version whose TD report body a version 5 quote has."
+    )
+    tcb_status: TcbStatus = option(
+        "UpToDate", "TCB status that a verifier gets from the collateral."
+    )
     debug: bool = option(False, "Set the DEBUG attribute of the TD.")
     padding: int = option(0, "Zero bytes that the VMM appends to the quote.")
     buffer: int = option(8192, "Bytes of the driver's quote buffer: 8192 in 6.12, 131072 in 7.3.")
 
     def check(self) -> None:
-        """Refuse a 1.5 body in a version 4 quote, which has no place for it."""
+        """Refuse a 1.5 body in a version 4 quote, and sizes outside their ranges."""
         if self.version == 4 and self.body != "1.0":
             raise ProviderError("a version 4 quote has a 1.0 body: add version=5 for 1.5")
         if not 0 <= self.padding <= 1 << 20 or not _QUOTE_HEADER < self.buffer <= 1 << 24:
@@ -74,10 +79,10 @@ class TdxOptions(Options):
 
 
 class Tdx(Provider[TdxOptions]):
-    """One TD on one simulated platform; both follow from the seed.
+    """One TD on one simulated platform, both derived from the seed.
 
-    Its live state is the runtime measurement registers, the last quote, and whether the host
-    still works on a quote that the driver stopped waiting for.
+    The live state is the runtime measurement registers, the last quote, and whether a quote is in
+    flight: the driver stopped waiting for it, and the host has not finished it.
     """
 
     id: ClassVar[str] = "tdx"
@@ -86,9 +91,11 @@ class Tdx(Provider[TdxOptions]):
     faults: ClassVar[FaultTable] = FAULTS
     attrs = mask(Attr.GENERATION, Attr.PROVIDER)
     bin_attrs = mask(BinAttr.INBLOB, BinAttr.OUTBLOB)
+    inblob_sizes: ClassVar[range] = range(64, 65)
+    measurements: MeasurementRegisters
 
     def prepare(self) -> None:
-        """Derive the platform, its quoting enclave, and the TD."""
+        """Derive the platform, its quoting enclave and the TD."""
         options, seed = self.options, self.seed
         self._authority = make_authority(options.root)
         self._pck = pck_certificate(options.root, seed)
@@ -96,12 +103,11 @@ class Tdx(Provider[TdxOptions]):
         self._key = derive_ec_key(seed, "tdx attestation key", ec.SECP256R1())
         self._attestation_key = public_point(self._key.public_key())
         svn = bytes(_TCB_SVN[options.body]).ljust(16, b"\0")
-        modern = options.body == "1.5"
         self._tcb = TcbInfo(
             valid=_VALID[options.body],
             tee_tcb_svn=svn,
             mr_seam=derive(0, f"tdx module {options.body}", 48),
-            tee_tcb_svn2=svn if modern else bytes(16),
+            tee_tcb_svn2=svn if options.body == "1.5" else bytes(16),
         )
         attributes = _SEPT_VE_DISABLE | (_DEBUG if options.debug else 0)
         self._td = TdInfo(
@@ -123,70 +129,53 @@ class Tdx(Provider[TdxOptions]):
             pck_key(options.root, seed), encode_qe_report(self._qe_report), hashes.SHA256()
         )
         chain = (self._pck, self._authority.platform_ca, self._authority.root)
-        self._chain = b"".join(one.public_bytes(_PEM) for one in chain)
+        self._chain = b"".join(certificate.public_bytes(_PEM) for certificate in chain)
 
     def reset(self) -> None:
-        """Start with registers of zeros and an idle quoting enclave."""
-        self._rtmrs = [bytes(RTMR_SIZE)] * RTMR_COUNT
+        """Set the registers to zero; there is no quote, in flight or finished."""
+        self.measurements = _rtmrs()
         self._in_flight = False
-        self._last = b""
+        self.last_quote = b""
 
     def live_state(self) -> State:
-        """Return the registers, whether a quote is in flight, and the last quote, in hex."""
+        """Return the registers, whether a quote is in flight, and the last quote."""
         return {
-            "rtmrs": [value.hex() for value in self._rtmrs],
+            "rtmrs": self.measurements.to_state(),
             "in_flight": self._in_flight,
-            "last_quote": self._last.hex(),
+            "last_quote": self.last_quote.hex(),
         }
 
     def restore_live(self, state: Mapping[str, Any]) -> None:
-        """Replace the live state."""
-        rtmrs = [bytes.fromhex(text) for text in state["rtmrs"]]
-        if [len(value) for value in rtmrs] != [RTMR_SIZE] * RTMR_COUNT or len(state) != 3:
-            raise ValueError(f"{RTMR_COUNT} registers have {RTMR_SIZE} bytes each")
+        """Replace registers and quotes."""
+        if len(state) != 3:
+            raise ValueError(f"live state {dict(state)!r}")
+        registers = _rtmrs()
+        registers.restore(state["rtmrs"])
         last, in_flight = bytes.fromhex(state["last_quote"]), bool(state["in_flight"])
-        self._rtmrs, self._last, self._in_flight = rtmrs, last, in_flight
+        self.measurements, self.last_quote, self._in_flight = registers, last, in_flight
 
     def admit(self, request: ReportRequest) -> None:
-        """Refuse with BUSY while a quote is in flight that nobody waits for."""
-        if self._in_flight and len(request.inblob) == _INBLOB_SIZE:
+        """Refuse with BUSY while a quote is in flight."""
+        if self._in_flight and len(request.inblob) in self.inblob_sizes:
             raise ProviderRefusal(Status.BUSY, "a quote is in flight")
 
     def abandon(self) -> None:
-        """Leave a quote in flight."""
+        """Leave the quote in flight."""
         self._in_flight = True
 
     def complete(self) -> None:
-        """Have the host finish the quote in flight."""
+        """Finish the quote in flight."""
         self._in_flight = False
 
-    def registers(self) -> tuple[bytes, ...]:
-        """Return RTMR0 to RTMR3."""
-        return tuple(self._rtmrs)
-
-    def extend(self, register: int, data: bytes) -> None:
-        """Set RTMR to SHA-384(RTMR || data), as TDG.MR.RTMR.EXTEND does with 48 bytes."""
-        if not 0 <= register < RTMR_COUNT or len(data) != RTMR_SIZE:
-            raise ProviderError(
-                f"RTMR{register} cannot be extended with {len(data)} bytes: "
-                f"there are {RTMR_COUNT} registers, extended with {RTMR_SIZE} bytes"
-            )
-        self._rtmrs[register] = hashlib.sha384(self._rtmrs[register] + data).digest()
-
     def td_report(self, report_data: bytes) -> bytes:
-        """Return the TDREPORT over 64 bytes, as the TDX_CMD_GET_REPORT0 ioctl gives it."""
+        """Return the TDREPORT over 64 bytes, as the TDX_CMD_GET_REPORT0 ioctl does."""
+        rtmrs = {f"rtmr{n}": value for n, value in enumerate(self.measurements.values)}
         return encode_td_report(
             TdReport(
                 cpu_svn=CPU_SVN,
                 report_data=report_data,
                 tcb=self._tcb,
-                td=replace(
-                    self._td,
-                    rtmr0=self._rtmrs[0],
-                    rtmr1=self._rtmrs[1],
-                    rtmr2=self._rtmrs[2],
-                    rtmr3=self._rtmrs[3],
-                ),
+                td=replace(self._td, **rtmrs),
             ),
             self._mac_key,
         )
@@ -194,7 +183,7 @@ class Tdx(Provider[TdxOptions]):
     def quote(self, td_report: bytes) -> bytes:
         """Turn a TDREPORT of this platform into a quote, as the quoting enclave does.
 
-        Raises EvidenceError when its hashes or MAC are wrong.
+        Raises EvidenceError when the hashes or the MAC of the TDREPORT are wrong.
         """
         body = self._body(parse_td_report(td_report, self._mac_key))
         user_data = derive(self.seed, "qe id", 16).ljust(20, b"\0")
@@ -214,36 +203,23 @@ class Tdx(Provider[TdxOptions]):
             )
         )
 
-    def check(self, request: ReportRequest) -> None:
-        """Raise ProviderRefusal unless the driver would take the request: exactly 64 bytes."""
-        if len(request.inblob) != _INBLOB_SIZE:
-            raise ProviderRefusal(
-                Status.INVALID, f"inblob has {len(request.inblob)} bytes, not {_INBLOB_SIZE}"
-            )
-
     def report(self, request: ReportRequest) -> Evidence:
-        """Make a quote over ``request.inblob``; TOO_BIG when it exceeds the driver's buffer."""
+        """Make a quote over ``request.inblob``; refuse with TOO_BIG like ``deliver``."""
         self.check(request)
         quote = self.quote(self.td_report(request.inblob))
-        self._last = quote
+        self.last_quote = quote
         return self.deliver(quote)
 
     def deliver(self, quote: bytes) -> Evidence:
-        """Hand over a quote as the driver does: TOO_BIG when it exceeds the buffer."""
+        """Return ``quote`` as evidence; refuse with TOO_BIG when it exceeds the driver's buffer."""
         room = self.options.buffer - _QUOTE_HEADER
         if len(quote) > room:
             raise ProviderRefusal(Status.TOO_BIG, f"{len(quote)} bytes do not fit into {room}")
         return Evidence(quote)
 
-    @property
-    def last_quote(self) -> bytes:
-        """The last quote made, empty before the first."""
-        return self._last
-
     def collateral(self) -> dict[str, bytes]:
-        """Return the roots, the PCK chain, the keys, and what Intel's service would give."""
+        """Return root, PCK chain, attestation key, and the collateral of Intel's service."""
         authority = self._authority
-        spki = serialization.PublicFormat.SubjectPublicKeyInfo
         return {
             "root.der": authority.root.public_bytes(_DER),
             "root.pem": authority.root.public_bytes(_PEM),
@@ -252,31 +228,19 @@ class Tdx(Provider[TdxOptions]):
             "pck.der": self._pck.public_bytes(_DER),
             "pck.pem": self._pck.public_bytes(_PEM),
             "pck_chain.pem": self._chain,
-            "attestation_public_key.pem": self._key.public_key().public_bytes(_PEM, spki),
+            "attestation_public_key.pem": public_key_pem(self._key.public_key()),
             **make_collateral(
                 authority, self.options.tcb_status, self._tcb.tee_tcb_svn, self._qe_report
             ),
         }
 
     def _body(self, report: TdReport) -> QuoteBody:
-        tcb, td = report.tcb, report.td
-        modern = self.options.body == "1.5"
-        return QuoteBody(
-            tee_tcb_svn=tcb.tee_tcb_svn,
-            mr_seam=tcb.mr_seam,
-            mr_signer_seam=tcb.mr_signer_seam,
-            seam_attributes=tcb.seam_attributes,
-            td_attributes=td.attributes,
-            xfam=td.xfam,
-            mr_td=td.mr_td,
-            mr_config_id=td.mr_config_id,
-            mr_owner=td.mr_owner,
-            mr_owner_config=td.mr_owner_config,
-            rtmr0=td.rtmr0,
-            rtmr1=td.rtmr1,
-            rtmr2=td.rtmr2,
-            rtmr3=td.rtmr3,
-            report_data=report.report_data,
-            tee_tcb_svn2=tcb.tee_tcb_svn2 if modern else None,
-            mr_service_td=td.mr_service_td if modern else None,
-        )
+        members = {**asdict(report.tcb), **asdict(report.td), "report_data": report.report_data}
+        members["td_attributes"] = members.pop("attributes")
+        kind = QuoteBody15 if self.options.body == "1.5" else QuoteBody
+        return kind(**{item.name: members[item.name] for item in fields(kind)})
+
+
+def _rtmrs() -> MeasurementRegisters:
+    # TDG.MR.RTMR.EXTEND takes exactly 48 bytes.
+    return MeasurementRegisters("RTMR", RTMR_COUNT, "sha-384", range(RTMR_SIZE, RTMR_SIZE + 1))
