@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Each provider as a guest sees it on the kernel's own core: files, limits, errno, evidence."""
+"""Each provider in a guest with the mainline implementation: files, limits, errno, evidence."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ ERRNO = {name: number for number, name in errno.errorcode.items()}
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """What a guest should see: attributes, name, floor, the inblob lengths that are taken."""
+class Expected:
+    """A provider's attributes, name, privlevel_floor, and lengths of inblob, valid and invalid."""
 
     attributes: set[str]
     name: str
@@ -47,14 +47,14 @@ class Wanted:
 
 
 EXACT = ((64,), (1, 32, 63))
-WANTED = {
-    "sev-snp": Wanted(BASE | PRIVLEVEL | {"auxblob"}, "sev_guest", 0, *EXACT),
-    "sev-snp:vmpl=3": Wanted(BASE | PRIVLEVEL | {"auxblob"}, "sev_guest", 3, *EXACT),
-    "sev-snp:svsm": Wanted(BASE | PRIVLEVEL | {"auxblob"} | SERVICES, "sev_guest", 2, *EXACT),
-    "tdx": Wanted(BASE, "tdx_guest", None, *EXACT),
-    "tdx:version=5,body=1.5,name=my_tdx": Wanted(BASE, "my_tdx", None, *EXACT),
-    "cove": Wanted(BASE, "cove_guest", None, *EXACT),
-    "arm-cca": Wanted(
+EXPECTED = {
+    "sev-snp": Expected(BASE | PRIVLEVEL | {"auxblob"}, "sev_guest", 0, *EXACT),
+    "sev-snp:vmpl=3": Expected(BASE | PRIVLEVEL | {"auxblob"}, "sev_guest", 3, *EXACT),
+    "sev-snp:svsm": Expected(BASE | PRIVLEVEL | {"auxblob"} | SERVICES, "sev_guest", 2, *EXACT),
+    "tdx": Expected(BASE, "tdx_guest", None, *EXACT),
+    "tdx:version=5,body=1.5,name=my_tdx": Expected(BASE, "my_tdx", None, *EXACT),
+    "cove": Expected(BASE, "cove_guest", None, *EXACT),
+    "arm-cca": Expected(
         BASE | PRIVLEVEL | {"auxblob"} | SERVICES, "arm_cca_guest", 0, (32, 48, 64), (1, 31)
     ),
 }
@@ -66,8 +66,8 @@ def attach(guest: Guest, provider: AnyProvider) -> tuple[ProviderLoop, Report]:
     return loop, find_interface(guest).report()
 
 
-def believed(provider: AnyProvider, outblob: bytes, nonce: bytes) -> None:
-    """Have the independent verifiers of the provider's own tests accept the evidence."""
+def verify(provider: AnyProvider, outblob: bytes, nonce: bytes) -> None:
+    """Verify the evidence with the independent verifiers of the provider's own tests."""
     files = provider.collateral()
     if isinstance(provider, SevSnp):
         test_sev_snp.judge(files, outblob, nonce=nonce)
@@ -80,23 +80,25 @@ def believed(provider: AnyProvider, outblob: bytes, nonce: bytes) -> None:
 
 
 def test_every_provider_is_tested() -> None:
-    assert {spec.partition(":")[0] for spec in WANTED} == set(available())
+    assert {spec.partition(":")[0] for spec in EXPECTED} == set(available())
 
 
-@pytest.mark.parametrize("spec", WANTED)
-def test_a_guest_sees_what_the_real_driver_shows(session: Session, clone: Clone, spec: str) -> None:
-    wanted, guest = WANTED[spec], clone("mainline")
+@pytest.mark.parametrize("spec", EXPECTED)
+def test_provider_has_the_files_of_the_real_driver(
+    session: Session, clone: Clone, spec: str
+) -> None:
+    expected, guest = EXPECTED[spec], clone("mainline")
     provider = session.provider(spec, 3)
     loop, report = attach(guest, provider)
     seen = set(guest.actors[0].list(report.outblob.path.rpartition("/")[0]))
-    assert seen == wanted.attributes
-    assert report.read("provider") == wanted.name.encode() + b"\n"
-    if wanted.floor is not None:
-        assert report.read("privlevel_floor") == b"%d\n" % wanted.floor
-    for size in wanted.good:
+    assert seen == expected.attributes
+    assert report.read("provider") == expected.name.encode() + b"\n"
+    if expected.floor is not None:
+        assert report.read("privlevel_floor") == b"%d\n" % expected.floor
+    for size in expected.good:
         report.write_inblob(NONCE[:size])
-        believed(provider, report.read_outblob(), NONCE[:size])
-    for size in wanted.bad:
+        verify(provider, report.read_outblob(), NONCE[:size])
+    for size in expected.bad:
         report.write_inblob(NONCE[:size])
         with raises_errno(errno.EINVAL):
             report.read_outblob()
@@ -106,9 +108,7 @@ def test_a_guest_sees_what_the_real_driver_shows(session: Session, clone: Clone,
     guest.log.assert_clean()
 
 
-def test_privileges_below_the_floor_are_refused_at_the_write(
-    session: Session, clone: Clone
-) -> None:
+def test_write_of_a_privlevel_below_the_floor_fails(session: Session, clone: Clone) -> None:
     guest = clone("mainline")
     _, report = attach(guest, session.provider("sev-snp:vmpl=2", 0))
     for level in (0, 1, 4):
@@ -117,11 +117,11 @@ def test_privileges_below_the_floor_are_refused_at_the_write(
     fresh = "/sys/kernel/config/tsm/report/untouched"
     guest.actors[0].mkdir(fresh)
     guest.actors[0].write_file(f"{fresh}/inblob", NONCE)
-    with raises_errno(errno.EINVAL):  # privlevel 0, which nobody wrote
+    with raises_errno(errno.EINVAL):  # the default privlevel 0 is below the floor
         guest.actors[0].read_file(f"{fresh}/outblob")
 
 
-def test_an_svsm_attests_its_services(session: Session, clone: Clone) -> None:
+def test_svsm_attests_its_services(session: Session, clone: Clone) -> None:
     guest = clone("mainline")
     provider = session.provider("sev-snp:svsm", 3)
     assert isinstance(provider, SevSnp)
@@ -146,7 +146,7 @@ def test_an_svsm_attests_its_services(session: Session, clone: Clone) -> None:
         report.read_outblob()
 
 
-def test_cca_ignores_what_it_shows(session: Session, clone: Clone) -> None:
+def test_cca_ignores_attributes_that_it_shows(session: Session, clone: Clone) -> None:
     guest = clone("mainline")
     provider = session.provider("arm-cca", 3)
     _, report = attach(guest, provider)
@@ -154,38 +154,36 @@ def test_cca_ignores_what_it_shows(session: Session, clone: Clone) -> None:
     report.write("privlevel", 3)
     report.write("service_provider", "svsm")
     report.write("service_manifest_version", 7)
-    believed(provider, report.read_outblob(), NONCE)
+    verify(provider, report.read_outblob(), NONCE)
     assert (report.read("auxblob"), report.read("manifestblob")) == (b"", b"")
 
 
-def test_a_measurement_shows_in_the_next_quote(session: Session, clone: Clone) -> None:
+def test_measurement_is_in_the_next_quote(session: Session, clone: Clone) -> None:
     guest = clone("mainline")
     loop, report = attach(guest, session.provider("tdx", 3))
     report.write_inblob(NONCE)
     first = report.read_outblob()
     loop.extend(1, bytes(48))
-    assert report.read_outblob() == first  # cached: nothing was written
+    assert report.read_outblob() == first  # cached: no attribute was written
     report.write_inblob(NONCE)
     second = report.read_outblob()
-    believed(loop.provider, second, NONCE)
+    verify(loop.provider, second, NONCE)
     at = 48 + 328 + 48
     assert second[at : at + 48] == hashlib.sha384(bytes(96)).digest() == loop.registers()[1]
     assert first[at : at + 48] == bytes(48)
 
 
-def _first_word(sees: str) -> str:
-    return sees.replace(",", " ").replace(";", " ").split()[0]
+def _first_word(outcome: str) -> str:
+    return outcome.replace(",", " ").replace(";", " ").split()[0]
 
 
-# What the table says of a fault whose outcome depends on a parameter: with the default.
+# Outcome of a fault whose row has several, with the default parameters.
 DEPENDS = {"tdx-tdreport": "EBUSY"}
-PARAMS = {"tdx-in-flight": {"seconds": 0.0}}  # until completed: time does not pass here
+PARAMS = {"tdx-in-flight": {"seconds": 0.0}}  # until complete(): hardware_time is 0
 
 
 @pytest.mark.parametrize("spec", ["sev-snp", "sev-snp:svsm", "tdx", "cove", "arm-cca"])
-def test_the_reader_gets_what_the_fault_table_says(
-    session: Session, clone: Clone, spec: str
-) -> None:
+def test_fault_has_the_outcome_of_its_row(session: Session, clone: Clone, spec: str) -> None:
     guest = clone("mainline")
     loop, report = attach(guest, session.provider(spec, 3))
     loop.hardware_time = 0.0
@@ -203,17 +201,17 @@ def test_the_reader_gets_what_the_fault_table_says(
         loop.fault(name, **PARAMS.get(name, {}))
         report.write_inblob(NONCE)
         outcome = _outcome(report.read_outblob)
-        said = loop.provider.faults[name].outcome
-        assert outcome == DEPENDS.get(name, _first_word(said)), name
+        stated = loop.provider.faults[name].outcome
+        assert outcome == DEPENDS.get(name, _first_word(stated)), name
         report.write_inblob(NONCE)
         after = _outcome(report.read_outblob)
-        if "then EBUSY" in said:
+        if "then EBUSY" in stated:
             assert after == "EBUSY", name
             loop.complete()
             after = _outcome(report.read_outblob)
-        if "then ENOTTY" in said and outcome != "success":
+        if "then ENOTTY" in stated and outcome != "success":
             assert after == "ENOTTY", name
-        elif "from then on" in said:
+        elif "from then on" in stated:
             assert after == outcome, name
         else:
             assert after == "success", name
@@ -229,7 +227,7 @@ def _outcome(read: Callable[[], bytes]) -> str:
     return "success"
 
 
-def test_a_signal_leaves_a_quote_in_flight(session: Session, clone: Clone) -> None:
+def test_signal_leaves_a_quote_in_flight(session: Session, clone: Clone) -> None:
     guest = clone("mainline")
     loop, report = attach(guest, session.provider("tdx", 3))
     report.write_inblob(NONCE)
@@ -241,10 +239,10 @@ def test_a_signal_leaves_a_quote_in_flight(session: Session, clone: Clone) -> No
         with raises_errno(errno.EBUSY):
             report.read_outblob()
         del reading
-    believed(loop.provider, report.read_outblob(), NONCE)
+    verify(loop.provider, report.read_outblob(), NONCE)
 
 
-def test_blobs_beyond_the_drivers_buffer(session: Session, clone: Clone) -> None:
+def test_blob_larger_than_the_drivers_buffer_is_refused(session: Session, clone: Clone) -> None:
     guest = clone("mainline")
     loop, report = attach(guest, session.provider("tdx:padding=3232", 3))
     report.write_inblob(NONCE)
@@ -253,15 +251,15 @@ def test_blobs_beyond_the_drivers_buffer(session: Session, clone: Clone) -> None
     report.write_inblob(NONCE)
     with raises_errno(errno.EFBIG):
         report.read_outblob()
-    loop.reconfigure(padding=40000, buffer=131072)  # as 7.3 has it: beyond this core's 32 KiB
+    loop.reconfigure(
+        padding=40000, buffer=131072
+    )  # 7.3's buffer; the implementation's limit is 32 KiB
     report.write_inblob(NONCE)
     with raises_errno(errno.EFBIG):
         report.read_outblob()
 
 
-def test_the_host_drops_its_certificates_between_two_reports(
-    session: Session, clone: Clone
-) -> None:
+def test_host_drops_its_certificates_between_two_reports(session: Session, clone: Clone) -> None:
     guest = clone("mainline")
     loop, report = attach(guest, session.provider("sev-snp", 3))
     report.write_inblob(NONCE)
@@ -274,13 +272,13 @@ def test_the_host_drops_its_certificates_between_two_reports(
     assert len(report.read("auxblob")) > 5000
 
 
-def test_a_provider_that_vanishes_leaves_cached_reports(session: Session, clone: Clone) -> None:
+def test_vanished_provider_leaves_cached_reports(session: Session, clone: Clone) -> None:
     guest = clone("mainline")
     loop, report = attach(guest, session.provider("tdx", 3))
     other = find_interface(guest).report(entry="other")
-    for one in (report, other):
-        one.write_inblob(NONCE)
-        one.read_outblob()
+    for entry in (report, other):
+        entry.write_inblob(NONCE)
+        entry.read_outblob()
     cached = other.read_outblob()
     loop.fault("vanish")
     report.write_inblob(NONCE)
@@ -295,9 +293,7 @@ def test_a_provider_that_vanishes_leaves_cached_reports(session: Session, clone:
 
 
 @pytest.mark.parametrize("spec", ["sev-snp", "tdx", "cove", "arm-cca"])
-def test_damage_on_the_way_is_for_a_verifier_to_see(
-    session: Session, clone: Clone, spec: str
-) -> None:
+def test_verifier_detects_damaged_evidence(session: Session, clone: Clone, spec: str) -> None:
     guest = clone("mainline")
     provider = session.provider(spec, 3)
     loop, report = attach(guest, provider)
@@ -306,32 +302,30 @@ def test_damage_on_the_way_is_for_a_verifier_to_see(
         report.write_inblob(NONCE)
         blob = report.read_outblob()
         if fault.startswith("padded") and spec == "tdx":
-            believed(provider, blob, NONCE)  # platforms do so
+            verify(provider, blob, NONCE)  # real platforms pad quotes
             continue
-        if fault.startswith("padded") and spec != "sev-snp":  # the library looks no further
+        if fault.startswith("padded") and spec != "sev-snp":  # the verifier's library ignores the padding
             assert "violates the specification" in description_of(blob)
             continue
-        with pytest.raises(Exception):  # noqa: B017 - each verifier has its own
-            believed(provider, blob, NONCE)
+        with pytest.raises(Exception):  # noqa: B017 - each verifier raises another one
+            verify(provider, blob, NONCE)
     report.write_inblob(NONCE)
-    believed(provider, report.read_outblob(), NONCE)
+    verify(provider, report.read_outblob(), NONCE)
 
 
 SCRIPT = """
 set -e
 cd /sys/kernel/config/tsm/report
-mkdir mine
-cat > mine/inblob
-cat mine/outblob > /report
+mkdir entry
+cat > entry/inblob
+cat entry/outblob > /report
 """
 
 
 @pytest.mark.parametrize("provider_id", available())
-def test_a_report_read_by_exec_is_the_one_that_verifies(
-    session: Session, tmp_path: Path, provider_id: str
-) -> None:
+def test_report_read_by_exec_verifies(session: Session, tmp_path: Path, provider_id: str) -> None:
     command = [sys.executable, "-m", "harness", "exec", "--provider", provider_id, "--seed", "11"]
     pull = ["--pull", f"/report:{tmp_path / 'report'}"]
     subprocess.run([*command, *pull, "--", "sh", "-c", SCRIPT], input=NONCE, check=True)
     provider = session.provider(provider_id, 11)
-    believed(provider, (tmp_path / "report").read_bytes(), NONCE)
+    verify(provider, (tmp_path / "report").read_bytes(), NONCE)
