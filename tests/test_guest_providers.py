@@ -304,7 +304,7 @@ def test_verifier_detects_damaged_evidence(session: Session, clone: Clone, spec:
         if fault.startswith("padded") and spec == "tdx":
             verify(provider, blob, NONCE)  # real platforms pad quotes
             continue
-        if fault.startswith("padded") and spec != "sev-snp":  # the verifier's library ignores the padding
+        if fault.startswith("padded") and spec != "sev-snp":  # the library ignores padding
             assert "violates the specification" in description_of(blob)
             continue
         with pytest.raises(Exception):  # noqa: B017 - each verifier raises another one
