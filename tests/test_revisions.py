@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Bisection and series, on a real repository of a core in which one commit breaks a claim."""
+"""Bisection and series, on a repository of an implementation that one commit breaks."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ import pytest
 from harness.errors import BuildError, UsageError
 from harness.git import git
 from harness.revisions.bisect import bisect
-from harness.revisions.fixup import fixed_up
-from harness.revisions.series import judge_series
-from harness.revisions.verdicts import Judgement, _judgement, judge, runs_needed
+from harness.revisions.fixup import fixup_applied
+from harness.revisions.series import series_verdicts
+from harness.revisions.verdicts import CommitVerdict, _verdict_of, commit_verdict, runs_needed
 from harness.settings import Settings
 from tests.test_cli import Invoke, invoke
-from tests.test_user_implementation import CLASS, CONSTANT, FORGETS
+from tests.test_user_implementation import CONSTANT, FORGETS, copy_class
 
 __all__ = ["invoke"]  # the fixture
 
 IDENTITY = ("-c", "user.name=a", "-c", "user.email=a@b")
-GOOD = Judgement({"R1": "PASS"}, "", 1)
-BAD = Judgement({"R1": "FAIL"}, "seen", 1)
-NONE = Judgement({"R1": "ERROR"}, "does not build", 0)
+GOOD = CommitVerdict({"R1": "PASS"}, "", 1)
+BAD = CommitVerdict({"R1": "FAIL"}, "seen", 1)
+NONE = CommitVerdict({"R1": "ERROR"}, "does not build", 0)
 STALE = ("if (!has_defect(DEFECT_STALE_TAIL))", "if (0)")
 
 
@@ -59,14 +59,8 @@ def repository(tmp_path: Path) -> Repository:
 
 @pytest.fixture
 def core(repository: Repository) -> tuple[Repository, list[str]]:
-    """Our core in five commits, of which the fourth leaves a stale tail."""
-    for file in [*CLASS.rglob("*.c"), *CLASS.rglob("*.h")]:
-        target = repository.path / "tsm" / file.relative_to(CLASS)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        text = file.read_text()
-        for old, new in (FORGETS | CONSTANT).items():
-            text = text.replace(old, new)
-        target.write_text(text)
+    """Our class implementation in five commits, of which the fourth leaves a stale tail."""
+    copy_class(repository.path / "tsm", changes=FORGETS | CONSTANT)
     commits = [repository.commit("tsm: a core")]
     attributes = repository.path / "tsm" / "attributes.c"
     for title, old, new in (
@@ -82,8 +76,8 @@ def core(repository: Repository) -> tuple[Repository, list[str]]:
     return repository, commits
 
 
-def by_content(tree: Path) -> Judgement:
-    """What a commit of the repositories here says of itself."""
+def by_content(tree: Path) -> CommitVerdict:
+    """Take the verdict from the content of the file a.c, in place of a run."""
     return {"good": GOOD, "bad": BAD}.get((tree / "a.c").read_text(), NONE)
 
 
@@ -95,13 +89,13 @@ def test_the_first_bad_commit_is_found_and_nothing_is_left(
     before = repository.state()
     found = bisect(repository.path, commits[0], "HEAD", tmp_path, by_content)
     assert found.first_bad == commits[6]
-    assert len(found.steps) <= 6
+    assert len(found.tested) <= 6
     assert repository.state() == before
     assert (repository.path / "b.c").read_text() == "work in progress"
     assert git(repository.path, "worktree", "list").count("\n") == 1
 
 
-def test_what_cannot_be_judged_is_skipped(repository: Repository, tmp_path: Path) -> None:
+def test_a_commit_without_a_verdict_is_skipped(repository: Repository, tmp_path: Path) -> None:
     texts = ["good", "good", "broken", "broken", "bad", "bad"]
     commits = [repository.commit(f"c{n}", a=text, b=str(n)) for n, text in enumerate(texts)]
     found = bisect(repository.path, commits[0], commits[-1], tmp_path, by_content)
@@ -111,12 +105,12 @@ def test_what_cannot_be_judged_is_skipped(repository: Repository, tmp_path: Path
 
 
 @pytest.mark.parametrize(("good", "bad"), [("bad", "bad"), ("good", "good"), ("broken", "bad")])
-def test_ends_that_are_not_what_they_are_said_to_be(
+def test_an_end_with_another_verdict_is_refused(
     repository: Repository, tmp_path: Path, good: str, bad: str
 ) -> None:
     first = repository.commit("first", a=good, b="1")
     repository.commit("last", a=bad, b="2")
-    with pytest.raises(UsageError, match="is to be"):
+    with pytest.raises(UsageError, match="was given as"):
         bisect(repository.path, first, "HEAD", tmp_path, by_content)
 
 
@@ -127,25 +121,25 @@ def test_a_fixup_is_applied_where_it_is_needed_and_reverted(
     repository.commit("two", a="1\ntwo\n3\n")
     patch = tmp_path / "fixup.patch"
     patch.write_text(git(repository.path, "diff", "HEAD^", "HEAD"))
-    with fixed_up(repository.path, patch):  # it is there already
+    with fixup_applied(repository.path, patch):  # it is there already
         assert (repository.path / "a.c").read_text() == "1\ntwo\n3\n"
     git(repository.path, "checkout", "--quiet", "HEAD^")
-    with pytest.raises(RuntimeError), fixed_up(repository.path, patch):
+    with pytest.raises(RuntimeError), fixup_applied(repository.path, patch):
         assert (repository.path / "a.c").read_text() == "1\ntwo\n3\n"
         raise RuntimeError
     assert (repository.path / "a.c").read_text() == "1\n2\n3\n"
     (repository.path / "a.c").write_text("other\n")
     with (
         pytest.raises(BuildError, match=r"fixup\.patch does not apply"),
-        fixed_up(repository.path, patch),
+        fixup_applied(repository.path, patch),
     ):
         pass
 
 
-def test_status_of_a_judgement() -> None:
+def test_exit_status_of_a_commit() -> None:
     def status(*verdicts: str) -> int:
         cells = [{"claim": f"C{n}", "status": v, "detail": v} for n, v in enumerate(verdicts)]
-        return _judgement(cells).status
+        return _verdict_of(cells).exit_status
 
     assert status("PASS", "PASS", "SKIP") == 0
     assert status("PASS", "ERROR", "FAIL") == 1
@@ -155,8 +149,8 @@ def test_status_of_a_judgement() -> None:
 
 def test_the_worst_of_several_runs_counts() -> None:
     cells = [{"claim": "R1", "status": s, "detail": s} for s in ("PASS", "FAIL", "PASS")]
-    judgement = _judgement(cells)
-    assert (judgement.claims, judgement.runs, judgement.words) == (
+    verdict = _verdict_of(cells)
+    assert (verdict.claims, verdict.runs, verdict.reason) == (
         {"R1": "FAIL"},
         3,
         "R1 FAIL: FAIL",
@@ -172,7 +166,7 @@ def test_runs_needed(rate: float, confidence: float, runs: int) -> None:
     assert (1 - rate) ** runs <= 1 - confidence
 
 
-def test_whatever_dies_there_is_a_status(
+def test_a_child_that_dies_leaves_no_verdict(
     repository: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     repository.commit("one", a="1")
@@ -181,12 +175,12 @@ def test_whatever_dies_there_is_a_status(
         (tmp_path / "python").write_text(f"#!/bin/bash\n{deadly}\n")
         (tmp_path / "python").chmod(0o755)
         monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
-        judgement = judge(repository.path, settings)
-        assert judgement.status == 125
-        assert "no report" in judgement.words
+        verdict = commit_verdict(repository.path, settings)
+        assert verdict.exit_status == 125
+        assert "without a report" in verdict.reason
 
 
-def test_a_series_is_judged_patch_by_patch(
+def test_a_series_gets_a_verdict_for_each_patch(
     core: tuple[Repository, list[str]], tmp_path: Path
 ) -> None:
     repository, commits = core
@@ -194,15 +188,15 @@ def test_a_series_is_judged_patch_by_patch(
     git(repository.path, "format-patch", "--quiet", "-o", str(patches), commits[0])
     seen: list[str] = []
 
-    def look(tree: Path) -> Judgement:
+    def decide(tree: Path) -> CommitVerdict:
         text = (tree / "tsm/attributes.c").read_text()
         seen.append(git(tree, "log", "-1", "--format=%s").strip())
         return BAD if STALE[1] in text else GOOD
 
     git(repository.path, "checkout", "--quiet", commits[0])
     before = repository.state()
-    rows = judge_series(repository.path, "HEAD", patches, tmp_path, look)
-    assert [one.status for _, one in rows] == [0, 0, 0, 1, 1]
+    rows = series_verdicts(repository.path, "HEAD", patches, tmp_path, decide)
+    assert [verdict.exit_status for _, verdict in rows] == [0, 0, 0, 1, 1]
     assert seen[3] == "tsm: save a memset"
     assert repository.state() == before
 
@@ -211,14 +205,14 @@ def test_a_series_that_does_not_apply(repository: Repository, tmp_path: Path) ->
     repository.commit("one", a="1\n")
     (tmp_path / "0001.patch").write_text("From nobody\nSubject: x\n\n---\nno patch\n")
     with pytest.raises(UsageError, match="does not apply") as caught:
-        judge_series(repository.path, "HEAD", tmp_path / "0001.patch", tmp_path, by_content)
+        series_verdicts(repository.path, "HEAD", tmp_path / "0001.patch", tmp_path, by_content)
     assert "--base" in caught.value.hint
     (tmp_path / "empty").mkdir()
-    with pytest.raises(UsageError, match=r"no \*\.patch"):
-        judge_series(repository.path, "HEAD", tmp_path / "empty", tmp_path, by_content)
+    with pytest.raises(UsageError, match=r"has no \*\.patch"):
+        series_verdicts(repository.path, "HEAD", tmp_path / "empty", tmp_path, by_content)
 
 
-def test_the_command_finds_the_commit_and_remembers_verdicts(
+def test_the_command_finds_the_commit_and_caches_verdicts(
     core: tuple[Repository, list[str]], invoke: Invoke
 ) -> None:
     repository, commits = core
@@ -228,7 +222,7 @@ def test_the_command_finds_the_commit_and_remembers_verdicts(
     assert f"{commits[3]} is the first bad commit" in done.stdout
     assert "tsm: save a memset: bad: T3 FAIL: after a nonce of 32 bytes" in done.stdout
     again = invoke(*words, "--good", commits[0])
-    assert again.stdout.count("(judged before)") == done.stdout.count(": bad") + done.stdout.count(
+    assert again.stdout.count("(cached)") == done.stdout.count(": bad") + done.stdout.count(
         ": good"
     )
 
@@ -248,7 +242,7 @@ def test_git_bisect_run_understands_the_status(
     assert f"{commits[3]} is the first bad commit" in done.stdout, done.stdout + done.stderr
 
 
-def test_a_slip_of_the_tongue_is_no_bad_commit(repository: Repository, invoke: Invoke) -> None:
+def test_wrong_usage_is_no_bad_commit(repository: Repository, invoke: Invoke) -> None:
     commits = [repository.commit(f"c{n}", a=str(n)) for n in range(4)]
     command = [sys.executable, "-m", "harness", "bisect", "X9"]
     git(repository.path, "bisect", "start", commits[3], commits[0])

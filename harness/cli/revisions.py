@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""``bisect``, for one commit or a whole search, and ``series``."""
+"""``bisect`` and ``series``: verdicts on the commits of a repository."""
 
 from __future__ import annotations
 
@@ -18,48 +18,51 @@ from harness.claims.catalogue import select_claims
 from harness.cli import options
 from harness.errors import UsageError
 from harness.oracle.printable import printable
-from harness.revisions.bisect import Found
-from harness.revisions.bisect import bisect as search
-from harness.revisions.series import judge_series
-from harness.revisions.verdicts import Judgement, judge, runs_needed
+from harness.report.lines import print_line
+from harness.revisions.bisect import Bisection
+from harness.revisions.bisect import bisect as bisect_repository
+from harness.revisions.series import series_verdicts
+from harness.revisions.verdicts import CommitVerdict, commit_verdict, runs_needed
 from harness.settings import Settings
 from harness.verdict import EXIT_AS_EXPECTED, EXIT_NO_VERDICT, EXIT_UNEXPECTED
 
 __all__ = ["bisect", "series"]
 
 _PATH = click.Path(path_type=Path)
-_HERE = click.option(
+_REPOSITORY = click.option(
     "--repository",
     type=_PATH,
     default=Path(),
-    help="The repository; the current directory by default.",
+    help="Directory of the git repository; the current one by default.",
 )
 _FIXUP = click.option(
-    "--fixup", type=_PATH, help="A patch applied to each commit for its judgement, and reverted."
+    "--fixup",
+    type=_PATH,
+    help="Patch to apply to each commit while it is tested, and to revert afterwards.",
 )
-_RATE = click.option(
+
+
+@click.command(short_help="Find the commit that broke a claim.")
+@click.argument("claims", nargs=-1, required=True, metavar="CLAIM...")
+@options.settings(one_cell=True, decides=True, check=False, tsms="mainline")
+@click.option("--good", help="Bisect by itself, from this commit, which keeps the claims.")
+@click.option(
+    "--bad", default="HEAD", show_default=True, help="With --good: the commit that breaks one."
+)
+@click.option(
     "--rate",
     type=click.FloatRange(0, 1, min_open=True),
-    help="How often a defect shows, when it is there: enough runs are made to miss it rarely.",
+    help="Share of the runs in which the defect shows; sets --times as --confidence needs it.",
 )
-_CONFIDENCE = click.option(
+@click.option(
     "--confidence",
     type=click.FloatRange(0, 1, min_open=True, max_open=True),
     default=0.99,
     show_default=True,
-    help="How sure a verdict of good is to be, with --rate.",
+    help="With --rate: probability that a bad commit is noticed.",
 )
-
-
-@click.command()
-@click.argument("claims", nargs=-1, required=True, metavar="CLAIM...")
-@options.settings(one_cell=True, decides=True, check=False, tsms="mainline")
-@click.option("--good", help="A commit that does not have the defect: search from here.")
-@click.option("--bad", default="HEAD", show_default=True, help="... up to here.")
-@_RATE
-@_CONFIDENCE
 @_FIXUP
-@_HERE
+@_REPOSITORY
 @options.workers
 def bisect(
     settings: Settings,
@@ -71,38 +74,40 @@ def bisect(
     repository: Path,
     workers: int,
 ) -> int:
-    """Find the commit that broke CLAIM; without --good, judge what is checked out.
+    """Find the commit that broke CLAIM. Without --good, test the commit that is checked out.
 
-    Without --good it is made for `git bisect run tsm-harness bisect CLAIM --kernel tree:.`: the
-    exit status is 0 for good, 1 for bad, 125 when nothing can be said, whatever dies. With --good
-    it searches by itself, in a working tree of its own; paths like tree:. or dir:drivers/virt/coco
-    are of that tree.
+    Without --good, the command is for `git bisect run tsm-harness bisect CLAIM --kernel tree:.`:
+    the exit status is 0 for good, 1 for bad, and 125 without a verdict, whatever crashes. With
+    --good, it bisects in a temporary working tree; paths like tree:. or dir:drivers/virt/coco are
+    relative to that tree.
     """
     times = runs_needed(rate, confidence) if rate is not None else settings.times
     select_claims(settings.claims)
-    asked = replace(settings, times=times)
+    chosen = replace(settings, times=times)
     patch = fixup.absolute() if fixup else None
-    console = Console(highlight=False, soft_wrap=True)
+    console = Console(highlight=False)
 
-    def one(tree: Path) -> Judgement:
-        return judge(tree, asked, workers=workers, fixup=patch)
+    def decide(tree: Path) -> CommitVerdict:
+        return commit_verdict(tree, chosen, workers=workers, fixup=patch)
 
     if good is None:
-        judgement = one(repository)
-        console.print(printable(_sentence(judgement, rate, confidence)), markup=False)
-        return judgement.status
-    with tempfile.TemporaryDirectory() as where:
-        found = search(repository, good, bad, Path(where), one, _teller(console))
-    return _say_found(found, console)
+        verdict = decide(repository)
+        print_line(console, _explain(verdict, rate, confidence))
+        return verdict.exit_status
+    with tempfile.TemporaryDirectory() as scratch:
+        result = bisect_repository(
+            repository, good, bad, Path(scratch), decide, _verdict_printer(console)
+        )
+    return _print_bisection(result, console)
 
 
-@click.command()
+@click.command(short_help="Show which patch of a series makes or breaks which claim.")
 @click.argument("series", type=click.Path(path_type=Path, exists=True))
 @click.argument("claims", nargs=-1, metavar="[CLAIM]...")
 @options.settings(one_cell=True, decides=True, check=False, tsms="mainline")
-@click.option("--base", default="HEAD", show_default=True, help="The commit it is applied to.")
+@click.option("--base", default="HEAD", show_default=True, help="Commit to apply the series to.")
 @_FIXUP
-@_HERE
+@_REPOSITORY
 @options.workers
 def series(
     settings: Settings,
@@ -112,77 +117,80 @@ def series(
     repository: Path,
     workers: int,
 ) -> int:
-    """Judge a SERIES of patches one by one: which of them makes or breaks which claim.
+    """Show which patch of SERIES makes or breaks which claim.
 
-    SERIES is an mbox or a directory of *.patch. It is applied in a working tree of its own; paths
-    like tree:. or dir:drivers/virt/coco are of that tree. The exit status is 1 when a claim that
-    held before the series does not hold after it.
+    SERIES is an mbox or a directory of *.patch files. It is applied in a temporary working tree;
+    paths like tree:. or dir:drivers/virt/coco are relative to that tree. The exit status is 1
+    when a claim that does not FAIL before the series does after it.
     """
     select_claims(settings.claims)
     patch = fixup.absolute() if fixup else None
     console = Console(highlight=False)
 
-    def one(tree: Path) -> Judgement:
-        return judge(tree, settings, workers=workers, fixup=patch)
+    def decide(tree: Path) -> CommitVerdict:
+        return commit_verdict(tree, settings, workers=workers, fixup=patch)
 
-    with tempfile.TemporaryDirectory() as where:
-        rows = judge_series(repository, base, series, Path(where), one, _teller(console))
+    with tempfile.TemporaryDirectory() as scratch:
+        rows = series_verdicts(
+            repository, base, series, Path(scratch), decide, _verdict_printer(console)
+        )
     console.print(_table(rows))
-    return _change(rows)
+    return _status_of_series(rows)
 
 
-def _sentence(judgement: Judgement, rate: float | None, confidence: float) -> str:
-    words = str(judgement)
-    if judgement.status == EXIT_AS_EXPECTED:
-        words += f", {judgement.runs} runs passed"
+def _explain(verdict: CommitVerdict, rate: float | None, confidence: float) -> str:
+    text = str(verdict)
+    if verdict.exit_status == EXIT_AS_EXPECTED:
+        text += f", {verdict.runs} {'run' if verdict.runs == 1 else 'runs'} passed"
         if rate is not None:
-            words += (
-                f": what shows in {rate:.0%} of the runs would have stayed unseen in "
-                f"{1 - confidence:.1%} of such judgements"
+            text += (
+                f"; a defect that shows in {rate:.0%} of the runs goes unnoticed with a "
+                f"probability of {1 - confidence:.1%}"
             )
-    return words + (" (judged before)" if judgement.remembered else "")
+    return text + _cached(verdict)
 
 
-def _teller(console: Console) -> Callable[[str, Judgement], None]:
-    """What prints each judgement as it is made."""
-
-    def told(title: str, judgement: Judgement) -> None:
-        again = " (judged before)" if judgement.remembered else ""
-        console.print(printable(f"{title}: {judgement}{again}"), markup=False, soft_wrap=True)
-
-    return told
+def _cached(verdict: CommitVerdict) -> str:
+    return " (cached)" if verdict.cached else ""
 
 
-def _say_found(found: Found, console: Console) -> int:
-    judged = len(found.steps)
-    if found.first_bad:
-        console.print(f"{found.first_bad} is the first bad commit ({judged} judged)")
+def _verdict_printer(console: Console) -> Callable[[str, CommitVerdict], None]:
+    def show(subject: str, verdict: CommitVerdict) -> None:
+        print_line(console, f"{subject}: {verdict}{_cached(verdict)}")
+
+    return show
+
+
+def _print_bisection(result: Bisection, console: Console) -> int:
+    count = f"{len(result.tested)} tested"
+    if result.first_bad:
+        print_line(console, f"{result.first_bad} is the first bad commit ({count})")
         return EXIT_AS_EXPECTED
-    console.print(f"it is one of these, which could not be judged ({judged} judged):")
-    for suspect in found.suspects:
-        console.print(f"  {suspect}")
+    print_line(console, f"the first bad commit is one of these without a verdict ({count}):")
+    for suspect in result.suspects:
+        print_line(console, f"  {suspect}")
     return EXIT_NO_VERDICT
 
 
-def _table(rows: list[tuple[str, Judgement]]) -> Table:
-    """Patches down, claims across; a change against the patch before is marked."""
-    claims = list(dict.fromkeys(claim for _, one in rows for claim in one.claims if claim))
+def _table(rows: list[tuple[str, CommitVerdict]]) -> Table:
+    """Patches down, claims across; ``<`` marks a change against the patch before."""
+    claims = list(dict.fromkeys(claim for _, verdict in rows for claim in verdict.claims if claim))
     table = Table(box=box.ASCII2)
     table.add_column("patch", overflow="fold")
     for claim in claims:
         table.add_column(claim, no_wrap=True)
     before: dict[str, str] = {}
-    for title, judgement in rows:
-        now = {claim: judgement.claims.get(claim, "-") for claim in claims}
-        marks = [f"{s} {'<' if before.get(c, s) != s else ''}".strip() for c, s in now.items()]
-        table.add_row(Text(printable(title)), *marks)
-        before = now
+    for subject, verdict in rows:
+        after = {claim: verdict.claims.get(claim, "-") for claim in claims}
+        cells = [f"{s} {'<' if before.get(c, s) != s else ''}".strip() for c, s in after.items()]
+        table.add_row(Text(printable(subject)), *cells)
+        before = after
     return table
 
 
-def _change(rows: list[tuple[str, Judgement]]) -> int:
+def _status_of_series(rows: list[tuple[str, CommitVerdict]]) -> int:
     if len(rows) < 2:
-        raise UsageError("the series has no commit")
+        raise UsageError("the series has no commit", hint="give an mbox or a directory of patches")
     first, last = rows[0][1], rows[-1][1]
     if any(last.claims.get(c) == "FAIL" != first.claims.get(c) for c in last.claims):
         return EXIT_UNEXPECTED

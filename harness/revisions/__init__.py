@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Commits judged one by one: in a bisection, or as the patches of a series.
+"""Verdicts on commits: for a bisection, or for each patch of a series.
 
-``fixup`` makes a change for the time of a judgement, ``judge`` gives a working
-tree its verdict, in a process of its own and from a cache of verdicts where it can; ``bisect`` and
-``series`` choose the commits.
+:mod:`verdicts` decides claims on a working tree and caches the result, :mod:`fixup` applies a
+patch to the tree meanwhile; :mod:`bisect` and :mod:`series` choose the commits.
 """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Finds the first commit that breaks a claim, in a working tree of its own."""
+"""Finds the first commit that breaks a claim, in a temporary working tree."""
 
 from __future__ import annotations
 
@@ -10,79 +10,82 @@ from pathlib import Path
 
 from harness.errors import UsageError
 from harness.git import git, temporary_worktree
-from harness.revisions.verdicts import Judgement
+from harness.revisions.verdicts import CommitVerdict
 from harness.verdict import EXIT_AS_EXPECTED, EXIT_UNEXPECTED
 
-__all__ = ["Found", "bisect"]
+__all__ = ["Bisection", "bisect"]
 
 _FIRST_BAD = re.compile(r"^([0-9a-f]{7,64}) is the first bad commit", re.MULTILINE)
-_ANSWERS = {EXIT_AS_EXPECTED: "good", EXIT_UNEXPECTED: "bad"}
+_ONLY_SKIPPED = "only 'skip'ped"
+_TERMS = {EXIT_AS_EXPECTED: "good", EXIT_UNEXPECTED: "bad"}
 
 
 @dataclass(frozen=True)
-class Found:
-    """How a bisection ended: the first bad commit, or those among which it is.
+class Bisection:
+    """The result: the first bad commit or, without one, the commits it is among.
 
-    ``steps`` are the commits that were judged, with what was found, in that order.
+    ``tested`` are the commits that got a verdict, in that order.
     """
 
     first_bad: str
     suspects: tuple[str, ...]
-    steps: tuple[tuple[str, Judgement], ...]
+    tested: tuple[tuple[str, CommitVerdict], ...]
 
 
 def bisect(
     repository: Path,
     good: str,
     bad: str,
-    where: Path,
-    judge: Callable[[Path], Judgement],
-    told: Callable[[str, Judgement], None] = lambda *_: None,
-) -> Found:
-    """Bisect from ``good`` to ``bad``; both ends are judged first.
+    scratch: Path,
+    decide: Callable[[Path], CommitVerdict],
+    on_verdict: Callable[[str, CommitVerdict], None] = lambda *_: None,
+) -> Bisection:
+    """Bisect from ``good`` to ``bad``, both of which are tested first.
 
-    Raises :class:`UsageError` when an end is not what it is said to be: everything that followed
-    would mislead.
+    The working tree is made in ``scratch``. Raises :class:`UsageError` when the verdict on
+    ``good`` or ``bad`` is another: the bisection would mislead.
     """
-    steps: list[tuple[str, Judgement]] = []
-    good, bad = (git(repository, "rev-parse", f"{one}^{{commit}}").strip() for one in (good, bad))
+    tested: list[tuple[str, CommitVerdict]] = []
+    good, bad = (git(repository, "rev-parse", f"{ref}^{{commit}}").strip() for ref in (good, bad))
 
-    def step(tree: Path) -> Judgement:
-        title = git(tree, "log", "-1", "--format=%h %s").strip()
-        judgement = judge(tree)
-        steps.append((title, judgement))
-        told(title, judgement)
-        return judgement
+    def test(tree: Path) -> CommitVerdict:
+        subject = git(tree, "log", "-1", "--format=%h %s").strip()
+        verdict = decide(tree)
+        tested.append((subject, verdict))
+        on_verdict(subject, verdict)
+        return verdict
 
-    with temporary_worktree(repository, bad, where) as tree:
-        _check_end(tree, bad, "bad", step)
+    with temporary_worktree(repository, bad, scratch) as tree:
+        _check_end(bad, "bad", test(tree))
         git(tree, "checkout", "--quiet", good)
-        _check_end(tree, good, "good", step)
+        _check_end(good, "good", test(tree))
         try:
-            said = git(tree, "bisect", "start", bad, good)
-            while not (found := _FIRST_BAD.search(said)) and "only 'skip'ped" not in said:
-                answer = _ANSWERS.get(step(tree).status, "skip")
-                said = _answer(tree, answer)
+            output = git(tree, "bisect", "start", bad, good)
+            while not (found := _FIRST_BAD.search(output)) and _ONLY_SKIPPED not in output:
+                output = _mark(tree, _TERMS.get(test(tree).exit_status, "skip"))
         finally:
             git(tree, "bisect", "reset")
-        if found:
-            return Found(found[1], (), tuple(steps))
-        return Found("", tuple(re.findall(r"^([0-9a-f]{40})$", said, re.MULTILINE)), tuple(steps))
+    if found:
+        return Bisection(found[1], (), tuple(tested))
+    suspects = re.findall(r"^([0-9a-f]{40})$", output, re.MULTILINE)
+    return Bisection("", tuple(suspects), tuple(tested))
 
 
-def _answer(tree: Path, answer: str) -> str:
-    """Tell git; with nothing but skipped commits left it says so and fails."""
+def _mark(tree: Path, term: str) -> str:
+    """Mark the commit for git, and return git's output.
+
+    git fails when only skipped commits are left; the output is then their list.
+    """
     try:
-        return git(tree, "bisect", answer)
+        return git(tree, "bisect", term)
     except UsageError:
-        left = git(tree, "bisect", "view", "--format=%H")
-        return f"only 'skip'ped commits left:\n{left}"
+        commits = git(tree, "bisect", "view", "--format=%H")
+        return f"{_ONLY_SKIPPED} commits left:\n{commits}"
 
 
-def _check_end(tree: Path, name: str, meant: str, step: Callable[[Path], Judgement]) -> None:
-    judgement = step(tree)
-    if _ANSWERS.get(judgement.status) != meant:
+def _check_end(commit: str, term: str, verdict: CommitVerdict) -> None:
+    if _TERMS.get(verdict.exit_status) != term:
         raise UsageError(
-            f"{name} is to be {meant}, and it is not: {judgement}",
+            f"{commit} was given as {term}, but its verdict is {verdict}",
             hint="choose another commit, or run more often (--times, --rate)",
         )

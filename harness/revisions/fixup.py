@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A patch that is applied for the time of a judgement, and reverted."""
+"""Applies a patch to a working tree for a while, and reverts it."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from pathlib import Path
 from harness.errors import BuildError, UsageError
 from harness.git import git, git_succeeds
 
-__all__ = ["fixed_up"]
+__all__ = ["fixup_applied"]
 
 
 @contextmanager
-def fixed_up(directory: Path, patch: Path | None) -> Iterator[None]:
-    """Apply ``patch``, also when half of what it changes is there already, and revert it.
+def fixup_applied(tree: Path, patch: Path | None) -> Iterator[None]:
+    """Apply ``patch`` to ``tree``, and revert it at the end of the context.
 
-    A commit that has it already is left alone. Raises :class:`BuildError` when it does not apply:
-    then nothing can be said of the commit, and nothing was changed.
+    A tree that contains the patch is left unchanged. Raises :class:`BuildError`, with the tree
+    unchanged, when the patch does not apply.
     """
     if patch is None:
         yield
@@ -26,14 +26,17 @@ def fixed_up(directory: Path, patch: Path | None) -> Iterator[None]:
     try:
         data = patch.read_bytes()
     except OSError as error:
-        raise UsageError(f"cannot read {patch}: {error.strerror}") from error
-    if git_succeeds(directory, "apply", "--check", "--reverse", "-", data=data):
+        raise UsageError(
+            f"cannot read the fixup {patch}: {error.strerror}",
+            hint="give the path of a patch with --fixup",
+        ) from error
+    if git_succeeds(tree, "apply", "--check", "--reverse", "-", data=data):
         yield
         return
-    if not git_succeeds(directory, "apply", "--check", "-", data=data):
-        raise BuildError(f"{patch.name} does not apply here")
-    git(directory, "apply", "-", data=data)
+    if not git_succeeds(tree, "apply", "--check", "-", data=data):
+        raise BuildError(f"the fixup {patch.name} does not apply here")
+    git(tree, "apply", "-", data=data)
     try:
         yield
     finally:
-        git(directory, "apply", "--reverse", "-", data=data)
+        git(tree, "apply", "--reverse", "-", data=data)
