@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""CCA tokens: their layout, what an independent COSE library says of them, a bad RMM."""
+"""CCA tokens: their layout, their verification by an independent COSE library, faults of an RMM."""
 
 from __future__ import annotations
 
@@ -55,13 +55,13 @@ def realm(seed: int = 7, **options: Any) -> ArmCca:  # noqa: ANN401
 
 
 class RefusedError(Exception):
-    """The relying party does not believe the token."""
+    """The relying party refuses the token."""
 
 
-def judge(token: bytes, cpak_pem: bytes, nonce: bytes = NONCE) -> dict[int, Any]:
-    """Verify as a relying party does, from the trusted CPAK alone; return the realm's claims.
+def verify_token(token: bytes, cpak_pem: bytes, nonce: bytes = NONCE) -> dict[int, Any]:
+    """Verify as a relying party that trusts only the CPAK does; return the realm's claims.
 
-    Signatures are the independent library's business, the binding is checked here from raw CBOR.
+    The independent library verifies the signatures; the binding is checked on the decoded CBOR.
     """
     try:
         outer = cbor2.loads(token)
@@ -86,7 +86,7 @@ def judge(token: bytes, cpak_pem: bytes, nonce: bytes = NONCE) -> dict[int, Any]
     except cbor2.CBORError as error:
         raise RefusedError(str(error)) from error
     if platform[10] != bound:
-        raise RefusedError("the platform vouches for another realm key")
+        raise RefusedError("the platform binds another realm key")
     if claims[10] != nonce.ljust(64, b"\0"):
         raise RefusedError("another challenge")
     if not 0x3000 <= platform[2395] <= 0x30FF:
@@ -102,22 +102,24 @@ def cpak(cca: ArmCca) -> bytes:
 def test_verifier_accepts_every_variant_and_refuses_damage(variant: dict[str, Any]) -> None:
     cca = realm(**variant)
     token = cca.report(REQUEST).outblob
-    claims = judge(token, cpak(cca))
+    claims = verify_token(token, cpak(cca))
     assert (claims[10], claims[44236]) == (NONCE, variant["hash"])
     assert len(claims[44238]) == HASHES[variant["hash"]]
     assert (265 in claims) is (variant["profile"] == "2023")
     assert token[:3] == (b"\xd9\x01\x8f" if variant["token"] == "legacy" else b"\xd9\x03\x8b")
     with pytest.raises(RefusedError, match="another challenge"):
-        judge(token, cpak(cca), bytes(64))
+        verify_token(token, cpak(cca), bytes(64))
     parsed = parse_token(token)
-    payloads = [cbor2.loads(one).value[2] for one in (parsed.platform_token, parsed.realm_token)]
+    payloads = [
+        cbor2.loads(encoded).value[2] for encoded in (parsed.platform_token, parsed.realm_token)
+    ]
     for payload in payloads:
         start = token.index(payload)
         for offset in range(start, start + len(payload), 7):
             damaged = bytearray(token)
             damaged[offset] ^= 0x01
             with pytest.raises(RefusedError):
-                judge(bytes(damaged), cpak(cca))
+                verify_token(bytes(damaged), cpak(cca))
 
 
 @given(st.data())
@@ -133,33 +135,33 @@ def test_verifier_refuses_a_flipped_byte_in_either_signed_range(data: st.DataObj
     offset = token.index(signed) + signed.index(part) + data.draw(st.integers(0, len(part) - 1))
     damaged[offset] ^= data.draw(st.integers(1, 255))
     with pytest.raises(RefusedError):
-        judge(bytes(damaged), cpak(cca))
+        verify_token(bytes(damaged), cpak(cca))
 
 
 def test_verifier_refuses_another_root() -> None:
     token = realm().report(REQUEST).outblob
     with pytest.raises(RefusedError):
-        judge(token, cpak(realm(root=1)))
+        verify_token(token, cpak(realm(root=1)))
     assert cpak(realm()) == cpak(realm(seed=8)) != cpak(realm(root=1))
-    judge(realm(seed=8).report(REQUEST).outblob, cpak(realm()))
+    verify_token(realm(seed=8).report(REQUEST).outblob, cpak(realm()))
 
 
 @pytest.mark.parametrize("size", [32, 33, 48, 64])
 def test_challenge_is_the_inblob_padded(size: int) -> None:
     cca = realm()
     token = cca.report(replace(REQUEST, inblob=NONCE[:size])).outblob
-    assert judge(token, cpak(cca), NONCE[:size])[10] == NONCE[:size] + bytes(64 - size)
+    assert verify_token(token, cpak(cca), NONCE[:size])[10] == NONCE[:size] + bytes(64 - size)
 
 
 @pytest.mark.parametrize("size", [0, 31, 65])
 @pytest.mark.parametrize("name", ["", *sorted(FAULTS)])
-def test_the_driver_wants_32_to_64_bytes_first(size: int, name: str) -> None:
+def test_requests_without_32_to_64_bytes_are_invalid_with_every_fault(size: int, name: str) -> None:
     answer = realm().answer(replace(REQUEST, inblob=bytes(size)), name)
     assert answer.refusal is not None
     assert answer.refusal.status is Status.INVALID
 
 
-def test_what_is_visible_is_ignored() -> None:
+def test_all_attributes_are_visible_and_most_are_ignored() -> None:
     cca = realm()
     assert (cca.attrs, cca.bin_attrs, cca.privlevel_floor) == (0x7F, 0xF, 0)
     odd = replace(REQUEST, privlevel=3, service_provider=b"svsm", manifest_version=9)
@@ -172,7 +174,7 @@ def test_measurements_are_extended() -> None:
     cca.extend(1, b"event")
     wanted = hashlib.sha512(bytes(64) + b"event").digest()
     assert cca.registers() == (bytes(64), wanted, bytes(64), bytes(64))
-    assert judge(cca.report(REQUEST).outblob, cpak(cca))[44239][1] == wanted
+    assert verify_token(cca.report(REQUEST).outblob, cpak(cca))[44239][1] == wanted
     for register, data in ((4, b"x"), (-1, b"x"), (0, b""), (0, bytes(65))):
         with pytest.raises(ProviderError):
             cca.extend(register, data)
@@ -180,15 +182,17 @@ def test_measurements_are_extended() -> None:
 
 def test_personalization_and_lifecycle() -> None:
     cca = realm(rpv="c0ffee")
-    assert judge(cca.report(REQUEST).outblob, cpak(cca))[44235] == b"\xc0\xff\xee" + bytes(61)
+    assert verify_token(cca.report(REQUEST).outblob, cpak(cca))[44235] == b"\xc0\xff\xee" + bytes(
+        61
+    )
     with pytest.raises(RefusedError, match="not secured"):
-        judge(realm(lifecycle="recoverable-debug").report(REQUEST).outblob, cpak(cca))
+        verify_token(realm(lifecycle="recoverable-debug").report(REQUEST).outblob, cpak(cca))
     for bad in ("x", "00" * 65, "0"):
         with pytest.raises(ProviderError):
             create(f"arm-cca:rpv={bad}")
 
 
-def test_encoding_is_what_the_specification_draws() -> None:
+def test_encoding_follows_the_cddl_of_the_specification() -> None:
     cca = realm()
     outer = cbor2.loads(cca.report(REQUEST).outblob)
     assert list(outer.value) == [44234, 44241]
@@ -259,7 +263,7 @@ def test_decoder_is_strict() -> None:
             parse_token(blob)
 
 
-def some(size: int) -> st.SearchStrategy[bytes]:
+def octets(size: int) -> st.SearchStrategy[bytes]:
     return st.binary(min_size=size, max_size=size)
 
 
@@ -268,17 +272,17 @@ def realm_claims(draw: st.DrawFn) -> RealmClaims:
     """Any realm claims that the specification allows."""
     profile = draw(st.sampled_from([None, PROFILES["2023"][0]]))
     name = draw(st.sampled_from(sorted(HASHES)))
-    key = b"\x04" + draw(some(96))
+    key = b"\x04" + draw(octets(96))
     if profile:
         key = cbor2.dumps({1: 2, -1: 2, -2: key[1:49], -3: key[49:]})
     return RealmClaims(
         profile=profile,
-        challenge=draw(some(64)),
-        personalization=draw(some(64)),
+        challenge=draw(octets(64)),
+        personalization=draw(octets(64)),
         hash_algorithm=name,
         public_key=key,
-        initial_measurement=draw(some(HASHES[name])),
-        extensible_measurements=tuple(draw(some(HASHES[name])) for _ in range(4)),
+        initial_measurement=draw(octets(HASHES[name])),
+        extensible_measurements=tuple(draw(octets(HASHES[name])) for _ in range(4)),
         key_hash_algorithm=draw(st.sampled_from(sorted(HASHES))),
     )
 
@@ -287,7 +291,7 @@ def realm_claims(draw: st.DrawFn) -> RealmClaims:
 def platform_claims(draw: st.DrawFn) -> PlatformClaims:
     """Any platform claims that the specification allows."""
     texts = st.none() | st.text(max_size=10)
-    digest = st.sampled_from(sorted(HASHES.values())).flatmap(some)
+    digest = st.sampled_from(sorted(HASHES.values())).flatmap(octets)
     components = st.builds(
         SwComponent,
         type=texts,
@@ -297,10 +301,10 @@ def platform_claims(draw: st.DrawFn) -> PlatformClaims:
         hash_algorithm=texts,
     )
     return PlatformClaims(
-        profile=draw(st.sampled_from([one for _, one in PROFILES.values()])),
+        profile=draw(st.sampled_from([platform for _, platform in PROFILES.values()])),
         challenge=draw(digest),
-        implementation_id=draw(some(32)),
-        instance_id=b"\x01" + draw(some(32)),
+        implementation_id=draw(octets(32)),
+        instance_id=b"\x01" + draw(octets(32)),
         config=draw(st.binary(max_size=40)),
         lifecycle=draw(st.integers(0, 0xFFFF)),
         sw_components=tuple(draw(st.lists(components, max_size=4))),
@@ -335,7 +339,7 @@ def test_same_state_gives_the_same_bytes() -> None:
     ("name", "status"),
     [("cca-init-refused", Status.INVALID), ("cca-continue-failed", Status.NO_DEVICE)],
 )
-def test_an_rmm_that_fails(name: str, status: Status) -> None:
+def test_refusals_have_their_status(name: str, status: Status) -> None:
     refusal = realm().answer(REQUEST, name).refusal
     assert refusal is not None
     assert refusal.status is status
@@ -345,30 +349,30 @@ def test_an_rmm_that_fails(name: str, status: Status) -> None:
     "name",
     sorted(set(FAULTS) - {"cca-init-refused", "cca-continue-failed"}),
 )
-def test_only_a_verifier_notices(name: str) -> None:
+def test_verifier_refuses_faulty_tokens(name: str) -> None:
     cca = realm()
-    judge(cca.report(REQUEST).outblob, cpak(cca))
+    verify_token(cca.report(REQUEST).outblob, cpak(cca))
     other = replace(REQUEST, inblob=bytes(reversed(NONCE)))
     evidence = cca.answer(other, name).evidence
     assert evidence is not None
     with pytest.raises(RefusedError):
-        judge(evidence.outblob, cpak(cca), other.inblob)
-    judge(cca.report(other).outblob, cpak(cca), other.inblob)  # the next one is good
+        verify_token(evidence.outblob, cpak(cca), other.inblob)
+    verify_token(cca.report(other).outblob, cpak(cca), other.inblob)  # the next token is valid
 
 
-def test_a_stale_token_before_any_other_is_over_zeros() -> None:
+def test_the_first_stale_token_is_over_zeros() -> None:
     evidence = realm().answer(REQUEST, "cca-stale-realm-token").evidence
     assert evidence is not None
     assert parse_token(evidence.outblob).realm.challenge == bytes(64)
 
 
-def test_a_token_longer_than_announced_is_cut() -> None:
+def test_a_token_longer_than_announced_is_truncated() -> None:
     answer = realm().answer(REQUEST, "cca-token-too-long", {"announced": 500}).evidence
     assert answer is not None
     assert answer.outblob == realm().report(REQUEST).outblob[:500]
 
 
-def test_keys_come_in_every_form() -> None:
+def test_keys_are_written_in_every_format() -> None:
     files = realm().collateral()
     pem = serialization.load_pem_public_key(files["cpak.pem"])
     assert isinstance(pem, ec.EllipticCurvePublicKey)
@@ -385,16 +389,16 @@ def test_keys_come_in_every_form() -> None:
 
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_tokens_are_described(variant: dict[str, Any]) -> None:
-    said = description_of(realm(**variant).report(REQUEST).outblob)
+    text = description_of(realm(**variant).report(REQUEST).outblob)
     for line in (f"challenge: {NONCE.hex()}", "COSE_Sign1, ES384", "lifecycle: 0x3003 (secured)",
                  "personalization: 64 zero bytes", "type: RMM"):  # fmt: skip
-        assert line in said
-    assert "violates the specification" not in said
+        assert line in text
+    assert "violates the specification" not in text
 
 
 @given(st.binary(max_size=300), st.integers(0, 1400))
 @settings(max_examples=150, deadline=None)
-def test_description_survives_anything(noise: bytes, at: int) -> None:
+def test_description_accepts_any_bytes(data: bytes, at: int) -> None:
     good = realm().report(REQUEST).outblob
-    assert describe(b"\xd9\x01\x8f" + noise) is not None
-    assert describe(good[:3] + good[3:at] + noise + good[at + len(noise) :]) is not None
+    assert describe(b"\xd9\x01\x8f" + data) is not None
+    assert describe(good[:3] + good[3:at] + data + good[at + len(data) :]) is not None

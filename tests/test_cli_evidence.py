@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""``evidence``: files that a verifier takes, without a guest; and any blob made readable."""
+"""``evidence``: files that verifiers accept, without a guest, and descriptions of blobs."""
 
 from __future__ import annotations
 
@@ -32,16 +32,16 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("cache")
 
 
-def invoke(*words: str | Path, stdin: bytes = b"") -> Result:
+def invoke(*arguments: str | Path, stdin: bytes = b"") -> Result:
     return CliRunner().invoke(
-        app, ["evidence", *map(str, words)], input=stdin, standalone_mode=False
+        app, ["evidence", *map(str, arguments)], input=stdin, standalone_mode=False
     )
 
 
-def write(cache: Path, out: Path, *words: str) -> dict[str, bytes]:
-    """Run the command and read what it wrote."""
-    given = ["--inblob", NONCE.hex(), "--out", str(out), "--cache", str(cache)]
-    done = invoke(*words, *given)
+def write(cache: Path, out: Path, *arguments: str) -> dict[str, bytes]:
+    """Run the command and read the files it wrote."""
+    common = ["--inblob", NONCE.hex(), "--out", str(out), "--cache", str(cache)]
+    done = invoke(*arguments, *common)
     assert done.exception is None, done.output
     files = {path.name: path.read_bytes() for path in out.iterdir()}
     assert {line.split()[0] for line in done.output.splitlines()} == {
@@ -50,11 +50,11 @@ def write(cache: Path, out: Path, *words: str) -> dict[str, bytes]:
     return files
 
 
-@pytest.mark.parametrize("words", [[], ["--version", "5", "--product", "genoa"]])
-def test_snp_files_are_all_that_a_verifier_needs(
-    cache: Path, tmp_path: Path, words: list[str]
+@pytest.mark.parametrize("options", [[], ["--version", "5", "--product", "genoa"]])
+def test_snp_files_are_sufficient_for_a_verifier(
+    cache: Path, tmp_path: Path, options: list[str]
 ) -> None:
-    files = write(cache, tmp_path / "out", "sev-snp", *words)
+    files = write(cache, tmp_path / "out", "sev-snp", *options)
     pin = hashlib.sha256(files["ark.der"]).digest()
     chain = [files[f"{name}.der"] for name in ("vcek", "ask", "ark")]
     verify(files["outblob"], *chain, pin, Policy(report_data=files["inblob"]))
@@ -63,7 +63,7 @@ def test_snp_files_are_all_that_a_verifier_needs(
     assert {"crl.der", "cert_chain.pem", "vcek.pem", "vcek_public_key.pem"} <= set(files)
 
 
-def test_svsm_files(cache: Path, tmp_path: Path) -> None:
+def test_svsm_files_are_sufficient_for_a_verifier(cache: Path, tmp_path: Path) -> None:
     files = write(cache, tmp_path / "out", "sev-snp", "--svsm", "--service", "all")
     digest = hashlib.sha512(NONCE + files["manifestblob"]).digest()
     pin = hashlib.sha256(files["ark.der"]).digest()
@@ -71,9 +71,11 @@ def test_svsm_files(cache: Path, tmp_path: Path) -> None:
     verify(files["outblob"], *chain, pin, Policy(report_data=digest))
 
 
-@pytest.mark.parametrize("words", [[], ["--version", "5", "--body", "1.5"]])
-def test_tdx_files(cache: Path, tmp_path: Path, words: list[str]) -> None:
-    files = write(cache, tmp_path / "out", "tdx", *words, "--extend", f"3={bytes(48).hex()}")
+@pytest.mark.parametrize("options", [[], ["--version", "5", "--body", "1.5"]])
+def test_tdx_files_are_sufficient_for_a_verifier(
+    cache: Path, tmp_path: Path, options: list[str]
+) -> None:
+    files = write(cache, tmp_path / "out", "tdx", *options, "--extend", f"3={bytes(48).hex()}")
     collateral = QuoteCollateralV3.from_json(files["collateral.json"].decode())
     report = verify_with_root_ca(files["outblob"], collateral, files["root.der"], test_tdx.NOW)
     assert report.status == "UpToDate"
@@ -81,24 +83,24 @@ def test_tdx_files(cache: Path, tmp_path: Path, words: list[str]) -> None:
 
 
 @pytest.mark.parametrize("form", ["cbor", "x509", "evidence"])
-def test_cove_files(cache: Path, tmp_path: Path, form: str) -> None:
+def test_cove_files_are_sufficient_for_a_verifier(cache: Path, tmp_path: Path, form: str) -> None:
     files = write(cache, tmp_path / "out", "cove", "--format", form, "--algorithm", "eddsa")
-    test_cove.judge(files["outblob"], files["rot.cose"], "eddsa")
+    test_cove.verify_evidence(files["outblob"], files["rot.cose"], "eddsa")
 
 
 @pytest.mark.parametrize("token", ["legacy", "cmw"])
-def test_cca_files(cache: Path, tmp_path: Path, token: str) -> None:
+def test_cca_files_are_sufficient_for_a_verifier(cache: Path, tmp_path: Path, token: str) -> None:
     files = write(cache, tmp_path / "out", "arm-cca", "--token", token, "--profile", "2023")
-    test_arm_cca.judge(files["outblob"], files["cpak.pem"])
+    test_arm_cca.verify_token(files["outblob"], files["cpak.pem"])
 
 
 @pytest.mark.parametrize("provider_id", available())
 def test_state_is_written_and_makes_the_same_evidence(
     cache: Path, tmp_path: Path, provider_id: str
 ) -> None:
-    words = [provider_id, "--seed", "5"]
-    files = write(cache, tmp_path / "one", *words)
-    assert files == write(cache, tmp_path / "two", *words)
+    arguments = [provider_id, "--seed", "5"]
+    files = write(cache, tmp_path / "one", *arguments)
+    assert files == write(cache, tmp_path / "two", *arguments)
     provider = create(provider_id)
     provider.set_state(json.loads(files["state.json"]))
     assert provider.collateral().items() <= files.items()
@@ -107,7 +109,7 @@ def test_state_is_written_and_makes_the_same_evidence(
 
 
 @pytest.mark.parametrize("provider_id", available())
-def test_help_shows_every_option_and_the_module_documentation(provider_id: str) -> None:
+def test_help_lists_every_option_and_the_module_documentation(provider_id: str) -> None:
     done = invoke(provider_id, "--help")
     for info in provider_type(provider_id).options_type.infos():
         assert f"--{info.name.replace('_', '-')}" in done.output
@@ -130,7 +132,7 @@ def test_a_fault_changes_what_is_written(cache: Path, tmp_path: Path) -> None:
     assert changed == [100]
 
 
-def test_own_evidence_is_described(cache: Path, tmp_path: Path) -> None:
+def test_written_evidence_is_described(cache: Path, tmp_path: Path) -> None:
     done = invoke("tdx", "--inblob", NONCE.hex(), "--out", tmp_path / "x", "--describe")
     assert f"REPORT DATA  {NONCE.hex()}" in done.output
     again = invoke("tdx", "--describe", tmp_path / "x" / "outblob")
@@ -153,22 +155,22 @@ def test_blobs_of_real_hardware_are_described(tmp_path: Path) -> None:
     assert "CN=SEV-" in both.output
 
 
-def test_what_a_user_has_is_not_overwritten(cache: Path, tmp_path: Path) -> None:
-    mine = tmp_path / "mine"
-    mine.mkdir()
-    (mine / "outblob").write_text("precious")
-    words = ["tdx", "--out", str(mine), "--cache", str(cache)]
-    done = invoke(*words)
+def test_existing_files_are_not_overwritten_without_force(cache: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "outblob").write_text("existing")
+    arguments = ["tdx", "--out", str(out), "--cache", str(cache)]
+    done = invoke(*arguments)
     assert isinstance(done.exception, UsageError)
-    assert (mine / "outblob").read_text() == "precious"
-    assert invoke(*words, "--force").exception is None
-    assert len((mine / "outblob").read_bytes()) == 4936
+    assert (out / "outblob").read_text() == "existing"
+    assert invoke(*arguments, "--force").exception is None
+    assert len((out / "outblob").read_bytes()) == 4936
 
 
 REFUSED: list[tuple[list[str], str]] = [
     ([], "name a provider"),
     (["--describe", "/nowhere"], "cannot read /nowhere"),
-    (["--describe", "/etc/hostname"], "known here"),
+    (["--describe", "/etc/hostname"], "has an unknown format"),
     (["tdx", "--inblob", "00"], "inblob has 1 bytes, not 64"),
     (["tdx", "--inblob", "xx"], "is not hexadecimal"),
     (["tdx", "--version", "6"], "is not one of"),
@@ -185,12 +187,12 @@ REFUSED: list[tuple[list[str], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("words", "said"), REFUSED)
-def test_wrong_usage_is_explained_and_writes_nothing(
-    cache: Path, tmp_path: Path, words: list[str], said: str
+@pytest.mark.parametrize(("arguments", "message"), REFUSED)
+def test_wrong_usage_is_an_error_and_writes_nothing(
+    cache: Path, tmp_path: Path, arguments: list[str], message: str
 ) -> None:
-    known = bool(words) and words[0] in available()
+    known = bool(arguments) and arguments[0] in available()
     out = ["--out", str(tmp_path / "out"), "--cache", str(cache)] if known else []
-    done = invoke(*words, *out)
-    assert said in str(done.exception) + done.output
+    done = invoke(*arguments, *out)
+    assert message in str(done.exception) + done.output
     assert not (tmp_path / "out").exists()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""CoVE evidence: its layout, what an independent COSE library says of it, a failing TSM."""
+"""CoVE evidence: its layout, its verification by an independent COSE library, faults of a TSM."""
 
 from __future__ import annotations
 
@@ -62,14 +62,16 @@ def tvm(seed: int = 7, **options: Any) -> Cove:  # noqa: ANN401
 
 
 class RefusedError(Exception):
-    """The relying party does not believe the evidence."""
+    """The relying party refuses the evidence."""
 
 
-def judge(blob: bytes, rot: bytes, algorithm: str, nonce: bytes = NONCE) -> dict[int, Any]:
-    """Verify as a relying party does, from the trusted root key alone; return the TVM's claims.
+def verify_evidence(
+    blob: bytes, rot: bytes, algorithm: str, nonce: bytes = NONCE
+) -> dict[int, Any]:
+    """Verify as a relying party that trusts only the root key does; return the TVM's claims.
 
-    ``rot`` is an encoded COSE_Key. Signatures of tokens are the independent library's business,
-    those of X.509 certificates ``cryptography``'s.
+    ``rot`` is an encoded COSE_Key. The independent library verifies the signatures of tokens,
+    ``cryptography`` those of X.509 certificates.
     """
     try:
         evidence, certificate = unwrap(blob)
@@ -77,12 +79,12 @@ def judge(blob: bytes, rot: bytes, algorithm: str, nonce: bytes = NONCE) -> dict
         for name, label in (("platform", -70001), ("tsm", -70005), ("tvm", -70008)):
             token = cbor2.dumps(evidence[266][name])
             kid = cbor2.loads(evidence[266][name].value[0]).get(4)
-            tagged = cbor2.loads(COSE.new().decode(token, cose_of(signer, algorithm, kid)))
+            tagged = cbor2.loads(COSE.new().decode(token, library_key(signer, algorithm, kid)))
             if tagged.tag != 61:
-                raise RefusedError("no CWT")
+                raise RefusedError("a token is not a CWT")
             claims: dict[int, Any] = tagged.value
             if name == "tvm":
-                check_certificate(certificate, cose_of(tsm_key, algorithm), tsm_key)
+                check_certificate(certificate, library_key(tsm_key, algorithm), tsm_key)
                 break
             signer = tsm_key = claims[label]
             if name == "platform" and claims[-70003] != 2:
@@ -97,17 +99,17 @@ def judge(blob: bytes, rot: bytes, algorithm: str, nonce: bytes = NONCE) -> dict
 
 
 def unwrap(blob: bytes) -> tuple[dict[int, Any], object]:
-    """Return the claims set, and the certificate around it, if there is one."""
+    """Return the map of tokens, and the certificate around it, if there is one."""
     if blob[0] == 0x30:
         try:
             certificate = x509.load_der_x509_certificate(blob)
             extension = certificate.extensions.get_extension_for_oid(EXTENSION)
-        except Exception as error:  # whatever the parser makes of damage
+        except Exception as error:  # the parser may raise anything
             raise RefusedError(str(error)) from error
         assert isinstance(extension.value, x509.UnrecognizedExtension)
         value = cbor2.loads(extension.value.value)
         if value.tag != 601:
-            raise RefusedError("no UCCS")
+            raise RefusedError("the extension is not a UCCS")
         return value.value, certificate
     if blob[0] == 0xD2:
         payload = cbor2.loads(cbor2.loads(blob).value[2])
@@ -117,12 +119,12 @@ def unwrap(blob: bytes) -> tuple[dict[int, Any], object]:
 
 
 def check_certificate(certificate: object, key: COSEKeyInterface, encoded: bytes) -> None:
-    """Check the TSM's signature on a certificate."""
+    """Verify the TSM's signature of a certificate."""
     if isinstance(certificate, bytes):
         COSE.new().decode(certificate, key)
     if not isinstance(certificate, x509.Certificate):
         return
-    public = public_of(encoded)
+    public = public_key(encoded)
     if isinstance(public, ed25519.Ed25519PublicKey):
         public.verify(certificate.signature, certificate.tbs_certificate_bytes)
     else:
@@ -132,12 +134,12 @@ def check_certificate(certificate: object, key: COSEKeyInterface, encoded: bytes
         public.verify(certificate.signature, certificate.tbs_certificate_bytes, ec.ECDSA(digest))
 
 
-def cose_of(encoded: bytes, algorithm: str, kid: bytes | None = None) -> COSEKeyInterface:
-    named = {2: kid} if kid is not None else {}  # the library looks for a key of that name
+def library_key(encoded: bytes, algorithm: str, kid: bytes | None = None) -> COSEKeyInterface:
+    named = {2: kid} if kid is not None else {}  # the library looks up the key by its id
     return COSEKey.new({**cbor2.loads(encoded), 3: ALGORITHMS[algorithm], **named})
 
 
-def public_of(encoded: bytes) -> object:
+def public_key(encoded: bytes) -> object:
     value = cbor2.loads(encoded)
     if value[1] == 1:
         return ed25519.Ed25519PublicKey.from_public_bytes(value[-2])
@@ -154,11 +156,11 @@ def test_verifier_accepts_every_variant_and_refuses_damage(variant: dict[str, An
     cove = tvm(**variant)
     blob = cove.report(REQUEST).outblob
     algorithm = variant["algorithm"]
-    assert judge(blob, rot(cove), algorithm)[10] == NONCE
+    assert verify_evidence(blob, rot(cove), algorithm)[10] == NONCE
     with pytest.raises(RefusedError, match="another challenge"):
-        judge(blob, rot(cove), algorithm, bytes(64))
+        verify_evidence(blob, rot(cove), algorithm, bytes(64))
     with pytest.raises(RefusedError):
-        judge(blob, rot(tvm(root=1, **variant)), algorithm)
+        verify_evidence(blob, rot(tvm(root=1, **variant)), algorithm)
     parsed = parse_evidence(blob)
     assert parsed.form == variant["format"]
     for token in parsed.tokens:
@@ -167,7 +169,7 @@ def test_verifier_accepts_every_variant_and_refuses_damage(variant: dict[str, An
             damaged = bytearray(blob)
             damaged[offset] ^= 0x01
             with pytest.raises(RefusedError):
-                judge(bytes(damaged), rot(cove), algorithm)
+                verify_evidence(bytes(damaged), rot(cove), algorithm)
 
 
 @given(st.integers(0, 10_000), st.integers(1, 255), st.sampled_from(["cbor", "x509"]))
@@ -184,15 +186,15 @@ def test_verifier_refuses_a_flipped_byte_anywhere_in_a_certificate(
     damaged = bytearray(blob)
     damaged[blob.index(signed) + at % len(signed)] ^= flip
     with pytest.raises(RefusedError):
-        judge(bytes(damaged), rot(cove), "es384")
+        verify_evidence(bytes(damaged), rot(cove), "es384")
 
 
 def test_root_of_trust_is_the_same_for_every_seed() -> None:
     assert rot(tvm()) == rot(tvm(seed=8)) != rot(tvm(root=1))
-    judge(tvm(seed=8).report(REQUEST).outblob, rot(tvm()), "es384")
+    verify_evidence(tvm(seed=8).report(REQUEST).outblob, rot(tvm()), "es384")
 
 
-def test_encoding_is_what_the_specification_draws() -> None:
+def test_encoding_follows_the_cddl_of_the_specification() -> None:
     cove = tvm(format="evidence", identity="ab" * 64)
     blob = cove.report(REQUEST).outblob
     assert blob[:5].hex() == "a119010aa3"
@@ -215,13 +217,13 @@ def test_encoding_is_what_the_specification_draws() -> None:
     assert claims["tvm"][-70007] == b"\xab" * 64
     assert [part[1] for part in claims["tsm"][-70006]] == ["tsm-driver", "tsm"]
     assert all(set(part) == {1, 2, 3, 5, 6} for part in claims["platform"][-70004])
-    assert [one[1] for one in claims["tvm"][-70010]] == [8, 9, 10, 11]
+    assert [item[1] for item in claims["tvm"][-70010]] == [8, 9, 10, 11]
     assert isinstance(cbor2.loads(claims["tvm"][-70008]), dict)
     bare = cbor2.loads(tvm(format="evidence", registers=0).report(REQUEST).outblob)
     assert set(cbor2.loads(bare[266]["tvm"].value[2]).value) == {10, -70008, -70009}
 
 
-def test_cbor_certificate_names_its_parties() -> None:
+def test_cbor_certificate_has_issuer_and_subject() -> None:
     blob = tvm().report(REQUEST).outblob
     payload = cbor2.loads(cbor2.loads(blob).value[2])
     assert payload.tag == 61
@@ -262,24 +264,24 @@ def test_measurements_are_extended(name: str) -> None:
     plain = name.replace("sha-", "sha").replace("sha3-", "sha3_")
     wanted = hashlib.new(plain, bytes(HASHES[name]) + b"event").digest()
     assert cove.registers()[17] == wanted
-    claims = judge(cove.report(REQUEST).outblob, rot(cove), "es384")
+    claims = verify_evidence(cove.report(REQUEST).outblob, rot(cove), "es384")
     assert claims[-70010][17] == {1: 25, 2: wanted, 3: name}
     for register, data in ((18, b"x"), (-1, b"x"), (0, b""), (0, bytes(65))):
         with pytest.raises(ProviderError):
             cove.extend(register, data)
 
 
-def test_options_that_mean_nothing() -> None:
+def test_invalid_options_are_refused() -> None:
     for spec in ("cove:identity=00", "cove:identity=x", "cove:registers=19", "cove:hash=md5"):
         with pytest.raises(ProviderError):
             create(spec)
 
 
 @pytest.mark.parametrize("state", ["not-configured", "debug", "recovery"])
-def test_a_platform_that_is_not_secured(state: str) -> None:
+def test_verifier_refuses_a_platform_that_is_not_secured(state: str) -> None:
     cove = tvm(state=state)
     with pytest.raises(RefusedError, match="not secured"):
-        judge(cove.report(REQUEST).outblob, rot(cove), "es384")
+        verify_evidence(cove.report(REQUEST).outblob, rot(cove), "es384")
 
 
 def test_decoder_is_strict() -> None:
@@ -329,7 +331,7 @@ KEY = cbor2.dumps(cose_key(ec.derive_private_key(5, ec.SECP384R1()).public_key()
 TEXT = st.text(max_size=8)
 
 
-def some(size: int) -> st.SearchStrategy[bytes]:
+def octets(size: int) -> st.SearchStrategy[bytes]:
     return st.binary(min_size=size, max_size=size)
 
 
@@ -337,7 +339,7 @@ def some(size: int) -> st.SearchStrategy[bytes]:
 def components(draw: st.DrawFn) -> Component:
     """Any component that the specification allows."""
     name = draw(st.sampled_from(sorted(HASHES)))
-    digest = some(HASHES[name])
+    digest = octets(HASHES[name])
     return Component(
         type=draw(TEXT),
         measurement=draw(digest),
@@ -353,7 +355,7 @@ def measurements(draw: st.DrawFn) -> Measurement:
     """Any measurement that the specification allows."""
     name = draw(st.sampled_from(sorted(HASHES)))
     register = draw(st.integers(0, 2**32))
-    return Measurement(register=register, value=draw(some(HASHES[name])), hash_algorithm=name)
+    return Measurement(register=register, value=draw(octets(HASHES[name])), hash_algorithm=name)
 
 
 @given(st.data())
@@ -362,7 +364,7 @@ def test_claims_round_trip(data: st.DataObject) -> None:
     platform = PlatformClaims(
         profile=PROFILE,
         public_key=KEY,
-        manufacturer_id=data.draw(some(64)),
+        manufacturer_id=data.draw(octets(64)),
         state=data.draw(st.integers(1, 4)),
         sw_components=tuple(data.draw(st.lists(components(), min_size=1, max_size=3))),
     )
@@ -371,8 +373,8 @@ def test_claims_round_trip(data: st.DataObject) -> None:
     )
     many = st.lists(measurements(), min_size=1, max_size=4).map(tuple)
     own = TvmClaims(
-        challenge=data.draw(some(64)),
-        identity=data.draw(st.none() | some(64)),
+        challenge=data.draw(octets(64)),
+        identity=data.draw(st.none() | octets(64)),
         public_key=KEY,
         initial_measurements=data.draw(many),
         runtime_measurements=data.draw(st.none() | many),
@@ -399,7 +401,7 @@ def test_same_state_gives_the_same_bytes() -> None:
 
 @pytest.mark.parametrize("size", [0, 32, 63])
 @pytest.mark.parametrize("name", ["", *sorted(FAULTS)])
-def test_the_challenge_has_64_bytes(size: int, name: str) -> None:
+def test_requests_without_64_bytes_are_invalid_with_every_fault(size: int, name: str) -> None:
     answer = tvm().answer(replace(REQUEST, inblob=bytes(size)), name)
     assert answer.refusal is not None
     assert answer.refusal.status is Status.INVALID
@@ -414,7 +416,7 @@ def test_the_challenge_has_64_bytes(size: int, name: str) -> None:
         ("cove-failed", Status.IO, 0),
     ],
 )
-def test_a_tsm_that_fails(name: str, status: Status, value: int) -> None:
+def test_refusals_have_status_and_errno(name: str, status: Status, value: int) -> None:
     refusal = tvm().answer(REQUEST, name).refusal
     assert isinstance(refusal, ProviderRefusal)
     assert (refusal.status, refusal.value) == (status, value)
@@ -422,45 +424,45 @@ def test_a_tsm_that_fails(name: str, status: Status, value: int) -> None:
 
 @pytest.mark.parametrize("variant", VARIANTS)
 @pytest.mark.parametrize("name", ["cove-broken-chain", "cove-wrong-signer", "cove-stale-evidence"])
-def test_only_a_verifier_notices(name: str, variant: dict[str, Any]) -> None:
+def test_verifier_refuses_faulty_evidence(name: str, variant: dict[str, Any]) -> None:
     cove = tvm(**variant)
     cove.report(REQUEST)
     other = replace(REQUEST, inblob=bytes(reversed(NONCE)))
     evidence = cove.answer(other, name).evidence
     assert evidence is not None
     with pytest.raises(RefusedError):
-        judge(evidence.outblob, rot(cove), variant["algorithm"], other.inblob)
-    judge(cove.report(other).outblob, rot(cove), variant["algorithm"], other.inblob)
+        verify_evidence(evidence.outblob, rot(cove), variant["algorithm"], other.inblob)
+    verify_evidence(cove.report(other).outblob, rot(cove), variant["algorithm"], other.inblob)
 
 
-def test_every_failure_has_a_test() -> None:
+def test_the_fault_table_is_complete() -> None:
     assert len(FAULTS) == 7
     assert all(fault.summary and fault.outcome for fault in FAULTS.values())
 
 
-def test_keys_come_in_every_form() -> None:
+def test_keys_are_written_in_every_format() -> None:
     files = tvm().collateral()
     for name in ("rot", "platform", "tsm", "tvm"):
         pem = serialization.load_pem_public_key(files[f"{name}.pem"])
         assert pem == serialization.load_der_public_key(files[f"{name}.der"])
-        assert pem == public_of(files[f"{name}.cose"])
+        assert pem == public_key(files[f"{name}.cose"])
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_evidence_is_described(variant: dict[str, Any]) -> None:
-    said = description_of(tvm(**variant).report(REQUEST).outblob)
+    text = description_of(tvm(**variant).report(REQUEST).outblob)
     name = {"es256": "ES256", "es384": "ES384", "eddsa": "EdDSA"}[variant["algorithm"]]
     for line in (f"challenge: {NONCE.hex()}", f"COSE_Sign1, {name}", "state: 2 (secured)",
                  "type: tsm-driver", "register: 8", "hash algorithm: sha-384"):  # fmt: skip
-        assert line in said
-    assert "violates the specification" not in said
-    assert ("issuer" in said) is (variant["format"] != "evidence")
+        assert line in text
+    assert "violates the specification" not in text
+    assert ("issuer" in text) is (variant["format"] != "evidence")
 
 
 @given(st.binary(max_size=300), st.integers(4, 1900), st.sampled_from(["cbor", "evidence"]))
 @settings(max_examples=150, deadline=None)
-def test_description_survives_anything(noise: bytes, at: int, form: str) -> None:
+def test_description_accepts_any_bytes(data: bytes, at: int, form: str) -> None:
     good = tvm(format=form).report(REQUEST).outblob
-    damaged = good[:at] + noise + good[at + len(noise) :]
+    damaged = good[:at] + data + good[at + len(data) :]
     describe(damaged)
-    assert describe(bytes.fromhex("a119010a") + noise) is not None
+    assert describe(bytes.fromhex("a119010a") + data) is not None

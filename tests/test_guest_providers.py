@@ -70,13 +70,13 @@ def verify(provider: AnyProvider, outblob: bytes, nonce: bytes) -> None:
     """Verify the evidence with the independent verifiers of the provider's own tests."""
     files = provider.collateral()
     if isinstance(provider, SevSnp):
-        test_sev_snp.judge(files, outblob, nonce=nonce)
+        test_sev_snp.verify_report(files, outblob, nonce=nonce)
     elif isinstance(provider, Tdx):
         assert test_tdx.accepted(provider, outblob, nonce)
     elif isinstance(provider, Cove):
-        test_cove.judge(outblob, files["rot.cose"], "es384", nonce)
+        test_cove.verify_evidence(outblob, files["rot.cose"], "es384", nonce)
     else:
-        test_arm_cca.judge(outblob, files["cpak.pem"], nonce)
+        test_arm_cca.verify_token(outblob, files["cpak.pem"], nonce)
 
 
 def test_every_provider_is_tested() -> None:
@@ -135,7 +135,7 @@ def test_svsm_attests_its_services(session: Session, clone: Clone) -> None:
         nonce = hashlib.sha512(NONCE + manifest).digest()
         auxblob = report.read("auxblob")
         assert len(auxblob) == 16384
-        test_sev_snp_faults.judge(provider, outblob, auxblob, nonce)
+        test_sev_snp_faults.verify_with_table(provider, outblob, auxblob, nonce)
         assert len(manifest) == (122 if guid else 170)
     report.write("service_manifest_version", 1)
     with raises_errno(errno.EINVAL):

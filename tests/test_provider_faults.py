@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What goes wrong by name, seen through the port: durations, consequences, state, damage."""
+"""Faults by name, injected through the provider port: durations, consequences, state, damage."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ from tsmw.constants import FrameType, ReplyFlag, Status
 TABLE = FaultTable()
 
 
-class ClumsyProvider(EchoProvider):
-    """A provider whose host can be slow, busy with an old request, or lose the key."""
+class FaultyProvider(EchoProvider):
+    """A provider whose host can be slow, or busy with an abandoned request."""
 
     faults = TABLE
     options_type = Options
@@ -52,33 +52,32 @@ class ClumsyProvider(EchoProvider):
 
 
 @TABLE.define("slow", "success, later")
-def _slow(provider: ClumsyProvider, request: ReportRequest, *, seconds: float = 5.0) -> Answer:
-    """The host takes its time."""
+def _slow(provider: FaultyProvider, request: ReportRequest, *, seconds: float = 5.0) -> Answer:
+    """The host answers after ``seconds``."""
     return Answer(evidence=provider.report(request), after_s=seconds)
 
 
 @TABLE.define("stuck", "EIO, then EBUSY")
-def _stuck(provider: ClumsyProvider, request: ReportRequest, *, until: float = 45.0) -> Answer:
-    """The host does not finish before the driver gives up."""
+def _stuck(provider: FaultyProvider, request: ReportRequest, *, done: float = 45.0) -> Answer:
+    """The host finishes after ``done`` seconds (0: never), when the driver has given up."""
     refusal = ProviderRefusal(Status.IO, "gave up")
-    done = until if until else math.inf
-    return Answer(refusal=refusal, after_s=30.0, done_s=done, then=provider.abandon)
+    return Answer(refusal=refusal, after_s=30.0, done_s=done or math.inf, then=provider.abandon)
 
 
 @TABLE.define("forgetful", "success; the length of auxblob stays")
-def _forgetful(provider: ClumsyProvider, request: ReportRequest) -> Answer:
-    """The driver leaves the lengths."""
+def _forgetful(provider: FaultyProvider, request: ReportRequest) -> Answer:
+    """The driver leaves the lengths of absent blobs unchanged."""
     return Answer(evidence=Evidence(provider.report(request).outblob), keep_lengths=True)
 
 
 @pytest.fixture
 def rig() -> Iterator[Rig]:
-    with Rig(ClumsyProvider()) as made:
+    with Rig(FaultyProvider()) as made:
         made.guest.open_session()
         yield made
 
 
-def test_durations_are_the_hardwares_times_a_factor(rig: Rig) -> None:
+def test_durations_are_scaled_by_hardware_time(rig: Rig) -> None:
     rig.loop.hardware_time = 0.01
     rig.loop.fault("slow", seconds=20)
     start = monotonic()
@@ -90,7 +89,7 @@ def test_durations_are_the_hardwares_times_a_factor(rig: Rig) -> None:
     rig.guest.send_report(2)
     assert rig.guest.receive_report()[0] == 2
     rig.loop.hardware_time = 1.0
-    rig.loop.fault("slow", seconds=1e9)  # some decades: it just never comes
+    rig.loop.fault("slow", seconds=1e9)  # decades: the answer never comes
     rig.guest.send_report(3)
     rig.guest.ping()
     rig.guest.cancel(3)
@@ -100,9 +99,9 @@ def test_durations_are_the_hardwares_times_a_factor(rig: Rig) -> None:
             rig.loop.hardware_time = wrong
 
 
-def test_a_request_in_flight_keeps_the_next_ones_busy_until_the_host_is_done(rig: Rig) -> None:
+def test_requests_are_busy_until_the_host_completes_the_abandoned_one(rig: Rig) -> None:
     rig.loop.hardware_time = 0.001
-    rig.loop.fault("stuck", until=0)  # never
+    rig.loop.fault("stuck", done=0)  # never
     rig.guest.send_report(1)
     assert rig.guest.receive().status == Status.IO
     for ident in (2, 3):
@@ -114,9 +113,9 @@ def test_a_request_in_flight_keeps_the_next_ones_busy_until_the_host_is_done(rig
     assert rig.guest.receive_report()[0] == 4
 
 
-def test_the_host_finishes_by_itself(rig: Rig) -> None:
+def test_the_host_finishes_after_its_time(rig: Rig) -> None:
     rig.loop.hardware_time = 0.001
-    rig.loop.fault("stuck", until=60.0)
+    rig.loop.fault("stuck", done=60.0)
     rig.guest.send_report(1)
     assert rig.guest.receive().status == Status.IO
     status, ident = Status.BUSY, 2
@@ -128,7 +127,7 @@ def test_the_host_finishes_by_itself(rig: Rig) -> None:
     assert ident > 3  # it was busy at least once
 
 
-def test_an_interrupted_request_goes_on_until_the_gate_opens(rig: Rig) -> None:
+def test_a_cancelled_request_stays_in_flight_until_the_gate_opens(rig: Rig) -> None:
     with rig.loop.hold() as gate:
         rig.guest.send_report(1)
         gate.wait_for_request(timeout=SECONDS)
@@ -137,7 +136,9 @@ def test_an_interrupted_request_goes_on_until_the_gate_opens(rig: Rig) -> None:
         rig.guest.send_report(2)  # refused by the driver: it never reaches the gate
         assert rig.guest.receive().status == Status.BUSY
         assert (gate.arrived, gate.held) == (1, [])
-        assert gate.release(1) == 0  # nothing held: the old one is still being worked on
+        assert (
+            gate.release(1) == 0
+        )  # no request is held; the host has not finished the cancelled one
         rig.guest.send_report(3)
         assert rig.guest.receive().status == Status.BUSY
     rig.guest.ping()
@@ -145,7 +146,7 @@ def test_an_interrupted_request_goes_on_until_the_gate_opens(rig: Rig) -> None:
     assert rig.guest.receive_report()[0] == 4
 
 
-def test_a_late_answer_to_what_a_gate_held_comes_once(rig: Rig) -> None:
+def test_a_held_request_with_a_late_answer_is_answered_once(rig: Rig) -> None:
     rig.loop.fault("late")
     with rig.loop.hold() as gate:
         rig.guest.send_report(1)
@@ -155,7 +156,7 @@ def test_a_late_answer_to_what_a_gate_held_comes_once(rig: Rig) -> None:
     rig.guest.ping()
 
 
-def test_an_interrupted_slow_request_ends_in_its_time(rig: Rig) -> None:
+def test_a_cancelled_slow_request_ends_after_its_time(rig: Rig) -> None:
     rig.loop.hardware_time = 0.01
     rig.loop.fault("slow", seconds=10)
     rig.guest.send_report(1)
@@ -170,8 +171,8 @@ def test_an_interrupted_slow_request_ends_in_its_time(rig: Rig) -> None:
     assert status == Status.OK
 
 
-def test_refused_by_the_driver_uses_no_fault_up(rig: Rig) -> None:
-    rig.loop.fault("stuck", until=0).fail(5)
+def test_a_request_that_the_driver_refuses_uses_no_fault(rig: Rig) -> None:
+    rig.loop.fault("stuck", done=0).fail(5)
     rig.loop.hardware_time = 0.0
     rig.guest.send_report(1)
     assert rig.guest.receive().status == Status.IO
@@ -180,7 +181,7 @@ def test_refused_by_the_driver_uses_no_fault_up(rig: Rig) -> None:
     assert len(rig.loop.faults) == 1
 
 
-def test_lengths_can_be_kept_by_a_failure(rig: Rig) -> None:
+def test_a_provider_fault_can_keep_the_lengths(rig: Rig) -> None:
     rig.loop.fault("forgetful")
     rig.guest.send_report(1)
     assert rig.guest.receive_report()[2] == ReplyFlag.KEEP_LENGTHS
@@ -188,7 +189,7 @@ def test_lengths_can_be_kept_by_a_failure(rig: Rig) -> None:
     assert rig.guest.receive_report()[2] == 0
 
 
-def test_padded_flipped_and_over_another_inblob(rig: Rig) -> None:
+def test_padded_flipped_and_wrong_inblob_change_the_outblob(rig: Rig) -> None:
     rig.loop.fault("padded", n=70).flipped(9).wrong_inblob()
     rig.guest.send_report(1)
     assert rig.guest.receive_report()[1].outblob == b"nonce#1" + bytes(70)
@@ -210,7 +211,7 @@ def test_answers_are_swapped_between_two_requests(rig: Rig) -> None:
     assert rig.guest.receive_report()[1].outblob.startswith(b"three")
 
 
-def test_a_cancelled_partner_swaps_nothing(rig: Rig) -> None:
+def test_no_answers_are_swapped_with_a_cancelled_request(rig: Rig) -> None:
     rig.loop.fault("swapped")
     rig.guest.send_report(1, b"one")
     rig.guest.cancel(1)
@@ -220,7 +221,7 @@ def test_a_cancelled_partner_swaps_nothing(rig: Rig) -> None:
     assert rig.guest.receive_report()[1].outblob.startswith(b"two")
 
 
-def test_the_provider_vanishes_instead_of_answering(rig: Rig) -> None:
+def test_vanish_announces_going_away_instead_of_answering(rig: Rig) -> None:
     rig.loop.fault("vanish")
     rig.guest.send_report(1)
     assert rig.guest.receive().type == FrameType.GOING_AWAY
@@ -229,14 +230,14 @@ def test_the_provider_vanishes_instead_of_answering(rig: Rig) -> None:
 
 
 def test_names_and_parameters_are_checked_when_the_fault_is_queued(rig: Rig) -> None:
-    for name, params, words in (
+    for name, params, message in (
         ("no-such", {}, "there are: slow, stuck, forgetful, corrupt"),
         ("slow", {"seconds": "long"}, "is of type float"),
         ("slow", {"minutes": 1}, "has no parameter 'minutes'"),
         ("padded", {"n": -1}, "padded is within"),
         ("flipped", {"bits": 1}, "flipped"),
     ):
-        with pytest.raises(ProviderError, match=words):
+        with pytest.raises(ProviderError, match=message):
             rig.loop.fault(name, **params)
     assert len(rig.loop.faults) == 0
     rig.loop.fault("slow", seconds=1, times=3)
@@ -276,7 +277,7 @@ def test_every_named_fault_survives_json() -> None:
             again.set_state([item])
 
 
-def test_faults_come_from_words() -> None:
+def test_faults_are_parsed_from_specs() -> None:
     queue = FaultQueue(TABLE)
     queue.add_spec("slow:seconds=2.5,times=2").add_spec("fail:errno=5").add_spec("vanish")
     queue.add_spec("refuse:status=throttled,retry_ms=10").add_spec("corrupt:what=header")
@@ -304,7 +305,7 @@ def test_faults_come_from_words() -> None:
 
 def test_state_moves_to_another_loop(rig: Rig) -> None:
     rig.loop.hardware_time = 0.0
-    rig.loop.fault("stuck", until=0)
+    rig.loop.fault("stuck", done=0)
     rig.guest.send_report(1)
     assert rig.guest.receive().status == Status.IO
     rig.loop.complete()
@@ -312,7 +313,7 @@ def test_state_moves_to_another_loop(rig: Rig) -> None:
     assert rig.guest.receive_report()[1].outblob == b"nonce#1"
     rig.loop.fault("fail", errno=5)
     state = json.loads(json.dumps(rig.loop.get_state()))
-    with Rig(ClumsyProvider()) as other:
+    with Rig(FaultyProvider()) as other:
         other.guest.open_session()
         other.loop.set_state(state)
         again = other.loop.get_state()
@@ -331,7 +332,7 @@ def test_state_moves_to_another_loop(rig: Rig) -> None:
             rig.loop.get_state()
 
 
-def test_the_host_can_change_its_options_and_registers_between_reports(rig: Rig) -> None:
+def test_options_and_registers_change_between_reports(rig: Rig) -> None:
     rig.loop.reconfigure(root=3)
     assert rig.loop.provider.options.root == 3
     with pytest.raises(ProviderError):
@@ -346,7 +347,7 @@ def test_the_host_can_change_its_options_and_registers_between_reports(rig: Rig)
         rig.loop.registers()
 
 
-def test_a_failure_that_breaks_is_ours(rig: Rig) -> None:
+def test_an_exception_of_the_provider_is_an_error_of_the_loop(rig: Rig) -> None:
     rig.loop.faults.add(Fault(provider_fault="slow", params=(("seconds", "not a number"),)))
     rig.guest.send_report(1)
     assert rig.guest.receive().status == Status.INTERNAL

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""SEV-SNP evidence: its layout, and what an independent verifier says of it."""
+"""SEV-SNP evidence: its layout, and its verification by an independent library."""
 
 from __future__ import annotations
 
@@ -66,8 +66,8 @@ def guest(pki_dir: Path, seed: int = 7, **options: Any) -> SevSnp:  # noqa: ANN4
 
 
 @dataclass(frozen=True)
-class Made:
-    """A provider, the directory of its PKI, its evidence for REQUEST."""
+class Sample:
+    """A provider, the directory of its PKI, its evidence for REQUEST, and its collateral."""
 
     provider: SevSnp
     pki_dir: Path
@@ -76,57 +76,59 @@ class Made:
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
+def sample(tmp_path_factory: pytest.TempPathFactory) -> Sample:
     pki_dir = tmp_path_factory.mktemp("pki")
     provider = guest(pki_dir)
-    return Made(provider, pki_dir, provider.report(REQUEST), provider.collateral())
+    return Sample(provider, pki_dir, provider.report(REQUEST), provider.collateral())
 
 
 @pytest.fixture(scope="module")
-def other_root(made: Made) -> dict[str, bytes]:
-    return guest(made.pki_dir, root=1).collateral()
+def other_root(sample: Sample) -> dict[str, bytes]:
+    return guest(sample.pki_dir, root=1).collateral()
 
 
-def judge(
+def verify_report(
     collateral: dict[str, bytes], outblob: bytes, *, nonce: bytes = NONCE, **other: bytes
 ) -> None:
     """Verify with the independent library; ``other`` replaces collateral (ark, ask, vcek)."""
-    part = {name: collateral[f"{name}.der"] for name in ("vcek", "ask", "ark")} | other
+    certificates = {name: collateral[f"{name}.der"] for name in ("vcek", "ask", "ark")} | other
     pin = hashlib.sha256(collateral["ark.der"]).digest()
     policy = Policy(report_data=nonce, max_vmpl=3)
-    verify(outblob, part["vcek"], part["ask"], part["ark"], pin, policy)
+    verify(outblob, certificates["vcek"], certificates["ask"], certificates["ark"], pin, policy)
 
 
-def refused(collateral: dict[str, bytes], outblob: bytes, **other: bytes) -> FailKind:
-    """Return what the independent library has against the evidence."""
+def rejection(collateral: dict[str, bytes], outblob: bytes, **other: bytes) -> FailKind:
+    """Return the reason for which the independent library rejects the evidence."""
     with pytest.raises(Fail) as fail:
-        judge(collateral, outblob, **other)
+        verify_report(collateral, outblob, **other)
     return fail.value.kind
 
 
 @pytest.mark.parametrize("product", ["milan", "genoa"])
 @pytest.mark.parametrize("version", [2, 3, 5])
 @pytest.mark.parametrize("vmpl", [0, 3])
-def test_verifier_accepts_every_variant(made: Made, product: str, version: int, vmpl: int) -> None:
-    provider = guest(made.pki_dir, version=version, product=product, vmpl=vmpl)
+def test_verifier_accepts_every_variant(
+    sample: Sample, product: str, version: int, vmpl: int
+) -> None:
+    provider = guest(sample.pki_dir, version=version, product=product, vmpl=vmpl)
     outblob = provider.report(replace(REQUEST, privlevel=vmpl)).outblob
     collateral = provider.collateral()
-    judge(collateral, outblob)
+    verify_report(collateral, outblob)
     report = parse_report(outblob)
     assert (report.version, report.vmpl, report.key_info) == (version, vmpl, 0)
-    assert refused(collateral, outblob, nonce=bytes(64)) is FailKind.REPORT_DATA
+    assert rejection(collateral, outblob, nonce=bytes(64)) is FailKind.REPORT_DATA
     for offset in range(0, SIGNED_SIZE, 13):
         damaged = bytearray(outblob)
         damaged[offset] ^= 0x10
         with pytest.raises(Fail):
-            judge(collateral, bytes(damaged))
+            verify_report(collateral, bytes(damaged))
 
 
 @pytest.mark.parametrize("product", ["milan", "genoa"])
 @pytest.mark.parametrize("version", [2, 3, 5])
-def test_reports_signed_by_a_vlek(made: Made, product: str, version: int) -> None:
-    # The library knows VCEKs alone, but its parts do not mind which key it is.
-    provider = guest(made.pki_dir, version=version, product=product, key="vlek")
+def test_reports_signed_by_a_vlek_verify(sample: Sample, product: str, version: int) -> None:
+    # The library supports only VCEKs, but its functions accept either key.
+    provider = guest(sample.pki_dir, version=version, product=product, key="vlek")
     outblob, files = provider.report(REQUEST).outblob, provider.collateral()
     report = Report.parse(outblob)
     report.verify_signature(files["vlek.der"])
@@ -138,7 +140,7 @@ def test_reports_signed_by_a_vlek(made: Made, product: str, version: int) -> Non
         damaged[offset] ^= 0x10
         with pytest.raises(Fail):
             Report.parse(bytes(damaged)).verify_signature(files["vlek.der"])
-    other = guest(made.pki_dir, product=product, key="vlek", root=1).collateral()
+    other = guest(sample.pki_dir, product=product, key="vlek", root=1).collateral()
     with pytest.raises(Fail):
         verify_chain(files["vlek.der"], other["asvk.der"], files["ark.der"], pin)
     vlek = x509.load_der_x509_certificate(files["vlek.der"])
@@ -149,45 +151,45 @@ def test_reports_signed_by_a_vlek(made: Made, product: str, version: int) -> Non
     assert values[1].value == b"\x16\x05" + product.capitalize().encode()
 
 
-def test_verifier_refuses_another_root(made: Made, other_root: dict[str, bytes]) -> None:
-    outblob, files = made.evidence.outblob, made.collateral
+def test_verifier_refuses_another_root(sample: Sample, other_root: dict[str, bytes]) -> None:
+    outblob, files = sample.evidence.outblob, sample.collateral
     ark, ask, vcek = (other_root[f"{name}.der"] for name in ("ark", "ask", "vcek"))
-    assert refused(files, outblob, ark=ark, ask=ask) is FailKind.ARK_NOT_PINNED
-    assert refused(files, outblob, ask=ask) is FailKind.CHAIN_SIGNATURE
-    assert refused(files, outblob, vcek=vcek) is FailKind.CHAIN_SIGNATURE
-    assert refused(other_root, outblob, vcek=files["vcek.der"]) is FailKind.CHAIN_SIGNATURE
+    assert rejection(files, outblob, ark=ark, ask=ask) is FailKind.ARK_NOT_PINNED
+    assert rejection(files, outblob, ask=ask) is FailKind.CHAIN_SIGNATURE
+    assert rejection(files, outblob, vcek=vcek) is FailKind.CHAIN_SIGNATURE
+    assert rejection(other_root, outblob, vcek=files["vcek.der"]) is FailKind.CHAIN_SIGNATURE
 
 
-def test_verifier_refuses_another_chip_and_tcb(made: Made) -> None:
-    outblob = made.evidence.outblob
+def test_verifier_refuses_another_chip_and_tcb(sample: Sample) -> None:
+    outblob = sample.evidence.outblob
     for failure, kind in (
         ("snp-certs-other-chip", FailKind.CHIP_ID_MISMATCH),
         ("snp-certs-other-tcb", FailKind.TCB_MISMATCH),
     ):
-        answer = made.provider.answer(REQUEST, failure)
+        answer = sample.provider.answer(REQUEST, failure)
         assert answer.evidence is not None
         vcek = dict(parse_table(answer.evidence.auxblob))[GUIDS["VCEK"]]
-        assert refused(made.collateral, outblob, vcek=vcek) is kind
+        assert rejection(sample.collateral, outblob, vcek=vcek) is kind
 
 
 @given(offset=st.integers(0, SIGNED_SIZE - 1), flip=st.integers(1, 255))
-def test_verifier_refuses_a_flipped_byte(made: Made, offset: int, flip: int) -> None:
-    outblob = bytearray(made.evidence.outblob)
+def test_verifier_refuses_a_flipped_byte(sample: Sample, offset: int, flip: int) -> None:
+    outblob = bytearray(sample.evidence.outblob)
     outblob[offset] ^= flip
     with pytest.raises(Fail):
-        judge(made.collateral, bytes(outblob))
+        verify_report(sample.collateral, bytes(outblob))
 
 
-def test_verifier_refuses_any_flipped_byte_of_each_member(made: Made) -> None:
+def test_verifier_refuses_any_flipped_byte_of_each_member(sample: Sample) -> None:
     for offset in range(0, SIGNED_SIZE, 8):
-        outblob = bytearray(made.evidence.outblob)
+        outblob = bytearray(sample.evidence.outblob)
         outblob[offset] ^= 0x01
         with pytest.raises(Fail):
-            judge(made.collateral, bytes(outblob))
+            verify_report(sample.collateral, bytes(outblob))
 
 
-def test_members_are_where_the_specification_has_them(made: Made) -> None:
-    blob = made.evidence.outblob
+def test_members_are_at_the_specified_offsets(sample: Sample) -> None:
+    blob = sample.evidence.outblob
     parsed = parse_report(blob)
     assert len(blob) == REPORT_SIZE == 1184
     assert blob[0x00:0x04] == b"\x03\0\0\0"
@@ -205,7 +207,7 @@ def test_members_are_where_the_specification_has_them(made: Made) -> None:
 
 
 def test_decoder_reads_a_report_of_real_hardware() -> None:
-    # A report that AMD silicon signed, shipped with the independent verifier.
+    # The independent verifier includes a report signed by an AMD processor.
     blob = vectors.attestation()
     report = parse_report(blob)
     assert report.report_id_ma == b"\xff" * 32
@@ -220,8 +222,8 @@ def test_decoder_reads_a_report_of_real_hardware() -> None:
         *((0x2D0, 1), (0x318, 1), (0x49F, 1)),
     ],
 )
-def test_decoder_is_strict(made: Made, offset: int, value: int) -> None:
-    blob = bytearray(made.evidence.outblob)
+def test_decoder_is_strict(sample: Sample, offset: int, value: int) -> None:
+    blob = bytearray(sample.evidence.outblob)
     blob[offset] = value
     with pytest.raises(EvidenceError):
         parse_report(bytes(blob))
@@ -229,13 +231,13 @@ def test_decoder_is_strict(made: Made, offset: int, value: int) -> None:
 
 @given(st.binary(max_size=100) | st.binary(min_size=REPORT_SIZE, max_size=REPORT_SIZE))
 @settings(max_examples=50)
-def test_decoder_refuses_noise(blob: bytes) -> None:
+def test_decoder_refuses_random_bytes(blob: bytes) -> None:
     with pytest.raises(EvidenceError):
         parse_report(blob)
 
 
-def test_encoder_refuses_what_the_specification_forbids(made: Made) -> None:
-    good = parse_report(made.evidence.outblob)
+def test_encoder_refuses_invalid_members(sample: Sample) -> None:
+    good = parse_report(sample.evidence.outblob)
     for bad in (
         replace(good, version=7),
         replace(good, policy=0),
@@ -255,7 +257,7 @@ def reports(draw: st.DrawFn) -> AttestationReport:
     """Any report that the specification allows."""
     version = draw(st.sampled_from([2, 3, 4, 5]))
 
-    def some(size: int) -> bytes:
+    def octets(size: int) -> bytes:
         return draw(st.binary(min_size=size, max_size=size))
 
     def number(bits: int) -> int:
@@ -265,26 +267,26 @@ def reports(draw: st.DrawFn) -> AttestationReport:
         version=version,
         guest_svn=number(32),
         policy=number(64) | 1 << 17,
-        family_id=some(16),
-        image_id=some(16),
+        family_id=octets(16),
+        image_id=octets(16),
         vmpl=number(2),
-        current_tcb=some(8),
+        current_tcb=octets(8),
         platform_info=number(64),
         key_info=number(32),
-        report_data=some(64),
-        measurement=some(48),
-        host_data=some(32),
-        id_key_digest=some(48),
-        author_key_digest=some(48),
-        report_id=some(32),
-        report_id_ma=some(32),
-        reported_tcb=some(8),
-        cpuid=some(3) if version > 2 else bytes(3),
-        chip_id=some(64),
-        committed_tcb=some(8),
-        current=some(3),
-        committed=some(3),
-        launch_tcb=some(8),
+        report_data=octets(64),
+        measurement=octets(48),
+        host_data=octets(32),
+        id_key_digest=octets(48),
+        author_key_digest=octets(48),
+        report_id=octets(32),
+        report_id_ma=octets(32),
+        reported_tcb=octets(8),
+        cpuid=octets(3) if version > 2 else bytes(3),
+        chip_id=octets(64),
+        committed_tcb=octets(8),
+        current=octets(3),
+        committed=octets(3),
+        launch_tcb=octets(8),
         launch_mit_vector=number(64) if version > 4 else 0,
         current_mit_vector=number(64) if version > 4 else 0,
     )
@@ -295,32 +297,34 @@ def reports(draw: st.DrawFn) -> AttestationReport:
 def test_every_report_round_trips_and_is_signed(report: AttestationReport) -> None:
     blob = encode_report(report, KEY)
     assert parse_report(blob) == report
-    theirs = Report.parse(blob)
+    parsed = Report.parse(blob)
     for name in ("version", "guest_svn", "policy", "vmpl", "report_data", "measurement", "chip_id"):
-        assert getattr(theirs, name) == getattr(report, name)
-    r, s = (int.from_bytes(part, "big") for part in (theirs.sig_r, theirs.sig_s))
+        assert getattr(parsed, name) == getattr(report, name)
+    r, s = (int.from_bytes(part, "big") for part in (parsed.sig_r, parsed.sig_s))
     signature = encode_dss_signature(r, s)
     KEY.public_key().verify(signature, blob[:SIGNED_SIZE], ec.ECDSA(hashes.SHA384()))
 
 
-def test_same_seed_gives_the_same_bytes(made: Made) -> None:
-    again = guest(made.pki_dir)
-    assert again.report(REQUEST) == made.evidence
-    assert again.collateral() == made.collateral
-    other = guest(made.pki_dir, seed=8)
-    assert other.report(REQUEST).outblob != made.evidence.outblob
-    assert other.collateral()["ark.der"] == made.collateral["ark.der"]
-    assert other.collateral()["vcek.der"] != made.collateral["vcek.der"]
+def test_same_seed_gives_the_same_bytes(sample: Sample) -> None:
+    again = guest(sample.pki_dir)
+    assert again.report(REQUEST) == sample.evidence
+    assert again.collateral() == sample.collateral
+    other = guest(sample.pki_dir, seed=8)
+    assert other.report(REQUEST).outblob != sample.evidence.outblob
+    assert other.collateral()["ark.der"] == sample.collateral["ark.der"]
+    assert other.collateral()["vcek.der"] != sample.collateral["vcek.der"]
 
 
-def test_state_is_whole_and_carries_the_keys(made: Made, tmp_path: Path) -> None:
-    state = json.loads(json.dumps(made.provider.get_state()))
-    elsewhere = guest(tmp_path / "empty", seed=1)
-    elsewhere.set_state(state)
-    assert elsewhere.report(REQUEST) == made.evidence
-    assert elsewhere.collateral() == made.collateral
-    assert elsewhere.get_state()["pki"] == state["pki"]
-    good = elsewhere.get_state()
+def test_state_includes_the_keys_and_malformed_states_are_refused(
+    sample: Sample, tmp_path: Path
+) -> None:
+    state = json.loads(json.dumps(sample.provider.get_state()))
+    other = guest(tmp_path / "empty", seed=1)
+    other.set_state(state)
+    assert other.report(REQUEST) == sample.evidence
+    assert other.collateral() == sample.collateral
+    assert other.get_state()["pki"] == state["pki"]
+    good = other.get_state()
     options, live = good["options"], good["live"]
     assert isinstance(options, dict)
     assert isinstance(live, dict)
@@ -337,12 +341,12 @@ def test_state_is_whole_and_carries_the_keys(made: Made, tmp_path: Path) -> None
     ]
     for change in changes:
         with pytest.raises(EvidenceError):
-            elsewhere.set_state(good | change)
-        assert elsewhere.get_state() == good
+            other.set_state(good | change)
+        assert other.get_state() == good
 
 
-def test_privlevel_is_the_vmpl_of_the_report(made: Made) -> None:
-    provider = guest(made.pki_dir, vmpl=2)
+def test_privlevel_is_the_vmpl_of_the_report(sample: Sample) -> None:
+    provider = guest(sample.pki_dir, vmpl=2)
     assert provider.privlevel_floor == 2
     report = provider.report(replace(REQUEST, privlevel=3))
     assert parse_report(report.outblob).vmpl == 3
@@ -357,24 +361,24 @@ def test_privlevel_is_the_vmpl_of_the_report(made: Made) -> None:
     [replace(REQUEST, inblob=bytes(size)) for size in (0, 32, 63)]
     + [replace(REQUEST, service_provider=name) for name in (b"", b"svsm")],
 )
-def test_what_the_driver_refuses_is_invalid(made: Made, bad: ReportRequest) -> None:
+def test_requests_that_the_driver_refuses_are_invalid(sample: Sample, bad: ReportRequest) -> None:
     with pytest.raises(ProviderRefusal) as refusal:
-        made.provider.report(bad)
+        sample.provider.report(bad)
     assert refusal.value.status is Status.INVALID
 
 
-def test_auxblob_is_the_certificate_table(made: Made) -> None:
-    table = parse_table(made.evidence.auxblob)
+def test_auxblob_is_the_certificate_table(sample: Sample) -> None:
+    table = parse_table(sample.evidence.auxblob)
     assert [(str(guid), content) for guid, content in table] == [
-        ("63da758d-e664-4564-adc5-f4b93be8accd", made.collateral["vcek.der"]),
-        ("4ab7b379-bbac-4fe4-a02f-05aef327c782", made.collateral["ask.der"]),
-        ("c0b406a4-a803-4952-9743-3fb6014cd0ae", made.collateral["ark.der"]),
+        ("63da758d-e664-4564-adc5-f4b93be8accd", sample.collateral["vcek.der"]),
+        ("4ab7b379-bbac-4fe4-a02f-05aef327c782", sample.collateral["ask.der"]),
+        ("c0b406a4-a803-4952-9743-3fb6014cd0ae", sample.collateral["ark.der"]),
     ]
-    assert made.evidence.auxblob[:4] == bytes.fromhex("63da758d")
-    with_crl = guest(made.pki_dir, certificates="chain+crl").report(REQUEST).auxblob
-    assert dict(parse_table(with_crl))[GUIDS["CRL"]] == made.collateral["crl.der"]
-    assert len(made.evidence.auxblob) < len(with_crl) < 16384
-    assert guest(made.pki_dir, certificates="none").report(REQUEST).auxblob == b""
+    assert sample.evidence.auxblob[:4] == bytes.fromhex("63da758d")
+    with_crl = guest(sample.pki_dir, certificates="chain+crl").report(REQUEST).auxblob
+    assert dict(parse_table(with_crl))[GUIDS["CRL"]] == sample.collateral["crl.der"]
+    assert len(sample.evidence.auxblob) < len(with_crl) < 16384
+    assert guest(sample.pki_dir, certificates="none").report(REQUEST).auxblob == b""
 
 
 @given(
@@ -406,9 +410,9 @@ def test_damaged_certificate_tables_are_refused(broken: bytes) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:Parsed a serial number")  # AMD's VCEKs have 0
-def test_certificates_have_the_shape_of_amds(made: Made) -> None:
+def test_certificates_have_the_structure_of_amds(sample: Sample) -> None:
     ark, ask, vcek = (
-        x509.load_der_x509_certificate(made.collateral[f"{name}.der"])
+        x509.load_der_x509_certificate(sample.collateral[f"{name}.der"])
         for name in ("ark", "ask", "vcek")
     )
     names = [
@@ -417,22 +421,22 @@ def test_certificates_have_the_shape_of_amds(made: Made) -> None:
     ]
     assert names == ["ARK-Milan", "SEV-Milan", "SEV-VCEK"]
     assert (ark.issuer, ask.issuer, vcek.issuer) == (ark.subject, ark.subject, ask.subject)
-    theirs = x509.load_der_x509_certificate(vectors.vcek())
-    assert [e.oid for e in vcek.extensions] == [e.oid for e in theirs.extensions]
-    assert [a.oid for a in vcek.subject] == [a.oid for a in theirs.subject]
-    for ours, real in ((ark, vectors.ark()), (ask, vectors.ask())):
+    real_vcek = x509.load_der_x509_certificate(vectors.vcek())
+    assert [e.oid for e in vcek.extensions] == [e.oid for e in real_vcek.extensions]
+    assert [a.oid for a in vcek.subject] == [a.oid for a in real_vcek.subject]
+    for certificate, real in ((ark, vectors.ark()), (ask, vectors.ask())):
         wanted = {(e.oid, e.critical) for e in x509.load_der_x509_certificate(real).extensions}
-        assert {(e.oid, e.critical) for e in ours.extensions} == wanted
-    crl = x509.load_der_x509_crl(made.collateral["crl.der"])
+        assert {(e.oid, e.critical) for e in certificate.extensions} == wanted
+    crl = x509.load_der_x509_crl(sample.collateral["crl.der"])
     key = ark.public_key()
     assert isinstance(key, rsa.RSAPublicKey)
     assert key.key_size == 4096
     key.verify(crl.signature, crl.tbs_certlist_bytes, PSS, hashes.SHA384())
-    chain = x509.load_pem_x509_certificates(made.collateral["cert_chain.pem"])
+    chain = x509.load_pem_x509_certificates(sample.collateral["cert_chain.pem"])
     assert chain == [ask, ark]
 
 
-def test_damaged_pki_directory_is_named(made: Made, tmp_path: Path) -> None:
+def test_damaged_pki_directory_is_an_error(sample: Sample, tmp_path: Path) -> None:
     occupied = tmp_path / "file"
     occupied.write_text("in the way")
     with pytest.raises(EvidenceError, match="cannot be used"):
@@ -443,37 +447,37 @@ def test_damaged_pki_directory_is_named(made: Made, tmp_path: Path) -> None:
         SevSnp(pki_dir=tmp_path / "pki")
 
 
-def test_leaf_certificates_can_be_pruned_and_authorities_stay(tmp_path: Path) -> None:
+def test_prune_removes_leaf_certificates_and_keeps_authorities(tmp_path: Path) -> None:
     before = guest(tmp_path).collateral()
     assert PkiStore.prune(tmp_path, before=0.0) == 0
     assert PkiStore.prune(tmp_path, before=1e12) > 1000
     again = guest(tmp_path).collateral()
     assert again["ark.der"] == before["ark.der"]
     assert again["ask.der"] == before["ask.der"]
-    judge(again, guest(tmp_path).report(REQUEST).outblob)
+    verify_report(again, guest(tmp_path).report(REQUEST).outblob)
 
 
-def test_registry_knows_the_provider(made: Made) -> None:
+def test_provider_is_registered(sample: Sample) -> None:
     assert "sev-snp" in available()
-    provider = create("sev-snp", seed=7, pki_dir=made.pki_dir)
-    assert provider.report(REQUEST) == made.evidence
+    provider = create("sev-snp", seed=7, pki_dir=sample.pki_dir)
+    assert provider.report(REQUEST) == sample.evidence
     assert (provider.name, provider.attrs, provider.bin_attrs) == ("sev_guest", 0xF, 0x7)
     with pytest.raises(ProviderError, match=r"there are: .*sev-snp"):
         create("sgx")
 
 
-def test_options_come_from_words(made: Made) -> None:
+def test_options_are_parsed_from_a_spec(sample: Sample) -> None:
     spec = "sev-snp:version=5,product=genoa,svsm,name=tsm_test"
-    provider = create(spec, seed=7, pki_dir=made.pki_dir)
+    provider = create(spec, seed=7, pki_dir=sample.pki_dir)
     assert provider.options == SevSnpOptions(version=5, product="genoa", svsm=True, name="tsm_test")
     assert (provider.name, provider.attrs, provider.bin_attrs) == ("tsm_test", 0x7F, 0xF)
     assert provider.privlevel_floor == 2
-    for bad, words in (
+    for bad, message in (
         ("sev-snp:no-such=1", "there is no option 'no-such'"),
         ("sev-snp:version=4", "version is 2, 3, 5; not 4"),
         ("sev-snp:version=x", "version is of type int"),
         ("sev-snp:svsm=maybe", "svsm is of type bool"),
         ("sev-snp:colour=red", "there is no option 'colour'; there are: version, product"),
     ):
-        with pytest.raises(ProviderError, match=words):
+        with pytest.raises(ProviderError, match=message):
             create(bad)

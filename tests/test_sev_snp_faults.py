@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""SEV-SNP on a bad day: each failure by name, an SVSM's services, and how blobs are described."""
+"""SEV-SNP: each fault of the table, the services of an SVSM, and descriptions of blobs."""
 
 from __future__ import annotations
 
@@ -75,8 +75,8 @@ def svsm(pki_dir: Path) -> SevSnp:
     return SevSnp(SevSnpOptions(svsm=True), seed=7, pki_dir=pki_dir)
 
 
-def judge(snp: SevSnp, report: bytes, auxblob: bytes, nonce: bytes = NONCE) -> None:
-    """Verify with the independent library, with the certificates the guest was given."""
+def verify_with_table(snp: SevSnp, report: bytes, auxblob: bytes, nonce: bytes = NONCE) -> None:
+    """Verify with the independent library and the certificates of ``auxblob``."""
     table = dict(parse_table(auxblob))
     chain = [table[GUIDS[name]] for name in ("VCEK", "ASK", "ARK")]
     pin = hashlib.sha256(snp.collateral()["ark.der"]).digest()
@@ -92,30 +92,30 @@ def wiped(snp: SevSnp) -> bool:
     return False
 
 
-def test_every_row_has_a_test() -> None:
+def test_every_fault_has_a_test() -> None:
     assert set(FAULTS) >= set(REFUSED) | set(SVSM_REFUSED)
     assert all(fault.summary and fault.outcome for fault in FAULTS.values())
 
 
 @pytest.mark.parametrize("name", sorted(REFUSED))
-def test_refusals_and_what_becomes_of_the_key(snp: SevSnp, name: str) -> None:
+def test_refusals_wipe_the_key_only_where_the_driver_does(snp: SevSnp, name: str) -> None:
     status, wipes = REFUSED[name]
     answer = snp.answer(REQUEST, name)
     assert answer.evidence is None
     assert answer.refusal is not None
     assert answer.refusal.status is status
-    assert not wiped(snp)  # not before the guest is told
+    assert not wiped(snp)  # not before the guest is answered
     if answer.then is not None:
         answer.then()
     assert wiped(snp) is wipes
-    if wipes:  # for good: it survives in the state, and only another guest has another key
+    if wipes:  # permanently: the state keeps it, only a new guest has a valid key
         snp.set_state(json.loads(json.dumps(snp.get_state())))
         assert wiped(snp)
         snp.reset()
         assert not wiped(snp)
 
 
-def test_a_wiped_key_does_not_matter_to_what_the_driver_looks_at_first(svsm: SevSnp) -> None:
+def test_a_wiped_key_is_not_needed_for_refused_and_svsm_requests(svsm: SevSnp) -> None:
     svsm.wipe_key()
     svsm.admit(replace(REQUEST, inblob=bytes(63)))
     svsm.admit(SERVICES)
@@ -124,14 +124,14 @@ def test_a_wiped_key_does_not_matter_to_what_the_driver_looks_at_first(svsm: Sev
 
 
 @pytest.mark.parametrize(("seconds", "after"), [(0.0, 0.0), (0.5, 2.0), (10.0, 10.0), (59.5, 60.0)])
-def test_throttled_for_a_while(snp: SevSnp, seconds: float, after: float) -> None:
+def test_short_throttling_delays_the_answer(snp: SevSnp, seconds: float, after: float) -> None:
     answer = snp.answer(REQUEST, "snp-throttled", {"seconds": seconds})
     assert answer.after_s == after
     assert answer.evidence is not None
     assert answer.then is None
 
 
-def test_throttled_for_too_long(snp: SevSnp) -> None:
+def test_long_throttling_is_a_timeout_and_wipes_the_key(snp: SevSnp) -> None:
     answer = snp.answer(REQUEST, "snp-throttled", {"seconds": 60.0})
     assert answer.refusal is not None
     assert (answer.refusal.status, answer.after_s) == (Status.TIMEOUT, 60.0)
@@ -140,11 +140,11 @@ def test_throttled_for_too_long(snp: SevSnp) -> None:
     assert wiped(snp)
 
 
-def test_sequence_numbers_move_by_two_and_end(snp: SevSnp) -> None:
+def test_sequence_numbers_advance_by_two_until_exhausted(snp: SevSnp) -> None:
     assert snp.live_state()["sequence"] == 1
     snp.report(REQUEST)
     assert snp.live_state()["sequence"] == 3
-    snp.answer(REQUEST, "snp-certs-too-large")  # burns one, too
+    snp.answer(REQUEST, "snp-certs-too-large")  # uses one, too
     assert snp.live_state()["sequence"] == 5
     snp.answer(REQUEST, "snp-sequence-exhausted")
     with pytest.raises(ProviderRefusal):
@@ -160,23 +160,23 @@ def test_no_certificates_is_a_success(snp: SevSnp, name: str) -> None:
     assert parse_report(answer.evidence.outblob).report_data == NONCE
 
 
-def test_the_drivers_stale_length_on_purpose(snp: SevSnp) -> None:
+def test_stale_length_keeps_the_lengths(snp: SevSnp) -> None:
     assert snp.answer(REQUEST, "snp-no-certs", {"stale_length": True}).keep_lengths
 
 
 @pytest.mark.parametrize("name", sorted(n for n in SUCCEEDS if n.startswith("snp-certs")))
-def test_only_a_verifier_notices_bad_certificates(snp: SevSnp, name: str) -> None:
+def test_verifier_refuses_bad_certificates(snp: SevSnp, name: str) -> None:
     good = snp.report(REQUEST)
-    judge(snp, good.outblob, good.auxblob)
+    verify_with_table(snp, good.outblob, good.auxblob)
     answer = snp.answer(REQUEST, name)
     assert answer.evidence is not None
     assert answer.evidence.outblob == good.outblob
     assert len(answer.evidence.auxblob) <= 16384
     with pytest.raises((Fail, EvidenceError, KeyError)):
-        judge(snp, answer.evidence.outblob, answer.evidence.auxblob)
+        verify_with_table(snp, answer.evidence.outblob, answer.evidence.auxblob)
 
 
-def test_a_clamped_table_fills_the_buffer_and_a_wrapped_one_is_its_head(snp: SevSnp) -> None:
+def test_a_clamped_table_fills_the_buffer_and_a_wrapped_one_has_only_entries(snp: SevSnp) -> None:
     clamped, wrapped = (
         snp.answer(REQUEST, f"snp-certs-{name}").evidence for name in ("clamped", "wrapped")
     )
@@ -187,34 +187,35 @@ def test_a_clamped_table_fills_the_buffer_and_a_wrapped_one_is_its_head(snp: Sev
     assert (offset + length) % (1 << 32) == len(wrapped.auxblob) == 48
 
 
-def test_a_masked_chip_key_leaves_nothing_to_verify(snp: SevSnp) -> None:
+def test_a_report_with_a_masked_chip_key_does_not_verify(snp: SevSnp) -> None:
     evidence = snp.answer(REQUEST, "snp-chip-key-masked").evidence
     assert evidence is not None
     report = parse_report(evidence.outblob)
     assert (report.chip_id, report.key_info) == (bytes(64), 0x1E)
     assert not any(evidence.outblob[0x2A0:])
     with pytest.raises(Fail):
-        judge(snp, evidence.outblob, evidence.auxblob)
+        verify_with_table(snp, evidence.outblob, evidence.auxblob)
 
 
 @pytest.mark.parametrize("name", ALL)
-def test_the_driver_checks_before_the_host_can_fail(snp: SevSnp, name: str) -> None:
+def test_requests_that_the_driver_refuses_are_invalid_with_every_fault(
+    snp: SevSnp, name: str
+) -> None:
     answer = snp.answer(replace(REQUEST, inblob=bytes(63)), name)
     assert answer.refusal is not None
-    # exhausting the sequence, or a service that was not asked for, comes to the same check
     assert answer.refusal.status is Status.INVALID
     assert answer.then is None
 
 
 def test_parameters_are_checked() -> None:
     FAULTS["snp-throttled"].check({"seconds": 3})
-    for name, params, words in (
+    for name, params, message in (
         ("snp-throttled", {"minutes": 1}, "has no parameter 'minutes' .has: seconds"),
         ("snp-throttled", {"seconds": "1"}, "is of type float"),
         ("snp-no-certs", {"stale_length": 1}, "is of type bool"),
         ("snp-certs-garbage", {"x": 1}, r"has: none"),
     ):
-        with pytest.raises(ProviderError, match=words):
+        with pytest.raises(ProviderError, match=message):
             FAULTS[name].check(params)
 
 
@@ -223,9 +224,9 @@ def test_service_attestation(svsm: SevSnp, guid: bytes | None) -> None:
     evidence = svsm.report(replace(SERVICES, service_guid=guid))
     nonce = hashlib.sha512(NONCE + evidence.manifestblob).digest()
     assert len(evidence.auxblob) == 16384
-    judge(svsm, evidence.outblob, evidence.auxblob, nonce)
+    verify_with_table(svsm, evidence.outblob, evidence.auxblob, nonce)
     with pytest.raises(Fail):
-        judge(svsm, evidence.outblob, evidence.auxblob, NONCE)
+        verify_with_table(svsm, evidence.outblob, evidence.auxblob, NONCE)
     assert parse_report(evidence.outblob).vmpl == 0
     if guid == VTPM.bytes_le:
         assert len(evidence.manifestblob) == 122
@@ -236,7 +237,9 @@ def test_service_attestation(svsm: SevSnp, guid: bytes | None) -> None:
         assert name == VTPM
         assert evidence.manifestblob[24:40].hex() == "ebf176c42301a5459641b4e7dde5bfe3"
     x, y = (int.from_bytes(area[at : at + 32], "big") for at in (56, 90))
-    ec.EllipticCurvePublicNumbers(x, y, ec.SECP256R1()).public_key()  # a point of the curve
+    ec.EllipticCurvePublicNumbers(
+        x, y, ec.SECP256R1()
+    ).public_key()  # the coordinates are on the curve
 
 
 def test_a_guest_under_an_svsm_has_its_own_reports(svsm: SevSnp) -> None:
@@ -256,14 +259,14 @@ def test_a_guest_under_an_svsm_has_its_own_reports(svsm: SevSnp) -> None:
         replace(SERVICES, inblob=bytes(63)),
     ],
 )
-def test_services_that_are_refused(svsm: SevSnp, bad: ReportRequest) -> None:
+def test_requests_for_unknown_services_are_refused(svsm: SevSnp, bad: ReportRequest) -> None:
     with pytest.raises(ProviderRefusal) as refusal:
         svsm.report(bad)
     assert refusal.value.status is Status.INVALID
 
 
 @pytest.mark.parametrize("name", SVSM_REFUSED)
-def test_an_svsm_that_fails(svsm: SevSnp, name: str) -> None:
+def test_faults_of_the_svsm(svsm: SevSnp, name: str) -> None:
     answer = svsm.answer(SERVICES, name)
     assert answer.refusal is not None
     assert answer.refusal.status is Status.INVALID
@@ -281,15 +284,15 @@ def test_manifests_round_trip(services: list[tuple[UUID, bytes]]) -> None:
             parse_services(broken)
 
 
-def test_a_manifest_cannot_claim_what_is_not_there() -> None:
+def test_a_manifest_with_too_many_entries_is_refused() -> None:
     head = SERVICES_TABLE.bytes_le + (24).to_bytes(4, "little") + (1 << 31).to_bytes(4, "little")
     with pytest.raises(EvidenceError):
         parse_services(head)
 
 
 def test_reports_are_described(snp: SevSnp, svsm: SevSnp) -> None:
-    ours = description_of(snp.report(REQUEST).outblob)
-    assert ours.startswith("SEV-SNP attestation report: version 3, 1184 bytes")
+    simulated = description_of(snp.report(REQUEST).outblob)
+    assert simulated.startswith("SEV-SNP attestation report: version 3, 1184 bytes")
     for line in (
         "family 0x19 model 0x1 stepping 1 (Milan)",
         f"report data: {NONCE.hex()}",
@@ -298,11 +301,11 @@ def test_reports_are_described(snp: SevSnp, svsm: SevSnp) -> None:
         "bit 16: SMT allowed",
         "current firmware: 1.55.21",
     ):
-        assert line in ours
-    assert "violates the specification" not in ours
-    theirs = description_of(vectors.attestation())
-    assert "violates the specification" not in theirs
-    assert "signed by" in theirs
+        assert line in simulated
+    assert "violates the specification" not in simulated
+    real = description_of(vectors.attestation())
+    assert "violates the specification" not in real
+    assert "signed by" in real
     damaged = bytearray(snp.report(REQUEST).outblob)
     damaged[0x4C] = 1
     assert "violates the specification: a reserved byte" in description_of(bytes(damaged))
@@ -324,15 +327,15 @@ def test_tables_and_manifests_are_described(snp: SevSnp, svsm: SevSnp) -> None:
 
 @given(st.binary(max_size=200), st.sampled_from(["report", "table", "manifest", "nothing"]))
 @settings(max_examples=200)
-def test_description_survives_anything(noise: bytes, kind: str) -> None:
+def test_description_accepts_any_bytes(data: bytes, kind: str) -> None:
     blob = {
-        "report": b"\x03\0\0\0" + noise.ljust(1180, b"\xa5"),
-        "table": GUIDS["VCEK"].bytes + noise,
-        "manifest": SERVICES_TABLE.bytes_le + noise,
-        "nothing": noise,
+        "report": b"\x03\0\0\0" + data.ljust(1180, b"\xa5"),
+        "table": GUIDS["VCEK"].bytes + data,
+        "manifest": SERVICES_TABLE.bytes_le + data,
+        "nothing": data,
     }[kind]
     node = describe(blob)
-    assert kind == "nothing" or len(noise) < 8 or node is not None
+    assert kind == "nothing" or len(data) < 8 or node is not None
 
 
 def test_leaf_certificates_name_their_issuer(snp: SevSnp) -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""TDX quotes: their layout, and what an independent verifier says of them."""
+"""TDX quotes: their layout, and their verification by an independent library."""
 
 from __future__ import annotations
 
@@ -46,8 +46,8 @@ def td(seed: int = 7, **options: Any) -> Tdx:  # noqa: ANN401
     return Tdx(TdxOptions(**options), seed=seed)
 
 
-def judge(tdx: Tdx, quote: bytes, *, root: bytes = b"", collateral: bytes = b"") -> str:
-    """Return the independent verifier's status; ValueError when it refuses."""
+def verify_quote(tdx: Tdx, quote: bytes, *, root: bytes = b"", collateral: bytes = b"") -> str:
+    """Return the independent verifier's status; ValueError when it refuses the quote."""
     files = tdx.collateral()
     document = (collateral or files["collateral.json"]).decode()
     report = verify_with_root_ca(
@@ -57,9 +57,9 @@ def judge(tdx: Tdx, quote: bytes, *, root: bytes = b"", collateral: bytes = b"")
 
 
 def accepted(tdx: Tdx, quote: bytes, nonce: bytes = NONCE) -> bool:
-    """Whether a relying party takes the quote for an answer to its nonce."""
+    """Whether a relying party accepts the quote as the answer to its nonce."""
     try:
-        status = judge(tdx, quote)
+        status = verify_quote(tdx, quote)
     except ValueError:
         return False
     return status == "UpToDate" and bytes(parse_quote(quote).report.report_data) == nonce
@@ -91,34 +91,34 @@ def test_verifier_refuses_another_root() -> None:
     tdx, other = td(), td(root=1)
     quote = tdx.report(REQUEST).outblob
     with pytest.raises(ValueError, match=r".*"):
-        judge(tdx, quote, root=other.collateral()["root.der"])
+        verify_quote(tdx, quote, root=other.collateral()["root.der"])
     with pytest.raises(ValueError, match=r".*"):
-        judge(tdx, other.report(REQUEST).outblob)
+        verify_quote(tdx, other.report(REQUEST).outblob)
     with pytest.raises(ValueError, match=r".*"):
-        judge(tdx, quote, collateral=other.collateral()["collateral.json"])
+        verify_quote(tdx, quote, collateral=other.collateral()["collateral.json"])
     assert tdx.collateral()["root.der"] == td(seed=8).collateral()["root.der"]
 
 
 @pytest.mark.parametrize("status", get_args(TcbStatus))
 @pytest.mark.parametrize("body", ["1.0", "1.5"])
-def test_verifier_comes_to_the_status_asked_for(status: TcbStatus, body: str) -> None:
+def test_verifier_returns_the_configured_tcb_status(status: TcbStatus, body: str) -> None:
     tdx = td(version=5, body=body, tcb_status=status)
     quote = tdx.report(REQUEST).outblob
     if status == "Revoked":
         with pytest.raises(ValueError, match=r"(?i)revoked"):
-            judge(tdx, quote)
+            verify_quote(tdx, quote)
     else:
-        assert judge(tdx, quote) == status
+        assert verify_quote(tdx, quote) == status
 
 
-def test_a_debuggable_guest_is_refused() -> None:
+def test_verifier_refuses_a_debuggable_guest() -> None:
     quote = td(debug=True).report(REQUEST).outblob
     assert quote[48 + 120] == 1
     with pytest.raises(ValueError, match=r"(?i)debug"):
-        judge(td(debug=True), quote)
+        verify_quote(td(debug=True), quote)
 
 
-def test_registers_show_in_the_next_quote_and_in_tdreport() -> None:
+def test_registers_are_in_the_next_quote_and_tdreport() -> None:
     tdx = td()
     first = tdx.report(REQUEST).outblob
     digest = hashlib.sha384(b"event").digest()
@@ -137,10 +137,10 @@ def test_registers_show_in_the_next_quote_and_in_tdreport() -> None:
             tdx.extend(register, data)
 
 
-def test_members_are_where_the_specification_has_them() -> None:
+def test_members_are_at_the_specified_offsets() -> None:
     tdx = td()
     quote = tdx.report(REQUEST).outblob
-    assert len(quote) == 4936  # as platforms give it
+    assert len(quote) == 4936  # as on real platforms
     assert quote[:8].hex() == "0400020081000000"
     assert quote[8:12] == bytes(4)
     assert quote[12:28].hex() == "939a7233f79c4ca9940a0db3957f0607"
@@ -168,7 +168,7 @@ def test_members_are_where_the_specification_has_them() -> None:
     assert padded == quote + bytes(70)
 
 
-def test_signatures_hold_without_any_verifier() -> None:
+def test_signatures_verify_with_cryptography_alone() -> None:
     tdx = td()
     blob = tdx.report(REQUEST).outblob
     quote = layout.parse_quote(blob)
@@ -191,7 +191,7 @@ def test_signatures_hold_without_any_verifier() -> None:
         cert.verify_directly_issued_by(issuer)
 
 
-def test_pck_has_the_shape_of_intels() -> None:
+def test_pck_certificate_has_the_structure_of_intels() -> None:
     pck = x509.load_der_x509_certificate(td().collateral()["pck.der"])
     names = [extension.oid.dotted_string for extension in pck.extensions]
     assert names == [
@@ -210,7 +210,7 @@ def test_pck_has_the_shape_of_intels() -> None:
     sgx = pck.extensions[5].value
     assert isinstance(sgx, x509.UnrecognizedExtension)
     value = sgx.value
-    prefix = bytes.fromhex("060a2a864886f84d010d01")  # the OID, one arc more
+    prefix = bytes.fromhex("060a2a864886f84d010d01")  # the OID with one more arc
     assert value.count(prefix) == 7
     assert value.count(bytes.fromhex("060b2a864886f84d010d0102")) == 18
     assert bytes.fromhex("00806f050000") in value
@@ -222,12 +222,12 @@ def test_pck_has_the_shape_of_intels() -> None:
 def quotes(draw: st.DrawFn) -> layout.Quote:
     """Any quote that the layout allows."""
 
-    def some(size: int) -> bytes:
+    def octets(size: int) -> bytes:
         return draw(st.binary(min_size=size, max_size=size))
 
     version = draw(st.sampled_from([4, 5]))
     modern = version == 5 and draw(st.booleans())
-    key, auth = some(64), draw(st.binary(max_size=40))
+    key, auth = octets(64), draw(st.binary(max_size=40))
     sizes = {
         "tee_tcb_svn": 16,
         "tee_tcb_svn2": 16,
@@ -237,24 +237,24 @@ def quotes(draw: st.DrawFn) -> layout.Quote:
     }
     sizes |= {"report_data": 64}
     body_type = layout.QuoteBody15 if modern else layout.QuoteBody
-    body = body_type(**{item.name: some(sizes.get(item.name, 48)) for item in fields(body_type)})
+    body = body_type(**{item.name: octets(sizes.get(item.name, 48)) for item in fields(body_type)})
     return layout.Quote(
         version=version,
-        user_data=some(20),
+        user_data=octets(20),
         body=body,
-        signature=some(64),
+        signature=octets(64),
         attestation_key=key,
         qe_report=layout.QeReport(
-            cpu_svn=some(16),
+            cpu_svn=octets(16),
             misc_select=draw(st.integers(0, 2**32 - 1)),
-            attributes=some(16),
-            mr_enclave=some(32),
-            mr_signer=some(32),
+            attributes=octets(16),
+            mr_enclave=octets(32),
+            mr_signer=octets(32),
             isv_prod_id=draw(st.integers(0, 65535)),
             isv_svn=draw(st.integers(0, 65535)),
             report_data=layout.key_binding(key, auth),
         ),
-        qe_signature=some(64),
+        qe_signature=octets(64),
         qe_auth=auth,
         pck_chain=draw(st.binary(max_size=200)),
         padding=draw(st.integers(0, 90)),
@@ -266,15 +266,17 @@ def quotes(draw: st.DrawFn) -> layout.Quote:
 def test_every_quote_round_trips(quote: layout.Quote) -> None:
     blob = layout.encode_quote(quote)
     assert layout.parse_quote(blob) == quote
-    theirs = parse_quote(blob)
-    assert bytes(theirs.report.report_data) == quote.body.report_data
-    assert bytes(theirs.report.rt_mr3) == quote.body.rtmr3
-    assert theirs.header.version == quote.version
+    parsed = parse_quote(blob)
+    assert bytes(parsed.report.report_data) == quote.body.report_data
+    assert bytes(parsed.report.rt_mr3) == quote.body.rtmr3
+    assert parsed.header.version == quote.version
 
 
 @given(quotes(), st.data())
 @settings(max_examples=60, deadline=None)
-def test_decoder_refuses_what_is_cut_or_longer(quote: layout.Quote, data: st.DataObject) -> None:
+def test_decoder_refuses_truncated_and_longer_quotes(
+    quote: layout.Quote, data: st.DataObject
+) -> None:
     blob = layout.encode_quote(replace(quote, padding=0))
     cut = data.draw(st.integers(0, len(blob) - 1))
     with pytest.raises(EvidenceError):
@@ -296,7 +298,7 @@ def test_decoder_is_strict(offset: int, value: int) -> None:
         layout.parse_quote(bytes(blob))
 
 
-def test_encoder_refuses_what_does_not_fit() -> None:
+def test_encoder_refuses_members_that_do_not_fit() -> None:
     good = layout.parse_quote(td().report(REQUEST).outblob)
     for bad in (
         replace(good, version=3),
@@ -318,16 +320,16 @@ def test_encoder_refuses_what_does_not_fit() -> None:
 @given(st.data())
 @settings(max_examples=60, deadline=None)
 def test_td_reports_round_trip_and_are_checked(data: st.DataObject) -> None:
-    def some(size: int) -> bytes:
+    def octets(size: int) -> bytes:
         return data.draw(st.binary(min_size=size, max_size=size))
 
     names = [n for n in TdInfo.__dataclass_fields__ if n.startswith(("mr_", "rtmr"))]
     report = TdReport(
-        cpu_svn=some(16),
-        report_data=some(64),
-        tcb=TcbInfo(valid=data.draw(st.integers(0, 2**64 - 1)), tee_tcb_svn=some(16),
-                    mr_seam=some(48), tee_tcb_svn2=some(16)),
-        td=TdInfo(attributes=some(8), xfam=some(8), **{name: some(48) for name in names}),
+        cpu_svn=octets(16),
+        report_data=octets(64),
+        tcb=TcbInfo(valid=data.draw(st.integers(0, 2**64 - 1)), tee_tcb_svn=octets(16),
+                    mr_seam=octets(48), tee_tcb_svn2=octets(16)),
+        td=TdInfo(attributes=octets(8), xfam=octets(8), **{name: octets(48) for name in names}),
         version=data.draw(st.integers(0, 1)),
     )  # fmt: skip
     blob = encode_td_report(report, b"key")
@@ -342,7 +344,7 @@ def test_td_reports_round_trip_and_are_checked(data: st.DataObject) -> None:
         parse_td_report(blob, b"another machine's")
 
 
-def test_quoting_enclave_takes_only_reports_of_its_own_machine() -> None:
+def test_quoting_enclave_refuses_reports_of_another_machine() -> None:
     report = td(seed=7).td_report(NONCE)
     assert report[:4] == b"\x81\0\0\0"
     assert report[128:192] == NONCE
@@ -373,7 +375,7 @@ def test_same_state_gives_the_same_bytes() -> None:
             other.set_state({**state, "live": live})
 
 
-def test_options_that_do_not_go_together() -> None:
+def test_invalid_options_are_refused() -> None:
     for spec in ("tdx:body=1.5", "tdx:padding=-1", "tdx:buffer=24", "tdx:version=3"):
         with pytest.raises(ProviderError):
             create(spec)

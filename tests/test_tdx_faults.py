@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""TDX on a bad day: each failure by name, and how blobs are described."""
+"""TDX: each fault of the table, and descriptions of blobs."""
 
 from __future__ import annotations
 
@@ -43,23 +43,23 @@ def tdx() -> Tdx:
     return Tdx(seed=7)
 
 
-def test_every_row_has_a_test() -> None:
+def test_every_fault_has_a_test() -> None:
     assert set(FAULTS) == set(REFUSED) | KEEPS_BUSY | SUCCEEDS
     assert all(fault.summary and fault.outcome for fault in FAULTS.values())
 
 
 @pytest.mark.parametrize("name", sorted(REFUSED))
-def test_refusals(tdx: Tdx, name: str) -> None:
+def test_refusals_have_status_and_duration(tdx: Tdx, name: str) -> None:
     params, status, after = REFUSED[name]
     answer = tdx.answer(REQUEST, name, params)
     assert answer.refusal is not None
     assert (answer.refusal.status, answer.after_s) == (status, after)
     assert answer.then is None
-    tdx.admit(REQUEST)  # nothing stays behind
+    tdx.admit(REQUEST)  # nothing stays in flight
 
 
 @pytest.mark.parametrize(("code", "status"), [("operand-busy", Status.BUSY), ("other", Status.IO)])
-def test_tdreport_refused_by_code(tdx: Tdx, code: str, status: Status) -> None:
+def test_tdreport_status_depends_on_the_code(tdx: Tdx, code: str, status: Status) -> None:
     refusal = tdx.answer(REQUEST, "tdx-tdreport", {"code": code}).refusal
     assert refusal is not None
     assert refusal.status is status
@@ -70,19 +70,19 @@ def test_a_quote_in_flight_keeps_the_next_one_busy(tdx: Tdx, seconds: float, don
     answer = tdx.answer(REQUEST, "tdx-in-flight", {"seconds": seconds})
     assert answer.refusal is not None
     assert (answer.refusal.status, answer.after_s, answer.done_s) == (Status.IO, 30.0, done)
-    tdx.admit(REQUEST)  # the driver has not given up yet
+    tdx.admit(REQUEST)  # the driver still waits
     assert answer.then is not None
     answer.then()
     assert tdx.live_state()["in_flight"] is True
     with pytest.raises(ProviderRefusal) as refusal:
         tdx.admit(REQUEST)
     assert refusal.value.status is Status.BUSY
-    tdx.admit(replace(REQUEST, inblob=b""))  # refused for its length first
+    tdx.admit(replace(REQUEST, inblob=b""))  # the driver checks the length first
     tdx.complete()
     tdx.admit(REQUEST)
 
 
-def test_done_at_the_last_poll_is_a_timeout_all_the_same(tdx: Tdx) -> None:
+def test_a_quote_done_at_the_last_poll_is_a_timeout(tdx: Tdx) -> None:
     answer = tdx.answer(REQUEST, "tdx-in-flight", {"seconds": 30.0})
     assert answer.refusal is not None
     assert (answer.refusal.status, answer.after_s, answer.then) == (Status.TIMEOUT, 30.0, None)
@@ -97,13 +97,13 @@ def test_a_signal_leaves_the_quote_in_flight(tdx: Tdx) -> None:
 
 
 @pytest.mark.parametrize(("seconds", "after"), [(0.2, 1), (1.0, 1), (28.5, 29)])
-def test_slow_quotes_come_in_whole_seconds(tdx: Tdx, seconds: float, after: int) -> None:
+def test_slow_quotes_take_whole_seconds(tdx: Tdx, seconds: float, after: int) -> None:
     answer = tdx.answer(REQUEST, "tdx-slow", {"seconds": seconds})
     assert answer.after_s == after
     assert answer.evidence == tdx.report(REQUEST)
 
 
-def test_parameters_that_mean_another_failure(tdx: Tdx) -> None:
+def test_parameters_out_of_range_are_refused(tdx: Tdx) -> None:
     for name, params in (
         ("tdx-slow", {"seconds": 30.0}),
         ("tdx-in-flight", {"seconds": 29.0}),
@@ -136,13 +136,15 @@ def test_stale_and_changed_quotes(tdx: Tdx) -> None:
 
 @pytest.mark.parametrize("size", [0, 32, 63])
 @pytest.mark.parametrize("name", ["", *sorted(FAULTS)])
-def test_the_driver_wants_64_bytes_first(tdx: Tdx, name: str, size: int) -> None:
+def test_requests_without_64_bytes_are_invalid_with_every_fault(
+    tdx: Tdx, name: str, size: int
+) -> None:
     answer = tdx.answer(replace(REQUEST, inblob=bytes(size)), name)
     assert answer.refusal is not None
     assert answer.refusal.status is Status.INVALID
 
 
-def test_quotes_must_fit_the_drivers_buffer() -> None:
+def test_quotes_that_exceed_the_drivers_buffer_are_refused() -> None:
     fits = Tdx(TdxOptions(padding=8192 - 24 - 4936))
     assert len(fits.report(REQUEST).outblob) == 8168
     small = Tdx(TdxOptions(padding=8192 - 24 - 4936 + 1))
@@ -154,13 +156,13 @@ def test_quotes_must_fit_the_drivers_buffer() -> None:
 
 
 def test_quotes_are_described(tdx: Tdx) -> None:
-    said = description_of(Tdx(TdxOptions(padding=3)).report(REQUEST).outblob)
+    text = description_of(Tdx(TdxOptions(padding=3)).report(REQUEST).outblob)
     for line in ("TDX quote: version 4, 4939 bytes", f"REPORT DATA: {NONCE.hex()}",
                  "bit 28: SEPT_VE_DISABLE", "FMSPC: 00806f050000", "TCB component 16: 00",
                  "by the attestation key: good", "by the PCK: good", "padding: 3 zero bytes",
                  "CN=Intel SGX Root CA"):  # fmt: skip
-        assert line in said
-    assert "MR SERVICE TD" not in said
+        assert line in text
+    assert "MR SERVICE TD" not in text
     modern = Tdx(TdxOptions(version=5, body="1.5")).report(REQUEST).outblob
     assert "MR SERVICE TD" in description_of(modern)
     changed = tdx.answer(REQUEST, "tdx-changed").evidence
@@ -183,10 +185,10 @@ def test_a_certificate_with_an_invalid_key_is_described(tdx: Tdx) -> None:
 
 
 def test_td_reports_and_collateral_are_described(tdx: Tdx) -> None:
-    said = description_of(tdx.td_report(NONCE))
-    assert said.startswith("TDREPORT: 1024 bytes")
-    assert f"REPORT DATA: {NONCE.hex()}" in said
-    assert "violates the specification" not in said
+    text = description_of(tdx.td_report(NONCE))
+    assert text.startswith("TDREPORT: 1024 bytes")
+    assert f"REPORT DATA: {NONCE.hex()}" in text
+    assert "violates the specification" not in text
     damaged = bytearray(tdx.td_report(NONCE))
     damaged[600] ^= 1
     assert "the hash of TDINFO_STRUCT is wrong" in description_of(bytes(damaged))
@@ -202,12 +204,12 @@ def test_td_reports_and_collateral_are_described(tdx: Tdx) -> None:
 
 @given(st.binary(max_size=900), st.sampled_from(["quote", "report", "json"]))
 @settings(max_examples=150, deadline=None)
-def test_description_survives_anything(noise: bytes, kind: str) -> None:
+def test_description_accepts_any_bytes(data: bytes, kind: str) -> None:
     good = Tdx().report(REQUEST).outblob
     blob = {
-        "quote": good[:12] + QE_VENDOR + good[28 : 48 + len(noise)] + noise,
-        "report": (b"\x81\0" + noise).ljust(1024, b"\xa5"),
-        "json": b'{"tcb_info": "' + noise.hex().encode() + b'"}',
+        "quote": good[:12] + QE_VENDOR + good[28 : 48 + len(data)] + data,
+        "report": (b"\x81\0" + data).ljust(1024, b"\xa5"),
+        "json": b'{"tcb_info": "' + data.hex().encode() + b'"}',
     }[kind]
     assert describe(blob) is not None
-    describe(b'{"tcb_info": ' + noise)
+    describe(b'{"tcb_info": ' + data)

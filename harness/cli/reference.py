@@ -169,14 +169,12 @@ def _fixtures() -> Iterator[str]:
 
 
 def _faults() -> Iterator[str]:
-    yield from ("## Faults", "", "What can go wrong on a provider's host, by name.", "")
+    yield from ("## Faults", "", "Faults of a provider's host, by name.", "")
     for ident in available():
         yield from (f"### {ident}", "")
         rows = []
         for fault in provider_type(ident).faults.values():
-            params = (f"{name}={default}" for name, (_, default) in fault.parameters.items())
-            spec = ":".join(filter(None, (fault.name, ",".join(params))))
-            rows.append((f"`{spec}`", fault.summary, fault.outcome))
+            rows.append((f"`{fault.spec}`", fault.summary, fault.outcome))
         yield from _table(("fault", "what happens", "what the reader gets"), rows)
 
 

@@ -95,6 +95,12 @@ class ProviderFault:
         """Type and default of each parameter."""
         return parameters(self.act)
 
+    @property
+    def spec(self) -> str:
+        """The fault with its default parameters, as ``NAME[:KEY=VALUE,...]``."""
+        params = ",".join(f"{name}={default}" for name, (_, default) in self.parameters.items())
+        return f"{self.name}:{params}" if params else self.name
+
     def check(self, params: Mapping[str, object]) -> None:
         """Raise ProviderError when ``params`` has an unknown name or a value of another type."""
         known = self.parameters

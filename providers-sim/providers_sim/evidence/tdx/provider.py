@@ -102,13 +102,7 @@ class Tdx(Provider[TdxOptions]):
         self._mac_key = derive(seed, "tdreport mac", 32)
         self._key = derive_ec_key(seed, "tdx attestation key", ec.SECP256R1())
         self._attestation_key = public_point(self._key.public_key())
-        svn = bytes(_TCB_SVN[options.body]).ljust(16, b"\0")
-        self._tcb = TcbInfo(
-            valid=_VALID[options.body],
-            tee_tcb_svn=svn,
-            mr_seam=derive(0, f"tdx module {options.body}", 48),
-            tee_tcb_svn2=svn if options.body == "1.5" else bytes(16),
-        )
+        self._tcb = _tcb_info(options.body)
         attributes = _SEPT_VE_DISABLE | (_DEBUG if options.debug else 0)
         self._td = TdInfo(
             attributes=attributes.to_bytes(8, "little"),
@@ -239,6 +233,16 @@ class Tdx(Provider[TdxOptions]):
         members["td_attributes"] = members.pop("attributes")
         kind = QuoteBody15 if self.options.body == "1.5" else QuoteBody
         return kind(**{item.name: members[item.name] for item in fields(kind)})
+
+
+def _tcb_info(body: str) -> TcbInfo:
+    svn = bytes(_TCB_SVN[body]).ljust(16, b"\0")
+    return TcbInfo(
+        valid=_VALID[body],
+        tee_tcb_svn=svn,
+        mr_seam=derive(0, f"tdx module {body}", 48),
+        tee_tcb_svn2=svn if body == "1.5" else bytes(16),
+    )
 
 
 def _rtmrs() -> MeasurementRegisters:

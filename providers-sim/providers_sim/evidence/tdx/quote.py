@@ -171,13 +171,7 @@ def parse_quote(blob: bytes) -> Quote:
     attestation key that the QE report does not bind, or padding that is not zero.
     """
     rest = _Reader(blob)
-    header = _HEADER.decode(rest.take(_HEADER.size))
-    known = _Header(version=header.version, user_data=header.user_data)
-    if header.version not in (4, 5) or header != known:
-        raise EvidenceError(
-            f"this is not a TD quote of version 4 or 5: version {header.version}, key type "
-            f"{header.key_type}, TEE type {header.tee_type:#x}, vendor {header.vendor.hex()}"
-        )
+    header = _read_header(rest)
     body = _read_body(rest, header.version)
     data = _Reader(rest.take(rest.u32()))
     padding = rest.rest()
@@ -205,6 +199,17 @@ def parse_quote(blob: bytes) -> Quote:
         pck_chain=chain,
         padding=len(padding),
     )
+
+
+def _read_header(rest: _Reader) -> _Header:
+    header = _HEADER.decode(rest.take(_HEADER.size))
+    known = _Header(version=header.version, user_data=header.user_data)
+    if header.version not in (4, 5) or header != known:
+        raise EvidenceError(
+            f"this is not a TD quote of version 4 or 5: version {header.version}, key type "
+            f"{header.key_type}, TEE type {header.tee_type:#x}, vendor {header.vendor.hex()}"
+        )
+    return header
 
 
 def _read_body(rest: _Reader, version: int) -> QuoteBody:
