@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Everything a run needs besides the scenarios: kernels, images, templates, guests, providers.
 
-This is the line of the design in one place: a kernel spec and a core spec become an image, an
-image becomes a template, a clone of it is handed out, and a provider is made to go with it.
+A kernel spec becomes an image. The image, booted, with an implementation loaded, becomes a
+template. A clone of the template is handed out, and a provider is made to go with it.
 """
 
 from __future__ import annotations
@@ -18,13 +18,8 @@ from harness.cache import Cache
 from harness.errors import BuildError, HostError, TsmHarnessError
 from harness.guest.guest import Guest
 from harness.images import GuestImage, prepare_image
-from harness.implementations.modules import DEBUG, build_guest_modules
+from harness.implementations.model import Build
 from harness.implementations.spec import parse_implementation
-from harness.implementations.user import (
-    build_user_implementation,
-    read_user_implementation,
-    user_implementation_notes,
-)
 from harness.kernels import Kernel, resolve_kernel
 from harness.oracle.source_lines import SourceLines
 from harness.paths import cache_directory
@@ -35,7 +30,7 @@ from harness.report.host import describe_host
 from harness.settings import Settings
 from harness.vm.accelerator import Choice, choose_accelerator
 from harness.vm.boot import boot_of
-from harness.vm.factory import GuestFactory, ModuleLoad
+from harness.vm.factory import GuestFactory
 from harness.vm.pool import ClonePool
 from harness.vm.template import Template
 from providers_sim import AnyProvider, create
@@ -78,6 +73,7 @@ class Session:
         self._prepared = prepared
         self._kernels: dict[str, Kernel] = {}
         self._lacking: dict[str, TsmHarnessError] = {}
+        self._builds: dict[tuple[str, str], Build] = {}
         self._factories: dict[str, GuestFactory] = {}
         self._pools: dict[str, ClonePool] = {}
         self._run: RunDirectory | None = None
@@ -135,7 +131,7 @@ class Session:
         return self._kernels[spec]
 
     def image(self, spec: str) -> GuestImage:
-        """The image of a kernel: one initramfs for every core."""
+        """The image of a kernel: one initramfs for every implementation."""
         return prepare_image(self.kernel(spec), self.cache, self.progress)
 
     def accelerator(self, spec: str) -> Choice:
@@ -161,35 +157,24 @@ class Session:
             )
         return self._factories[spec]
 
+    def build(self, spec: str, tsm: str) -> Build:
+        """The modules of an implementation and its provider driver, built for a kernel."""
+        if (spec, tsm) not in self._builds:
+            implementation = parse_implementation(tsm)
+            self._builds[spec, tsm] = implementation.build(
+                self.kernel(spec), self.cache, self.progress
+            )
+        return self._builds[spec, tsm]
+
     def template(self, spec: str, tsm: str) -> Template:
-        """The template of a kernel with a TSM core and the provider driver loaded."""
-        core, kernel = parse_implementation(tsm), self.kernel(spec)
-        if core.kind != "user":
-            loads = [ModuleLoad(path, text) for path, text in core.load_plan(kernel)]
-            return self.factory(spec).template(loads)
-        directory = build_user_implementation(
-            read_user_implementation(tsm), kernel, self.cache, self.progress
-        )
-        names = ("tsm-user.ko", "tsm-sim-user.ko")
-        own = [ModuleLoad(f"/run/{name}", content=directory / name) for name in names]
-        return self.factory(spec).template(own)
+        """The template of a kernel with an implementation and its provider driver loaded."""
+        return self.factory(spec).template(self.build(spec, tsm).loads)
 
     def source_lines(self, spec: str, tsm: str) -> SourceLines:
-        """Where the functions of a kernel and its modules stand, as far as that is known."""
-        core, kernel = parse_implementation(tsm), self.kernel(spec)
-        files = {"": kernel.build / "vmlinux"}
-        if core.kind == "user":
-            built = build_user_implementation(
-                read_user_implementation(tsm), kernel, self.cache, self.progress
-            )
-            files["tsm_user"] = built / DEBUG / "tsm-user.ko"
-            files["tsm_sim"] = built / DEBUG / "tsm-sim-user.ko"
-        else:
-            built = build_guest_modules(kernel, self.cache, self.progress)
-            if core.kind != "mainline":
-                files[f"tsm_{core.kind}"] = built / DEBUG / f"tsm-{core.kind}.ko"
-            files["tsm_sim"] = built / DEBUG / f"tsm-sim-{core.kind}.ko"
-        return SourceLines(files, (kernel.build / "source").resolve())
+        """Looks up source lines in the debug information of a kernel and its loaded modules."""
+        tree = self.kernel(spec).build
+        files = {"": tree / "vmlinux", **self.build(spec, tsm).debug_files}
+        return SourceLines(files, (tree / "source").resolve())
 
     def take_guest(self, spec: str, tsm: str) -> Guest:
         """A pristine guest; the next one of its kind is begun."""
@@ -219,21 +204,13 @@ class Session:
             for tsm in self._settings.tsms:
                 try:
                     self.template(spec, tsm)
-                    notes += self._notes(spec, tsm)
+                    release, build = self.release(spec), self.build(spec, tsm)
+                    notes += [f"{tsm} on {release}: {note}" for note in build.notes]
                 except TsmHarnessError as error:
                     failures[f"{spec} {tsm}"] = _words(error)
         for ident in self._settings.providers:
             self.provider(ident, 0)
         return Prepared(failures, notes)
-
-    def _notes(self, spec: str, tsm: str) -> list[str]:
-        if parse_implementation(tsm).kind != "user":
-            return []
-        core, kernel = read_user_implementation(tsm), self.kernel(spec)
-        built = build_user_implementation(core, kernel, self.cache, self.progress)
-        return [
-            f"{tsm} on {kernel.release}: {note}" for note in user_implementation_notes(core, built)
-        ]
 
     def release(self, spec: str) -> str:
         """The kernel's full release, or its spec when it could not be had."""

@@ -17,8 +17,7 @@ from typing import Any
 
 from harness.claims.catalogue import select_claims
 from harness.errors import UsageError
-from harness.implementations.spec import parse_implementation
-from harness.implementations.user import read_user_implementation
+from harness.implementations.spec import implementation_forms, parse_implementation
 from harness.kernels.spec import kernel_forms, parse_kernel
 from harness.option import Option, Use, check_ranges, option, options_of
 from harness.qemu.emulator import Hardware
@@ -45,8 +44,7 @@ class Settings(Hardware):
     )
     tsms: tuple[str, ...] = option(
         DEFAULT_TSMS,
-        "Implementation under test: mainline, configfs-fixed, class-posted, class-fixed, "
-        "defect:NAME, patch:FILE or dir:PATH.",
+        f"Implementation under test: {implementation_forms()}.",
         flag="tsm",
         use=Use.CELL,
     )
@@ -99,8 +97,7 @@ class Settings(Hardware):
         for kernel in self.kernels:
             parse_kernel(kernel)
         for tsm in self.tsms:
-            if parse_implementation(tsm).kind == "user":
-                read_user_implementation(tsm)
+            parse_implementation(tsm)
         for provider in self.providers:
             try:
                 parse_spec(provider)

@@ -68,7 +68,7 @@ def target(tsm: str = "class-fixed", provider: str = "sev-snp", **changes: objec
         ),
         (Scope(filled="auxblob"), target("mainline"), target("mainline", "arm-cca"), "is always"),
         (Scope(counters=True), target(), target(settable_counters=False), "counters behind"),
-        (Scope(sources="any"), target(), target("mainline"), "sources of the kernel's own"),
+        (Scope(sources="any"), target(), target("mainline"), "sources of this implementation"),
         (
             Scope(sanitizer="kcsan"),
             target(config={"KCSAN": "y"}),

@@ -29,7 +29,7 @@ from harness.guest.raw_provider import RawProvider
 from harness.interface.find import find_interface
 from harness.interface.report import Report
 from harness.session import Session
-from harness.settings import DEFAULT_PROVIDER
+from harness.settings import DEFAULT_KERNEL, DEFAULT_PROVIDER
 from harness.timeouts import Timeouts
 from providers_sim import ProviderLoop
 from tsmw.constants import (
@@ -38,7 +38,7 @@ from tsmw.constants import (
 from tsmw.ops import Op, OpResult, decode_stat
 
 _REPORTS = "/sys/kernel/config/tsm/report"
-_MODULES = "/lib/tsm"
+_MODULES = "/run"
 _READ = "0 "  # how /proc/PID/syscall begins in read(2) on x86-64
 _NOBODY = 65534
 _NONCE = b"n" * 64
@@ -247,7 +247,7 @@ def test_another_user_may_read_but_not_write(guest: Guest, report: Report) -> No
         actor.mkdir(f"{_REPORTS}/mine")
     assert caught.value.errno == errno.EACCES
     with pytest.raises(GuestCallError) as caught:
-        actor.insmod(f"{_MODULES}/tsm-class.ko")
+        actor.insmod(f"{_MODULES}/tsm.ko")
     assert caught.value.errno == errno.EPERM
     with pytest.raises(ScenarioError, match="refused SPAWN"):
         guest.actors[5].spawn(cpu=63)
@@ -311,9 +311,17 @@ def test_guest_that_ends_is_told_whatever_was_asked(guest: Guest) -> None:
 # Modules.
 
 
-def test_modules_come_and_go(guest: Guest) -> None:
+@pytest.fixture
+def class_module(session: Session, guest: Guest) -> str:
+    """A module file in the guest that is not loaded."""
+    load = session.build(DEFAULT_KERNEL, "class-fixed").loads[0]
+    guest.actors[0].create_file(load.path, load.content.read_bytes())
+    return load.path
+
+
+def test_modules_come_and_go(guest: Guest, class_module: str) -> None:
     actor = guest.actors[0]
-    actor.insmod(f"{_MODULES}/tsm-class.ko", "defects=double-free,stale-tail")
+    actor.insmod(class_module, "defects=double-free,stale-tail")
     parameter = "/sys/module/tsm_class/parameters/defects"
     assert actor.read_file(parameter) == b"double-free,stale-tail\n"
     assert actor.exists("/sys/class/tsm")
@@ -323,13 +331,14 @@ def test_modules_come_and_go(guest: Guest) -> None:
     assert "tsm_class" not in actor.list("/sys/module")
 
 
+@pytest.mark.usefixtures("class_module")
 @pytest.mark.parametrize(
     ("path", "parameters", "expected"),
     [
         (f"{_MODULES}/tsm-class.ko", "defects=no-such-defect", errno.EINVAL),
         (f"{_MODULES}/tsm.ko", "", errno.EEXIST),
         (f"{_MODULES}/none.ko", "", errno.ENOENT),
-        (f"{_MODULES}/tsm-sim-class.ko", "", errno.EEXIST),
+        (f"{_MODULES}/tsm-sim.ko", "", errno.EEXIST),
         ("/proc/version", "", errno.EINVAL),
     ],
 )

@@ -333,13 +333,14 @@ def test_archive_holds_what_was_put_in() -> None:
 @needs_guest_tools
 def test_initramfs_has_what_the_guest_needs(tmp_path: Path) -> None:
     keys = ssh_keys(Cache(tmp_path))
-    modules = {"configfs.ko": b"one", "tsm-class.ko": b"two"}
-    nodes = tree(agent=b"agent", modules=modules, boot_modules=["configfs"], keys=keys)
+    modules = {"virtio_ring": b"one", "virtio": b"two"}
+    nodes = tree(agent=b"agent", modules=modules, keys=keys)
     archive = cpio.newc(nodes)
     found = members(archive)
     assert found["init"] == (0o100755, b"agent", (0, 0))
-    assert found["etc/modules-load"][1] == b"/lib/tsm/configfs.ko\n"
-    assert found["lib/tsm/tsm-class.ko"][1] == b"two"
+    load = b"/lib/modules/virtio_ring.ko\n/lib/modules/virtio.ko\n"
+    assert found["etc/modules-load"][1] == load
+    assert found["lib/modules/virtio.ko"][1] == b"two"
     assert found["bin/sh"] == (0o120777, b"busybox", (0, 0))
     assert found["dev/console"][0::2] == (0o020600, (5, 1))
     assert found["root/.ssh/authorized_keys"][0] == 0o100600
@@ -348,7 +349,7 @@ def test_initramfs_has_what_the_guest_needs(tmp_path: Path) -> None:
     for name in found:
         parent = str(Path(name).parent)
         assert parent == "." or list(found).index(parent) < list(found).index(name)
-    again = tree(agent=b"agent", modules=modules, boot_modules=["configfs"], keys=keys)
+    again = tree(agent=b"agent", modules=modules, keys=keys)
     assert cpio.newc(again) == archive
     assert len(archive) < 8 << 20
 

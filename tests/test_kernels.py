@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Kernel and core specs, packaged kernels from a stand-in apt, images by path, module builds."""
+"""Kernel specs, packaged kernels from a stand-in apt, images by path, module files."""
 
 from __future__ import annotations
 
@@ -15,15 +15,11 @@ import pytest
 
 from harness.cache import Cache
 from harness.errors import BuildError, HarnessError, HostError, UsageError
-from harness.implementations.defects import OwnKind, defects_of
-from harness.implementations.modules import boot_modules, build_guest_modules, kernel_modules
-from harness.implementations.spec import (
-    kernel_module_name,
-    parse_implementation,
-)
+from harness.images import boot_modules
 from harness.kernels import apt, resolve_kernel
 from harness.kernels.bzimage import image_release, kernel_from_image
 from harness.kernels.model import Kernel, parse_config
+from harness.kernels.module_files import read_modules
 from harness.kernels.spec import KernelImage, PackagedKernel, parse_kernel
 from harness.progress import NullProgress
 
@@ -62,7 +58,7 @@ def kernel(config: str = "", *, release: str = RELEASE, modules: Path | None = N
 # Specs
 
 
-def test_known_spec_and_path_are_told_apart(tmp_path: Path) -> None:
+def test_a_path_may_look_like_a_spec(tmp_path: Path) -> None:
     image = tmp_path / "tree:6.12+kasan"
     image.touch()
     assert isinstance(parse_kernel("debian:6.12"), PackagedKernel)
@@ -73,73 +69,10 @@ def test_known_spec_and_path_are_told_apart(tmp_path: Path) -> None:
     "spec",
     ["", "debian:", "debian:9.99", "debian:6.12+kasan", "no/such", "x" * 5000, "a\0b"],
 )
-def test_junk_specs_say_what_is_possible(spec: str) -> None:
+def test_the_hint_of_an_invalid_spec_lists_the_forms(spec: str) -> None:
     with pytest.raises(UsageError) as caught:
         parse_kernel(spec)
     assert "debian:6.12" in caught.value.hint
-
-
-@pytest.mark.parametrize("name", ["", "defect:", "defect:nope", "mainline:x", "patch:", "dir:"])
-def test_junk_cores_are_usage_errors(name: str) -> None:
-    with pytest.raises(UsageError):
-        parse_implementation(name)
-
-
-@pytest.mark.parametrize("kind", ["class", "configfs"])
-def test_a_defect_is_a_mutant_of_its_module(kind: OwnKind) -> None:
-    defects = defects_of(kind)
-    assert defects
-    found = {name: parse_implementation(f"defect:{name}") for name in defects}
-    assert {one.kind for one in found.values()} == {kind}
-    assert all(one.defects == (name,) for name, one in found.items())
-
-
-def test_reference_implementations_have_all_defects_or_none() -> None:
-    assert parse_implementation("class-posted").defects == tuple(defects_of("class"))
-    assert (
-        parse_implementation("class-fixed").defects
-        == parse_implementation("configfs-fixed").defects
-        == ()
-    )
-    assert not set(defects_of("class")) & set(defects_of("configfs"))
-
-
-@pytest.mark.parametrize(
-    ("config", "why"),
-    [
-        ("CONFIG_CONFIGFS_FS=m\nCONFIG_TSM_REPORTS=y", "own core as a module"),
-        ("# CONFIG_CONFIGFS_FS is not set\nCONFIG_A=y", "lacks CONFIG_CONFIGFS_FS"),
-    ],
-)
-def test_a_second_configfs_core_needs_room(config: str, why: str) -> None:
-    with pytest.raises(UsageError, match=why):
-        parse_implementation("configfs-fixed").load_plan(kernel(config))
-
-
-def test_load_plans() -> None:
-    assert [path for path, _ in parse_implementation("class-fixed").load_plan(kernel())] == [
-        "/lib/tsm/tsm-class.ko",
-        "/lib/tsm/tsm-sim-class.ko",
-    ]
-    assert (
-        parse_implementation("defect:stale-tail").load_plan(kernel())[0][1] == "defects=stale-tail"
-    )
-    built_in = parse_implementation("mainline").load_plan(kernel("CONFIG_TSM_REPORTS=y"))
-    assert built_in == [("/lib/tsm/tsm-sim-mainline.ko", "")]
-    module = parse_implementation("mainline").load_plan(kernel("CONFIG_TSM_REPORTS=m"))
-    assert module[0] == ("/lib/tsm/tsm.ko", "")
-    with pytest.raises(UsageError, match="CONFIG_TSM_REPORTS"):
-        parse_implementation("mainline").load_plan(
-            kernel("# CONFIG_TSM_REPORTS is not set\nCONFIG_A=y")
-        )
-
-
-@pytest.mark.parametrize(
-    ("release", "name"),
-    [("6.12.1", "tsm"), ("6.15.9", "tsm"), ("6.16-rc1", "tsm_report"), ("7.3.4+x", "tsm_report")],
-)
-def test_core_module_was_renamed(release: str, name: str) -> None:
-    assert kernel_module_name(kernel(release=release)) == name
 
 
 # Images by path
@@ -227,68 +160,27 @@ def compile_module(path: Path, depends: str) -> None:
     subprocess.run(command, input=source, text=True, check=True)
 
 
-def test_own_modules_come_with_what_they_need(tmp_path: Path) -> None:
+def test_boot_modules_come_with_their_dependencies(tmp_path: Path) -> None:
     compile_module(tmp_path / "fs/configfs.ko", "")
-    compile_module(tmp_path / "virt/tsm.ko", "configfs")
     compile_module(tmp_path / "char/virtio-console.ko", "virtio-ring")
     compile_module(tmp_path / "ring/virtio_ring.ko", "")
     packed = tmp_path / "ring/virtio_ring.ko"
     packed.with_suffix(".ko.xz").write_bytes(lzma.compress(packed.read_bytes()))
     packed.unlink()
-    config = "CONFIG_VIRTIO_CONSOLE=m\nCONFIG_CONFIGFS_FS=m\nCONFIG_TSM_REPORTS=m\n"
-    named = kernel(config, modules=tmp_path)
-    assert boot_modules(named) == ["virtio_ring", "virtio_console", "configfs"]
-    found = kernel_modules(named)
-    assert sorted(found) == ["configfs.ko", "tsm.ko", "virtio_console.ko", "virtio_ring.ko"]
+    config = "CONFIG_VIRTIO_CONSOLE=m\nCONFIG_CONFIGFS_FS=m\n"
+    found = boot_modules(kernel(config, modules=tmp_path))
+    assert list(found) == ["virtio_ring", "virtio_console", "configfs"]
     assert all(data.startswith(b"\x7fELF") for data in found.values())
 
 
-def test_missing_and_broken_modules_are_explained(tmp_path: Path) -> None:
-    with pytest.raises(HostError, match="configfs"):
-        kernel_modules(kernel("CONFIG_CONFIGFS_FS=m", modules=tmp_path / "empty"))
+def test_missing_and_damaged_modules_are_errors(tmp_path: Path) -> None:
+    with pytest.raises(HostError, match="no file of its module configfs"):
+        read_modules(kernel(modules=tmp_path / "empty"), ["configfs"])
+    with pytest.raises(HostError, match="no file of its module configfs"):
+        read_modules(kernel(), ["configfs"])
     (tmp_path / "configfs.ko.xz").write_bytes(b"not xz")
-    with pytest.raises(BuildError, match="cannot be read"):
-        kernel_modules(kernel("CONFIG_CONFIGFS_FS=m", modules=tmp_path))
-
-
-def buildable(path: Path, recipe: str) -> Kernel:
-    build_tree(path)
-    (path / "Makefile").write_text(f"modules:\n\t{recipe}\n")
-    (path / "image").write_bytes(bzimage())
-    return Kernel("test", RELEASE, path / "image", path, None, {"TSM_REPORTS": "m"})
-
-
-def test_built_modules_do_not_depend_on_where(tmp_path: Path) -> None:
-    recipe = (
-        "echo 'const char *where = __FILE__;' > $(M)/f.c; "
-        "gcc -g $(KCFLAGS) -c -o $(M)/$(notdir $(M)).ko $(M)/f.c"
-    )
-    made = buildable(tmp_path / "tree", recipe)
-    contents = []
-    for name in ("one", "a-much-longer-name"):
-        directory = build_guest_modules(made, Cache(tmp_path / name), NullProgress())
-        contents.append({path.name: path.read_bytes() for path in directory.glob("*.ko")})
-    assert contents[0] == contents[1]
-    assert sorted(contents[0]) == ["tsm-class.ko", "tsm-sim-class.ko", "tsm-sim-mainline.ko"]
-
-
-def test_build_failure_carries_the_compilers_words(tmp_path: Path) -> None:
-    broken = buildable(tmp_path / "tree", "echo 'core.c:7: error: no semicolon' >&2; false")
-    cache = Cache(tmp_path / "cache")
-    with pytest.raises(BuildError, match="no semicolon"):
-        build_guest_modules(broken, cache, NullProgress())
-    assert cache.entries() == []
-
-
-def test_missing_compiler_names_its_package(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("PATH", str(tmp_path))
-    asking = buildable(tmp_path / "tree", "true")
-    (asking.build / ".kernelvariables").write_text("CC = $(CROSS_COMPILE)gcc-99\n")
-    with pytest.raises(HostError) as caught:
-        build_guest_modules(asking, Cache(tmp_path / "cache"), NullProgress())
-    assert "gcc-99" in caught.value.hint
+    with pytest.raises(BuildError, match="cannot read the module"):
+        read_modules(kernel(modules=tmp_path), ["configfs"])
 
 
 # Packaged kernels, from an apt that is a script

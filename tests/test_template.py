@@ -21,14 +21,14 @@ from harness.cache import Cache
 from harness.errors import BuildError, HostError
 from harness.guest.guest import Guest
 from harness.images.cpio import directory, file, newc
-from harness.implementations.spec import parse_implementation
+from harness.implementations.model import ModuleLoad
 from harness.interface.find import find_interface
 from harness.progress import NullProgress, Step
 from harness.qemu.emulator import Emulator
 from harness.qemu.rundir import RunDirectory
 from harness.session import Session
 from harness.settings import DEFAULT_KERNEL, DEFAULT_PROVIDER
-from harness.vm.factory import GuestFactory, ModuleLoad
+from harness.vm.factory import GuestFactory
 from harness.vm.template import Template, copy_sparse, seal
 from providers_sim import ProviderLoop
 from tsmw.constants import VERSION
@@ -313,7 +313,7 @@ class Shelf:
     cache: Cache
     base: Path
     staged: Path
-    loads: list[ModuleLoad]
+    loads: tuple[ModuleLoad, ...]
 
     def factory(self) -> tuple[GuestFactory, _Steps]:
         """A factory that knows nothing yet, and what it will have had to make."""
@@ -324,8 +324,7 @@ class Shelf:
 
 @pytest.fixture(scope="module")
 def shelf(session: Session, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shelf]:
-    plan = parse_implementation("mainline").load_plan(session.kernel(DEFAULT_KERNEL))
-    loads = [ModuleLoad(path, parameters) for path, parameters in plan]
+    loads = session.build(DEFAULT_KERNEL, "mainline").loads
     factory = session.factory(DEFAULT_KERNEL)
     root = tmp_path_factory.mktemp("shelf")
     for template in (factory.template(), factory.template(loads)):
@@ -395,15 +394,17 @@ def test_damaged_base_is_booted_anew(shelf: Shelf) -> None:
 
 def test_module_that_does_not_load_leaves_no_template(shelf: Shelf) -> None:
     factory, _ = shelf.factory()
-    loads = [ModuleLoad("/lib/tsm/tsm-sim-class.ko")]  # its core is not there
-    with pytest.raises(BuildError, match=r"the guest refused .*/tsm-sim-class\.ko") as caught:
-        factory.template(loads)
+    _, driver = shelf.bench.build(DEFAULT_KERNEL, "class-fixed").loads
+    with pytest.raises(BuildError, match=r"the guest refused .*/tsm-sim\.ko") as caught:
+        factory.template([driver])  # without the module that it imports register_tsm() from
     assert "Unknown symbol register_tsm" in str(caught.value)
     assert sorted(shelf.base.parent.iterdir()) == sorted([shelf.base, shelf.staged])
     assert _emulators(shelf.bench.run_directory) == []
 
 
 # What a template is made of decides its key.
+
+_CONTENT = Path(__file__)
 
 
 class _FullCache(Cache):
@@ -425,7 +426,10 @@ class _Inputs:
 
     emulator: Emulator
     image: str = "image"
-    loads: tuple[ModuleLoad, ...] = (ModuleLoad("/a.ko", "x=1"), ModuleLoad("/b.ko"))
+    loads: tuple[ModuleLoad, ...] = (
+        ModuleLoad("/a.ko", _CONTENT, "x=1"),
+        ModuleLoad("/b.ko", _CONTENT),
+    )
 
 
 def _key(bench: Session, root: Path, inputs: _Inputs) -> str:
@@ -457,10 +461,11 @@ def test_every_input_changes_the_key(session: Session, tmp_path: Path) -> None:
         "fewer loads": replace(plain, loads=loads[:1]),
         "no loads": replace(plain, loads=()),
         "order": replace(plain, loads=loads[::-1]),
-        "path": replace(plain, loads=(ModuleLoad("/c.ko", "x=1"), loads[1])),
-        "parameters": replace(plain, loads=(ModuleLoad("/a.ko", "x=2"), loads[1])),
-        "early boundary": replace(plain, loads=(ModuleLoad("/a.ko", "x y"), loads[1])),
-        "late boundary": replace(plain, loads=(ModuleLoad("/a.ko x", "y"), loads[1])),
+        "path": replace(plain, loads=(ModuleLoad("/c.ko", _CONTENT, "x=1"), loads[1])),
+        "content": replace(plain, loads=(ModuleLoad("/a.ko", other, "x=1"), loads[1])),
+        "parameters": replace(plain, loads=(ModuleLoad("/a.ko", _CONTENT, "x=2"), loads[1])),
+        "early boundary": replace(plain, loads=(ModuleLoad("/a.ko", _CONTENT, "x y"), loads[1])),
+        "late boundary": replace(plain, loads=(ModuleLoad("/a.ko x", _CONTENT, "y"), loads[1])),
     }
     keys = {name: _key(session, tmp_path, inputs) for name, inputs in variants.items()}
     assert len(set(keys.values())) == len(variants), keys

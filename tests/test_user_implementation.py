@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Cores that a user brings: found out, built, judged."""
+"""Implementations of a user: the interface is detected, the module built, claims decided."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from harness.errors import UsageError
+from harness.implementations.module_pair import HEADER, header_api
 from harness.implementations.user import read_user_implementation
 from harness.paths import guest_images_directory
 from tests.test_cli import Invoke, invoke
@@ -71,26 +72,27 @@ def test_the_interface_follows_from_the_header(tmp_path: Path) -> None:
     directory = f"dir:{copy_class(tmp_path / 'flat')}"
     assert read_user_implementation(directory).interface == "class"
     configfs = read_user_implementation(f"dir:{CONFIGFS}")
-    assert (configfs.interface, configfs.api) == ("configfs", "6_11")
+    assert configfs.interface == "configfs"
+    assert header_api(configfs.interface, dict(configfs.files)[HEADER]) == ["TSM_API=6_11"]
     from_patch = read_user_implementation(f"patch:{as_patch(tmp_path)}")
     assert from_patch.files == read_user_implementation(directory).files
-    assert from_patch.mended == ()
+    assert from_patch.repairs == ()
     assert read_user_implementation(f"patch:{tmp_path / 'thread.mbox'}#2").files == from_patch.files
 
 
 @pytest.mark.parametrize(
-    ("spec", "said"),
+    ("spec", "message"),
     [
         ("patch:/nowhere", "No such file"),
         ("patch:/etc", "is a directory"),
         ("patch:/nowhere#2", "No such file"),
         ("patch:a\0b", "embedded null"),
-        ("dir:/etc/hostname", "is no directory"),
+        ("dir:/etc/hostname", "is not a directory"),
         ("patch:/etc/hostname", "no linux/tsm.h"),
     ],
 )
-def test_what_is_no_core_is_refused(spec: str, said: str) -> None:
-    with pytest.raises(UsageError, match=said):
+def test_a_path_without_an_implementation_is_refused(spec: str, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
         read_user_implementation(spec)
 
 
@@ -110,9 +112,9 @@ def test_a_core_of_another_kernel_is_adapted_and_that_is_told(
     core = as_patch(tmp_path, FORGETS | old)
     done = invoke("run", "T1", "K4", "--tsm", f"patch:{core}", "--json", "out.json")
     assert verdicts(tmp_path) == {"T1": "PASS", "K4": "FAIL"}, done.stdout
-    assert "adapted: class_create() has lost its first argument, in 6.4" in done.stdout
+    assert "shim: class_create() has no module argument since 6.4" in done.stdout
     [note] = json.loads((tmp_path / "out.json").read_bytes())["notes"]
-    assert note.endswith("in 6.4")
+    assert note.endswith("since 6.4")
 
 
 def test_a_defect_in_a_patch_is_found(invoke: Invoke, tmp_path: Path) -> None:

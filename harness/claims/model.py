@@ -4,11 +4,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
-__all__ = ["Claim", "InterfaceKind"]
+from harness.implementations.model import InterfaceKind
 
-InterfaceKind = Literal["class", "configfs"]
+__all__ = ["Claim"]
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from harness.claims.model import Claim, InterfaceKind
+from harness.claims.model import Claim
 from harness.claims.target import Target
 from harness.detectors import SANITIZERS
 from harness.implementations.defects import defects_breaking
+from harness.implementations.model import InterfaceKind
 from harness.interface.names import AttributeName
 from harness.verdict import Status
 
@@ -55,7 +56,7 @@ class Scope:
         )
 
     def _unfit_interface(self, target: Target) -> str:
-        if self.only in (None, target.interface):
+        if self.only in (None, target.implementation.interface):
             return ""
         return f"the claim is about the {self.only} interface only"
 
@@ -71,9 +72,9 @@ class Scope:
         return ""
 
     def _unfit_implementation(self, target: Target) -> str:
-        if self.sources and target.implementation.kind == "mainline":
-            return "the sources of the kernel's own implementation are not at hand"
-        if self.sources == "user" and target.implementation.kind != "user":
+        if self.sources and target.implementation.source() is None:
+            return "the sources of this implementation are not available"
+        if self.sources == "user" and target.implementation.verdicts_known:
             return "decided by running this implementation"
         if self.needs is not None and self.needs not in target.attributes:
             return f"this implementation has no {self.needs}"
@@ -122,15 +123,15 @@ def expected_status(claim: Claim, scope: Scope, target: Target) -> Status:
     implementation = target.implementation
     if scope.skip_reason(target):
         return Status.SKIP
-    if implementation.kind == "user":
+    if not implementation.verdicts_known:
         return Status.PASS
     detected = defects_breaking(claim.id) if scope.broken_by is None else scope.broken_by
-    broken_by_design = target.interface in claim.impossible_on and not set(
+    broken_by_design = implementation.interface in claim.impossible_on and not set(
         implementation.defects
     ) & set(claim.mended_by)
     broken = (
         broken_by_design
-        or (implementation.kind == "mainline" and claim.fails_on_mainline)
+        or (implementation.name == "mainline" and claim.fails_on_mainline)
         or any(defect in detected for defect in implementation.defects)
     )
     return Status.FAIL if broken else Status.PASS

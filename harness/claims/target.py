@@ -13,9 +13,7 @@ from pathlib import Path
 
 from elftools.elf.elffile import ELFFile
 
-from harness.claims.model import InterfaceKind
-from harness.implementations.spec import Implementation
-from harness.implementations.user import read_user_implementation
+from harness.implementations.model import Implementation
 from harness.interface.names import ATTRIBUTE_NAMES, AttributeName
 from providers_sim import parse_spec
 from providers_sim.provider import Attr, BinAttr
@@ -24,7 +22,6 @@ __all__ = [
     "Target",
     "attributes_in_module",
     "counters_follow_report",
-    "interface_kind",
     "offered_attributes",
 ]
 
@@ -59,11 +56,6 @@ class Target:
     config: Mapping[str, str]
     processors: int
 
-    @property
-    def interface(self) -> InterfaceKind:
-        """The interface that the implementation offers."""
-        return interface_kind(self.implementation)
-
     def shows(self, name: AttributeName) -> bool:
         """Whether the provider lets the implementation show the attribute."""
         kind, options = parse_spec(self.provider)
@@ -80,13 +72,6 @@ class Target:
         return bool(kind.filled(options) >> BinAttr[blob.upper()] & 1)
 
 
-def interface_kind(implementation: Implementation) -> InterfaceKind:
-    """Return the interface that an implementation offers."""
-    if implementation.kind == "user":
-        return read_user_implementation(implementation.name).interface
-    return "class" if implementation.kind == "class" else "configfs"
-
-
 def offered_attributes(
     implementation: Implementation, version: tuple[int, int]
 ) -> frozenset[AttributeName]:
@@ -94,9 +79,9 @@ def offered_attributes(
 
     For an implementation of the user these are all attributes that its interface defines.
     """
-    if interface_kind(implementation) == "class":
+    if implementation.interface == "class":
         return _CLASS_ATTRIBUTES
-    if implementation.kind == "mainline" and version < (6, 11):
+    if implementation.verdicts_known and version < (6, 11):
         return _CONFIGFS_ATTRIBUTES - _SINCE_6_11
     return _CONFIGFS_ATTRIBUTES
 

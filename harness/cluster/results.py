@@ -13,7 +13,6 @@ from harness.cluster.task import TaskResult
 from harness.errors import TsmHarnessError
 from harness.identity import harness_digest
 from harness.implementations.spec import parse_implementation
-from harness.implementations.user import read_user_implementation
 from harness.matrix.jobs import Job
 from harness.session import Session
 from harness.settings import Settings
@@ -26,17 +25,16 @@ _REPORT, _EVIDENCE = "report.json", "evidence.zip"
 
 
 def job_keys(jobs: Sequence[Job], settings: Settings, bench: Session) -> dict[Job, str]:
-    """The key of each job whose kernel and core can be had here; the others have none."""
+    """The key of each job whose kernel and implementation are available on this host."""
     keys = {}
     for job in jobs:
-        own = parse_implementation(job.tsm).kind == "user"
         try:
             kernel = bench.kernel(job.kernel).digest
-            core = read_user_implementation(job.tsm).digest if own else ""
+            implementation = parse_implementation(job.tsm).digest
         except TsmHarnessError:
             continue
         same = replace(job.settings(settings), cache=None)
-        words = (_LAYOUT, harness_digest(), kernel, core, same.run_arguments())
+        words = (_LAYOUT, harness_digest(), kernel, implementation, same.run_arguments())
         keys[job] = hashlib.sha256(repr(words).encode()).hexdigest()
     return keys
 

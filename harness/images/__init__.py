@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Images: the initramfs a guest boots, made of a kernel's modules, the agent and a few tools."""
+"""Images: the initramfs that a guest boots, with the agent, boot modules and a few programs."""
 
 from __future__ import annotations
 
@@ -13,16 +13,25 @@ from harness.images.agent import build_agent
 from harness.images.cpio import newc
 from harness.images.initramfs import tree
 from harness.images.keys import SshKeys, ssh_keys
-from harness.implementations.modules import boot_modules, build_guest_modules, kernel_modules
 from harness.kernels import Kernel
+from harness.kernels.module_files import read_modules
 from harness.progress import Progress
 
-__all__ = ["GuestImage", "SshKeys", "prepare_image"]
+__all__ = ["GuestImage", "SshKeys", "boot_modules", "prepare_image"]
+
+_BOOT_MODULES = {
+    "VIRTIO": "virtio",
+    "VIRTIO_RING": "virtio_ring",
+    "VIRTIO_PCI": "virtio_pci",
+    "VIRTIO_CONSOLE": "virtio_console",  # the ports of agent, provider and ssh
+    "CONFIGFS_FS": "configfs",  # implementations with the configfs interface need it
+}
+"""Kconfig symbols and their modules, which init loads where the symbol is m."""
 
 
 @dataclass(frozen=True)
 class GuestImage:
-    """A kernel with its initramfs; ``key`` changes whenever either does."""
+    """A kernel with its initramfs; ``key`` is a digest of both."""
 
     kernel: Kernel
     initramfs: Path
@@ -31,22 +40,15 @@ class GuestImage:
 
 
 def prepare_image(kernel: Kernel, cache: Cache, progress: Progress) -> GuestImage:
-    """The image of ``kernel``: one initramfs that serves every TSM core.
+    """Make the image of ``kernel``; implementations are loaded into a guest that booted it.
 
     The same inputs give the same bytes. Raises :class:`harness.errors.BuildError` with the
-    compiler's words, :class:`harness.errors.HostError` when a tool is missing.
+    compiler's errors, :class:`harness.errors.HostError` when a tool is missing.
     """
-    modules = build_guest_modules(kernel, cache, progress)
     agent = build_agent(cache, progress)
     keys = ssh_keys(cache)
-    own = {path.name: path.read_bytes() for path in sorted(modules.glob("*.ko"))}
     archive = newc(
-        tree(
-            agent=(agent / "agent").read_bytes(),
-            modules=kernel_modules(kernel) | own,
-            boot_modules=boot_modules(kernel),
-            keys=keys,
-        )
+        tree(agent=(agent / "agent").read_bytes(), modules=boot_modules(kernel), keys=keys)
     )
     digest = hashlib.sha256(archive).hexdigest()
 
@@ -56,3 +58,9 @@ def prepare_image(kernel: Kernel, cache: Cache, progress: Progress) -> GuestImag
     entry = cache.get_or_make("initramfs", digest, store)
     key = hashlib.sha256(json.dumps([kernel.digest, digest]).encode()).hexdigest()
     return GuestImage(kernel, entry / "initramfs.cpio", key, keys)
+
+
+def boot_modules(kernel: Kernel) -> dict[str, bytes]:
+    """The kernel's own modules that init loads, by name, in this order."""
+    wanted = [name for symbol, name in _BOOT_MODULES.items() if kernel.setting(symbol) == "m"]
+    return read_modules(kernel, wanted)

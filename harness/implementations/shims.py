@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: MIT
-"""What a core that was written for another kernel needs to be built for this one.
+"""Shims: what lets an implementation that was written for another kernel build for this one.
 
-Each adaptation answers one thing the compiler says, changes no line of the core, and is told.
+Each shim is triggered by one compiler error, leaves the source alone, and is reported.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,18 +18,22 @@ __all__ = ["Shim", "build_with_shims"]
 
 @dataclass(frozen=True)
 class Shim:
-    """Where the compiler says ``complaint``, ``flags`` and lines of a first header go in."""
+    """An expression for a compiler error, and the remedy.
 
-    complaint: str
-    told: str
+    ``header`` are lines of a header that every C file includes first, ``flag`` is a compiler flag.
+    ``note`` tells the user the difference between the kernels.
+    """
+
+    error: str
+    note: str
     header: str = ""
-    flags: str = ""
+    flag: str = ""
 
 
 _SHIMS = (
     Shim(
         r"implicit declaration of function .(hex2bin|bin2hex)",
-        "hex2bin() and bin2hex() are declared in linux/hex.h, since 6.18",
+        "hex2bin() and bin2hex() are declared in linux/hex.h since 6.18",
         header="#include <linux/hex.h>",
     ),
     Shim(
@@ -39,45 +43,47 @@ _SHIMS = (
     ),
     Shim(
         r"too many arguments to function .class_create",
-        "class_create() has lost its first argument, in 6.4",
+        "class_create() has no module argument since 6.4",
         header="#include <linux/device.h>\n#define class_create(owner, name) class_create(name)",
     ),
     Shim(
         r"bin_attribute.*from incompatible pointer type|incompatible pointer type.*bin_attribute",
-        "callbacks and lists of binary attributes have pointers to const, from 6.13 to 6.17",
-        flags="-Wno-incompatible-pointer-types",
+        "pointers to binary attributes became const between 6.13 and 6.17",
+        flag="-Wno-incompatible-pointer-types",
     ),
     Shim(
         r"config_item_type.*discards .const. qualifier|discarded-qualifiers",
-        "a qualifier of const is dropped",
-        flags="-Wno-discarded-qualifiers",
+        "a const qualifier is discarded",
+        flag="-Wno-discarded-qualifiers",
     ),
 )
 
 
-def build_with_shims(tree: Path, flags: str, build: Callable[[str], None]) -> list[str]:
-    """Call ``build`` with the flags for make until it succeeds; what was adapted, in words.
+def build_with_shims(
+    module: Path, flags: Sequence[str], build: Callable[[Sequence[str]], object]
+) -> list[str]:
+    """Call ``build`` with compiler flags until it succeeds; returns the notes of the shims used.
 
-    Raises the :class:`BuildError` that nothing here answers.
+    Raises the last :class:`BuildError` when no shim is left for it.
     """
     used: list[Shim] = []
-    header = tree / "tsm-adapted.h"
+    header = module / "tsm-shims.h"
     while True:
-        header.write_text("".join(f"{one.header}\n" for one in used), encoding="ascii")
-        words = [flags, *(one.flags for one in used if one.flags)]
-        if any(one.header for one in used):
-            words.append(f"-include {header}")
+        header.write_text("".join(f"{shim.header}\n" for shim in used), encoding="ascii")
+        added = [shim.flag for shim in used if shim.flag]
+        if any(shim.header for shim in used):
+            added.append(f"-include {header}")
         try:
-            build(" ".join(words))
+            build([*flags, *added])
         except BuildError as error:
-            answer = _answer(str(error), used)
-            if answer is None:
+            shim = _shim_for(str(error), used)
+            if shim is None:
                 raise
-            used.append(answer)
+            used.append(shim)
         else:
-            return [one.told for one in used]
+            return [shim.note for shim in used]
 
 
-def _answer(said: str, used: list[Shim]) -> Shim | None:
-    left = (one for one in _SHIMS if one not in used)
-    return next((one for one in left if re.search(one.complaint, said)), None)
+def _shim_for(output: str, used: list[Shim]) -> Shim | None:
+    unused = (shim for shim in _SHIMS if shim not in used)
+    return next((shim for shim in unused if re.search(shim.error, output)), None)

@@ -50,7 +50,9 @@ def source_text(request: pytest.FixtureRequest, axes: Axes) -> SourceText:
     """The sources of the implementation; the scenario runs no guest."""
     skip_out_of_scope(request.node)
     session = request.config.stash[SESSION]
-    return SourceText(parse_implementation(axes.tsm), session.kernel(axes.kernel), session.cache)
+    source = parse_implementation(axes.tsm).source()
+    assert source is not None, "the scope of a scenario that reads sources must name them"
+    return SourceText(source, session.kernel(axes.kernel), session.cache)
 
 
 @pytest.fixture

@@ -14,7 +14,6 @@ from harness.claims.target import (
 )
 from harness.errors import TsmHarnessError
 from harness.implementations.spec import parse_implementation
-from harness.implementations.user import build_user_implementation, read_user_implementation
 from harness.interface.names import AttributeName
 from harness.plugin.matrix import axes_of, claim_of
 from harness.plugin.options import SETTINGS
@@ -63,17 +62,15 @@ def _attributes(session: Session, kernel_spec: str, tsm: str) -> frozenset[Attri
     try:
         kernel = session.kernel(kernel_spec)
         attributes = offered_attributes(implementation, kernel.version)
-        if implementation.kind != "user" or session.preparation_failure(kernel_spec, tsm):
+        if implementation.verdicts_known or session.preparation_failure(kernel_spec, tsm):
             return attributes
-        built = build_user_implementation(
-            read_user_implementation(tsm), kernel, session.cache, session.progress
-        )
-        return attributes & attributes_in_module(built / "tsm-user.ko")
+        [module] = session.build(kernel_spec, tsm).modules
+        return attributes & attributes_in_module(module.content)
     except TsmHarnessError:  # the guest, which needs the same, will raise it
         return offered_attributes(implementation, _NEWEST)
 
 
 def _settable_counters(tsm: str) -> bool:
-    if parse_implementation(tsm).kind != "user":
-        return True
-    return counters_follow_report(text for _, text in read_user_implementation(tsm).files)
+    implementation = parse_implementation(tsm)
+    sources = (text for _, text in implementation.files)
+    return implementation.verdicts_known or counters_follow_report(sources)

@@ -18,7 +18,6 @@ from harness.bundle import Bundle, Outcome, write_bundle
 from harness.errors import TsmHarnessError
 from harness.guest.guest import Guest
 from harness.implementations.spec import parse_implementation
-from harness.implementations.user import read_user_implementation
 from harness.oracle.source_lines import SourceLines
 from harness.oracle.splats import find_splats
 from harness.plugin.matrix import axes_of, claim_of
@@ -238,9 +237,8 @@ def _result(item: pytest.Item, judgement: Judgement) -> CellResult:
 
 def _bundle(item: pytest.Item, result: CellResult, directory: Path) -> None:
     axes, bench = axes_of(item), item.config.stash[SESSION]
-    own = parse_implementation(axes.tsm).kind == "user"
     bundle = Bundle(_settings_of(item), Outcome.of(result, bench.kernel(axes.kernel).digest))
-    write_bundle(directory, bundle, read_user_implementation(axes.tsm).files if own else ())
+    write_bundle(directory, bundle, parse_implementation(axes.tsm).files)
 
 
 def _scenario(item: pytest.Item) -> str:

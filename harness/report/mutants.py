@@ -16,8 +16,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from harness.claims.model import InterfaceKind
-from harness.claims.target import interface_kind
+from harness.implementations.model import InterfaceKind
 from harness.implementations.spec import parse_implementation
 from harness.verdict import CellResult, Status, most_important
 
@@ -44,7 +43,7 @@ def print_mutants(
     """
     interfaces: dict[InterfaceKind, list[str]] = {}
     for tsm in dict.fromkeys(result.cell.tsm for result in results):
-        interfaces.setdefault(interface_kind(parse_implementation(tsm)), []).append(tsm)
+        interfaces.setdefault(parse_implementation(tsm).interface, []).append(tsm)
     for tsms in interfaces.values():
         console.print(_table(results, tsms))
         for letter, tsm in zip(_LETTERS, tsms, strict=False):
@@ -96,7 +95,7 @@ def _without_effect(results: Sequence[CellResult]) -> list[str]:
         place = (cell.claim, cell.scenario, cell.kernel, cell.provider)
         expected.setdefault(cell.tsm, {})[place] = result.expected
     fixed = {
-        interface_kind(parse_implementation(tsm)): statuses
+        parse_implementation(tsm).interface: statuses
         for tsm, statuses in expected.items()
         if not parse_implementation(tsm).defects
     }
@@ -104,5 +103,5 @@ def _without_effect(results: Sequence[CellResult]) -> list[str]:
         tsm
         for tsm, statuses in expected.items()
         if parse_implementation(tsm).defects
-        and statuses == fixed.get(interface_kind(parse_implementation(tsm)))
+        and statuses == fixed.get(parse_implementation(tsm).interface)
     ]

@@ -11,14 +11,14 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import replace
 from pathlib import Path
 
 from harness.cache import Cache
 from harness.errors import BuildError, HarnessError
 from harness.guest.guest import Guest
 from harness.images import GuestImage
+from harness.implementations.model import ModuleLoad
 from harness.progress import Progress
 from harness.qemu.emulator import Emulator
 from harness.qemu.machine import Machine, Memory
@@ -28,29 +28,12 @@ from harness.vm.clone import restore, save
 from harness.vm.template import Template, copy_sparse, seal
 from tsmw.constants import VERSION
 
-__all__ = ["GuestFactory", "ModuleLoad"]
+__all__ = ["GuestFactory"]
 
 # What a frozen guest still prints on the slow serial line: emergencies. An oops or a panic makes
 # the console verbose by itself; everything else comes from the kernel log.
 _CONSOLE_LEVELS = b"1 4 1 7"
 _MONITOR_SECONDS = 30.0
-
-
-@dataclass(frozen=True)
-class ModuleLoad:
-    """A module file in the guest and its parameters.
-
-    ``content`` is a file of the host that is first copied to ``path``.
-    """
-
-    path: str
-    parameters: str = ""
-    content: Path | None = None
-
-    @cached_property
-    def digest(self) -> str:
-        """The digest of ``content``; empty without one."""
-        return hashlib.sha256(self.content.read_bytes()).hexdigest() if self.content else ""
 
 
 class GuestFactory:

@@ -1,0 +1,134 @@
+# SPDX-License-Identifier: MIT
+"""Builds the module of an implementation, and the provider driver ``tsm-sim`` for it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from harness.cache import Cache
+from harness.errors import BuildError
+from harness.implementations.model import InterfaceKind, ModuleSource
+from harness.implementations.shims import build_with_shims
+from harness.kernels.model import Kernel
+from harness.kernels.module_build import (
+    build_module,
+    module_compiler,
+    reproducible_flags,
+    strip_modules,
+)
+from harness.kernels.toolchain import build_digest, compiler_version
+from harness.paths import guest_images_directory
+from harness.progress import Progress
+
+__all__ = ["DRIVER", "HEADER", "ModulePair", "header_api", "used_shims"]
+
+DRIVER = "tsm-sim.ko"
+"""The file of the provider driver."""
+HEADER = "include/linux/tsm.h"
+"""The header, in a module's directory, that declares how providers register."""
+
+_LAYOUT = "1"
+_SHIMS = "shims.json"
+
+
+@dataclass(frozen=True)
+class ModulePair:
+    """An implementation's module and its driver, to be built for ``kernel``.
+
+    Without ``source`` the implementation is the kernel's own: ``ready`` are its module files, and
+    the driver is built against the kernel's header. ``shims`` allows them for the source.
+    """
+
+    kernel: Kernel
+    interface: InterfaceKind
+    source: ModuleSource | None = None
+    ready: Mapping[str, bytes] = field(default_factory=dict)
+    shims: bool = False
+
+    def build(self, name: str, cache: Cache, progress: Progress) -> Path:
+        """The directory with the stripped modules, from the cache when it is there.
+
+        Raises :class:`BuildError` with the compiler's errors.
+        """
+
+        def make(directory: Path) -> None:
+            with progress.step(f"building {name} for {self.kernel.release}"):
+                self._make(directory)
+
+        return cache.get_or_make("modules", self._key(), make)
+
+    def _key(self) -> str:
+        images = guest_images_directory()
+        driver = [path for path in (images / "modules" / "tsm-sim").rglob("*") if path.is_file()]
+        compiler = compiler_version(module_compiler(self.kernel))
+        ready = {name: hashlib.sha256(data).hexdigest() for name, data in self.ready.items()}
+        inputs = (_LAYOUT, self.kernel.digest, compiler, self.interface, str(self.shims))
+        source = self.source.digest if self.source else ""
+        return build_digest(
+            images, [*driver, images / "include" / "tsmw.h"], *inputs, source, repr(ready)
+        )
+
+    def _make(self, directory: Path) -> None:
+        work = directory / "build"
+        flags = reproducible_flags(self.kernel, work)
+        used: list[str] = []
+        module = None
+        if self.source:
+            module = self.source.write(work / "implementation")
+            used = self._build_module(module, flags)
+            for file in module.glob("*.ko"):
+                shutil.copy(file, directory)
+        self._build_driver(work, module, flags)
+        shutil.copy(work / "modules" / "tsm-sim" / DRIVER, directory)
+        shutil.rmtree(work)
+        strip_modules(directory)
+        for name, data in self.ready.items():  # as the kernel has them: strip drops signatures
+            (directory / name).write_bytes(data)
+        (directory / _SHIMS).write_text(json.dumps(used), encoding="utf-8")
+
+    def _build_module(self, module: Path, flags: tuple[str, ...]) -> list[str]:
+        if self.shims:
+            return build_with_shims(
+                module, flags, lambda added: build_module(self.kernel, module, added)
+            )
+        build_module(self.kernel, module, flags)
+        return []
+
+    def _build_driver(self, work: Path, module: Path | None, flags: tuple[str, ...]) -> None:
+        images, driver = guest_images_directory(), work / "modules" / "tsm-sim"
+        shutil.copytree(images / "modules" / "tsm-sim", driver)
+        shutil.copytree(images / "include", work / "include")
+        variables = [f"TSM_CORE={'class' if self.interface == 'class' else 'mainline'}"]
+        if module is not None:
+            variables += [
+                f"TSM_INCLUDE={module}/include",
+                f"KBUILD_EXTRA_SYMBOLS={module}/Module.symvers",
+                *header_api(self.interface, (module / HEADER).read_text("utf-8", "replace")),
+            ]
+        try:
+            build_module(self.kernel, driver, flags, *variables)
+        except BuildError as error:
+            raise BuildError(
+                f"the provider driver does not build against the header of the implementation: "
+                f"{error}"
+            ) from error
+
+
+def used_shims(directory: Path) -> list[str]:
+    """The shims that a build needed, as notes for the user."""
+    notes: list[str] = json.loads((directory / _SHIMS).read_bytes())
+    return notes
+
+
+def header_api(interface: InterfaceKind, header: str) -> list[str]:
+    """The version of the configfs API in a header, which may not be the kernel's."""
+    if interface == "class" or "TSM_REPORT_INBLOB_MAX" in header:
+        return []
+    old = re.search(r"tsm_register\([^)]*config_item_type", header, re.DOTALL)
+    return [f"TSM_API={'6_7' if old else '6_11'}"]

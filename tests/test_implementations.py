@@ -1,0 +1,177 @@
+# SPDX-License-Identifier: MIT
+"""Names of implementations, and what each kind builds and loads, against a stand-in build tree."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from harness.cache import Cache
+from harness.errors import BuildError, HostError, UsageError
+from harness.implementations.defects import OwnKind, defects_of
+from harness.implementations.mainline import mainline_module
+from harness.implementations.model import Build, Implementation
+from harness.implementations.spec import parse_implementation
+from harness.kernels.model import Kernel
+from harness.progress import NullProgress
+from tests.test_kernels import RELEASE, build_tree, bzimage, compile_module, kernel
+
+USER = Path(__file__).parent / "data" / "implementation"
+REFERENCES = ("mainline", "configfs-fixed", "class-posted", "class-fixed")
+RECIPE = (
+    "echo 'const char *where = __FILE__;' > $(M)/f.c; "
+    "gcc -g $(KCFLAGS) -c -o $(M)/$(notdir $(M)).ko $(M)/f.c"
+)
+
+
+def buildable(path: Path, recipe: str = RECIPE, reports: str = "m") -> Kernel:
+    """A kernel whose build tree runs ``recipe`` for a module."""
+    build_tree(path)
+    (path / "Makefile").write_text(f".PHONY: modules\nmodules:\n\t{recipe}\n")
+    (path / "image").write_bytes(bzimage())
+    compile_module(path / "modules/tsm.ko", "configfs")
+    compile_module(path / "modules/configfs.ko", "")
+    config = {"CONFIGFS_FS": "m", "TSM_REPORTS": reports}
+    return Kernel("test", RELEASE, path / "image", path, path / "modules", config)
+
+
+def build(name: str, kernel: Kernel, cache: Path) -> Build:
+    return parse_implementation(name).build(kernel, Cache(cache), NullProgress())
+
+
+def loads(built: Build) -> list[tuple[str, str]]:
+    return [(load.path, load.parameters) for load in built.loads]
+
+
+@pytest.mark.parametrize("name", ["", "defect:", "defect:nope", "mainline:x", "patch:", "dir:"])
+def test_invalid_names_are_usage_errors(name: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        parse_implementation(name)
+    assert caught.value.hint
+
+
+@pytest.mark.parametrize("kind", ["class", "configfs"])
+def test_a_defect_is_a_mutant_of_its_module(kind: OwnKind) -> None:
+    assert defects_of(kind)
+    for name in defects_of(kind):
+        mutant = parse_implementation(f"defect:{name}")
+        assert (mutant.interface, mutant.defects) == (kind, (name,))
+
+
+def test_reference_implementations_have_all_defects_or_none() -> None:
+    assert parse_implementation("class-posted").defects == tuple(defects_of("class"))
+    for name in ("class-fixed", "configfs-fixed", "mainline"):
+        assert parse_implementation(name).defects == ()
+    assert not set(defects_of("class")) & set(defects_of("configfs"))
+
+
+@pytest.mark.parametrize("name", [*REFERENCES, "defect:stale-tail", f"dir:{USER}"])
+def test_every_kind_has_the_whole_protocol(name: str) -> None:
+    found: Implementation = parse_implementation(name)
+    assert found.name == name
+    users = name.startswith("dir:")
+    assert found.verdicts_known is not users
+    assert bool(found.files) is bool(found.digest) is users
+    assert (found.source() is None) is (name == "mainline")
+
+
+def test_a_source_has_its_defects_as_constants() -> None:
+    kbuilds = {}
+    for name in ("class-fixed", "defect:stale-tail"):
+        source = parse_implementation(name).source()
+        assert source is not None
+        kbuilds[name] = dict(source.files)["tsm-class/Kbuild"]
+    assert "TSM_DEFECTS=(0)" in kbuilds["class-fixed"]
+    assert "TSM_DEFECTS=(BIT(DEFECT_STALE_TAIL))" in kbuilds["defect:stale-tail"]
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ("CONFIG_CONFIGFS_FS=m\nCONFIG_TSM_REPORTS=y", "its own implementation built in"),
+        ("# CONFIG_CONFIGFS_FS is not set\nCONFIG_A=y", "lacks CONFIG_CONFIGFS_FS"),
+    ],
+)
+def test_a_kernel_may_not_allow_our_configfs_implementation(
+    tmp_path: Path, config: str, message: str
+) -> None:
+    with pytest.raises(UsageError, match=message) as caught:
+        build("configfs-fixed", kernel(config), tmp_path)
+    assert caught.value.hint
+    with pytest.raises(UsageError, match=r"needs Linux 6\.11"):
+        build("configfs-fixed", kernel("CONFIG_CONFIGFS_FS=y", release="6.10.3"), tmp_path)
+
+
+def test_modules_are_loaded_before_their_driver(tmp_path: Path) -> None:
+    made, cache = buildable(tmp_path / "tree"), tmp_path / "cache"
+    driver = ("/run/tsm-sim.ko", "")
+    assert loads(build("class-fixed", made, cache)) == [("/run/tsm-class.ko", ""), driver]
+    mutant = build("defect:stale-tail", made, cache)
+    assert loads(mutant) == [("/run/tsm-class.ko", "defects=stale-tail"), driver]
+    assert loads(build("configfs-fixed", made, cache))[0] == ("/run/tsm-configfs.ko", "")
+    assert loads(build("mainline", made, cache)) == [("/run/tsm.ko", ""), driver]
+    assert set(mutant.debug_files) == {"tsm_class", "tsm_sim"}
+    for built in (mutant.loads[0].content, mutant.debug_files["tsm_class"]):
+        assert built.read_bytes().startswith(b"\x7fELF")
+    stripped, debug = mutant.loads[0].content, mutant.debug_files["tsm_class"]
+    assert (b".debug_info" in stripped.read_bytes(), b".debug_info" in debug.read_bytes()) == (
+        False, True,
+    )  # fmt: skip
+
+
+def test_one_build_serves_every_choice_of_defects(tmp_path: Path) -> None:
+    made, cache = buildable(tmp_path / "tree"), tmp_path / "cache"
+    fixed, posted = (build(name, made, cache) for name in ("class-fixed", "class-posted"))
+    assert fixed.loads[0].content == posted.loads[0].content
+    assert len(Cache(cache).entries()) == 1
+
+
+def test_an_implementation_that_is_built_in_is_not_loaded(tmp_path: Path) -> None:
+    made = buildable(tmp_path / "tree", reports="y")
+    assert loads(build("mainline", made, tmp_path / "cache")) == [("/run/tsm-sim.ko", "")]
+    with pytest.raises(UsageError, match="CONFIG_TSM_REPORTS"):
+        build("mainline", kernel("# CONFIG_TSM_REPORTS is not set\nCONFIG_A=y"), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("release", "name"),
+    [("6.12.1", "tsm"), ("6.15.9", "tsm"), ("6.16-rc1", "tsm_report"), ("7.3.4+x", "tsm_report")],
+)
+def test_the_kernels_module_was_renamed(release: str, name: str) -> None:
+    assert mainline_module(kernel(release=release)) == name
+
+
+def test_builds_do_not_depend_on_their_directory(tmp_path: Path) -> None:
+    made = buildable(tmp_path / "tree")
+    contents = []
+    for name in ("one", "a-much-longer-name"):
+        built = build("class-fixed", made, tmp_path / name)
+        contents.append([load.content.read_bytes() for load in built.loads])
+    assert contents[0] == contents[1]
+
+
+def test_a_change_of_the_kernels_module_is_a_new_build(tmp_path: Path) -> None:
+    made, cache = buildable(tmp_path / "tree"), tmp_path / "cache"
+    before = build("mainline", made, cache).loads[0].digest
+    compile_module(tmp_path / "tree/modules/tsm.ko", "")
+    assert build("mainline", made, cache).loads[0].digest != before
+
+
+def test_a_failed_build_shows_the_compilers_errors(tmp_path: Path) -> None:
+    broken = buildable(tmp_path / "tree", "echo 'core.c:7: error: no semicolon' >&2; false")
+    for name in ("class-fixed", "mainline"):
+        with pytest.raises(BuildError, match="no semicolon"):
+            build(name, broken, tmp_path / "cache")
+    assert Cache(tmp_path / "cache").entries() == []
+
+
+def test_a_missing_compiler_is_named_with_its_package(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = buildable(tmp_path / "tree", "true")
+    (made.build / ".kernelvariables").write_text("CC = $(CROSS_COMPILE)gcc-99\n")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(HostError) as caught:
+        build("class-fixed", made, tmp_path / "cache")
+    assert "gcc-99" in caught.value.hint
