@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Runs on several workers of this machine: one dies, one is broken, and no verdict is lost."""
+"""Runs on several Dask workers of this machine, of which one dies or one is broken."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from distributed import Client
 
 from harness.cluster.archive import pack, unpack
 from harness.cluster.task import TaskResult
-from harness.cluster.verdicts import Board
+from harness.cluster.verdicts import JobVerdicts
 from harness.errors import HarnessError
 from harness.matrix.jobs import Job
 from harness.report.json_report import write_json
@@ -41,10 +41,18 @@ Worker = Callable[..., subprocess.Popen[bytes]]
 
 @pytest.fixture
 def scheduler(tmp_path: Path) -> Iterator[Path]:
-    """A scheduler, by the file that tells its address."""
+    """Starts a scheduler; the file holds its address."""
     file = tmp_path / "scheduler.json"
-    words = ["--port", "0", "--host", "127.0.0.1", "--no-dashboard", "--scheduler-file", str(file)]
-    with _process("dask_scheduler", *words):
+    arguments = [
+        "--port",
+        "0",
+        "--host",
+        "127.0.0.1",
+        "--no-dashboard",
+        "--scheduler-file",
+        str(file),
+    ]
+    with _process("dask_scheduler", *arguments):
         until(lambda: file.exists() and file.stat().st_size > 0, "the scheduler")
         yield file
 
@@ -55,19 +63,19 @@ def worker(scheduler: Path, session: Session) -> Iterator[Worker]:
     with ExitStack() as stack:
 
         def start(name: str, **environment: str) -> subprocess.Popen[bytes]:
-            words = ["--nthreads", "1", "--no-nanny", "--no-dashboard", "--name", name]
-            words += ["--scheduler-file", str(scheduler)]
+            arguments = ["--nthreads", "1", "--no-nanny", "--no-dashboard", "--name", name]
+            arguments += ["--scheduler-file", str(scheduler)]
             cache = {"TSM_HARNESS_CACHE": str(session.cache.root)}
-            return stack.enter_context(_process("dask_worker", *words, **cache, **environment))
+            return stack.enter_context(_process("dask_worker", *arguments, **cache, **environment))
 
         yield start
 
 
 class _process:  # noqa: N801 - used as a function
-    """A program of Dask's that ends with the test."""
+    """A program of Dask that ends with the test."""
 
-    def __init__(self, program: str, *words: str, **environment: str) -> None:
-        self._command = [sys.executable, "-m", f"distributed.cli.{program}", *words]
+    def __init__(self, program: str, *arguments: str, **environment: str) -> None:
+        self._command = [sys.executable, "-m", f"distributed.cli.{program}", *arguments]
         self._environment = os.environ | environment
 
     def __enter__(self) -> subprocess.Popen[bytes]:
@@ -85,24 +93,24 @@ def until(condition: Callable[[], bool], what: str) -> None:
     """Wait for ``condition``."""
     deadline = time.monotonic() + 120
     while not condition():
-        assert time.monotonic() < deadline, f"{what} did not come"
+        assert time.monotonic() < deadline, f"waited too long for {what}"
         time.sleep(0.05)
 
 
 def _jobs_of(process: subprocess.Popen[bytes]) -> list[psutil.Process]:
-    """The harness's processes below a worker."""
+    """Return the processes of the harness below a worker."""
     children = psutil.Process(process.pid).children(recursive=True)
-    return [one for one in children if "harness" in one.cmdline()]
+    return [process for process in children if "harness" in process.cmdline()]
 
 
 def _matrix(directory: Path) -> Path:
-    """Six jobs on two cores."""
+    """Six jobs, on two implementations."""
     file = directory / "matrix.toml"
     file.write_text("claims = ['R1']\ntsm = ['class-posted', 'class-fixed']\nseeds = [0, 1, 2]\n")
     return file
 
 
-def test_a_worker_killed_in_the_middle_costs_nothing(
+def test_a_worker_that_is_killed_loses_no_verdict(
     scheduler: Path, worker: Worker, session: Session, tmp_path: Path
 ) -> None:
     victim, _ = worker("victim"), worker("survivor")
@@ -110,25 +118,25 @@ def test_a_worker_killed_in_the_middle_costs_nothing(
     command += [f"--cluster={_address(scheduler, 2)}", f"--json={tmp_path / 'out.json'}"]
     command += [f"--cache={session.cache.root}", f"--history={tmp_path / 'history.db'}"]
     with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True) as run:
-        until(lambda: bool(_jobs_of(victim)), "a job of the victim's")
+        until(lambda: bool(_jobs_of(victim)), "a job on the victim")
         left = _jobs_of(victim)
         victim.send_signal(signal.SIGKILL)
-        said = run.communicate()[1]
-    assert run.returncode == 0, said
+        message = run.communicate()[1]
+    assert run.returncode == 0, message
     assert _statuses(tmp_path / "out.json") == {
         ("class-posted", "FAIL"): 3,
         ("class-fixed", "PASS"): 3,
     }
-    until(lambda: not any(one.is_running() for one in left), "the end of what was killed")
+    until(lambda: not any(process.is_running() for process in left), "the end of the jobs")
 
 
-def test_another_worker_tries_what_one_cannot(
+def test_another_worker_retries_an_error(
     scheduler: Path, worker: Worker, invoke: Invoke, tmp_path: Path
 ) -> None:
     worker("broken", PATH="/nowhere")
     worker("sound")
-    words = ("run", "--matrix", str(_matrix(tmp_path)), "--cluster", _address(scheduler, 2))
-    done = invoke(*words, "--json", "out.json")
+    arguments = ("run", "--matrix", str(_matrix(tmp_path)), "--cluster", _address(scheduler, 2))
+    done = invoke(*arguments, "--json", "out.json")
     assert done.returncode == 0, done.stdout + done.stderr
     assert _statuses(tmp_path / "out.json") == {
         ("class-posted", "FAIL"): 3,
@@ -138,15 +146,15 @@ def test_another_worker_tries_what_one_cannot(
     assert max(cell["infrastructure_retries"] for cell in cells) == 1
     kept = {Path(cell["artifacts"]) for cell in cells if cell["artifacts"]}
     assert len(kept) == 3
-    assert all((one / "verdict.json").is_file() for one in kept)
-    # All of it was decided: a second run has nothing to do, not even a cluster's work.
-    again = invoke(*words, "--resume", "--json", "again.json")
+    assert all((directory / "verdict.json").is_file() for directory in kept)
+    # Every job was decided: the second run takes them all from the cache.
+    again = invoke(*arguments, "--resume", "--json", "again.json")
     assert again.returncode == 0
     assert _statuses(tmp_path / "again.json") == _statuses(tmp_path / "out.json")
 
 
 def _address(scheduler: Path, workers: int) -> str:
-    """Its address, once so many have joined."""
+    """Return the address of the scheduler, once it has that many workers."""
     address = str(json.loads(scheduler.read_text())["address"])
     with Client(address, timeout=60) as client:
         client.wait_for_workers(workers, timeout=120)
@@ -159,7 +167,7 @@ def _statuses(report: Path) -> Counter[tuple[str, str]]:
 
 
 def _task(tmp_path: Path, *statuses: tuple[str, Status]) -> TaskResult:
-    """What a worker sends of claims that ended so."""
+    """Make the result that a worker sends for claims with these verdicts."""
     cells = [
         CellResult(
             Cell(claim, "s", "6.12", "class-fixed", "sev-snp"), status, PASS, 0.1, status.value
@@ -171,42 +179,42 @@ def _task(tmp_path: Path, *statuses: tuple[str, Status]) -> TaskResult:
 
 
 def test_a_fail_stands_and_an_error_is_replaced(tmp_path: Path) -> None:
-    told: list[CellResult] = []
-    board = Board(tmp_path, told.append)
-    board.take(JOB, _task(tmp_path, ("R1", FAIL), ("J1", ERROR)), tries=1)
-    assert board.left(JOB) == ("J1",)
-    board.take(JOB, _task(tmp_path, ("R1", PASS), ("J1", PASS)), tries=2)
-    assert board.left(JOB) == ()
-    found = {one.cell.claim: one for one in board.results([JOB])}
+    merged: list[CellResult] = []
+    verdicts = JobVerdicts(tmp_path, merged.append)
+    verdicts.add(JOB, _task(tmp_path, ("R1", FAIL), ("J1", ERROR)), attempt=1)
+    assert verdicts.undecided_claims(JOB) == ("J1",)
+    verdicts.add(JOB, _task(tmp_path, ("R1", PASS), ("J1", PASS)), attempt=2)
+    assert verdicts.undecided_claims(JOB) == ()
+    found = {result.cell.claim: result for result in verdicts.results([JOB])}
     assert (found["R1"].status, found["R1"].infrastructure_retries) == (FAIL, 0)
     assert (found["J1"].status, found["J1"].infrastructure_retries) == (PASS, 1)
-    assert [one.status for one in told] == [FAIL, ERROR, PASS]
+    assert [result.status for result in merged] == [FAIL, ERROR, PASS]
 
 
 @pytest.mark.parametrize("junk", [b"", b"{", b"[]", b'{"cells": [{}], "host": {}, "notes": []}'])
 def test_junk_is_no_verdict(tmp_path: Path, junk: bytes) -> None:
-    board = Board(tmp_path, lambda _: None)
-    board.take(JOB, TaskResult(junk, b"", "it fell over", 1, "w"), tries=1)
-    assert board.left(JOB) == ("R1", "J1")
-    board.give_up(JOB, "it fell over")
-    assert [(one.status, one.detail) for one in board.results([JOB])] == [
-        (ERROR, "harness: it fell over")
+    verdicts = JobVerdicts(tmp_path, lambda _: None)
+    verdicts.add(JOB, TaskResult(junk, b"", "it crashed", 1, "w"), attempt=1)
+    assert verdicts.undecided_claims(JOB) == ("R1", "J1")
+    verdicts.give_up(JOB, "it crashed")
+    assert [(result.status, result.detail) for result in verdicts.results([JOB])] == [
+        (ERROR, "harness: it crashed")
     ] * 2
 
 
-def test_evidence_that_is_broken_costs_no_verdict(tmp_path: Path) -> None:
-    board = Board(tmp_path, lambda _: None)
+def test_broken_evidence_loses_no_verdict(tmp_path: Path) -> None:
+    verdicts = JobVerdicts(tmp_path, lambda _: None)
     sent = _task(tmp_path, ("R1", FAIL), ("J1", PASS))
-    board.take(JOB, replace(sent, evidence=b"PK"), tries=1)
-    assert board.left(JOB) == ()
-    assert [(one.status, one.artifacts) for one in board.results([JOB])] == [
+    verdicts.add(JOB, replace(sent, evidence=b"PK"), attempt=1)
+    assert verdicts.undecided_claims(JOB) == ()
+    assert [(result.status, result.artifacts) for result in verdicts.results([JOB])] == [
         (FAIL, None),
         (PASS, None),
     ]
-    assert "cannot be kept" in board.notes[0]
+    assert "cannot be extracted" in verdicts.notes[0]
 
 
-def test_evidence_arrives_and_stays_where_it_is_put(tmp_path: Path) -> None:
+def test_evidence_is_extracted_below_its_directory_only(tmp_path: Path) -> None:
     source, target = tmp_path / "source", tmp_path / "target"
     (source / "cell").mkdir(parents=True)
     (source / "cell" / "kernel.log").write_bytes(b"\0oops" * 1000)
@@ -215,27 +223,27 @@ def test_evidence_arrives_and_stays_where_it_is_put(tmp_path: Path) -> None:
     hostile = io.BytesIO()
     with zipfile.ZipFile(hostile, "w") as archive:
         archive.writestr("../outside", b"x")
-    with pytest.raises(HarnessError, match="has the name"):
+    with pytest.raises(HarnessError, match="invalid file name"):
         unpack(hostile.getvalue(), target)
     with zipfile.ZipFile(bomb := io.BytesIO(), "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("zeros", bytes(257 << 20))
-    with pytest.raises(HarnessError, match="larger than"):
+    with pytest.raises(HarnessError, match="is too large"):
         unpack(bomb.getvalue(), target)
-    with pytest.raises(HarnessError, match="cannot be kept"):
+    with pytest.raises(HarnessError, match="cannot be extracted"):
         unpack(b"PK", target)
     assert not (tmp_path / "outside").exists()
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("arguments", "message"),
     [
-        (["run", "R1", "--cluster", "tcp://127.0.0.1:1"], "there is no cluster with workers at"),
-        (["run", "R1", "--cluster", "here"], "no (address of a )?cluster"),
-        (["run", "R1", "--resume"], "add --cluster local"),
+        (["run", "R1", "--cluster", "tcp://127.0.0.1:1"], "no cluster with workers at"),
+        (["run", "R1", "--cluster", "here"], "(not the address of a|no) cluster"),
+        (["run", "R1", "--resume"], "--resume needs --cluster"),
     ],
 )
-def test_no_cluster(invoke: Invoke, words: list[str], said: str) -> None:
-    done = invoke(*words)
+def test_no_cluster(invoke: Invoke, arguments: list[str], message: str) -> None:
+    done = invoke(*arguments)
     assert done.returncode in (2, 125)
-    assert re.search(said, done.stderr)
+    assert re.search(message, done.stderr)
     assert "Traceback" not in done.stderr

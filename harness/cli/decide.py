@@ -53,14 +53,14 @@ def decide_jobs(jobs: Sequence[Job], settings: Settings, where: Where) -> RunRes
     if where.cluster is None:
         return _in_turn(jobs, settings, where)
     progress = options.progress()
-    with Session(settings, progress) as bench, LiveRun(progress) as live:
+    with Session(settings, progress) as session, LiveRun(progress) as live:
         live.start(None)
         outcome = run_on_cluster(
             jobs,
             settings,
             where.cluster,
             workers=where.guests(settings),
-            bench=bench,
+            session=session,
             resume=where.resume,
             on_result=live.result,
         )

@@ -54,7 +54,7 @@ def run(
     Without arguments: every claim on debian:6.12 with class-posted, class-fixed and mainline.
     """
     if resume and cluster is None:
-        raise UsageError("--resume is of a cluster's jobs", hint="add --cluster local")
+        raise UsageError("--resume needs --cluster", hint="add --cluster local")
     where = Where(workers, cluster, resume)
     outcome = _matrix(settings, matrix, where) if matrix else decide(settings, where)
     undecided = {} if settings.claims or matrix else undecided_claims()

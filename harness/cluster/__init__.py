@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""Jobs on several machines, by way of Dask: the same commands, the same verdicts.
+"""Jobs on several machines, through Dask.
 
-``task`` is what a worker does, a process of its own for each job; ``parcel`` brings its evidence
-back; ``engine`` hands out jobs, and hands out once more what ended in ERROR, to another worker;
-``results`` keeps verdicts by what they depend on.
+:mod:`task` is what a worker executes: a child process for each job. :mod:`archive` carries its
+evidence, :mod:`engine` submits jobs, and submits them again to another worker after an ERROR,
+:mod:`verdicts` merges the results, and :mod:`job_cache` keeps the results of decided jobs.
 """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A directory of evidence as bytes, to be sent from a worker to whoever asked."""
+"""A directory of evidence as a zip archive, to send it from a worker to the client."""
 
 from __future__ import annotations
 
@@ -12,15 +12,16 @@ from harness.errors import HarnessError
 
 __all__ = ["pack", "unpack"]
 
-_MOST_FILES = 4096
-_MOST_BYTES = 256 << 20
+_MAX_FILES = 4096
+_MAX_BYTES = 256 << 20
 
 
 def pack(directory: Path) -> bytes:
-    """The files below ``directory`` as a zip archive; of too many, the first."""
-    buffer, left = io.BytesIO(), _MOST_BYTES
+    """Return the files below ``directory`` as a zip archive; the rest of too many is left out."""
+    buffer, left = io.BytesIO(), _MAX_BYTES
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-        for path in sorted(one for one in directory.rglob("*") if one.is_file())[:_MOST_FILES]:
+        files = sorted(path for path in directory.rglob("*") if path.is_file())
+        for path in files[:_MAX_FILES]:
             left -= path.stat().st_size
             if left < 0:
                 break
@@ -29,21 +30,26 @@ def pack(directory: Path) -> bytes:
 
 
 def unpack(data: bytes, directory: Path) -> None:
-    """The inverse; nothing is written outside ``directory``.
+    """Extract an archive of :func:`pack`; nothing is written outside ``directory``.
 
-    Raises :class:`HarnessError` when it is no such archive, or one that would fill the disk.
+    Raises :class:`HarnessError` when it is damaged, too large, or cannot be written.
     """
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             entries = archive.infolist()
-            if len(entries) > _MOST_FILES or sum(one.file_size for one in entries) > _MOST_BYTES:
-                raise HarnessError("a worker's evidence is larger than any worker sends")
+            size = sum(entry.file_size for entry in entries)
+            if len(entries) > _MAX_FILES or size > _MAX_BYTES:
+                raise HarnessError(
+                    f"a worker's evidence is too large: {len(entries)} files, {size} bytes"
+                )
             for entry in entries:
                 target = directory / entry.filename
                 if not target.resolve().is_relative_to(directory.resolve()):
-                    raise HarnessError(f"a worker's evidence has the name {entry.filename!r}")
+                    raise HarnessError(
+                        f"a worker's evidence has an invalid file name: {entry.filename!r}"
+                    )
                 target.parent.mkdir(parents=True, exist_ok=True)
                 with archive.open(entry) as source, target.open("wb") as sink:
                     shutil.copyfileobj(source, sink)
     except (zipfile.BadZipFile, OSError, EOFError) as error:
-        raise HarnessError(f"a worker's evidence cannot be kept: {error}") from error
+        raise HarnessError(f"a worker's evidence cannot be extracted: {error}") from error

@@ -1,17 +1,18 @@
 # SPDX-License-Identifier: MIT
-"""Hands jobs to the workers of a Dask cluster, and takes what they found out."""
+"""Submits jobs to the workers of a Dask cluster, and collects their verdicts."""
 
 from __future__ import annotations
 
 import contextlib
 import logging
 import os
+import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from harness.cluster.results import job_keys, load, store
+from harness.cluster.job_cache import job_keys, load_result, store_result
 from harness.cluster.task import TaskResult, run_task
-from harness.cluster.verdicts import Board
+from harness.cluster.verdicts import JobVerdicts
 from harness.errors import HostError, UsageError
 from harness.matrix.jobs import Job
 from harness.session import Session
@@ -20,14 +21,14 @@ from harness.verdict import CellResult, RunResult
 
 try:
     from distributed import Client, Future, KilledWorker, LocalCluster, wait
-except ImportError:  # an extra of the package
+except ImportError:  # an optional dependency
     Client = None
 
 __all__ = ["run_on_cluster"]
 
-_TRIES = 3
+_MAX_ATTEMPTS = 3
 _CONNECT_SECONDS = 10
-_LOOK_SECONDS = 2.0  # how late it is seen that a worker is gone
+_POLL_SECONDS = 2.0  # the delay before a lost worker is noticed
 LOCAL = "local"
 
 
@@ -37,45 +38,45 @@ def run_on_cluster(
     address: str,
     *,
     workers: int,
-    bench: Session,
+    session: Session,
     resume: bool = False,
     on_result: Callable[[CellResult], None] = lambda _: None,
 ) -> RunResult:
-    """Run ``jobs`` on the cluster at ``address``, or on ``workers`` processes here (``local``).
+    """Run ``jobs`` on the cluster at ``address``; ``local`` starts one of ``workers`` processes.
 
-    What ends in ERROR is tried again by other workers, what FAILs is not. With ``resume`` a job
-    that was done before, by the same harness, with the same kernel and core, is not done again.
-    Raises :class:`HostError` when there is no such cluster.
+    Claims that end in ERROR are decided again by other workers; a FAIL never is. With ``resume``,
+    a job is taken from the cache if the same harness decided it on the same kernel and
+    implementation. Raises :class:`HostError` when there is no such cluster.
     """
-    board = Board(settings.artifacts.absolute(), on_result)
-    keys = job_keys(jobs, settings, bench)
-    todo = list(jobs)
+    verdicts = JobVerdicts(settings.artifacts.absolute(), on_result)
+    keys = job_keys(jobs, settings, session)
+    cached = []
     if resume:
-        todo = [job for job in jobs if not _recalled(board, bench, job, keys.get(job))]
+        cached = [job for job in jobs if _add_cached(verdicts, session, job, keys.get(job))]
+    remaining = [job for job in jobs if job not in cached]
     interrupted = False
     try:
-        with _client(address, workers) as client:
-            for job, result in _work(client, todo, settings, board):
+        with _connected(address, workers) as client:
+            for job, result in _decide(client, remaining, settings, verdicts):
                 if job in keys:
-                    store(bench.cache, keys[job], result)
+                    store_result(session.cache, keys[job], result)
     except KeyboardInterrupt:
         interrupted = True
-    done = [job for job in jobs if job not in todo]
-    recalled = frozenset(result.cell for result in board.results(done))
-    return RunResult(board.results(jobs), board.host, interrupted, board.notes, recalled)
+    recalled = frozenset(result.cell for result in verdicts.results(cached))
+    return RunResult(verdicts.results(jobs), verdicts.host, interrupted, verdicts.notes, recalled)
 
 
-def _recalled(board: Board, bench: Session, job: Job, key: str | None) -> bool:
-    result = load(bench.cache, key) if key else None
+def _add_cached(verdicts: JobVerdicts, session: Session, job: Job, key: str | None) -> bool:
+    result = load_result(session.cache, key) if key else None
     if result is not None:
-        board.take(job, result, tries=1)
+        verdicts.add(job, result, attempt=1)
     return result is not None
 
 
-def _work(
-    client: Client, jobs: Sequence[Job], settings: Settings, board: Board
+def _decide(
+    client: Client, jobs: Sequence[Job], settings: Settings, verdicts: JobVerdicts
 ) -> Iterator[tuple[Job, TaskResult]]:
-    """Yields what decided a whole job at once; the board learns of all the rest, too."""
+    """Add the results of all jobs to ``verdicts``; yield those of jobs decided at first try."""
     tried: dict[Job, list[str]] = {job: [] for job in jobs}
     running = dict(_submit(client, job, job, settings) for job in jobs)
     while running:
@@ -83,15 +84,16 @@ def _work(
             job = running.pop(future).job
             result = _result(future)
             tried[job].append(result.worker)
-            board.take(job, result, tries=len(tried[job]))
-            left = board.left(job)
-            if not left and len(tried[job]) == 1:
+            attempt = len(tried[job])
+            verdicts.add(job, result, attempt=attempt)
+            undecided = verdicts.undecided_claims(job)
+            if not undecided and attempt == 1:
                 yield job, result
-            elif left and len(tried[job]) < _TRIES:
-                again = replace(job, claims=left)
-                running.update([_submit(client, job, again, settings, tried[job])])
-            elif left:
-                board.give_up(job, result.words or "no worker has sent a report")
+            elif undecided and attempt < _MAX_ATTEMPTS:
+                part = replace(job, claims=undecided)
+                running.update([_submit(client, job, part, settings, tried[job])])
+            elif undecided:
+                verdicts.give_up(job, result.message or "no worker has sent a run report")
         for future in _stranded(client, running):
             stranded = running.pop(future)
             future.cancel()
@@ -100,24 +102,23 @@ def _work(
 
 @dataclass(frozen=True)
 class _Attempt:
-    """A try of ``part`` of ``job``, by one of the workers ``only``, or by any without those."""
+    """An attempt at ``part`` of ``job``, by one of ``workers``, or by any when that is empty."""
 
     job: Job
     part: Job
-    only: frozenset[str]
+    workers: frozenset[str]
 
 
 def _submit(
     client: Client, job: Job, part: Job, settings: Settings, tried: Sequence[str] = ()
 ) -> tuple[Future, _Attempt]:
-    """To a worker that has not tried it yet, if there is any."""
+    """Submit ``part`` to a worker that has not tried it, if there is one."""
     fresh = frozenset(_workers(client) - set(tried)) if tried else frozenset()
-    words = part.settings(settings).run_arguments()
-    here = os.getcwd()  # noqa: PTH109 - a name, for a worker that may have it or not
+    arguments = part.settings(settings).run_arguments()
+    directory = os.getcwd()  # noqa: PTH109 - a name: the worker's machine may not have it
     only = sorted(fresh) or None
-    return client.submit(run_task, words, here, pure=False, workers=only), _Attempt(
-        job, part, fresh
-    )
+    future = client.submit(run_task, arguments, directory, pure=False, workers=only)
+    return future, _Attempt(job, part, fresh)
 
 
 def _workers(client: Client) -> set[str]:
@@ -125,16 +126,20 @@ def _workers(client: Client) -> set[str]:
 
 
 def _finished(running: Mapping[Future, _Attempt]) -> list[Future]:
-    """Those that have ended, of which there may be none for some time."""
+    """Wait for at most the poll interval, and return the attempts that have ended."""
     with contextlib.suppress(TimeoutError):
-        wait(list(running), timeout=_LOOK_SECONDS, return_when="FIRST_COMPLETED")
+        wait(list(running), timeout=_POLL_SECONDS, return_when="FIRST_COMPLETED")
     return [future for future in running if future.done()]
 
 
 def _stranded(client: Client, running: Mapping[Future, _Attempt]) -> list[Future]:
-    """Those that wait for workers that are gone: the scheduler would wait for ever."""
+    """Return the attempts whose workers are all gone; the scheduler would wait for ever."""
     alive = _workers(client)
-    return [one for one, attempt in running.items() if attempt.only and not attempt.only & alive]
+    return [
+        future
+        for future, attempt in running.items()
+        if attempt.workers and not attempt.workers & alive
+    ]
 
 
 def _result(future: Future) -> TaskResult:
@@ -142,34 +147,51 @@ def _result(future: Future) -> TaskResult:
         result: TaskResult = future.result()
     except KilledWorker as error:
         return TaskResult(b"", b"", f"every worker that tried it died: {error}", -1, "")
-    except Exception as error:  # what a worker raises is no verdict
-        return TaskResult(b"", b"", f"a worker broke: {error!r}", -1, "")
+    except Exception as error:  # whatever a worker raises, it is no verdict
+        return TaskResult(b"", b"", f"a worker raised {error!r}", -1, "")
     return result
 
 
 @contextlib.contextmanager
-def _client(address: str, workers: int) -> Iterator[Client]:
+def _connected(address: str, workers: int) -> Iterator[Client]:
     if Client is None:
-        raise HostError("distributed is not installed", hint="pip install 'tsm-harness[cluster]'")
-    # Workers come and go: what matters of it is in the verdicts.
+        raise HostError(
+            "the package distributed is not installed",
+            hint="run: pip install 'tsm-harness[cluster]'",
+        )
+    # It logs every worker that joins or leaves, over the live progress.
     logging.getLogger("distributed").setLevel(logging.CRITICAL)
     with contextlib.ExitStack() as stack:
         if address == LOCAL:
-            local = LocalCluster(
-                n_workers=workers,
-                threads_per_worker=1,
-                dashboard_address=None,
-                silence_logs=logging.CRITICAL,
-            )
-            address = stack.enter_context(local).scheduler_address
+            address = stack.enter_context(_local_cluster(workers)).scheduler_address
         try:
             client = stack.enter_context(Client(address, timeout=_CONNECT_SECONDS))
             client.wait_for_workers(1, timeout=_CONNECT_SECONDS)
         except (OSError, TimeoutError) as error:
             raise HostError(
-                f"there is no cluster with workers at {address}: {error}",
+                f"no cluster with workers at {address}: {error}",
                 hint="start one with `dask scheduler` and `dask worker ADDRESS`",
             ) from error
         except ValueError as error:
-            raise UsageError(f"{address} is no address of a cluster: {error}") from error
+            raise UsageError(
+                f"--cluster {address} is not the address of a cluster: {error}",
+                hint="use `local`, or an address like tcp://HOST:8786",
+            ) from error
         yield client
+
+
+def _local_cluster(workers: int) -> LocalCluster:
+    """Start a cluster whose processes ignore Ctrl-C: this process ends them.
+
+    They inherit the signal mask; an interrupt meanwhile stays pending for this process.
+    """
+    previous = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        return LocalCluster(
+            n_workers=workers,
+            threads_per_worker=1,
+            dashboard_address=None,
+            silence_logs=logging.CRITICAL,
+        )
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, previous)

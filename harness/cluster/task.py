@@ -1,76 +1,65 @@
 # SPDX-License-Identifier: MIT
-"""What a worker does with a job: run it in a process of its own."""
+"""What a worker executes: a job, in a child process."""
 
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness.child import run_in_child
 from harness.cluster.archive import pack
 
 __all__ = ["TaskResult", "run_task"]
 
-_LAST_WORDS = 2000  # characters
+_MESSAGE_BYTES = 2000
 
 
 @dataclass(frozen=True)
 class TaskResult:
-    """The JSON report of a job (empty when there is none), its evidence, and its last words."""
+    """What came of a job.
+
+    ``report`` is the JSON run report, empty when there is none; ``evidence`` an archive of the
+    artifacts; ``message`` the end of standard error; ``worker`` the address of the worker.
+    """
 
     report: bytes
     evidence: bytes
-    words: str
+    message: str
     status: int
     worker: str
 
 
-def run_task(words: list[str], directory: str) -> TaskResult:
-    """Run ``tsm-harness run`` with ``words``; never raises for what becomes of it.
+def run_task(arguments: Sequence[str], directory: str) -> TaskResult:
+    """Run ``tsm-harness run`` with ``arguments``; does not raise for what goes wrong in it.
 
-    It is in ``directory`` if this machine has that: paths in the words may be relative. The process
-    ends with its worker: nobody would take what it finds out.
+    It runs in ``directory`` if this machine has it, since the arguments may hold relative paths.
     """
     with tempfile.TemporaryDirectory(prefix="tsm-harness-task-") as name:
-        where = Path(name)
-        report = where / "report.json"
-        command = [
-            "setpriv", "--pdeathsig", "TERM", "--",
-            sys.executable, "-P", "-m", "harness", "run", *words,
-            "-n1", f"--json={report}", f"--artifacts={where / 'artifacts'}",
-            f"--history={where / 'history'}",
-        ]  # fmt: skip
+        scratch = Path(name)
+        report, artifacts = scratch / "report.json", scratch / "artifacts"
+        outputs = [f"--json={report}", f"--artifacts={artifacts}", f"--history={scratch / 'db'}"]
+        place = Path(directory) if Path(directory).is_dir() else scratch
+        status, message = _run([*arguments, "-n1", *outputs], place)
+        document = report.read_bytes() if report.is_file() else b""
+        return TaskResult(document, pack(artifacts), message, status, _worker())
+
+
+def _run(arguments: list[str], directory: Path) -> tuple[int, str]:
+    with tempfile.TemporaryFile() as stderr:
         try:
-            status, said = _do(command, Path(directory) if Path(directory).is_dir() else where)
+            status = run_in_child(arguments, directory, stderr=stderr)
         except OSError as error:
-            status, said = -1, str(error)
-        found = report.read_bytes() if report.is_file() else b""
-        return TaskResult(found, pack(where / "artifacts"), said, status, _worker())
-
-
-def _do(command: list[str], where: Path) -> tuple[int, str]:
-    """The exit status, and the end of what was said."""
-    path = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
-    with tempfile.TemporaryFile() as said:
-        done = subprocess.run(
-            command,
-            cwd=where,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=said,
-            env=os.environ | {"PATH": path},
-            check=False,
-        )
-        said.seek(max(0, said.seek(0, os.SEEK_END) - _LAST_WORDS))
-        return done.returncode, said.read().decode("utf-8", "replace")
+            return -1, str(error)
+        stderr.seek(max(0, stderr.seek(0, os.SEEK_END) - _MESSAGE_BYTES))
+        return status, stderr.read().decode("utf-8", "replace")
 
 
 def _worker() -> str:
-    """The address of the worker this is; empty when it is none."""
-    from distributed import get_worker  # noqa: PLC0415 - an extra, there where there are workers
+    """Return the address of the Dask worker that this code runs in; empty outside of one."""
+    from distributed import get_worker  # noqa: PLC0415 - an optional dependency
 
     try:
         return str(get_worker().address)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What is known of every job: its verdicts, and what there is to be done again."""
+"""The verdicts of every job, merged from the results of one or several attempts."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from harness.matrix.jobs import Job
 from harness.report.json_report import cell_from_json
 from harness.verdict import Cell, CellResult, Status
 
-__all__ = ["Board"]
+__all__ = ["JobVerdicts"]
 
 _UNDECIDED = (Status.ERROR, Status.MISS)
 
 
-class Board:
-    """Takes what workers send; a FAIL or a PASS stands, whatever a repetition says.
+class JobVerdicts:
+    """Merges what workers send: a later attempt replaces an ERROR or MISS, never another verdict.
 
-    ``artifacts`` is where evidence is put, ``on_result`` is told of every verdict that stands or
-    replaces one that did not.
+    Evidence is extracted into ``artifacts``. ``on_result`` is called with every verdict that is
+    new or replaces another.
     """
 
     def __init__(self, artifacts: Path, on_result: Callable[[CellResult], None]) -> None:
@@ -35,14 +35,15 @@ class Board:
         self.host: dict[str, object] = {}
         self.notes: list[str] = []
 
-    def take(self, job: Job, result: TaskResult, *, tries: int) -> None:
-        """Take in what a worker found out in its ``tries``-th try of ``job``."""
+    def add(self, job: Job, result: TaskResult, *, attempt: int) -> None:
+        """Merge the result of an attempt at ``job``; the first attempt is 1."""
         known = self._cells.setdefault(job, {})
-        for one in self._read(result):
-            there = known.get(one.cell)
-            if there is None or there.status in _UNDECIDED:
-                known[one.cell] = replace(one, infrastructure_retries=tries - 1)
-                self._on_result(known[one.cell])
+        for cell_result in self._read(result):
+            earlier = known.get(cell_result.cell)
+            if earlier is None or earlier.status in _UNDECIDED:
+                merged = replace(cell_result, infrastructure_retries=attempt - 1)
+                known[merged.cell] = merged
+                self._on_result(merged)
 
     def _read(self, result: TaskResult) -> list[CellResult]:
         try:
@@ -51,39 +52,36 @@ class Board:
             self.host = self.host or report["host"]
             self.notes += [note for note in report["notes"] if note not in self.notes]
         except (ValueError, LookupError, TypeError):
-            return []  # its words are told if it comes to nothing
+            return []  # give_up() reports the message of the last attempt
         try:
             unpack(result.evidence, self._artifacts)
-        except HarnessError as error:  # costs the evidence, not the verdicts
+        except HarnessError as error:  # the verdicts do not depend on the evidence
             self.notes.append(str(error))
-            return [replace(one, artifacts=None) for one in cells]
-        return [replace(one, artifacts=self._here(one)) for one in cells]
+            return [replace(cell, artifacts=None) for cell in cells]
+        return [replace(cell, artifacts=self._extracted(cell)) for cell in cells]
 
-    def _here(self, result: CellResult) -> Path | None:
-        """Where the evidence is now."""
+    def _extracted(self, result: CellResult) -> Path | None:
         return self._artifacts / result.artifacts.name if result.artifacts else None
 
-    def left(self, job: Job) -> tuple[str, ...]:
-        """The claims of ``job`` that are still undecided."""
+    def undecided_claims(self, job: Job) -> tuple[str, ...]:
+        """Return the claims of ``job`` that have no verdict, or one of ERROR or MISS."""
         known = list(self._cells.get(job, {}).values())
-        told = {one.cell.claim for one in known}
-        undecided = {one.cell.claim for one in known if one.status in _UNDECIDED}
-        return tuple(c for c in decidable_claims(job.claims) if c not in told or c in undecided)
+        reported = {result.cell.claim for result in known}
+        undecided = {result.cell.claim for result in known if result.status in _UNDECIDED}
+        claims = decidable_claims(job.claims)
+        return tuple(claim for claim in claims if claim not in reported or claim in undecided)
 
-    def give_up(self, job: Job, words: str) -> None:
-        """Nobody could say anything of some claims: that is a verdict, too."""
-        told = {one.cell.claim for one in self._cells.setdefault(job, {}).values()}
-        for claim in self.left(job):
-            if claim not in told:
-                one = self._nothing(job, claim, words)
-                self._cells[job][one.cell] = one
-                self._on_result(one)
-
-    @staticmethod
-    def _nothing(job: Job, claim: str, words: str) -> CellResult:
-        cell = Cell(claim, "?", job.kernel, job.tsm, job.provider, job.seed)
-        return CellResult(cell, Status.ERROR, Status.PASS, 0.0, f"harness: {words}")
+    def give_up(self, job: Job, reason: str) -> None:
+        """Record an ERROR for every claim of ``job`` that no attempt reported."""
+        known = self._cells.setdefault(job, {})
+        reported = {result.cell.claim for result in known.values()}
+        for claim in self.undecided_claims(job):
+            if claim not in reported:
+                cell = Cell(claim, "?", job.kernel, job.tsm, job.provider, job.seed)
+                result = CellResult(cell, Status.ERROR, Status.PASS, 0.0, f"harness: {reason}")
+                known[cell] = result
+                self._on_result(result)
 
     def results(self, jobs: Sequence[Job]) -> list[CellResult]:
-        """Every verdict, in the order of ``jobs``."""
-        return [one for job in jobs for one in self._cells.get(job, {}).values()]
+        """Return every verdict, in the order of ``jobs``."""
+        return [result for job in jobs for result in self._cells.get(job, {}).values()]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What jobs found out, kept by all that it depends on, so that no job need be done twice."""
+"""Results of decided jobs in the cache, so that --resume need not repeat them."""
 
 from __future__ import annotations
 
@@ -17,30 +17,33 @@ from harness.matrix.jobs import Job
 from harness.session import Session
 from harness.settings import Settings
 
-__all__ = ["job_keys", "load", "store"]
+__all__ = ["job_keys", "load_result", "store_result"]
 
 _KIND = "job"
 _LAYOUT = "1"
 _REPORT, _EVIDENCE = "report.json", "evidence.zip"
 
 
-def job_keys(jobs: Sequence[Job], settings: Settings, bench: Session) -> dict[Job, str]:
-    """The key of each job whose kernel and implementation are available on this host."""
+def job_keys(jobs: Sequence[Job], settings: Settings, session: Session) -> dict[Job, str]:
+    """Return the cache key of each job, a digest of all that its verdicts depend on.
+
+    A job whose kernel or implementation this machine does not have gets none.
+    """
     keys = {}
     for job in jobs:
         try:
-            kernel = bench.kernel(job.kernel).digest
+            kernel = session.kernel(job.kernel).digest
             implementation = parse_implementation(job.tsm).digest
         except TsmHarnessError:
             continue
-        same = replace(job.settings(settings), cache=None)
-        words = (_LAYOUT, harness_digest(), kernel, implementation, same.run_arguments())
-        keys[job] = hashlib.sha256(repr(words).encode()).hexdigest()
+        arguments = replace(job.settings(settings), cache=None).run_arguments()
+        parts = (_LAYOUT, harness_digest(), kernel, implementation, arguments)
+        keys[job] = hashlib.sha256(repr(parts).encode()).hexdigest()
     return keys
 
 
-def load(cache: Cache, key: str) -> TaskResult | None:
-    """What was found out under ``key``, if anything was."""
+def load_result(cache: Cache, key: str) -> TaskResult | None:
+    """Return the result stored under ``key``, or None."""
     if not cache.has(_KIND, key):
         return None
     entry = cache.root / _KIND / key
@@ -51,8 +54,8 @@ def load(cache: Cache, key: str) -> TaskResult | None:
     return TaskResult(report, evidence, "", 0, "")
 
 
-def store(cache: Cache, key: str, result: TaskResult) -> None:
-    """Keep what was found out; what is there already was found out by the same job."""
+def store_result(cache: Cache, key: str, result: TaskResult) -> None:
+    """Store a result under ``key``, unless there is one."""
 
     def fill(directory: Path) -> None:
         (directory / _REPORT).write_bytes(result.report)
