@@ -24,7 +24,10 @@ from pathlib import Path
 
 import pytest
 
-AGENT_DIR = Path(__file__).parent.parent / "guest-images" / "agent"
+from harness.cache import Cache
+from harness.images.agent import build_agent
+from harness.progress import NullProgress
+
 HEADER = struct.Struct("<IBBHIIIIII")
 MAGIC = 0x574D5354
 VERSION = 2
@@ -192,19 +195,8 @@ class _Client:
 
 @pytest.fixture(scope="session")
 def agent_binary(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("agent") / "agent"
-    subprocess.run(
-        [
-            "make",
-            "-s",
-            "-C",
-            AGENT_DIR,
-            f"OUT={out}",
-            "CFLAGS=-O2 -Werror -Wall -Wextra -I../include",
-        ],
-        check=True,
-    )
-    return out
+    """The binary that guests get, built by the same function."""
+    return build_agent(Cache(tmp_path_factory.mktemp("cache")), NullProgress()) / "agent"
 
 
 @pytest.fixture

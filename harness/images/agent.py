@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The guest agent, built from source for this host's compiler."""
+"""The guest agent, compiled from source by this host's compiler."""
 
 from __future__ import annotations
 
@@ -12,40 +12,41 @@ from harness.kernels.toolchain import build_digest, compiler_version
 from harness.paths import guest_images_directory
 from harness.progress import Progress
 
-__all__ = ["build_agent"]
+__all__ = ["COMPILE_FLAGS", "build_agent"]
 
-_FLAGS = (
-    "-static",
+COMPILE_FLAGS = (
     "-O2",
     "-std=gnu11",
     "-D_GNU_SOURCE",
+    "-Iinclude",
     "-Wall",
     "-Wextra",
-    "-Wl,--build-id=none",
-    "-s",
+    "-Wshadow",
+    "-Wmissing-prototypes",
 )
+"""Flags of every compilation of the agent, run in the directory of the guest images."""
+
+_LINK_FLAGS = ("-static", "-Wl,--build-id=none", "-s")
 
 
 def build_agent(cache: Cache, progress: Progress) -> Path:
-    """Build the agent; the directory that holds the file ``agent``.
+    """Build the agent and return the directory that holds the file ``agent``.
 
-    Raises :class:`BuildError` with the compiler's words, :class:`HostError` without one.
+    Raises :class:`BuildError` with the compiler's output, and :class:`HostError` when there is no
+    compiler.
     """
-    sources = guest_images_directory()
-    files = [*sorted((sources / "agent").glob("*.[ch]")), sources / "include" / "tsmw.h"]
-    key = build_digest(sources, files, *_FLAGS, compiler_version("gcc"))
+    root = guest_images_directory()
+    files = [*sorted((root / "agent").glob("*.[ch]")), root / "include" / "tsmw.h"]
+    flags = (*COMPILE_FLAGS, *_LINK_FLAGS)
+    key = build_digest(root, files, *flags, compiler_version("gcc"))
 
     def build(directory: Path) -> None:
+        # Relative paths, so that __FILE__ does not depend on where the sources are.
+        sources = [str(path.relative_to(root)) for path in files if path.suffix == ".c"]
+        command = ["gcc", *flags, "-o", str(directory / "agent"), *sources]
         with progress.step("building the agent"):
-            _compile(sources, [path for path in files if path.suffix == ".c"], directory)
+            done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise BuildError(f"building the agent failed:\n{done.stderr.strip()[-2000:]}")
 
     return cache.get_or_make("agent", key, build)
-
-
-def _compile(sources: Path, files: list[Path], directory: Path) -> None:
-    # Paths relative to the sources: what the compiler writes must not name this machine.
-    names = [str(path.relative_to(sources)) for path in files]
-    command = ["gcc", *_FLAGS, "-Iinclude", "-o", str(directory / "agent"), *names]
-    done = subprocess.run(command, cwd=sources, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise BuildError(f"building the agent failed:\n{done.stderr.strip()[-2000:]}")
