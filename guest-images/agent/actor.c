@@ -1,133 +1,148 @@
-/* SPDX-License-Identifier: MIT */
+// SPDX-License-Identifier: MIT
 /*
- * Actors: processes, not threads, so that one can be killed or die in an oops
- * alone; but processes that share main's memory (CLONE_VM), because a switch of
- * page tables costs an emulated guest more than all else in a round trip. Their
- * code keeps off the C library's state: see sys.h.
- *
- * Main puts a request into the actor's mailbox and kicks its futex; the
- * actor writes the reply to the port itself and spares the way back through
- * main, unless the port is full or main has bytes to send first.
+ * Main copies a request into the actor's slot and wakes the actor with a futex.
+ * The actor sends the reply itself, see out.h.
  */
+#include <endian.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdatomic.h>
+#include <stdnoreturn.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "agent.h"
+#include "actor.h"
+#include "lock.h"
+#include "ops.h"
+#include "out.h"
 #include "sys.h"
+#include "util.h"
 
-#define STACK_SIZE 65536
-#define READY_MS 1000
-#define PRIORITY_MAX 99		/* of SCHED_FIFO, sched(7) */
+#define FIRST_ACTORS	4	/* these are spawned at the start */
+#define STACK_SIZE	65536
+#define READY_MS	1000
+#define FIFO_MAX	99	/* highest priority of SCHED_FIFO, sched(7) */
 
-static struct {
+static struct actor {
 	pid_t pid;		/* 0: dead */
 	int wait_status;
-	bool died;		/* event not sent yet */
-} slots[ACTORS];
+	bool death_unreported;
+	struct proc_files files;
+	atomic_uint requests;	/* futex: counts the requests handed to the actor */
+	atomic_uint phase;		/* futex: enum tsma_phase */
+	atomic_uint op_index;
+	atomic_bool busy;
+	struct request request;
+	uint8_t payload[TSMW_MAX_PAYLOAD];
+	struct actor_reply reply;
+} actors[ACTORS];
 
-static uint8_t stacks[ACTORS][STACK_SIZE] __attribute__((aligned(64)));
+/* What a new actor reads once from main's memory. */
+struct start {
+	uint32_t slot, uid, gid;
+	int cpu, priority;
+	uint32_t done;		/* value of actor->requests before its first request */
+};
 
-/* The port lock is held. What the port does not take now is main's to send. */
-static void write_reply(struct mailbox *box, uint32_t slot)
+static uint8_t stacks[ACTORS][STACK_SIZE];
+
+static uint32_t lock_owner(uint32_t slot)
 {
-	uint64_t one = 1;
-
-	if (box->session != atomic_load(&shared->session))
-		return;
-	box->frame_sent = 0;
-	if (!atomic_load(&shared->backlog))
-		box->frame_sent = (uint32_t)write_some(port_fd, box->frame, box->frame_len);
-	if (box->frame_sent == box->frame_len)
-		return;
-	if (box->frame_sent)
-		atomic_store(&shared->partial, slot + 1);
-	atomic_store(&box->handed, 1);
-	atomic_store(&shared->backlog, 1);
-	write_some(wake_fd, &one, sizeof(one));
+	return slot + 1;
 }
 
-static void run_request(struct mailbox *box, uint32_t slot)
+static void run_request(struct actor *actor, uint32_t slot)
 {
-	uint32_t session = box->session, id = box->id, len;
+	struct request request = actor->request;
+	struct actor_reply *reply = &actor->reply;
+	size_t len;
 
-	while (atomic_load(&box->handed))
-		futex_wait(&box->handed, 1, -1);
-	atomic_store(&box->phase, TSMA_IN_CALL);
-	len = ops_run(box);
-	atomic_store(&box->phase, TSMA_IDLE);
-	frame_seal(box->frame, TSMA_RUN | TSMW_REPLY, session, id, TSMW_OK, len);
-	box->frame_len = (uint32_t)FRAME_HEADER + len;
-	port_lock(slot + 1, -1);
-	/* Before the reply goes out: the host may answer it with the next request at once. */
-	atomic_store(&box->busy, 0);
-	write_reply(box, slot);
-	port_unlock();
+	out_actor_wait(reply);
+	atomic_store(&actor->phase, TSMA_IN_CALL);
+	len = ops_run(actor->payload, reply->frame + FRAME_HEADER, &actor->op_index);
+	atomic_store(&actor->phase, TSMA_IDLE);
+	frame_seal(reply->frame, request.type | TSMW_REPLY, request.session, request.id,
+		   TSMW_OK, len);
+	reply->session = request.session;
+	reply->len = FRAME_HEADER + len;
+	/* First, because the host may answer the reply with the next request at once. */
+	atomic_store(&actor->busy, false);
+	out_actor_reply(reply, lock_owner(slot));
 }
 
-/* Takes on the user, processor and priority asked for, and gives up main's descriptors. */
-static bool become(const struct tsma_spawn *req)
+/* A priority of -1 stands for SCHED_IDLE. */
+static bool set_scheduler(int priority)
 {
-	struct rlimit limit = { FD_BASE, FD_BASE };
-	struct sched_param param = { .sched_priority = req->priority > 0 ? req->priority : 0 };
-	int policy = req->priority > 0 ? SCHED_FIFO : SCHED_IDLE;
-	uint64_t no_signals = 0;
+	struct sched_param param = { .sched_priority = priority > 0 ? priority : 0 };
+	int policy = priority > 0 ? SCHED_FIFO : SCHED_IDLE;
+
+	return !priority || !SYS3(SYS_sched_setscheduler, 0, policy, &param);
+}
+
+static bool set_user(uint32_t uid, uint32_t gid)
+{
+	if (!uid && !gid)
+		return true;
+	return !SYS2(SYS_setgroups, 0, NULL) && !SYS3(SYS_setresgid, gid, gid, gid) &&
+	       !SYS3(SYS_setresuid, uid, uid, uid);
+}
+
+static bool set_cpu(int cpu)
+{
 	cpu_set_t set;
 
+	if (cpu < 0)
+		return true;
+	CPU_ZERO(&set);
+	CPU_SET(cpu, &set);
+	return SYS3(SYS_sched_setaffinity, 0, sizeof(set), &set) >= 0;
+}
+
+/* Gives the actor its attributes, and closes main's low descriptors in it. */
+static bool set_up(const struct start *start)
+{
+	struct rlimit limit = { FD_RESERVED, FD_RESERVED };
+	uint64_t no_signals = 0;
+
 	SYS4(SYS_rt_sigprocmask, SIG_SETMASK, &no_signals, NULL, sizeof(no_signals));
-	SYS3(SYS_close_range, 3, FD_BASE - 1, 0);
+	SYS3(SYS_close_range, 3, FD_RESERVED - 1, 0);
 	SYS2(SYS_setrlimit, RLIMIT_NOFILE, &limit);
-	if (req->cpu >= 0) {
-		CPU_ZERO(&set);
-		CPU_SET(req->cpu, &set);
-		if (SYS3(SYS_sched_setaffinity, 0, sizeof(set), &set) < 0)
-			return false;
-	}
-	if (req->priority && SYS3(SYS_sched_setscheduler, 0, policy, &param) < 0)
+	if (!set_cpu(start->cpu) || !set_scheduler(start->priority) ||
+	    !set_user(start->uid, start->gid))
 		return false;
-	if ((req->uid || req->gid) &&
-	    (SYS2(SYS_setgroups, 0, NULL) || SYS3(SYS_setresgid, req->gid, req->gid, req->gid) ||
-	     SYS3(SYS_setresuid, req->uid, req->uid, req->uid)))
-		return false;
-	/* The memory is main's as well: changing the user made both undumpable. */
+	/* A change of user makes the memory undumpable, which is main's memory too. */
 	SYS2(SYS_prctl, PR_SET_DUMPABLE, 1);
 	SYS2(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL);
 	return true;
 }
 
-struct start {
-	struct tsma_spawn req;
-	uint32_t done;		/* box->kick at the time */
-};
-
-/* An actor's life; it ends by a signal only. */
-__attribute__((noreturn)) static int actor_main(void *arg)
+/* Never returns: only a signal ends an actor. */
+static noreturn int actor_main(void *arg)
 {
 	struct start start = *(struct start *)arg;
-	struct mailbox *box = &shared->box[start.req.actor];
+	struct actor *actor = &actors[start.slot];
 	char name[16] = "actor-0";
 
-	name[6] = (char)('0' + start.req.actor);
+	name[6] = (char)('0' + start.slot);
 	SYS2(SYS_prctl, PR_SET_NAME, name);
-	if (!become(&start.req)) {
-		futex_wake(&box->phase, 1);
+	if (!set_up(&start)) {
+		futex_wake(&actor->phase, 1);
 		SYS1(SYS_exit_group, 1);
 	}
-	atomic_store(&box->phase, TSMA_IDLE);
-	futex_wake(&box->phase, 1);
+	atomic_store(&actor->phase, TSMA_IDLE);
+	futex_wake(&actor->phase, 1);
 	for (;;) {
-		uint32_t kick = atomic_load(&box->kick);
+		uint32_t requests = atomic_load(&actor->requests);
 
-		if (kick == start.done) {
-			futex_wait(&box->kick, start.done, -1);
+		if (requests == start.done) {
+			futex_wait(&actor->requests, start.done, -1);
 			continue;
 		}
-		start.done = kick;
-		run_request(box, start.req.actor);
+		start.done = requests;
+		run_request(actor, start.slot);
 	}
 }
 
@@ -137,144 +152,160 @@ static bool cpu_usable(int cpu)
 
 	if (cpu < 0)
 		return cpu == -1;
-	return cpu < CPU_SETSIZE && !sched_getaffinity(0, sizeof(set), &set) && CPU_ISSET(cpu, &set);
+	return cpu < CPU_SETSIZE && !sched_getaffinity(0, sizeof(set), &set) &&
+	       CPU_ISSET(cpu, &set);
 }
 
-/* Fills a dead slot. BUSY: it is alive; INVALID: nothing that can be; IO: it failed. */
-uint32_t actor_spawn(const struct tsma_spawn *req, uint32_t *pid)
+static uint32_t spawn_in(struct actor *actor, const struct start *attributes)
 {
-	static struct start starts[ACTORS];
-	struct mailbox *box;
-	pid_t child;
+	static struct start starts[ACTORS];	/* an actor reads its own after clone() */
+	uint8_t *stack_end = stacks[attributes->slot] + STACK_SIZE;
+	struct start *start = &starts[attributes->slot];
+	pid_t pid;
 
-	if (req->actor >= ACTORS || !cpu_usable(req->cpu) || req->priority < -1 ||
-	    req->priority > PRIORITY_MAX)
-		return TSMW_INVALID;
-	box = &shared->box[req->actor];
-	if (slots[req->actor].pid || atomic_load(&box->handed))
+	if (actor->pid || atomic_load(&actor->reply.state) != REPLY_SENT)
 		return TSMW_BUSY;
-	starts[req->actor] = (struct start){ *req, atomic_load(&box->kick) };
-	atomic_store(&box->busy, 0);
-	atomic_store(&box->op_index, 0);
-	child = clone(actor_main, stacks[req->actor] + STACK_SIZE, CLONE_VM | SIGCHLD,
-		      &starts[req->actor]);
-	if (child < 0)
+	*start = *attributes;
+	start->done = atomic_load(&actor->requests);
+	atomic_store(&actor->busy, false);
+	atomic_store(&actor->op_index, 0);
+	pid = clone(actor_main, stack_end, CLONE_VM | SIGCHLD, start);
+	if (pid < 0)
 		return TSMW_IO;
-	slots[req->actor].pid = child;
-	slots[req->actor].died = false;
-	*pid = (uint32_t)child;
-	/* Only one that has changed its user is of use to the host. */
-	futex_wait(&box->phase, TSMA_DEAD, READY_MS);
-	return atomic_load(&box->phase) == TSMA_DEAD ? TSMW_IO : TSMW_OK;
+	actor->pid = pid;
+	actor->death_unreported = false;
+	/* The host may use the actor once it has its user and its processor. */
+	futex_wait(&actor->phase, TSMA_DEAD, READY_MS);
+	return atomic_load(&actor->phase) == TSMA_DEAD ? TSMW_IO : TSMW_OK;
+}
+
+/*
+ * Fills an empty slot. BUSY: the slot has a live actor. INVALID: no actor can
+ * have these attributes. IO: it could not be started or set up.
+ */
+uint32_t actor_spawn(const struct tsma_spawn *spawn, uint32_t *pid)
+{
+	struct start start = {
+		.slot = le32toh(spawn->actor),
+		.uid = le32toh(spawn->uid),
+		.gid = le32toh(spawn->gid),
+		.cpu = (int)le32toh((uint32_t)spawn->cpu),
+		.priority = (int)le32toh((uint32_t)spawn->priority),
+	};
+	uint32_t status;
+
+	if (start.slot >= ACTORS || !cpu_usable(start.cpu) || start.priority < -1 ||
+	    start.priority > FIFO_MAX)
+		return TSMW_INVALID;
+	status = spawn_in(&actors[start.slot], &start);
+	*pid = (uint32_t)actors[start.slot].pid;
+	return status;
 }
 
 void actors_start(void)
 {
-	uint32_t pid;
-
 	for (uint32_t i = 0; i < ACTORS; i++) {
-		struct tsma_spawn req = { .actor = i, .cpu = -1 };
+		struct tsma_spawn spawn = { .actor = htole32(i), .cpu = (int32_t)htole32(~0u) };
+		uint32_t pid;
 
-		atomic_store(&shared->box[i].phase, TSMA_DEAD);
-		if (i < PREFORKED)
-			actor_spawn(&req, &pid);
+		atomic_store(&actors[i].phase, TSMA_DEAD);
+		if (i < FIRST_ACTORS)
+			actor_spawn(&spawn, &pid);
 	}
 }
 
-/* Hands a RUN request to its actor; anything but OK is the status to reply now. */
-uint32_t actor_run(uint32_t id, const uint8_t *payload, size_t len)
+/* Hands RUN to its actor, which replies. Any status but OK is to be replied by the caller. */
+uint32_t actor_run(const struct request *request, const uint8_t *payload, size_t len)
 {
-	struct mailbox *box;
 	struct tsma_run run;
+	struct actor *actor;
 
 	if (!ops_valid(payload, len))
 		return TSMW_INVALID;
 	memcpy(&run, payload, sizeof(run));
-	if (run.actor >= ACTORS)
+	if (le32toh(run.actor) >= ACTORS)
 		return TSMW_INVALID;
-	box = &shared->box[run.actor];
-	if (!slots[run.actor].pid)
+	actor = &actors[le32toh(run.actor)];
+	if (!actor->pid)
 		return TSMW_NO_DEVICE;
-	if (atomic_load(&box->busy))
+	if (atomic_load(&actor->busy))
 		return TSMW_BUSY;
-	memcpy(box->request, payload, len);
-	box->request_len = (uint32_t)len;
-	box->session = atomic_load(&shared->session);
-	box->id = id;
-	atomic_store(&box->busy, 1);
-	atomic_fetch_add(&box->kick, 1);
-	futex_wake(&box->kick, 1);
+	memcpy(actor->payload, payload, len);
+	actor->request = *request;
+	atomic_store(&actor->busy, true);
+	atomic_fetch_add(&actor->requests, 1);
+	futex_wake(&actor->requests, 1);
 	return TSMW_OK;
 }
 
-/* Under the port lock, so that the actor dies with no frame half written. */
+/* Holds the port lock, so that the actor does not die with a frame half written. */
 uint32_t actor_kill(uint32_t slot)
 {
 	if (slot >= ACTORS)
 		return TSMW_INVALID;
-	if (!slots[slot].pid)
+	if (!actors[slot].pid)
 		return TSMW_NO_DEVICE;
 	port_lock_main();
-	kill(slots[slot].pid, SIGKILL);
+	kill(actors[slot].pid, SIGKILL);
 	port_unlock();
 	return TSMW_OK;
 }
 
-/* Queues the replies that actors handed over, as far as there is room. */
-void actors_collect(void)
+/* Writes the reply to STATE to out, which has room for ACTOR_STATE_MAX bytes. */
+uint32_t actor_state(uint32_t slot, uint8_t *out, size_t *len)
 {
-	for (uint32_t i = 0; i < ACTORS; i++) {
-		struct mailbox *box = &shared->box[i];
-		struct tsmw_header h;
+	struct tsma_state_reply head = { 0 };
+	struct actor *actor;
 
-		if (!atomic_load(&box->handed) || atomic_load(&shared->partial) == i + 1)
-			continue;
-		if (!out_room())
-			return;
-		memcpy(&h, box->frame, sizeof(h));
-		if (h.session == atomic_load(&shared->session) && box->frame_len <= FRAME_MAX)
-			out_bytes(box->frame, box->frame_len);
-		atomic_store(&box->handed, 0);
-		futex_wake(&box->handed, 1);
-	}
+	if (slot >= ACTORS)
+		return TSMW_INVALID;
+	actor = &actors[slot];
+	*len = sizeof(head) + proc_read(&actor->files, actor->pid, out + sizeof(head));
+	head.phase = htole32(actor->pid ? atomic_load(&actor->phase) : TSMA_DEAD);
+	head.pid = (int32_t)htole32((uint32_t)actor->pid);
+	head.op_index = htole32(atomic_load(&actor->op_index));
+	head.wait_status = (int32_t)htole32(actor->pid ? 0 : (uint32_t)actor->wait_status);
+	memcpy(out, &head, sizeof(head));
+	return TSMW_OK;
 }
 
+/* Returns whether the process that ended was an actor. */
 bool actor_reaped(pid_t pid, int status)
 {
 	for (uint32_t i = 0; i < ACTORS; i++) {
-		if (slots[i].pid != pid)
+		struct actor *actor = &actors[i];
+
+		if (actor->pid != pid)
 			continue;
-		slots[i].pid = 0;
-		slots[i].wait_status = status;
-		slots[i].died = true;
-		atomic_store(&shared->box[i].phase, TSMA_DEAD);
-		atomic_store(&shared->box[i].busy, 0);
-		port_lock_recover(i + 1);
-		state_forget(i);
+		actor->pid = 0;
+		actor->wait_status = status;
+		actor->death_unreported = true;
+		atomic_store(&actor->phase, TSMA_DEAD);
+		atomic_store(&actor->busy, false);
+		port_lock_release_dead(lock_owner(i));
+		proc_close(&actor->files);
 		return true;
 	}
 	return false;
 }
 
-/* ACTOR_DIED events: __le32 slot, __le32 wait status. */
-void actors_report_dead(uint32_t session)
+/* Queues the replies that actors left to main, as far as there is room. */
+void actors_collect_replies(void)
 {
-	for (uint32_t i = 0; i < ACTORS && session; i++) {
-		uint32_t event[2] = { i, (uint32_t)slots[i].wait_status };
+	for (uint32_t i = 0; i < ACTORS; i++)
+		if (!out_collect(&actors[i].reply))
+			return;
+}
 
-		if (!slots[i].died || !out_room())
+/* Queues ACTOR_DIED events: __le32 slot, __le32 wait status. */
+void actors_report_deaths(void)
+{
+	for (uint32_t i = 0; i < ACTORS; i++) {
+		uint32_t event[2] = { htole32(i), htole32((uint32_t)actors[i].wait_status) };
+
+		if (!actors[i].death_unreported || !out_room())
 			continue;
-		slots[i].died = false;
-		out_frame(TSMA_ACTOR_DIED, session, 0, TSMW_OK, event, sizeof(event));
+		actors[i].death_unreported = false;
+		out_event(TSMA_ACTOR_DIED, event, sizeof(event));
 	}
-}
-
-pid_t actor_pid(uint32_t slot)
-{
-	return slots[slot].pid;
-}
-
-int actor_wait_status(uint32_t slot)
-{
-	return slots[slot].wait_status;
 }

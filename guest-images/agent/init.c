@@ -1,13 +1,11 @@
-/* SPDX-License-Identifier: MIT */
+// SPDX-License-Identifier: MIT
 /*
- * What PID 1 does before it serves: file systems, modules, sysctls. No shell
- * and no forks, because under emulation each costs milliseconds of boot.
- *
- * /etc/modules-load: one module a line, "PATH [PARAMETERS]"; '#' starts a
- * comment. A file that is missing is skipped: other kernels have it built in.
+ * PID 1 mounts file systems, loads modules and sets sysctls without a shell and
+ * without forks, because each process adds milliseconds to an emulated boot.
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
@@ -15,40 +13,43 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "agent.h"
+#include "init.h"
+#include "ops.h"
+#include "util.h"
 
-static bool verbose;
+#define MODULE_LIST	"/etc/modules-load"	/* paths, one a line */
 
-static void complain(const char *what, const char *path, long error)
+static void print_error(const char *action, const char *path, long error)
 {
-	fprintf(stderr, "tsm-harness: cannot %s %s: %s\n", what, path, strerror((int)error));
+	fprintf(stderr, "tsm-harness: cannot %s %s: %s\n", action, path, strerror((int)error));
 }
 
 static void mount_all(void)
 {
 	static const struct {
 		const char *type, *path, *options;
+		bool required;	/* the kernel may have been built without the others */
 	} mounts[] = {
-		{ "proc", "/proc", "" },
-		{ "sysfs", "/sys", "" },
-		{ "devtmpfs", "/dev", "" },
-		{ "devpts", "/dev/pts", "ptmxmode=0666" },
-		{ "tmpfs", "/dev/shm", "" },
-		{ "tmpfs", "/tmp", "mode=1777" },
-		{ "tmpfs", "/run", "" },
-		{ "debugfs", "/sys/kernel/debug", "" },
+		{ "proc", "/proc", "", true },
+		{ "sysfs", "/sys", "", true },
+		{ "devtmpfs", "/dev", "", true },
+		{ "devpts", "/dev/pts", "ptmxmode=0666", false },
+		{ "tmpfs", "/dev/shm", "", false },
+		{ "tmpfs", "/tmp", "mode=1777", false },
+		{ "tmpfs", "/run", "", false },
+		{ "debugfs", "/sys/kernel/debug", "", false },
 	};
 
-	for (size_t i = 0; i < sizeof(mounts) / sizeof(mounts[0]); i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(mounts); i++) {
 		mkdir(mounts[i].path, 0755);
-		/* EBUSY: the kernel mounted devtmpfs itself. */
+		/* EBUSY: the kernel has mounted devtmpfs itself. */
 		if (mount(mounts[i].type, mounts[i].path, mounts[i].type, 0, mounts[i].options) &&
-		    errno != EBUSY && (verbose || i < 3))
-			complain("mount", mounts[i].path, errno);
+		    errno != EBUSY && mounts[i].required)
+			print_error("mount", mounts[i].path, errno);
 	}
 }
 
-/* Started without /dev/console in the image, PID 1 has no descriptors at all. */
+/* The kernel starts PID 1 without descriptors when the image has no /dev/console. */
 static void open_console(void)
 {
 	int fd;
@@ -72,37 +73,26 @@ static void write_sysctl(const char *path, const char *value)
 	if (fd < 0)
 		return;
 	if (write(fd, value, strlen(value)) < 0)
-		complain("set", path, errno);
+		print_error("set", path, errno);
 	close(fd);
 }
 
 static void load_modules(void)
 {
-	FILE *list = fopen("/etc/modules-load", "re");
-	char line[1024], *params;
-	long error;
+	FILE *list = fopen(MODULE_LIST, "re");
+	char path[1024];
 
-	while (list && fgets(line, sizeof(line), list)) {
-		line[strcspn(line, "#\n")] = '\0';
-		params = line + strcspn(line, " \t");
-		if (*params)
-			*params++ = '\0';
-		error = *line ? -insmod_path(line, params) : 0;
-		if (error && error != EEXIST && error != ENOENT)
-			complain("load", line, error);
+	if (!list)
+		return;
+	while (fgets(path, sizeof(path), list)) {
+		long error;
+
+		path[strcspn(path, "\n")] = '\0';
+		error = -insmod(path, "");
+		if (error && error != EEXIST)
+			print_error("load", path, error);
 	}
-	if (list)
-		fclose(list);
-}
-
-static void read_cmdline(void)
-{
-	char text[4096];
-	FILE *file = fopen("/proc/cmdline", "re");
-
-	verbose = file && fgets(text, sizeof(text), file) && strstr(text, "tsm_harness.verbose");
-	if (file)
-		fclose(file);
+	fclose(list);
 }
 
 void init_system(void)
@@ -110,17 +100,14 @@ void init_system(void)
 	umask(022);
 	mount_all();
 	open_console();
-	read_cmdline();
 	write_sysctl("/proc/sys/kernel/hung_task_timeout_secs", "5");
 	write_sysctl("/proc/sys/kernel/hung_task_warnings", "-1");
 	write_sysctl("/proc/sys/kernel/printk_devkmsg", "on\n");
-	/* A person at the console of a wedged guest may ask the kernel anything. */
+	/* All functions, for a person at the console of a guest that hangs. */
 	write_sysctl("/proc/sys/kernel/sysrq", "1");
 	load_modules();
-	/* Where a configfs core has its files; the directory is the module's. */
+	/* The mount point exists only now when configfs is a module. */
 	mount("configfs", "/sys/kernel/config", "configfs", 0, "");
-	if (verbose)
-		fprintf(stderr, "tsm-harness: file systems mounted, modules loaded\n");
 }
 
 void power_off(void)

@@ -1,56 +1,61 @@
-/* SPDX-License-Identifier: MIT */
+// SPDX-License-Identifier: MIT
 /*
- * The kernel log as events. /dev/kmsg (Documentation/ABI/testing/dev-kmsg)
- * gives one record a read, EAGAIN at the end, and EPIPE after records were
- * overwritten unread; how many those were shows in the sequence numbers.
+ * /dev/kmsg (Documentation/ABI/testing/dev-kmsg) returns one record a read,
+ * EAGAIN at its end, and EPIPE after the kernel overwrote records that had not
+ * been read. The sequence numbers show how many those were.
  *
- * Nothing is read before a session exists. Records that were queued for a host
- * that left before they were sent are read again for the next one.
+ * Records that were queued but not sent when their session ended are read again
+ * for the next session.
  */
+#include <endian.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "agent.h"
+#include "kmsg.h"
+#include "out.h"
 
 #define RECORD_MAX	8192u		/* above the kernel's own limit */
 #define BATCH_MAX	32768u
 
-static int fd = -1;
-static uint64_t next_seq;		/* the first record not queued yet */
-static uint64_t next_undelivered;	/* the first record not sent yet */
-static uint64_t lost, lost_delivered;
-static uint32_t sync_id;
-static bool sync_wanted;
+struct log_position {
+	uint64_t seq;			/* of the next record */
+	uint64_t lost;			/* records overwritten before it, in all */
+};
 
-/* Takes a descriptor with one record a read, or opens /dev/kmsg when it is -1. */
-void kmsg_open(int given)
+static int log_fd = -1;
+static struct log_position queued, delivered;
+static struct request sync_request;
+static bool sync_pending;
+
+/* Takes a descriptor that returns one record a read, or opens /dev/kmsg when it is -1. */
+void kmsg_open(int fd)
 {
-	fd = given >= 0 ? given : open("/dev/kmsg", O_RDONLY | O_NONBLOCK | O_CLOEXEC);
-	if (fd >= 0)
-		fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
+	log_fd = fd >= 0 ? fd : open("/dev/kmsg", O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	if (log_fd >= 0)
+		fcntl(log_fd, F_SETFL, fcntl(log_fd, F_GETFL) | O_NONBLOCK);
 }
 
 int kmsg_fd(void)
 {
-	return fd;
+	return log_fd;
 }
 
-/* False while another one is waiting. */
-bool kmsg_sync(uint32_t id)
+/* Has kmsg_send() answer LOG_SYNC. Returns false while another one is pending. */
+bool kmsg_sync(const struct request *request)
 {
-	if (sync_wanted)
+	if (sync_pending)
 		return false;
-	sync_wanted = true;
-	sync_id = id;
+	sync_pending = true;
+	sync_request = *request;
 	return true;
 }
 
-bool kmsg_sync_waiting(void)
+bool kmsg_sync_pending(void)
 {
-	return sync_wanted;
+	return sync_pending;
 }
 
 static bool parse_seq(const char *text, uint64_t *seq)
@@ -64,81 +69,78 @@ static bool parse_seq(const char *text, uint64_t *seq)
 	return end != comma + 1 && *end == ',';
 }
 
-/* One new record's text; 0 when there is none now. */
-static size_t next_record(char *text)
+/* Reads the next record that has not been queued; returns 0 when there is none. */
+static size_t read_record(char *text)
 {
 	for (;;) {
-		ssize_t n = fd < 0 ? -1 : read(fd, text, RECORD_MAX - 1);
+		ssize_t n = log_fd < 0 ? -1 : read(log_fd, text, RECORD_MAX - 1);
 		uint64_t seq;
 
-		if (n < 0 && fd >= 0 && (errno == EPIPE || errno == EINTR))
+		if (n < 0 && log_fd >= 0 && (errno == EPIPE || errno == EINTR))
 			continue;
 		if (n <= 0)
 			return 0;
 		text[n] = '\0';
-		if (!parse_seq(text, &seq) || seq < next_seq)
+		if (!parse_seq(text, &seq) || seq < queued.seq)
 			continue;
-		lost += seq - next_seq;
-		next_seq = seq + 1;
+		queued.lost += seq - queued.seq;
+		queued.seq = seq + 1;
 		return (size_t)n;
 	}
 }
 
-/* One event frame; false when the log is drained. */
-static bool push_batch(uint32_t session)
+/* Queues one event; returns false when the log has no more records. */
+static bool queue_batch(void)
 {
 	static uint8_t batch[BATCH_MAX];
-	size_t len = sizeof(struct tsma_log);
+	size_t len = sizeof(struct tsma_log), n = 1;
 	struct tsma_log head;
-	uint32_t n = 1;
 
-	while (n && BATCH_MAX - len >= 4 + RECORD_MAX) {
-		n = (uint32_t)next_record((char *)batch + len + 4);
-		memcpy(batch + len, &n, 4);
-		len += n ? 4 + n : 0;
+	while (n && BATCH_MAX - len >= sizeof(uint32_t) + RECORD_MAX) {
+		uint32_t size;
+
+		n = read_record((char *)batch + len + sizeof(size));
+		size = htole32((uint32_t)n);
+		memcpy(batch + len, &size, sizeof(size));
+		len += n ? sizeof(size) + n : 0;
 	}
-	head.lost = lost;
+	head.lost = htole64(queued.lost);
 	memcpy(batch, &head, sizeof(head));
 	if (len > sizeof(head))
-		out_frame(TSMA_LOG, session, 0, TSMW_OK, batch, len);
+		out_event(TSMA_LOG, batch, len);
 	return n;
 }
 
 /*
- * Queues what the log has, then answers LOG_SYNC. False when room ran out
- * before, or nobody is there to read.
+ * Queues the new records, then the reply to LOG_SYNC. Returns false when the
+ * queue had no room for all of them.
  */
-bool kmsg_pump(uint32_t session)
+bool kmsg_send(void)
 {
 	uint64_t last;
 
-	if (!session)
-		return false;
 	do {
 		if (!out_room())
 			return false;
-	} while (push_batch(session));
-	last = next_seq - 1;
-	if (sync_wanted)
-		out_frame(TSMA_LOG_SYNC | TSMW_REPLY, session, sync_id,
-			  fd < 0 ? TSMW_UNSUPPORTED : TSMW_OK, &last, sizeof(last));
-	sync_wanted = false;
+	} while (queue_batch());
+	last = htole64(queued.seq - 1);
+	if (sync_pending)
+		out_reply(&sync_request, log_fd < 0 ? TSMW_UNSUPPORTED : TSMW_OK, &last,
+			  sizeof(last));
+	sync_pending = false;
 	return true;
 }
 
-/* Everything queued so far has been sent. */
+/* The host has received every event queued so far. */
 void kmsg_delivered(void)
 {
-	next_undelivered = next_seq;
-	lost_delivered = lost;
+	delivered = queued;
 }
 
-/* The queue was dropped: read again what the host did not get. */
+/* A new session starts: read again what the host did not receive. */
 void kmsg_rewind(void)
 {
-	sync_wanted = false;
-	if (next_seq == next_undelivered || lseek(fd, 0, SEEK_SET) < 0)
-		return;
-	next_seq = next_undelivered;
-	lost = lost_delivered;
+	sync_pending = false;
+	if (queued.seq != delivered.seq && lseek(log_fd, 0, SEEK_SET) >= 0)
+		queued = delivered;
 }

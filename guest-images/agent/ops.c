@@ -1,34 +1,36 @@
-/* SPDX-License-Identifier: MIT */
-/*
- * The operations of a batch, run by an actor. Requests come checked by
- * ops_valid(); results are written straight into the reply frame. Nothing here
- * may touch the C library's state: see sys.h.
- *
- * LIST data: the names without . and .., each followed by a NUL; ret is their
- * number. STAT data: struct tsma_stat.
- */
+// SPDX-License-Identifier: MIT
+/* Actors run this code: no call may touch the C library's state, see sys.h. */
+#include <endian.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
 #include <string.h>
 #include <sys/stat.h>
 
-#include "agent.h"
+#include "ops.h"
 #include "sys.h"
+#include "util.h"
 
-#define MODULE_COMPRESSED 4	/* MODULE_INIT_COMPRESSED_FILE of linux/module.h */
+#define PATH_LIMIT		4096u
+#define ERRNO_MAX		4095
+#define MODULE_COMPRESSED	4	/* MODULE_INIT_COMPRESSED_FILE of linux/module.h */
 
+/* struct tsma_op with native integers, and what running it needs. */
 struct op {
-	struct tsma_op head;
+	uint16_t code;
+	int fd;
+	uint32_t arg, mode, count;
+	uint64_t offset;
 	const uint8_t *data;
-	char path[PATH_LIMIT];	/* data as a string, for operations that name something */
+	size_t data_len;
+	char path[PATH_LIMIT];	/* the data as a string, for operations on a path */
 	uint8_t *out;
 	size_t room, out_len;
-	int *last_fd;
+	int last_fd;		/* what the last OPEN of the batch returned */
 };
 
 /* A record of getdents64(2). */
-struct entry {
+struct dir_entry {
 	uint64_t ino;
 	int64_t off;
 	uint16_t len;
@@ -36,49 +38,65 @@ struct entry {
 	char name[];
 };
 
-/* The batch's structure, before anything of it runs. */
-bool ops_valid(const uint8_t *payload, size_t len)
+static void op_decode(struct op *op, const uint8_t *request)
 {
+	struct tsma_op wire;
+
+	memcpy(&wire, request, sizeof(wire));
+	op->code = le16toh(wire.code);
+	op->fd = (int)le32toh((uint32_t)wire.fd);
+	op->arg = le32toh(wire.arg);
+	op->mode = le32toh(wire.mode);
+	op->offset = le64toh(wire.offset);
+	op->count = le32toh(wire.count);
+	op->data_len = le32toh(wire.data_len);
+	op->data = request + sizeof(wire);
+}
+
+/* Checks the structure of a RUN request before any of it runs. */
+bool ops_valid(const uint8_t *request, size_t len)
+{
+	const size_t most = (TSMW_MAX_PAYLOAD - sizeof(struct tsma_run_reply)) /
+			    sizeof(struct tsma_result);
+	size_t at = sizeof(struct tsma_run);
 	struct tsma_run run;
-	size_t at = sizeof(run);
-	size_t results = (TSMW_MAX_PAYLOAD - sizeof(struct tsma_run_reply)) /
-			 sizeof(struct tsma_result);
 
 	if (len < sizeof(run))
 		return false;
-	memcpy(&run, payload, sizeof(run));
-	if (run.nops > results || run.flags & ~TSMA_RUN_STOP_ON_ERROR)
+	memcpy(&run, request, sizeof(run));
+	if (le32toh(run.nops) > most || le32toh(run.flags) & ~TSMA_RUN_STOP_ON_ERROR)
 		return false;
-	for (uint32_t i = 0; i < run.nops; i++) {
+	for (uint32_t i = 0; i < le32toh(run.nops); i++) {
 		struct tsma_op op;
 
 		if (len - at < sizeof(op))
 			return false;
-		memcpy(&op, payload + at, sizeof(op));
+		memcpy(&op, request + at, sizeof(op));
 		at += sizeof(op);
-		if (len - at < op.data_len || op.code < TSMA_OPEN || op.code > TSMA_PRIORITY)
+		if (len - at < le32toh(op.data_len) || le16toh(op.code) < TSMA_OPEN ||
+		    le16toh(op.code) > TSMA_PRIORITY)
 			return false;
-		at += op.data_len;
+		at += le32toh(op.data_len);
 	}
 	return at == len;
 }
 
-/* Appends the names of one getdents64() result; -EMSGSIZE when they do not fit. */
-static long append_names(struct op *op, const uint8_t *entries, long len)
+/* Appends the names of one getdents64() result; returns -EMSGSIZE when they do not fit. */
+static long append_names(struct op *op, const void *entries, long len)
 {
 	long count = 0;
 
 	for (long at = 0; at < len;) {
-		const struct entry *e = (const void *)(entries + at);
-		size_t n = strlen(e->name) + 1;
+		const struct dir_entry *entry = entries + at;
+		size_t size = strlen(entry->name) + 1;
 
-		at += e->len;
-		if (!strcmp(e->name, ".") || !strcmp(e->name, ".."))
+		at += entry->len;
+		if (!strcmp(entry->name, ".") || !strcmp(entry->name, ".."))
 			continue;
-		if (op->room - op->out_len < n)
+		if (op->room - op->out_len < size)
 			return -EMSGSIZE;
-		memcpy(op->out + op->out_len, e->name, n);
-		op->out_len += n;
+		memcpy(op->out + op->out_len, entry->name, size);
+		op->out_len += size;
 		count++;
 	}
 	return count;
@@ -87,18 +105,18 @@ static long append_names(struct op *op, const uint8_t *entries, long len)
 static long list_dir(struct op *op)
 {
 	long fd = SYS3(SYS_open, op->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
-	uint8_t entries[4096] __attribute__((aligned(8)));
-	long n, got, count = 0;
+	uint64_t entries[512];
+	long n, added, count = 0;
 
 	if (fd < 0)
 		return fd;
 	while ((n = SYS3(SYS_getdents64, fd, entries, sizeof(entries))) > 0) {
-		got = append_names(op, entries, n);
-		if (got < 0) {
-			n = got;
+		added = append_names(op, entries, n);
+		if (added < 0) {
+			n = added;
 			break;
 		}
-		count += got;
+		count += added;
 	}
 	SYS1(SYS_close, fd);
 	if (n < 0)
@@ -117,15 +135,20 @@ static long stat_path(struct op *op)
 	ret = SYS2(SYS_stat, op->path, &st);
 	if (ret < 0)
 		return ret;
-	out = (struct tsma_stat){ st.st_mode, st.st_uid, st.st_gid, (uint32_t)st.st_nlink,
-				  (uint64_t)st.st_size };
+	out = (struct tsma_stat){
+		.mode = htole32(st.st_mode),
+		.uid = htole32(st.st_uid),
+		.gid = htole32(st.st_gid),
+		.nlink = htole32((uint32_t)st.st_nlink),
+		.size = htole64((uint64_t)st.st_size),
+	};
 	memcpy(op->out, &out, sizeof(out));
 	op->out_len = sizeof(out);
 	return 0;
 }
 
-/* Loads the module file, compressed or not: 0 or -errno as finit_module(2) gives it. */
-long insmod_path(const char *path, const char *params)
+/* Loads a module file, compressed or not. Returns 0, or -errno as finit_module(2) has it. */
+long insmod(const char *path, const char *params)
 {
 	size_t n = strlen(path);
 	bool plain = n > 3 && !strcmp(path + n - 3, ".ko");
@@ -142,65 +165,61 @@ static long read_data(struct op *op, int fd)
 {
 	long n;
 
-	if (op->head.count > op->room)
+	if (op->count > op->room)
 		return -EMSGSIZE;
-	if (op->head.code == TSMA_READ)
-		n = SYS3(SYS_read, fd, op->out, op->head.count);
+	if (op->code == TSMA_READ)
+		n = SYS3(SYS_read, fd, op->out, op->count);
 	else
-		n = SYS4(SYS_pread64, fd, op->out, op->head.count, op->head.offset);
+		n = SYS4(SYS_pread64, fd, op->out, op->count, op->offset);
 	if (n > 0)
 		op->out_len = (size_t)n;
 	return n;
 }
 
-static long on_descriptor(struct op *op)
+static long run_on_descriptor(struct op *op)
 {
-	const struct tsma_op *h = &op->head;
-	int fd = h->fd == TSMA_FD_LAST ? *op->last_fd : h->fd;
+	int fd = op->fd == TSMA_FD_LAST ? op->last_fd : op->fd;
 
-	if (fd < 0 || fd >= FD_BASE)
+	if (fd < 0 || fd >= FD_RESERVED)
 		return -EBADF;
-	switch (h->code) {
+	switch (op->code) {
 	case TSMA_CLOSE:
 		return SYS1(SYS_close, fd);
 	case TSMA_WRITE:
-		return SYS3(SYS_write, fd, op->data, h->data_len);
+		return SYS3(SYS_write, fd, op->data, op->data_len);
 	case TSMA_PWRITE:
-		return SYS4(SYS_pwrite64, fd, op->data, h->data_len, h->offset);
+		return SYS4(SYS_pwrite64, fd, op->data, op->data_len, op->offset);
 	case TSMA_LSEEK:
-		return SYS3(SYS_lseek, fd, h->offset, h->arg);
+		return SYS3(SYS_lseek, fd, op->offset, op->arg);
 	default:
 		return read_data(op, fd);
 	}
 }
 
-/* The data as a path: 0 or -errno. INSMOD's may have a NUL and parameters behind it. */
+/* Copies the data to op->path. Only INSMOD has parameters, after a NUL. */
 static long take_path(struct op *op)
 {
-	size_t n = op->head.data_len;
-
-	if (n >= PATH_LIMIT)
+	if (op->data_len >= PATH_LIMIT)
 		return -ENAMETOOLONG;
-	memcpy(op->path, op->data, n);
-	op->path[n] = '\0';
-	return op->head.code == TSMA_INSMOD || strlen(op->path) == n ? 0 : -EINVAL;
+	memcpy(op->path, op->data, op->data_len);
+	op->path[op->data_len] = '\0';
+	return op->code == TSMA_INSMOD || strlen(op->path) == op->data_len ? 0 : -EINVAL;
 }
 
-static long on_path(struct op *op)
+static long run_on_path(struct op *op)
 {
-	const struct tsma_op *h = &op->head;
 	const char *path = op->path;
 	long err = take_path(op);
 	size_t n;
 
 	if (err)
 		return err;
-	switch (h->code) {
+	switch (op->code) {
 	case TSMA_OPEN:
-		*op->last_fd = (int)SYS3(SYS_open, path, h->arg, h->mode);
-		return *op->last_fd;
+		op->last_fd = (int)SYS3(SYS_open, path, op->arg, op->mode);
+		return op->last_fd;
 	case TSMA_MKDIR:
-		return SYS2(SYS_mkdir, path, h->arg);
+		return SYS2(SYS_mkdir, path, op->arg);
 	case TSMA_RMDIR:
 		return SYS1(SYS_rmdir, path);
 	case TSMA_STAT:
@@ -208,84 +227,104 @@ static long on_path(struct op *op)
 	case TSMA_LIST:
 		return list_dir(op);
 	case TSMA_RMMOD:
-		return SYS2(SYS_delete_module, path, h->arg);
+		return SYS2(SYS_delete_module, path, op->arg);
 	default:
 		n = strlen(path);
-		return insmod_path(path, n < h->data_len ? path + n + 1 : "");
+		return insmod(path, n < op->data_len ? path + n + 1 : "");
 	}
 }
 
-/* SCHED_FIFO for any task, sched_setscheduler(2). */
-static long prefer(const struct tsma_op *h)
+/* Gives the task op->offset a priority of SCHED_FIFO, sched_setscheduler(2). */
+static long set_fifo_priority(const struct op *op)
 {
-	struct sched_param param = { .sched_priority = (int)h->arg };
+	struct sched_param param = { .sched_priority = (int)op->arg };
 
-	return SYS3(SYS_sched_setscheduler, (pid_t)h->offset, SCHED_FIFO, &param);
+	return SYS3(SYS_sched_setscheduler, (pid_t)op->offset, SCHED_FIFO, &param);
 }
 
-static long run_one(struct op *op)
+static long run_op(struct op *op)
 {
-	switch (op->head.code) {
+	switch (op->code) {
 	case TSMA_PRIORITY:
-		return prefer(&op->head);
+		return set_fifo_priority(op);
 	case TSMA_CLOSE:
 	case TSMA_READ:
 	case TSMA_PREAD:
 	case TSMA_WRITE:
 	case TSMA_PWRITE:
 	case TSMA_LSEEK:
-		return on_descriptor(op);
+		return run_on_descriptor(op);
 	default:
-		return on_path(op);
+		return run_on_path(op);
 	}
 }
 
-/* lseek(2) may return an offset that is negative as a long, but no such small one. */
+/* lseek(2) may return an offset that is negative as a long, but none of these. */
 static bool is_error(long ret)
 {
-	return ret < 0 && ret >= -4095;
+	return ret < 0 && ret >= -ERRNO_MAX;
 }
 
-/* Runs the batch in box->request; returns the length of the reply's payload. */
-uint32_t ops_run(struct mailbox *box)
+/*
+ * Runs the operation and writes its result, with its data, to out. Returns
+ * whether it failed.
+ */
+static bool run_one(struct op *op, uint8_t *out, uint64_t *clock)
 {
-	uint8_t *reply = box->frame + FRAME_HEADER, *out = reply + sizeof(struct tsma_run_reply);
-	const uint8_t *in = box->request + sizeof(struct tsma_run);
-	struct tsma_run_reply head = { 0 };
-	uint64_t clock = now_ns();
-	int last_fd = -1;
-	bool failed = false;
-	struct tsma_run run;
-	struct op op;
+	struct tsma_result result = { .start_ns = htole64(*clock) };
+	bool error;
 	long ret;
 
-	memcpy(&run, box->request, sizeof(run));
-	op.last_fd = &last_fd;
-	for (uint32_t i = 0; i < run.nops; i++) {
-		struct tsma_result r = { .start_ns = clock };
-		size_t later = (size_t)(run.nops - i - 1) * sizeof(r);
+	op->out = out + sizeof(result);
+	op->out_len = 0;
+	ret = run_op(op);
+	error = is_error(ret);
+	/* The end of a call is the start of the next: reading the clock is slow. */
+	*clock = now_ns();
+	result.ret = (int64_t)htole64((uint64_t)(error ? -1 : ret));
+	result.err = (int32_t)htole32(error ? (uint32_t)-ret : 0);
+	result.data_len = htole32((uint32_t)op->out_len);
+	result.end_ns = htole64(*clock);
+	memcpy(out, &result, sizeof(result));
+	return error;
+}
 
-		memcpy(&op.head, in, sizeof(op.head));
-		op.data = in + sizeof(op.head);
-		in = op.data + op.head.data_len;
-		/* A failed batch still gives back the descriptors it opened. */
-		if (failed && op.head.code != TSMA_CLOSE)
+/*
+ * Runs a batch that ops_valid() has checked. Writes the payload of the reply,
+ * which has room for TSMW_MAX_PAYLOAD bytes, and returns its length. op_index
+ * shows which operation runs.
+ */
+size_t ops_run(const uint8_t *request, uint8_t *reply, atomic_uint *op_index)
+{
+	const uint8_t *in = request + sizeof(struct tsma_run);
+	uint8_t *out = reply + sizeof(struct tsma_run_reply);
+	struct tsma_run_reply head;
+	uint64_t clock = now_ns();
+	struct tsma_run run;
+	uint32_t done = 0;
+	bool stop = false;
+	struct op op;
+
+	memcpy(&run, request, sizeof(run));
+	op.last_fd = -1;
+	for (uint32_t i = 0; i < le32toh(run.nops); i++) {
+		size_t left = le32toh(run.nops) - i;
+
+		op_decode(&op, in);
+		in = op.data + op.data_len;
+		/* A batch that failed still closes the descriptors that it opened. */
+		if (stop && op.code != TSMA_CLOSE)
 			continue;
-		atomic_store_explicit(&box->op_index, i, memory_order_relaxed);
-		op.out = out + sizeof(r);
-		op.room = (size_t)(reply + TSMW_MAX_PAYLOAD - op.out) - later;
-		op.out_len = 0;
-		ret = run_one(&op);
-		r.ret = is_error(ret) ? -1 : ret;
-		r.err = is_error(ret) ? (int32_t)-ret : 0;
-		r.data_len = (uint32_t)op.out_len;
-		/* One clock reading serves as this end and the next start. */
-		r.end_ns = clock = now_ns();
-		memcpy(out, &r, sizeof(r));
+		atomic_store_explicit(op_index, i, memory_order_relaxed);
+		/* The results of the operations that follow have to fit as well. */
+		op.room = (size_t)(reply + TSMW_MAX_PAYLOAD - out) -
+			  left * sizeof(struct tsma_result);
+		if (run_one(&op, out, &clock))
+			stop |= le32toh(run.flags) & TSMA_RUN_STOP_ON_ERROR;
 		out = op.out + op.out_len;
-		head.nresults++;
-		failed |= r.err && run.flags & TSMA_RUN_STOP_ON_ERROR;
+		done++;
 	}
+	head = (struct tsma_run_reply){ .nresults = htole32(done) };
 	memcpy(reply, &head, sizeof(head));
-	return (uint32_t)(out - reply);
+	return (size_t)(out - reply);
 }

@@ -1,9 +1,9 @@
-/* SPDX-License-Identifier: MIT */
+// SPDX-License-Identifier: MIT
 /*
- * virtio-serial ports: found by name in sysfs, and their host's coming and
- * going. The kernel (drivers/char/virtio_console.c) reports a missing host as
- * POLLHUP and raises SIGIO when one comes or goes, but also for every arrival
- * of data: so O_ASYNC is on only while a host is missing.
+ * The kernel (drivers/char/virtio_console.c) reports a port without a host as
+ * POLLHUP. With O_ASYNC it raises SIGIO when a host connects or leaves, but for
+ * every arrival of data as well. O_ASYNC is therefore on only while the agent
+ * waits for a host.
  */
 #include <dirent.h>
 #include <fcntl.h>
@@ -13,9 +13,11 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "agent.h"
+#include "ports.h"
+#include "util.h"
 
-#define PORTS_DIR "/sys/class/virtio-ports"
+#define PORTS_DIR	"/sys/class/virtio-ports"
+#define RETRY_MS	2
 
 static int open_if_named(const char *port, const char *name)
 {
@@ -40,12 +42,12 @@ static int open_if_named(const char *port, const char *name)
 }
 
 /*
- * Opens the port of that name, or returns -1 after the time. Names arrive as
- * control messages after the device was probed, hence the wait.
+ * Opens the port of that name; returns -1 when none appears in time. The device
+ * sends the names after the kernel has probed it, hence the wait.
  */
 int port_find(const char *name, int timeout_ms)
 {
-	uint64_t deadline = now_ns() + (uint64_t)timeout_ms * 1000000u;
+	uint64_t deadline = now_ns() + (uint64_t)timeout_ms * NSEC_PER_MSEC;
 
 	for (;;) {
 		DIR *dir = opendir(PORTS_DIR);
@@ -59,7 +61,7 @@ int port_find(const char *name, int timeout_ms)
 			closedir(dir);
 		if (fd >= 0 || now_ns() >= deadline)
 			return fd;
-		poll(NULL, 0, 2);
+		poll(NULL, 0, RETRY_MS);
 	}
 }
 
@@ -70,8 +72,8 @@ bool port_connected(int fd)
 	return poll(&p, 1, 0) >= 0 && !(p.revents & (POLLHUP | POLLERR | POLLNVAL));
 }
 
-/* Asks for SIGIO when the host comes or goes; the caller has SIGIO blocked. */
-void port_async(int fd, bool on)
+/* Turns on SIGIO for the coming and going of the host. The caller has SIGIO blocked. */
+void port_notify(int fd, bool on)
 {
 	int flags = fcntl(fd, F_GETFL);
 
@@ -80,7 +82,7 @@ void port_async(int fd, bool on)
 	fcntl(fd, F_SETFL, on ? flags | O_ASYNC : flags & ~O_ASYNC);
 }
 
-/* Returns once a host is connected. For helpers: nothing else to do meanwhile. */
+/* Waits for a host to connect. For helper processes, which serve one port only. */
 void port_wait_host(int fd)
 {
 	struct timespec second = { 1, 0 };
@@ -90,19 +92,8 @@ void port_wait_host(int fd)
 		return;
 	sigemptyset(&set);
 	sigaddset(&set, SIGIO);
-	port_async(fd, true);
+	port_notify(fd, true);
 	while (!port_connected(fd))
 		sigtimedwait(&set, NULL, &second);
-	port_async(fd, false);
-}
-
-/* Moves a descriptor out of the range that operations use. */
-int fd_high(int fd)
-{
-	int high = fcntl(fd, F_DUPFD_CLOEXEC, FD_BASE);
-
-	if (high < 0)
-		return fd;
-	close(fd);
-	return high;
+	port_notify(fd, false);
 }

@@ -1,15 +1,13 @@
-/* SPDX-License-Identifier: MIT */
-/*
- * Bytes both ways between a port and a peer (device or socket), with back
- * pressure: a side is read only when what was read from it before is written.
- */
+// SPDX-License-Identifier: MIT
 #include <errno.h>
 #include <poll.h>
+#include <stdbool.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "agent.h"
+#include "pump.h"
 
+/* One direction. It is read only when everything read before has been written. */
 struct flow {
 	uint8_t buf[FRAME_MAX];
 	size_t head, tail;
@@ -17,8 +15,8 @@ struct flow {
 
 static struct flow to_peer, to_port;
 
-/* False when the writer's side is broken. */
-static bool drain(struct flow *f, int to)
+/* Returns false when the writer's side is broken. */
+static bool flow_write(struct flow *f, int to)
 {
 	while (f->head < f->tail) {
 		ssize_t n = write(to, f->buf + f->head, f->tail - f->head);
@@ -32,8 +30,8 @@ static bool drain(struct flow *f, int to)
 	return true;
 }
 
-/* False at the end of the reader's side. */
-static bool fill(struct flow *f, int from)
+/* Returns false at the end of the reader's side. */
+static bool flow_read(struct flow *f, int from)
 {
 	ssize_t n = read(from, f->buf, sizeof(f->buf));
 
@@ -44,57 +42,64 @@ static bool fill(struct flow *f, int from)
 	return n > 0;
 }
 
-static short wanted(const struct flow *in, const struct flow *out)
+static short flow_events(const struct flow *in, const struct flow *out)
 {
 	return (short)((in->head == in->tail ? POLLIN : 0) |
 		       (out->head < out->tail ? POLLOUT : 0));
 }
 
-/* A host that came back at once may not be seen to have left, only heard to start anew. */
-static bool starts_anew(const struct pump_start *start)
+static bool ended(const struct pollfd *p)
 {
-	return start && to_peer.tail >= start->marker_len &&
-	       !memcmp(to_peer.buf, start->marker, start->marker_len);
+	/* An end counts only when everything sent before it has been read. */
+	return p->revents & (POLLHUP | POLLERR) && !(p->revents & POLLIN);
+}
+
+/* The port reports no end when one client follows another at once; the marker shows it. */
+static bool new_client(struct pump_opening *opening)
+{
+	if (!opening || to_peer.tail < opening->marker_len ||
+	    memcmp(to_peer.buf, opening->marker, opening->marker_len))
+		return false;
+	memcpy(opening->bytes, to_peer.buf, to_peer.tail);
+	opening->len = to_peer.tail;
+	return true;
 }
 
 /*
- * Runs until either side ends; both descriptors must be non-blocking. start may
- * be NULL; else its bytes go to the peer first, and bytes of the host that begin
- * with its marker end the pump and are left in it for the next one.
+ * Runs until either side ends. Both descriptors must be non-blocking. With an
+ * opening, its bytes go to the peer first, and a read of the port that begins
+ * with its marker ends the pump and becomes the opening of the next one.
  */
-enum pump_end pump(int port, int peer, struct pump_start *start)
+enum pump_end pump(int port, int peer, struct pump_opening *opening)
 {
 	struct pollfd p[2] = { { .fd = port }, { .fd = peer } };
 
-	to_port.head = to_port.tail = to_peer.head = to_peer.tail = 0;
-	if (start) {
-		memcpy(to_peer.buf, start->bytes, start->len);
-		to_peer.tail = start->len;
-	}
+	to_port.head = 0;
+	to_port.tail = 0;
+	to_peer.head = 0;
+	to_peer.tail = opening ? opening->len : 0;
+	if (opening)
+		memcpy(to_peer.buf, opening->bytes, opening->len);
 	for (;;) {
-		if (!drain(&to_peer, peer))
+		if (!flow_write(&to_peer, peer))
 			return PUMP_PEER_GONE;
-		if (!drain(&to_port, port))
+		if (!flow_write(&to_port, port))
 			return PUMP_HOST_GONE;
-		p[0].events = wanted(&to_peer, &to_port);
-		p[1].events = wanted(&to_port, &to_peer);
+		p[0].events = flow_events(&to_peer, &to_port);
+		p[1].events = flow_events(&to_port, &to_peer);
 		if (poll(p, 2, -1) < 0)
 			continue;
 		if (p[0].revents & POLLIN) {
-			if (!fill(&to_peer, port))
+			if (!flow_read(&to_peer, port))
 				return PUMP_HOST_GONE;
-			if (starts_anew(start)) {
-				memcpy(start->bytes, to_peer.buf, to_peer.tail);
-				start->len = to_peer.tail;
-				return PUMP_NEW_HOST;
-			}
+			if (new_client(opening))
+				return PUMP_NEW_CLIENT;
 		}
-		if (p[1].revents & POLLIN && !fill(&to_port, peer))
+		if (p[1].revents & POLLIN && !flow_read(&to_port, peer))
 			return PUMP_PEER_GONE;
-		/* An end counts once what came before it has been read. */
-		if (p[0].revents & (POLLHUP | POLLERR) && !(p[0].revents & POLLIN))
+		if (ended(&p[0]))
 			return PUMP_HOST_GONE;
-		if (p[1].revents & (POLLHUP | POLLERR) && !(p[1].revents & POLLIN))
+		if (ended(&p[1]))
 			return PUMP_PEER_GONE;
 	}
 }

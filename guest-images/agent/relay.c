@@ -1,41 +1,46 @@
-/* SPDX-License-Identifier: MIT */
+// SPDX-License-Identifier: MIT
 /*
- * The relay between the provider device and the provider port. A kernel module
- * cannot use a port itself: the port has no read_iter/write_iter. Each open of
- * the device is one provider instance, so it is opened when a host is there
- * and closed when that host is gone.
+ * A kernel module cannot use a virtio-serial port itself, because a port has no
+ * read_iter and write_iter. Each open of the device is one provider instance.
+ * The relay therefore opens the device when a host connects and closes it when
+ * that host leaves.
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdnoreturn.h>
 #include <unistd.h>
 
-#include "agent.h"
+#include "helpers.h"
+#include "out.h"
+#include "ports.h"
+#include "pump.h"
+#include "util.h"
 
 #define PORT_MS		2000
 #define RETRY_MS	5
-#define STOP_NS		1000000000u
+#define STOP_MS		1000
 
 static pid_t relay_pid;
-static uint32_t stop_id, stop_session;
+static struct request stop_request;
 static uint64_t stop_deadline;		/* 0: no stop in progress */
 
-/* Until the host leaves: its bytes have nowhere to go. */
+/* Discards what the host sends until it leaves. */
 static void discard(int port)
 {
-	static uint8_t junk[4096];
+	static uint8_t discarded[4096];
 	struct pollfd p = { .fd = port, .events = POLLIN };
 
 	while (poll(&p, 1, -1) >= 0) {
-		ssize_t n = p.revents & POLLIN ? read(port, junk, sizeof(junk)) : 0;
+		ssize_t n = p.revents & POLLIN ? read(port, discarded, sizeof(discarded)) : 0;
 
 		if (n == 0 && p.revents)
 			return;
 	}
 }
 
-/* The device, once it exists and is free; -1 when the host leaves before that. */
+/* Waits until the device exists and is free; returns -1 when the host leaves before. */
 static int open_device(int port)
 {
 	for (;;) {
@@ -49,7 +54,7 @@ static int open_device(int port)
 	}
 }
 
-__attribute__((noreturn)) static void relay_main(void)
+static noreturn void relay_main(void)
 {
 	int port = port_find(TSMW_PORT_PROVIDER, PORT_MS), device;
 	enum pump_end end;
@@ -68,7 +73,7 @@ __attribute__((noreturn)) static void relay_main(void)
 	}
 }
 
-/* BUSY when it runs already. */
+/* BUSY: the relay runs already. */
 uint32_t relay_start(void)
 {
 	if (relay_pid)
@@ -82,46 +87,49 @@ uint32_t relay_start(void)
 	return TSMW_IO;
 }
 
-/* True when *status is to be replied now; else the reply comes when it ended. */
-bool relay_stop(uint32_t id, uint32_t *status)
+/* Returns true when *status is to be replied now. Otherwise the reply follows the relay's end. */
+bool relay_stop(const struct request *request, uint32_t *status)
 {
 	*status = stop_deadline ? TSMW_BUSY : TSMW_OK;
 	if (stop_deadline || !relay_pid)
 		return true;
 	kill(relay_pid, SIGKILL);
-	stop_id = id;
-	stop_session = atomic_load(&shared->session);
-	stop_deadline = now_ns() + STOP_NS;
+	stop_request = *request;
+	stop_deadline = now_ns() + STOP_MS * NSEC_PER_MSEC;
 	return false;
 }
 
-static void stop_reply(uint32_t status)
+static void reply_to_stop(uint32_t status)
 {
 	stop_deadline = 0;
-	if (stop_session == atomic_load(&shared->session))
-		out_frame(TSMA_RELAY | TSMW_REPLY, stop_session, stop_id, status, NULL, 0);
+	out_reply(&stop_request, status, NULL, 0);
 }
 
+/* Returns whether the process that ended was the relay. */
 bool relay_reaped(pid_t pid)
 {
 	if (pid != relay_pid)
 		return false;
 	relay_pid = 0;
 	if (stop_deadline)
-		stop_reply(TSMW_OK);
+		reply_to_stop(TSMW_OK);
 	return true;
 }
 
-/* Milliseconds until main has to look again, -1 for never; answers an overdue stop. */
-int relay_deadline(void)
+/* Returns the time until relay_check_timeout() has to be called, -1 for never. */
+int relay_timeout_ms(void)
 {
 	uint64_t now;
 
 	if (!stop_deadline)
 		return -1;
 	now = now_ns();
-	if (now < stop_deadline)
-		return (int)((stop_deadline - now) / 1000000u) + 1;
-	stop_reply(TSMW_BUSY);
-	return -1;
+	return now < stop_deadline ? (int)((stop_deadline - now) / NSEC_PER_MSEC) + 1 : 0;
+}
+
+/* Replies BUSY when the relay has not ended in time: it is stuck in the kernel. */
+void relay_check_timeout(void)
+{
+	if (!relay_timeout_ms())
+		reply_to_stop(TSMW_BUSY);
 }

@@ -1,298 +1,289 @@
-/* SPDX-License-Identifier: MIT */
-/*
- * Requests of the host and their replies. A HELLO starts the session that its
- * header names (the next one when that is 0), at any time; bad frames and those
- * of another session are dropped.
- */
+// SPDX-License-Identifier: MIT
+#include <endian.h>
 #include <errno.h>
-#include <poll.h>
 #include <string.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
-#include "agent.h"
+#include "actor.h"
+#include "echo.h"
+#include "helpers.h"
+#include "kmsg.h"
+#include "ops.h"
+#include "out.h"
+#include "seed.h"
 #include "serve.h"
+#include "util.h"
 
-#define ECHO_MAX	(1ull << 30)
-#define ECHO_IDLE_MS	5000
-
+static int port_fd = -1;
 static struct parser parser;
-static uint32_t last_session;
 static bool log_pending;	/* the log has records that have not been read */
+/*
+ * The host of the session is connected: it has sent a frame since the last time
+ * that a host left. The kernel may report that a host left after the agent has
+ * read the HELLO of the next host. The session and what is queued for it
+ * therefore stay when a host leaves, and the next HELLO ends them.
+ */
+static bool host_present;
 
-static void reply(const struct tsmw_header *h, uint32_t status, const void *data, size_t len)
+static void reply_status(const struct frame *frame, uint32_t status)
 {
-	out_frame(h->type | TSMW_REPLY, h->session, h->id, status, data, len);
+	out_reply(&frame->request, status, NULL, 0);
 }
 
-static uint32_t word(const uint8_t *payload, int index)
+/* For a request whose reply is sent later, unless it was refused. */
+static void reply_unless_ok(const struct frame *frame, uint32_t status)
+{
+	if (status != TSMW_OK)
+		reply_status(frame, status);
+}
+
+static uint32_t payload_u32(const struct frame *frame, int index)
 {
 	uint32_t value;
 
-	memcpy(&value, payload + 4 * index, 4);
-	return value;
+	memcpy(&value, frame->payload + sizeof(value) * index, sizeof(value));
+	return le32toh(value);
 }
 
-static void hello(const struct tsmw_header *h, const uint8_t *payload)
+static void start_session(uint32_t wanted)
 {
-	struct tsma_hello_reply *out;
-	struct tsma_hello in;
-	struct utsname uts;
-	uint8_t data[sizeof(*out) + sizeof(uts.release)];
-	size_t n = 0;
+	uint32_t session = wanted ? wanted : out_session() + 1;
 
-	if (h->length != sizeof(in))
-		return;
-	memcpy(&in, payload, sizeof(in));
-	out_drop(false);
+	out_start_session(session ? session : 1);
 	kmsg_rewind();
-	last_session = h->session ? h->session : last_session + 1;
-	last_session += !last_session;
-	atomic_store(&shared->session, last_session);
-	if (!uname(&uts))
-		n = strlen(uts.release);
-	out = (struct tsma_hello_reply *)data;
-	*out = (struct tsma_hello_reply){ in.nonce, TSMW_VERSION, ACTORS, (uint32_t)MAX_DATA };
-	memcpy(data + sizeof(*out), uts.release, n);
-	out_frame(TSMW_HELLO | TSMW_REPLY, last_session, h->id,
-		  in.version_min > TSMW_VERSION || in.version_max < TSMW_VERSION ?
-		  TSMW_UNSUPPORTED : TSMW_OK, data, sizeof(*out) + n);
 }
 
-/* Sends all of it, or false when the host is gone or does not read. */
-static bool send_all(const uint8_t *data, size_t len)
+static bool version_supported(const struct tsma_hello *hello)
 {
-	struct pollfd p = { .fd = port_fd, .events = POLLOUT };
-
-	while (len) {
-		size_t n = write_some(port_fd, data, len);
-
-		data += n;
-		len -= n;
-		if (len && (poll(&p, 1, ECHO_IDLE_MS) <= 0 || !(p.revents & POLLOUT)))
-			return false;
-	}
-	return true;
+	return le16toh(hello->version_min) <= TSMW_VERSION &&
+	       le16toh(hello->version_max) >= TSMW_VERSION;
 }
 
-/* Bytes as they come, nothing else done: what the channel itself costs. */
-static void echo(uint64_t left)
+static void hello(const struct frame *frame)
 {
-	static uint8_t buf[65536];
-	struct pollfd p = { .fd = port_fd, .events = POLLIN };
-	size_t early = parser.tail - parser.head;
+	uint8_t reply[sizeof(struct tsma_hello_reply) + sizeof(((struct utsname *)0)->release)];
+	struct request request = frame->request;
+	size_t len = sizeof(struct tsma_hello_reply);
+	struct tsma_hello_reply head;
+	struct tsma_hello hello;
+	struct utsname uts;
 
-	early = early < left ? early : (size_t)left;
-	if (!send_all(parser.buf + parser.head, early))
+	if (frame->length != sizeof(hello))
 		return;
-	parser.head += early;
-	left -= early;
-	while (left && poll(&p, 1, ECHO_IDLE_MS) > 0 && p.revents & POLLIN) {
-		ssize_t n = read(port_fd, buf, left < sizeof(buf) ? (size_t)left : sizeof(buf));
-
-		if (n <= 0 || !send_all(buf, (size_t)n))
-			return;
-		left -= (size_t)n;
+	memcpy(&hello, frame->payload, sizeof(hello));
+	start_session(request.session);
+	request.session = out_session();
+	head = (struct tsma_hello_reply){
+		.nonce = hello.nonce,
+		.version = htole16(TSMW_VERSION),
+		.actors = htole16(ACTORS),
+		.max_data = htole32((uint32_t)OPS_DATA_MAX),
+	};
+	memcpy(reply, &head, sizeof(head));
+	if (!uname(&uts)) {
+		memcpy(reply + len, uts.release, strlen(uts.release));
+		len += strlen(uts.release);
 	}
+	out_reply(&request, version_supported(&hello) ? TSMW_OK : TSMW_UNSUPPORTED, reply, len);
 }
 
-static void start_echo(const struct tsmw_header *h, const uint8_t *payload)
+static void ping(const struct frame *frame)
 {
-	struct pollfd p = { .fd = port_fd, .events = POLLOUT };
-	uint64_t count;
-
-	memcpy(&count, payload, sizeof(count));
-	if (count > ECHO_MAX) {
-		reply(h, TSMW_TOO_BIG, NULL, 0);
-		return;
-	}
-	reply(h, TSMW_OK, NULL, 0);
-	while (!out_flush())
-		if (poll(&p, 1, ECHO_IDLE_MS) <= 0 || !(p.revents & POLLOUT))
-			return;
-	port_lock_main();
-	echo(count);
-	port_unlock();
+	out_reply(&frame->request, TSMW_OK, frame->payload, frame->length);
 }
 
-static void state(const struct tsmw_header *h, const uint8_t *payload)
+static void run(const struct frame *frame)
 {
-	static uint8_t data[32768];
-	size_t len = 0;
-	uint32_t status = state_reply(word(payload, 0), data, sizeof(data), &len);
-
-	reply(h, status, data, len);
+	reply_unless_ok(frame, actor_run(&frame->request, frame->payload, frame->length));
 }
 
-static void spawn(const struct tsmw_header *h, const uint8_t *payload)
+static void spawn(const struct frame *frame)
 {
-	struct tsma_spawn req;
+	struct tsma_spawn wanted;
 	uint32_t pid = 0, status;
 
-	memcpy(&req, payload, sizeof(req));
-	status = actor_spawn(&req, &pid);
-	reply(h, status, &pid, status == TSMW_OK ? sizeof(pid) : 0);
+	memcpy(&wanted, frame->payload, sizeof(wanted));
+	status = actor_spawn(&wanted, &pid);
+	pid = htole32(pid);
+	out_reply(&frame->request, status, &pid, status == TSMW_OK ? sizeof(pid) : 0);
 }
 
-static void relay(const struct tsmw_header *h, uint32_t action)
+static void state(const struct frame *frame)
 {
-	uint32_t status = TSMW_INVALID;
+	static uint8_t data[ACTOR_STATE_MAX];
+	size_t len = 0;
+	uint32_t status = actor_state(payload_u32(frame, 0), data, &len);
+
+	out_reply(&frame->request, status, data, len);
+}
+
+static void kill_actor(const struct frame *frame)
+{
+	reply_status(frame, actor_kill(payload_u32(frame, 0)));
+}
+
+static void log_sync(const struct frame *frame)
+{
+	reply_unless_ok(frame, kmsg_sync(&frame->request) ? TSMW_OK : TSMW_BUSY);
+}
+
+static void seed(const struct frame *frame)
+{
+	reply_status(frame, reseed(frame->payload, frame->length));
+}
+
+static void relay(const struct frame *frame)
+{
+	uint32_t action = payload_u32(frame, 0), status = TSMW_INVALID;
 
 	if (action == 1)
 		status = relay_start();
-	else if (action == 0 && !relay_stop(h->id, &status))
+	else if (action == 0 && !relay_stop(&frame->request, &status))
 		return;
-	reply(h, status, NULL, 0);
+	reply_status(frame, status);
 }
 
-/* Requests that are answered by a status alone, or later when that is OK. */
-static void answer_unless(const struct tsmw_header *h, bool later, uint32_t status)
+static void start_echo(const struct frame *frame)
 {
-	if (!later || status != TSMW_OK)
-		reply(h, status, NULL, 0);
-}
+	uint64_t count;
 
-/* The exact length of a request's payload; -1 where it varies or is nobody's. */
-static int fixed_length(uint8_t type)
-{
-	switch (type) {
-	case TSMA_SPAWN:
-		return sizeof(struct tsma_spawn);
-	case TSMA_STATE:
-	case TSMA_KILL:
-	case TSMA_RELAY:
-		return 4;
-	case TSMA_ECHO:
-	case TSMA_STRESS:
-		return 8;
-	default:
-		return -1;
-	}
-}
-
-static void dispatch(const struct tsmw_header *h, const uint8_t *payload)
-{
-	int fixed = fixed_length(h->type);
-
-	if (fixed >= 0 && h->length != (uint32_t)fixed) {
-		reply(h, TSMW_INVALID, NULL, 0);
+	memcpy(&count, frame->payload, sizeof(count));
+	count = le64toh(count);
+	if (count > ECHO_MAX) {
+		reply_status(frame, TSMW_TOO_BIG);
 		return;
 	}
-	switch (h->type) {
-	case TSMW_PING:
-		reply(h, TSMW_OK, payload, h->length);
-		break;
-	case TSMA_RUN:
-		answer_unless(h, true, actor_run(h->id, payload, h->length));
-		break;
-	case TSMA_SPAWN:
-		spawn(h, payload);
-		break;
-	case TSMA_STATE:
-		state(h, payload);
-		break;
-	case TSMA_KILL:
-		answer_unless(h, false, actor_kill(word(payload, 0)));
-		break;
-	case TSMA_LOG_SYNC:
-		answer_unless(h, true, kmsg_sync(h->id) ? TSMW_OK : TSMW_BUSY);
-		break;
-	case TSMA_RESEED:
-		answer_unless(h, false, reseed(payload, h->length));
-		break;
-	case TSMA_RELAY:
-		relay(h, word(payload, 0));
-		break;
-	case TSMA_ECHO:
-		start_echo(h, payload);
-		break;
-	case TSMA_STRESS:
-		answer_unless(h, true, stress_start(h->id, word(payload, 0), word(payload, 1)));
-		break;
-	default:
-		reply(h, TSMW_UNSUPPORTED, NULL, 0);
+	reply_status(frame, TSMW_OK);
+	echo(port_fd, &parser, count);
+}
+
+static void stress(const struct frame *frame)
+{
+	uint32_t procs = payload_u32(frame, 0), rounds = payload_u32(frame, 1);
+
+	reply_unless_ok(frame, stress_start(&frame->request, procs, rounds));
+}
+
+#define ANY_LENGTH	SIZE_MAX
+
+static const struct {
+	uint8_t type;
+	size_t length;		/* of the payload */
+	void (*handle)(const struct frame *frame);
+} handlers[] = {
+	{ TSMW_PING, ANY_LENGTH, ping },
+	{ TSMA_RUN, ANY_LENGTH, run },
+	{ TSMA_SPAWN, sizeof(struct tsma_spawn), spawn },
+	{ TSMA_STATE, sizeof(uint32_t), state },
+	{ TSMA_KILL, sizeof(uint32_t), kill_actor },
+	{ TSMA_LOG_SYNC, ANY_LENGTH, log_sync },
+	{ TSMA_RESEED, ANY_LENGTH, seed },
+	{ TSMA_RELAY, sizeof(uint32_t), relay },
+	{ TSMA_ECHO, sizeof(uint64_t), start_echo },
+	{ TSMA_STRESS, 2 * sizeof(uint32_t), stress },
+};
+
+static void dispatch(const struct frame *frame)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(handlers); i++) {
+		if (handlers[i].type != frame->request.type)
+			continue;
+		if (handlers[i].length == ANY_LENGTH || handlers[i].length == frame->length)
+			handlers[i].handle(frame);
+		else
+			reply_status(frame, TSMW_INVALID);
+		return;
 	}
+	reply_status(frame, TSMW_UNSUPPORTED);
 }
 
 static void take_frames(void)
 {
-	const uint8_t *payload;
-	struct tsmw_header h;
+	struct frame frame;
 
-	while (out_room() && parser_next(&parser, &h, &payload)) {
-		if (h.type == TSMW_HELLO)
-			hello(&h, payload);
-		else if (h.session && h.session == atomic_load(&shared->session))
-			dispatch(&h, payload);
+	while (out_room() && parser_next(&parser, &frame)) {
+		if (frame.request.type == TSMW_HELLO)
+			hello(&frame);
+		else if (frame.request.session && frame.request.session == out_session())
+			dispatch(&frame);
 		else
-			parser.dropped++;
+			continue;
+		host_present = true;
 	}
 }
 
-/* Takes in what the port has; false when the host is gone. */
+/* Takes over the agent port, which must not block. */
+void serve_init(int port)
+{
+	port_fd = port;
+}
+
+/* Reads what the port has. Returns false when the host has left. */
 bool serve_read(void)
 {
-	uint8_t *at;
-	size_t space = parser_space(&parser, &at);
-	ssize_t n = space ? read(port_fd, at, space) : -1;
+	uint8_t *space;
+	size_t size = parser_space(&parser, &space);
+	ssize_t n = size ? read(port_fd, space, size) : -1;
 
 	if (n <= 0)
-		return n < 0 && (!space || errno == EAGAIN || errno == EINTR);
-	parser.tail += (size_t)n;
+		return n < 0 && (!size || errno == EAGAIN || errno == EINTR);
+	parser_fill(&parser, (size_t)n);
 	return true;
 }
 
-/* Everything there is to do now, once; what stops for want of room stops at once. */
-static void work(void)
+void serve_host_left(void)
 {
-	uint32_t session;
-
-	actors_collect();
-	take_frames();
-	session = serve_session();
-	actors_report_dead(session);
-	if (log_pending || kmsg_sync_waiting())
-		log_pending = !kmsg_pump(session);
+	host_present = false;
 }
 
-/* Works until nothing is left to do, or the port takes no more. */
+static void flush(void)
+{
+	if (out_flush() && host_present)
+		kmsg_delivered();
+}
+
+/* Does everything that there is to do now, once, as far as the queue has room. */
+static void work(void)
+{
+	relay_check_timeout();
+	actors_collect_replies();
+	take_frames();
+	if (host_present)
+		actors_report_deaths();
+	if ((log_pending && host_present) || kmsg_sync_pending())
+		log_pending = !kmsg_send();
+}
+
+/* Works until nothing is left to do or the port takes no more. */
 void serve_work(bool log_ready)
 {
 	bool full;
 
 	log_pending |= log_ready;
-	out_flush();
+	flush();
 	do {
 		work();
 		full = !out_room();
-		out_flush();
+		flush();
 	} while (full && out_room());
 }
 
-/* The host is gone: so are its session and what was queued for it. */
-void serve_reset(void)
+/* Returns whether new log records can be sent now. */
+bool serve_wants_log(void)
 {
-	atomic_store(&shared->session, 0);
-	parser.head = parser.tail = 0;
-	parser.accepted = false;
-	out_drop(true);
-	kmsg_rewind();
+	return host_present && out_room();
 }
 
-/* A frame has begun and its rest is missing. */
-bool serve_partial(void)
+/* Returns whether the parser has a header and waits for its payload. */
+bool serve_half_frame(void)
 {
-	return parser.accepted;
+	return parser.header_checked;
 }
 
-/* Its rest did not come; while there is no room it may have, unread. */
-void serve_give_up(void)
+/* Gives up a payload that did not come, unless the agent itself has stopped reading. */
+void serve_skip_half_frame(void)
 {
 	if (out_room())
-		parser_give_up(&parser);
-}
-
-uint32_t serve_session(void)
-{
-	return atomic_load(&shared->session);
+		parser_skip_frame(&parser);
 }

@@ -1,27 +1,32 @@
-/* SPDX-License-Identifier: MIT */
+// SPDX-License-Identifier: MIT
 /*
- * The ssh port, bridged to a dropbear in inetd mode on a socket pair: no
- * network device, no listening socket. A connection starts with the client's
- * "SSH-" line (RFC 4253, 4.2); bytes before one are a past connection's rest.
+ * The helper connects the ssh port to a dropbear in inetd mode with a socket
+ * pair, so the guest needs no network device. A connection begins with the
+ * client's line "SSH-..." (RFC 4253, 4.2). Bytes before such a line belong to an
+ * earlier connection and are dropped.
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdnoreturn.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "agent.h"
+#include "helpers.h"
+#include "ports.h"
+#include "pump.h"
+#include "util.h"
 
 #define DROPBEAR	"/usr/sbin/dropbear"
 #define HOST_KEY	"/etc/dropbear/dropbear_ed25519_host_key"
 #define PORT_MS		2000
 
-static struct pump_start start = { .marker = "SSH-", .marker_len = 4 };
+static struct pump_opening opening = { .marker = "SSH-", .marker_len = 4 };
 
-/* Returns with the first bytes of a new connection. */
+/* Waits for a client, whose first bytes become the opening. */
 static void wait_client(int port)
 {
 	for (;;) {
@@ -31,11 +36,11 @@ static void wait_client(int port)
 		port_wait_host(port);
 		if (poll(&p, 1, -1) <= 0 || !(p.revents & POLLIN))
 			continue;
-		n = read(port, start.bytes, sizeof(start.bytes));
-		if (n < (ssize_t)start.marker_len ||
-		    memcmp(start.bytes, start.marker, start.marker_len))
+		n = read(port, opening.bytes, sizeof(opening.bytes));
+		if (n < (ssize_t)opening.marker_len ||
+		    memcmp(opening.bytes, opening.marker, opening.marker_len))
 			continue;
-		start.len = (size_t)n;
+		opening.len = (size_t)n;
 		return;
 	}
 }
@@ -72,7 +77,7 @@ static enum pump_end serve_client(int port)
 	pid_t pid = start_dropbear(&sock);
 
 	if (pid > 0)
-		end = pump(port, sock, &start);
+		end = pump(port, sock, &opening);
 	if (sock >= 0)
 		close(sock);
 	if (pid > 0) {
@@ -82,7 +87,7 @@ static enum pump_end serve_client(int port)
 	return end;
 }
 
-__attribute__((noreturn)) static void ssh_main(void)
+static noreturn void ssh_main(void)
 {
 	int port = port_find(TSMW_PORT_SSH, PORT_MS);
 
@@ -90,12 +95,12 @@ __attribute__((noreturn)) static void ssh_main(void)
 		_exit(0);
 	for (;;) {
 		wait_client(port);
-		while (serve_client(port) == PUMP_NEW_HOST)
+		while (serve_client(port) == PUMP_NEW_CLIENT)
 			;
 	}
 }
 
-/* Off when the image has no dropbear. */
+/* Does nothing when the image has no dropbear. */
 void ssh_start(void)
 {
 	if (access(DROPBEAR, X_OK))

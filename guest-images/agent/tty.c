@@ -1,20 +1,22 @@
-/* SPDX-License-Identifier: MIT */
+// SPDX-License-Identifier: MIT
 /*
- * A shell on the serial console, for a person whose guest does not answer on
- * its ports. Nothing is printed before that person presses Enter: the console
- * is a log for everybody else.
+ * The shell on the serial console helps when the guest does not answer on its
+ * ports. It starts, and prints, only after somebody has pressed Enter, because
+ * the harness reads the console as a log.
  */
 #include <fcntl.h>
 #include <signal.h>
+#include <stdnoreturn.h>
 #include <sys/ioctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "agent.h"
+#include "helpers.h"
+#include "util.h"
 
 #define CONSOLE	"/dev/ttyS0"
 
-__attribute__((noreturn)) static void shell_on(int tty)
+static noreturn void shell_on(int tty)
 {
 	sigset_t none;
 
@@ -33,12 +35,12 @@ __attribute__((noreturn)) static void shell_on(int tty)
 	_exit(127);
 }
 
-__attribute__((noreturn)) static void tty_main(void)
+static noreturn void tty_main(void)
 {
 	char line[64];
 
 	for (;;) {
-		/* Anew for each shell: the last one's end hung up the terminal. */
+		/* The end of a shell hangs the terminal up, so each shell opens it anew. */
 		int tty = open(CONSOLE, O_RDWR | O_NOCTTY | O_CLOEXEC);
 		pid_t pid;
 
@@ -53,7 +55,7 @@ __attribute__((noreturn)) static void tty_main(void)
 	}
 }
 
-/* Off where the kernel has no serial console. */
+/* Does nothing when the kernel has no serial console. */
 void tty_start(void)
 {
 	if (access(CONSOLE, R_OK | W_OK))
