@@ -18,7 +18,7 @@ from harness.interface.find import Interface, find_interface
 from harness.interface.report import Report
 from harness.kernels import Kernel
 from harness.oracle.kernel_log import KernelLog
-from harness.plugin.matrix import Axes
+from harness.plugin.cells import Axes
 from harness.plugin.options import SETTINGS
 from harness.plugin.prediction import skip_out_of_scope
 from harness.plugin.stash import GUEST, INTERFACE, SESSION

@@ -15,7 +15,7 @@ from harness.claims.target import (
 from harness.errors import TsmHarnessError
 from harness.implementations.spec import parse_implementation
 from harness.interface.names import AttributeName
-from harness.plugin.matrix import axes_of, claim_of
+from harness.plugin.cells import axes_of, claim_of
 from harness.plugin.options import SETTINGS
 from harness.plugin.stash import SESSION
 from harness.session import Session

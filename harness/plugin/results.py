@@ -20,7 +20,7 @@ from harness.guest.guest import Guest
 from harness.implementations.spec import parse_implementation
 from harness.oracle.source_lines import SourceLines
 from harness.oracle.splats import find_splats
-from harness.plugin.matrix import axes_of, claim_of
+from harness.plugin.cells import axes_of, claim_of
 from harness.plugin.options import SETTINGS
 from harness.plugin.prediction import expected_of
 from harness.plugin.spans import spans
