@@ -459,6 +459,15 @@ def test_evidence_is_described(variant: dict[str, Any]) -> None:
     assert ("issuer" in text) is (variant["format"] != "evidence")
 
 
+def test_an_x509_certificate_with_a_damaged_subject_is_described() -> None:
+    blob = tvm(format="x509").report(REQUEST).outblob
+    name = x509.load_der_x509_certificate(blob).subject.rfc4514_string().removeprefix("CN=")
+    damaged = blob.replace(name.encode(), b"\xff" + name[1:].encode())  # not UTF-8
+    text = description_of(damaged)
+    assert "damaged" in text
+    assert f"challenge: {NONCE.hex()}" in text
+
+
 @given(st.binary(max_size=300), st.integers(4, 1900), st.sampled_from(["cbor", "evidence"]))
 @settings(max_examples=150, deadline=None)
 def test_description_accepts_any_bytes(data: bytes, at: int, form: str) -> None:

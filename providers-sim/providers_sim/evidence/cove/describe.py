@@ -81,7 +81,10 @@ def _describe_x509(blob: bytes) -> Node | None:
         return None
     node = Node("CoVE X.509 certificate", f"{len(blob)} bytes")
     node.add_violation(parse_evidence, blob)
-    add_certificate(node, certificate)
+    try:
+        add_certificate(node, certificate)
+    except Exception as error:  # untrusted bytes: the parser may raise anything
+        node.add("damaged", error)
     child = node.add("evidence")
     value = _load(child, extension.value.public_bytes())
     _add_evidence(child, value.value if isinstance(value, cbor2.CBORTag) else value)
