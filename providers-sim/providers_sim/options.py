@@ -11,7 +11,7 @@ from typing import Any, Literal, Self, get_args, get_origin, get_type_hints
 from providers_sim.errors import ProviderError
 from tsmw.constants import MAX_NAME
 
-__all__ = ["OptionInfo", "Options", "option", "parse_value", "split_spec"]
+__all__ = ["OptionInfo", "Options", "hex_size", "option", "parse_value", "split_spec"]
 
 _TRUE, _FALSE = ("yes", "true", "on", "1"), ("no", "false", "off", "0")
 
@@ -93,6 +93,14 @@ class Options:
     def to_state(self) -> dict[str, object]:
         """Return the members as a dictionary that JSON can represent."""
         return asdict(self)
+
+
+def hex_size(text: str) -> int:
+    """Return the number of bytes that ``text`` has in hexadecimal, -1 when it is invalid."""
+    try:
+        return len(bytes.fromhex(text))
+    except ValueError:
+        return -1
 
 
 def split_spec(spec: str) -> tuple[str, dict[str, str]]:

@@ -27,7 +27,7 @@ OptionsT = TypeVar("OptionsT", bound=Options)
 
 
 class Attr(IntEnum):
-    """The kernel's ``enum tsm_attr_index`` (include/linux/tsm.h, 6.11 on)."""
+    """The kernel's ``enum tsm_attr_index`` (include/linux/tsm.h, since 6.11)."""
 
     GENERATION = 0
     PROVIDER = 1
@@ -39,7 +39,7 @@ class Attr(IntEnum):
 
 
 class BinAttr(IntEnum):
-    """The kernel's ``enum tsm_bin_attr_index`` (include/linux/tsm.h, 6.11 on)."""
+    """The kernel's ``enum tsm_bin_attr_index`` (include/linux/tsm.h, since 6.11)."""
 
     INBLOB = 0
     OUTBLOB = 1

@@ -27,6 +27,7 @@ __all__ = [
     "Sign1",
     "cose_key",
     "decode",
+    "encode",
     "parse_cose_key",
     "parse_sign1",
     "sign1",
@@ -78,8 +79,8 @@ def sign1(
     header.
     """
     header = {_ALG: algorithm} | ({_KID: kid} if kid is not None else {})
-    protected = cbor2.dumps(header)
-    signed = cbor2.dumps(["Signature1", protected, b"", payload])
+    protected = encode(header)
+    signed = encode(["Signature1", protected, b"", payload])
     if isinstance(key, ed25519.Ed25519PrivateKey):
         signature = key.sign(signed)
     else:
@@ -97,6 +98,12 @@ def parse_sign1(value: object) -> Sign1:
             if isinstance(header, dict):
                 return Sign1(header, dict(unprotected), payload, signature)
     raise EvidenceError("this is not a COSE_Sign1 under tag 18")
+
+
+def encode(value: object) -> bytes:
+    """Encode a CBOR item in its shortest form, with definite lengths."""
+    data: bytes = cbor2.dumps(value)
+    return data
 
 
 def decode(data: bytes) -> Any:  # noqa: ANN401 - CBOR can be anything

@@ -11,10 +11,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, TypeVar
 
-import cbor2
-
 from providers_sim.evidence.claim_maps import from_map, require, to_map
-from providers_sim.evidence.cose import decode
+from providers_sim.evidence.cose import decode, encode
 
 __all__ = [
     "HASHES",
@@ -138,8 +136,7 @@ C = TypeVar("C", RealmClaims, PlatformClaims)
 def encode_claims(claims: RealmClaims | PlatformClaims) -> bytes:
     """Encode claims without the absent ones; EvidenceError when one violates the specification."""
     claims.check()
-    encoded: bytes = cbor2.dumps(to_map(claims))
-    return encoded
+    return encode(to_map(claims))
 
 
 def decode_claims(kind: type[C], payload: bytes) -> C:

@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal
 
-import cbor2
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from providers_sim.errors import ProviderError
@@ -24,12 +23,12 @@ from providers_sim.evidence.arm_cca.claims import (
 )
 from providers_sim.evidence.arm_cca.faults import FAULTS
 from providers_sim.evidence.arm_cca.token import Outer, bind, encode_token, sign_claims
-from providers_sim.evidence.cose import cose_key
+from providers_sim.evidence.cose import cose_key, encode
 from providers_sim.evidence.x509_build import public_key_files
 from providers_sim.fault_table import FaultTable
 from providers_sim.keys import derive, derive_ec_key, public_point
 from providers_sim.measurements import MeasurementRegisters
-from providers_sim.options import Options, option
+from providers_sim.options import Options, hex_size, option
 from providers_sim.provider import Attr, BinAttr, Provider, State, mask
 from tsmw.report import Evidence, ReportRequest
 
@@ -62,12 +61,10 @@ class ArmCcaOptions(Options):
 
     def check(self) -> None:
         """Refuse a personalization value that is too long or not hexadecimal."""
-        try:
-            if len(bytes.fromhex(self.rpv)) <= _PERSONALIZATION:
-                return
-        except ValueError:
-            pass
-        raise ProviderError(f"rpv is up to {_PERSONALIZATION} bytes in hexadecimal: {self.rpv!r}")
+        if not 0 <= hex_size(self.rpv) <= _PERSONALIZATION:
+            raise ProviderError(
+                f"rpv is up to {_PERSONALIZATION} bytes in hexadecimal; not {self.rpv!r}"
+            )
 
 
 class ArmCca(Provider[ArmCcaOptions]):
@@ -176,8 +173,7 @@ class ArmCca(Provider[ArmCcaOptions]):
         public = self._rak.public_key()
         if self.options.profile == "legacy":
             return b"\x04" + public_point(public)
-        encoded: bytes = cbor2.dumps(cose_key(public))
-        return encoded
+        return encode(cose_key(public))
 
     def _platform_claims(self) -> PlatformClaims:
         root = self.options.root
@@ -213,5 +209,5 @@ def _key_files(name: str, key: ec.EllipticCurvePublicKey) -> dict[str, bytes]:
     return {
         **public_key_files(name, key),
         f"{name}.jwk": json.dumps(jwk, indent=1).encode() + b"\n",
-        f"{name}.cose": cbor2.dumps(cose_key(key)),
+        f"{name}.cose": encode(cose_key(key)),
     }

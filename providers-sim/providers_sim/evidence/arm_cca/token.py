@@ -22,7 +22,7 @@ from providers_sim.evidence.arm_cca.claims import (
     decode_claims,
     encode_claims,
 )
-from providers_sim.evidence.cose import decode, parse_sign1, sign1
+from providers_sim.evidence.cose import decode, encode, parse_sign1, sign1
 from providers_sim.measurements import digest
 
 __all__ = [
@@ -65,20 +65,16 @@ def bind(realm: RealmClaims) -> bytes:
 
 def sign_claims(claims: RealmClaims | PlatformClaims, key: ec.EllipticCurvePrivateKey) -> bytes:
     """Return the encoded COSE_Sign1 over ``claims``; errors are those of ``encode_claims``."""
-    encoded: bytes = cbor2.dumps(sign1(encode_claims(claims), key, _ES384))
-    return encoded
+    return encode(sign1(encode_claims(claims), key, _ES384))
 
 
 def encode_token(outer: Outer, platform_token: bytes, realm_token: bytes) -> bytes:
     """Encode the collection of the two signed tokens."""
     tokens = {PLATFORM_TOKEN: platform_token, REALM_TOKEN: realm_token}
-    encoded: bytes
     if outer == "legacy":
-        encoded = cbor2.dumps(cbor2.CBORTag(LEGACY_TAG, tokens))
-    else:
-        wrapped = {label: [_CWT_CONTENT_FORMAT, token] for label, token in tokens.items()}
-        encoded = cbor2.dumps(cbor2.CBORTag(CMW_TAG, wrapped))
-    return encoded
+        return encode(cbor2.CBORTag(LEGACY_TAG, tokens))
+    wrapped = {label: [_CWT_CONTENT_FORMAT, token] for label, token in tokens.items()}
+    return encode(cbor2.CBORTag(CMW_TAG, wrapped))
 
 
 def parse_token(blob: bytes) -> CcaToken:

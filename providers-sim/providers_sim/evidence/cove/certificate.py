@@ -10,13 +10,12 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-import cbor2
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from providers_sim.evidence.cose import PrivateKey, PublicKey, cose_key
+from providers_sim.evidence.cose import PrivateKey, PublicKey, cose_key, encode
 from providers_sim.evidence.cove.evidence import UCCS_EVIDENCE
 from providers_sim.evidence.x509_build import certificate_builder, key_usage, x509_name
 
@@ -29,7 +28,7 @@ _CDI_ID_SIZE = 20
 def cdi_id(key: PublicKey) -> bytes:
     """Return the 20 bytes that identify the holder of ``key``."""
     kdf = HKDF(hashes.SHA512(), _CDI_ID_SIZE, salt=None, info=b"CDI_ID")
-    first, *others = kdf.derive(cbor2.dumps(cose_key(key)))
+    first, *others = kdf.derive(encode(cose_key(key)))
     return bytes((first & 0x7F or 0x01, *others))
 
 

@@ -18,9 +18,10 @@ import cbor2
 
 from providers_sim.errors import EvidenceError
 from providers_sim.evidence.claim_maps import from_map, require, to_map
-from providers_sim.evidence.cose import decode, parse_cose_key
+from providers_sim.evidence.cose import decode, encode, parse_cose_key
 
 __all__ = [
+    "CWT_TAG",
     "HASHES",
     "INITIAL_REGISTERS",
     "PROFILE",
@@ -143,8 +144,7 @@ C = TypeVar("C", PlatformClaims, TsmClaims, TvmClaims)
 def encode_claims(claims: Claims) -> bytes:
     """Encode claims under tag 61; EvidenceError when one violates the specification."""
     claims.check()
-    encoded: bytes = cbor2.dumps(cbor2.CBORTag(CWT_TAG, to_map(claims)))
-    return encoded
+    return encode(cbor2.CBORTag(CWT_TAG, to_map(claims)))
 
 
 def decode_claims(kind: type[C], payload: bytes) -> C:

@@ -20,7 +20,7 @@ from cryptography import x509
 
 from providers_sim.errors import EvidenceError
 from providers_sim.evidence.claim_maps import from_map, require, to_map
-from providers_sim.evidence.cose import PrivateKey, Sign1, decode, parse_sign1, sign1
+from providers_sim.evidence.cose import PrivateKey, Sign1, decode, encode, parse_sign1, sign1
 from providers_sim.evidence.cove.claims import (
     CWT_TAG,
     Claims,
@@ -92,14 +92,12 @@ def sign_token(
 
 def encode_evidence(tokens: tuple[Token, Token, Token]) -> bytes:
     """Encode the bare map of platform, TSM and TVM token."""
-    encoded: bytes = cbor2.dumps(_token_map(tokens))
-    return encoded
+    return encode(_token_map(tokens))
 
 
 def encode_uccs(tokens: tuple[Token, Token, Token]) -> bytes:
     """Encode the content of the X.509 extension: the map of the tokens under tag 601."""
-    encoded: bytes = cbor2.dumps(cbor2.CBORTag(UCCS_TAG, _token_map(tokens)))
-    return encoded
+    return encode(cbor2.CBORTag(UCCS_TAG, _token_map(tokens)))
 
 
 def encode_certificate(
@@ -111,9 +109,8 @@ def encode_certificate(
 ) -> bytes:
     """Encode the CBOR certificate, which the TSM's key signs."""
     claims = CertificateClaims(issuer=issuer, subject=subject, evidence=_token_map(tokens))
-    payload = cbor2.dumps(cbor2.CBORTag(CWT_TAG, to_map(claims)))
-    encoded: bytes = cbor2.dumps(sign1(payload, key, algorithm))
-    return encoded
+    payload = encode(cbor2.CBORTag(CWT_TAG, to_map(claims)))
+    return encode(sign1(payload, key, algorithm))
 
 
 def parse_evidence(blob: bytes) -> CoveEvidence:

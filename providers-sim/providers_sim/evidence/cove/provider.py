@@ -7,11 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
-import cbor2
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from providers_sim.errors import ProviderError
-from providers_sim.evidence.cose import PrivateKey, cose_key
+from providers_sim.evidence.cose import PrivateKey, cose_key, encode
 from providers_sim.evidence.cove.certificate import cdi_id, issue_certificate
 from providers_sim.evidence.cove.claims import (
     HASHES,
@@ -38,7 +37,7 @@ from providers_sim.evidence.x509_build import public_key_files
 from providers_sim.fault_table import FaultTable
 from providers_sim.keys import derive, derive_ec_key, derive_ed25519_key
 from providers_sim.measurements import MeasurementRegisters
-from providers_sim.options import Options, option
+from providers_sim.options import Options, hex_size, option
 from providers_sim.provider import Attr, BinAttr, Provider, State, mask
 from tsmw.report import Evidence, ReportRequest
 
@@ -71,13 +70,11 @@ class CoveOptions(Options):
     def check(self) -> None:
         """Refuse an identity that is not 64 bytes in hexadecimal, and too many registers."""
         if not 0 <= self.registers <= RUNTIME_REGISTERS:
-            raise ProviderError(f"there are 0 to {RUNTIME_REGISTERS} runtime registers")
-        try:
-            if len(bytes.fromhex(self.identity)) in (0, _IDENTITY):
-                return
-        except ValueError:
-            pass
-        raise ProviderError(f"identity is {_IDENTITY} bytes in hexadecimal: {self.identity!r}")
+            raise ProviderError(f"registers is 0 to {RUNTIME_REGISTERS}; not {self.registers}")
+        if hex_size(self.identity) not in (0, _IDENTITY):
+            raise ProviderError(
+                f"identity is {_IDENTITY} bytes in hexadecimal; not {self.identity!r}"
+            )
 
 
 class Cove(Provider[CoveOptions]):
@@ -107,7 +104,7 @@ class Cove(Provider[CoveOptions]):
         self._tsm = self.key("cove tsm", seed)
         self._tvm = self.key("cove tvm", seed)
         ephemeral = self.key("cove tvm ephemeral", seed).public_key()
-        self._tvm_public = cbor2.dumps(cose_key(ephemeral))
+        self._tvm_public = encode(cose_key(ephemeral))
         size = HASHES[options.hash]
         self._initial = tuple(
             Measurement(
@@ -193,7 +190,7 @@ class Cove(Provider[CoveOptions]):
         for name, key in keys.items():
             public = key.public_key()
             files |= public_key_files(name, public)
-            files[f"{name}.cose"] = cbor2.dumps(cose_key(public))
+            files[f"{name}.cose"] = encode(cose_key(public))
         return files
 
     def _registers(self) -> MeasurementRegisters:
@@ -204,7 +201,7 @@ class Cove(Provider[CoveOptions]):
     def _platform_claims(self) -> PlatformClaims:
         return PlatformClaims(
             profile=PROFILE,
-            public_key=cbor2.dumps(cose_key(self._platform.public_key())),
+            public_key=encode(cose_key(self._platform.public_key())),
             manufacturer_id=derive(self.options.root, "cove manufacturer", 64),
             state=STATES[self.options.state],
             sw_components=tuple(self._component(name) for name in _PLATFORM_PARTS),
@@ -212,7 +209,7 @@ class Cove(Provider[CoveOptions]):
 
     def _tsm_claims(self) -> TsmClaims:
         return TsmClaims(
-            public_key=cbor2.dumps(cose_key(self._tsm.public_key())),
+            public_key=encode(cose_key(self._tsm.public_key())),
             sw_components=tuple(self._component(name) for name in _TSM_PARTS),
         )
 

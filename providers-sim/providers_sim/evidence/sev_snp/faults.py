@@ -53,9 +53,14 @@ def _entries(snp: SevSnp, request: ReportRequest) -> list[tuple[UUID, bytes]]:
 def _throttled(snp: SevSnp, request: ReportRequest, *, seconds: float = 10.0) -> Answer:
     """The hypervisor throttles requests: it answers BUSY for ``seconds``."""
     if seconds >= _GIVE_UP_S:
-        reason = "throttled for a minute"
-        wipe = snp.wipe_key
-        return refuse(snp, request, Status.TIMEOUT, reason, after_s=_GIVE_UP_S, then=wipe)
+        return refuse(
+            snp,
+            request,
+            Status.TIMEOUT,
+            "throttled for a minute",
+            after_s=_GIVE_UP_S,
+            then=snp.wipe_key,
+        )
     retries = math.ceil(seconds / _RETRY_S)
     return Answer(evidence=snp.report(request), after_s=retries * _RETRY_S)
 

@@ -75,7 +75,10 @@ class TdxOptions(Options):
         if self.version == 4 and self.body != "1.0":
             raise ProviderError("a version 4 quote has a 1.0 body: add version=5 for 1.5")
         if not 0 <= self.padding <= 1 << 20 or not _QUOTE_HEADER < self.buffer <= 1 << 24:
-            raise ProviderError("padding is 0 to 1 MiB, buffer up to 16 MiB")
+            raise ProviderError(
+                f"padding is 0 to 1 MiB and buffer {_QUOTE_HEADER + 1} bytes to 16 MiB; "
+                f"not {self.padding} and {self.buffer}"
+            )
 
 
 class Tdx(Provider[TdxOptions]):
