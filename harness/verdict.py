@@ -17,8 +17,10 @@ __all__ = [
     "EXIT_NO_VERDICT",
     "EXIT_UNEXPECTED",
     "EXIT_USAGE",
+    "Cause",
     "Cell",
     "CellResult",
+    "ClaimSummary",
     "RunResult",
     "Status",
     "exit_status",
@@ -64,13 +66,29 @@ class Cell:
 
 
 @dataclass(frozen=True)
+class Cause:
+    """What decided a FAIL or ERROR; two results with the same cause show the same problem.
+
+    ``kind`` is the kind of a splat (``KASAN``) or the name of an exception class, ``subject``
+    what it is about (the subtype and cache of a splat, an errno, a blob). ``function`` is the
+    kernel function at fault, or the function of the scenario that raised the exception; ``line``
+    counts from the start of that function, and is 0 for a splat.
+    """
+
+    kind: str
+    subject: str = ""
+    function: str = ""
+    line: int = 0
+
+
+@dataclass(frozen=True)
 class CellResult:
     """The verdict on one cell.
 
     ``expected`` is the status that a correct harness gives. ``rerun`` is the command that repeats
     the cell, ``artifacts`` the directory with the recorded evidence, ``timeline`` the last events
-    before a FAIL or ERROR, one a line. ``infrastructure_retries`` counts repetitions after an
-    ERROR; a FAIL is never repeated.
+    before a FAIL or ERROR, one a line, ``cause`` what decided it. ``infrastructure_retries``
+    counts repetitions after an ERROR; a FAIL is never repeated.
     """
 
     cell: Cell
@@ -82,6 +100,7 @@ class CellResult:
     artifacts: Path | None = None
     timeline: tuple[str, ...] = ()
     infrastructure_retries: int = 0
+    cause: Cause | None = None
 
     @property
     def decided(self) -> bool:
@@ -103,12 +122,21 @@ class CellResult:
 
 
 @dataclass(frozen=True)
+class ClaimSummary:
+    """What a run report says of a claim; ``link`` is the review mail, or empty."""
+
+    demand: str
+    raised_by: str
+    link: str = ""
+
+
+@dataclass(frozen=True)
 class RunResult:
     """Every verdict of a run, and what a run report says besides.
 
     ``host`` describes the machine, ``notes`` say how the user's sources were changed to build
-    them. ``recalled`` are cells whose verdicts an earlier run had reached. ``undecided`` holds
-    the claims that no scenario decides, each with the reason.
+    them. ``recalled`` are cells whose verdicts an earlier run had reached. ``claims`` describes
+    the claims by id; ``undecided`` holds those that no scenario decides, each with the reason.
     """
 
     results: Sequence[CellResult]
@@ -116,6 +144,7 @@ class RunResult:
     interrupted: bool = False
     notes: Sequence[str] = ()
     recalled: frozenset[Cell] = frozenset()
+    claims: Mapping[str, ClaimSummary] = field(default_factory=dict)
     undecided: Mapping[str, str] = field(default_factory=dict)
 
 

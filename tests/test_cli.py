@@ -8,9 +8,11 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from importlib.resources import files
 from pathlib import Path
 from xml.etree import ElementTree
 
+import jsonschema
 import pytest
 
 from harness.session import Session
@@ -80,7 +82,9 @@ def test_run_writes_json_and_junit_and_keeps_evidence(invoke: Invoke, tmp_path: 
     assert done.returncode == 0, done.stderr
     assert "12 cells: 3 FAIL, 6 PASS, 3 SKIP; all as expected" in done.stdout
     report = json.loads((tmp_path / "out.json").read_bytes())
-    assert report["schema"] == 1
+    schema = files("harness.report").joinpath("run.schema.json").read_text(encoding="utf-8")
+    jsonschema.validate(report, json.loads(schema))
+    assert report["claims"].keys() == {"R1", "K3"}
     assert report["summary"] == {"FAIL": 3, "ERROR": 0, "MISS": 0, "PASS": 6, "SKIP": 3}
     suites = ElementTree.parse(tmp_path / "out.xml").getroot()
     assert len(suites.findall(".//testcase")) == 12

@@ -27,9 +27,9 @@ from harness.cluster.task import TaskResult
 from harness.cluster.verdicts import JobVerdicts
 from harness.errors import HarnessError
 from harness.matrix.jobs import Job
-from harness.report.json_report import write_json
+from harness.report.formats.json_format import write
 from harness.session import Session
-from harness.verdict import Cell, CellResult, Status
+from harness.verdict import Cell, CellResult, RunResult, Status
 from tests.test_cli import Invoke, invoke
 
 __all__ = ["invoke"]  # the fixture
@@ -174,7 +174,7 @@ def _task(tmp_path: Path, *statuses: tuple[str, Status]) -> TaskResult:
         )
         for claim, status in statuses
     ]
-    write_json(tmp_path / "sent.json", cells, {"cpus": 1})
+    write(tmp_path / "sent.json", RunResult(cells, {"cpus": 1}))
     return TaskResult((tmp_path / "sent.json").read_bytes(), pack(tmp_path / "none"), "", 0, "w")
 
 
@@ -200,6 +200,18 @@ def test_junk_is_no_verdict(tmp_path: Path, junk: bytes) -> None:
     assert [(result.status, result.detail) for result in verdicts.results([JOB])] == [
         (ERROR, "harness: it crashed")
     ] * 2
+
+
+def test_a_run_report_of_another_version_is_refused_with_a_note(tmp_path: Path) -> None:
+    verdicts = JobVerdicts(tmp_path, lambda _: None)
+    for attempt in (1, 2):
+        sent = TaskResult(b'{"schema": 1, "cells": []}', b"", "", 0, "w")
+        verdicts.add(JOB, sent, attempt=attempt)
+    assert verdicts.undecided_claims(JOB) == ("R1", "J1")
+    assert verdicts.notes == [
+        "a worker's run report cannot be read: the run report has schema 1; this harness reads "
+        "schema 2"
+    ]
 
 
 def test_broken_evidence_loses_no_verdict(tmp_path: Path) -> None:

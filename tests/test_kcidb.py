@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The KCIDB report, as the database's own library takes it."""
+"""The KCIDB format, validated by the library of the database."""
 
 from __future__ import annotations
 
@@ -11,14 +11,15 @@ import kcidb_io
 import pytest
 
 from harness.errors import HostError, UsageError
-from harness.report import kcidb
-from harness.report.kcidb import write_kcidb
-from tests.test_report import HOST, HOSTILE, MIXED
+from harness.report.formats import kcidb_format
+from harness.verdict import RunResult
+from tests.test_formats import HOST, RUN
+from tests.test_report import HOSTILE, MIXED
 
 
-def test_every_result_is_a_test_of_its_kernels_build(tmp_path: Path) -> None:
+def test_every_result_is_a_test_of_the_build_of_its_kernel(tmp_path: Path) -> None:
     path = tmp_path / "kcidb.json"
-    write_kcidb(path, MIXED, HOST, "my_lab")
+    kcidb_format.write(path, RUN, "my_lab")
     report = kcidb_io.schema.LATEST.validate(json.loads(path.read_text()))
     assert len({build["id"] for build in report["builds"]}) == len(report["builds"])
     assert len(report["builds"]) == len({one.cell.kernel for one in MIXED})
@@ -29,23 +30,23 @@ def test_every_result_is_a_test_of_its_kernels_build(tmp_path: Path) -> None:
     assert all(test["id"].startswith("my_lab:") for test in report["tests"])
 
 
-def test_a_guests_words_break_nothing(tmp_path: Path) -> None:
+def test_text_of_a_guest_keeps_the_document_valid(tmp_path: Path) -> None:
     hostile = [
         replace(one, detail=HOSTILE * 10_000, rerun=HOSTILE, cell=replace(one.cell, tsm=HOSTILE))
         for one in MIXED
     ]
-    write_kcidb(tmp_path / "out", hostile, HOST, "my_lab")
+    kcidb_format.write(tmp_path / "out", RunResult(hostile, HOST), "my_lab")
     kcidb_io.schema.LATEST.validate(json.loads((tmp_path / "out").read_text()))
     assert (tmp_path / "out").stat().st_size < 40_000 * len(hostile)
 
 
-def test_a_name_that_no_sender_can_have(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="is no origin"):
-        write_kcidb(tmp_path / "out", MIXED, HOST, "My Lab")
+def test_an_invalid_origin_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="is not a valid origin"):
+        kcidb_format.write(tmp_path / "out", RUN, "My Lab")
 
 
-def test_without_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kcidb, "kcidb_io", None)
+def test_a_missing_library_has_a_hint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kcidb_format, "kcidb_io", None)
     with pytest.raises(HostError) as caught:
-        write_kcidb(tmp_path / "out", MIXED, HOST, "my_lab")
+        kcidb_format.write(tmp_path / "out", RUN, "my_lab")
     assert "tsm-harness[kcidb]" in caught.value.hint

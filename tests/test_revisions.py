@@ -18,6 +18,7 @@ from harness.revisions.fixup import fixup_applied
 from harness.revisions.series import series_verdicts
 from harness.revisions.verdicts import CommitVerdict, _verdict_of, commit_verdict, runs_needed
 from harness.settings import Settings
+from harness.verdict import Cell, CellResult, Status
 from tests.test_cli import Invoke, invoke
 from tests.test_user_implementation import CONSTANT, FORGETS, copy_class
 
@@ -136,10 +137,14 @@ def test_a_fixup_is_applied_where_it_is_needed_and_reverted(
         pass
 
 
+def _result(claim: str, status: str) -> CellResult:
+    cell = Cell(claim, "test_it", "6.12", "mainline", "sev-snp")
+    return CellResult(cell, Status(status), Status.PASS, 0.1, status)
+
+
 def test_exit_status_of_a_commit() -> None:
     def status(*verdicts: str) -> int:
-        cells = [{"claim": f"C{n}", "status": v, "detail": v} for n, v in enumerate(verdicts)]
-        return _verdict_of(cells).exit_status
+        return _verdict_of([_result(f"C{n}", v) for n, v in enumerate(verdicts)]).exit_status
 
     assert status("PASS", "PASS", "SKIP") == 0
     assert status("PASS", "ERROR", "FAIL") == 1
@@ -148,8 +153,7 @@ def test_exit_status_of_a_commit() -> None:
 
 
 def test_the_worst_of_several_runs_counts() -> None:
-    cells = [{"claim": "R1", "status": s, "detail": s} for s in ("PASS", "FAIL", "PASS")]
-    verdict = _verdict_of(cells)
+    verdict = _verdict_of([_result("R1", status) for status in ("PASS", "FAIL", "PASS")])
     assert (verdict.claims, verdict.runs, verdict.reason) == (
         {"R1": "FAIL"},
         3,
@@ -177,7 +181,7 @@ def test_a_child_that_dies_leaves_no_verdict(
         monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
         verdict = commit_verdict(repository.path, settings)
         assert verdict.exit_status == 125
-        assert "without a report" in verdict.reason
+        assert "without a run report" in verdict.reason
 
 
 def test_a_series_gets_a_verdict_for_each_patch(

@@ -14,7 +14,7 @@ from rich.table import Table
 
 from harness.bench import measure, virtme
 from harness.cli import options
-from harness.report.json_report import write_atomically
+from harness.report.output import write_atomically
 from harness.session import Session
 from harness.settings import Settings
 

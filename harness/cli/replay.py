@@ -40,8 +40,9 @@ def replay(bundle: Path, kernel: str | None, host: dict[str, Any]) -> int:
     expected = recorded.outcome
     results = [each for each in run.results if each.cell.scenario == expected.scenario]
     if run.interrupted or not any(each.decided for each in results):
-        print_report(results, Console())
-        return exit_status_of(replace(run, results=results))
+        of_scenario = replace(run, results=results)
+        print_report(of_scenario, Console())
+        return exit_status_of(of_scenario)
     console = Console(highlight=False, soft_wrap=True)
     digest = _compare_kernels(expected, settings, console)
     same = sum(_same(Outcome.of(each, digest), expected) for each in results)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The report files a run can write."""
+"""Options for the files that a run report is written to: one per format."""
 
 from __future__ import annotations
 
@@ -7,74 +7,57 @@ import functools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ParamSpec, TypeVar
+from typing import TypeVar
 
 import click
 
 from harness.cli import options
-from harness.report.html_report import write_html
-from harness.report.json_report import write_json
-from harness.report.junit import write_junit
-from harness.report.kcidb import write_kcidb
-from harness.report.ktap import write_ktap
+from harness.report.formats import FORMATS
 from harness.verdict import RunResult
 
 __all__ = ["ReportFiles", "report_files"]
 
-P = ParamSpec("P")
 R = TypeVar("R")
 
 
 @dataclass(frozen=True)
 class ReportFiles:
-    """Which files were asked for."""
+    """The requested files, and the arguments of their formats, both by format."""
 
-    json: Path | None
-    junit: Path | None
-    ktap: Path | None
-    html: Path | None
-    kcidb: Path | None
-    origin: str
+    paths: Mapping[str, Path | None]
+    arguments: Mapping[str, Mapping[str, str]]
 
-    def write(self, outcome: RunResult, undecided: Mapping[str, str]) -> None:
-        """Write them; raises HostError when one cannot be."""
-        results, host, notes = outcome.results, outcome.host, outcome.notes
-        if self.json:
-            write_json(self.json, results, host, undecided, notes)
-        if self.junit:
-            write_junit(self.junit, results, host)
-        if self.ktap:
-            write_ktap(self.ktap, results)
-        if self.html:
-            write_html(self.html, results, host, undecided, notes)
-        if self.kcidb:
-            write_kcidb(self.kcidb, results, host, self.origin)
+    def write(self, run: RunResult) -> None:
+        """Write the files; raises :class:`HostError` if one cannot be written."""
+        for each in FORMATS:
+            path = self.paths[each.name]
+            if path is not None:
+                each.write(path, run, **self.arguments[each.name])
 
 
 def report_files(command: Callable[..., R]) -> Callable[..., R]:
-    """Give a command an option for each format, and ``reports``."""
+    """Add the options ``--FORMAT FILE`` and ``--FORMAT-ARGUMENT``; pass them as ``reports``."""
 
     @functools.wraps(command)
-    def wrapper(**words: object) -> R:
-        named = {name: words.pop(f"{name}_file") for name in _FORMATS}
-        origin = words.pop("kcidb_origin")
-        reports = ReportFiles(**named, origin=str(origin))  # type: ignore[arg-type]
-        return command(reports=reports, **words)
+    def wrapper(**given: object) -> R:
+        paths: dict[str, Path | None] = {}
+        arguments: dict[str, dict[str, str]] = {}
+        for each in FORMATS:
+            path = given.pop(f"{each.name}_file")
+            paths[each.name] = path if isinstance(path, Path) else None
+            arguments[each.name] = {
+                name: str(given.pop(f"{each.name}_{name}")) for name in each.arguments
+            }
+        return command(reports=ReportFiles(paths, arguments), **given)
 
-    origin = click.option(
-        "--kcidb-origin", default="tsm_harness", show_default=True, help="Who sends it."
-    )
-    wrapper = origin(wrapper)
-    for name, what in reversed(_FORMATS.items()):
-        option = click.option(f"--{name}", f"{name}_file", type=options.OUTPUT_FILE, help=what)
-        wrapper = option(wrapper)
-    return wrapper
-
-
-_FORMATS = {
-    "json": "Verdicts as JSON.",
-    "junit": "Verdicts as JUnit.",
-    "ktap": "Verdicts as KTAP.",
-    "html": "Verdicts and evidence, to be looked at.",
-    "kcidb": "Verdicts as KCIDB takes them.",
-}
+    decorated = wrapper
+    for each in reversed(FORMATS):
+        for name, argument in each.arguments.items():
+            flag = f"--{each.name}-{name}"
+            decorated = click.option(
+                flag, default=argument.default, show_default=True, help=argument.help
+            )(decorated)
+        decorated = click.option(
+            f"--{each.name}", f"{each.name}_file", type=options.OUTPUT_FILE, help=each.help
+        )(decorated)
+    return decorated

@@ -13,7 +13,7 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from harness.claims.catalogue import undecided_claims
+from harness.claims.catalogue import catalogue, undecided_claims
 from harness.cli import options
 from harness.cli.decide import Where, decide, decide_jobs, exit_status_of
 from harness.cli.reports import ReportFiles, report_files
@@ -24,7 +24,7 @@ from harness.matrix.jobs import jobs_of
 from harness.oracle.printable import printable
 from harness.report.table import print_report
 from harness.settings import Settings
-from harness.verdict import CellResult, RunResult, Status, headline
+from harness.verdict import CellResult, ClaimSummary, RunResult, Status, headline
 
 __all__ = ["reproduce", "run"]
 
@@ -57,11 +57,24 @@ def run(
         raise UsageError("--resume needs --cluster", hint="add --cluster local")
     where = Where(workers, cluster, resume)
     outcome = _matrix(settings, matrix, where) if matrix else decide(settings, where)
-    undecided = {} if settings.claims or matrix else undecided_claims()
-    print_report(outcome.results, Console(), undecided, outcome.notes)
-    reports.write(outcome, undecided)
+    outcome = _described(outcome, everything=not settings.claims and matrix is None)
+    print_report(outcome, Console())
+    reports.write(outcome)
     _remember(history, outcome, settings)
     return exit_status_of(outcome)
+
+
+def _described(run: RunResult, *, everything: bool) -> RunResult:
+    """Add what the run report says of claims; of undecided ones if ``everything`` was run."""
+    undecided = undecided_claims() if everything else {}
+    known = catalogue().claims
+    shown = {result.cell.claim for result in run.results} | set(undecided)
+    described = {
+        ident: ClaimSummary(claim.demand, claim.raised_by, claim.link)
+        for ident, claim in known.items()
+        if ident in shown
+    }
+    return replace(run, claims=described, undecided=undecided)
 
 
 def _matrix(settings: Settings, file: Path, where: Where) -> RunResult:

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +12,7 @@ from harness.cluster.archive import unpack
 from harness.cluster.task import TaskResult
 from harness.errors import HarnessError
 from harness.matrix.jobs import Job
-from harness.report.json_report import cell_from_json
+from harness.report.run_json import run_from_json
 from harness.verdict import Cell, CellResult, Status
 
 __all__ = ["JobVerdicts"]
@@ -47,18 +46,20 @@ class JobVerdicts:
 
     def _read(self, result: TaskResult) -> list[CellResult]:
         try:
-            report = json.loads(result.report)
-            cells = [cell_from_json(cell) for cell in report["cells"]]
-            self.host = self.host or report["host"]
-            self.notes += [note for note in report["notes"] if note not in self.notes]
-        except (ValueError, LookupError, TypeError):
-            return []  # give_up() reports the message of the last attempt
+            run = run_from_json(result.report)
+        except HarnessError as error:
+            note = f"a worker's run report cannot be read: {error}"
+            if result.report and note not in self.notes:
+                self.notes.append(note)
+            return []
+        self.host = self.host or dict(run.host)
+        self.notes += [note for note in run.notes if note not in self.notes]
         try:
             unpack(result.evidence, self._artifacts)
         except HarnessError as error:  # the verdicts do not depend on the evidence
             self.notes.append(str(error))
-            return [replace(cell, artifacts=None) for cell in cells]
-        return [replace(cell, artifacts=self._extracted(cell)) for cell in cells]
+            return [replace(cell, artifacts=None) for cell in run.results]
+        return [replace(cell, artifacts=self._extracted(cell)) for cell in run.results]
 
     def _extracted(self, result: CellResult) -> Path | None:
         return self._artifacts / result.artifacts.name if result.artifacts else None

@@ -24,7 +24,7 @@ from pathlib import Path
 
 from harness.oracle.records import LogRecord
 from harness.oracle.source_lines import SourceLines
-from harness.report.json_report import cell_as_json
+from harness.report.run_json import cell_as_json
 from harness.report.timeline import Span, provider_marks, timeline_svg, timeline_text
 from harness.verdict import Cell, CellResult
 

@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: MIT
-"""The verdict table for people: claims down, cores across, then what needs attention.
+"""The run report for a terminal: a table of verdicts, then each result that is not as expected.
 
-Plain ASCII besides the words of others; readable without colour and at 80 columns. Text that
-comes from a guest is shown without control characters and without markup.
+The tables have a row per claim and a column per implementation. They are plain ASCII, fit into 80
+columns and need no colour. A guest's text is shown without control characters and markup.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
 from rich import box
 from rich.console import Console
@@ -18,6 +18,7 @@ from harness.oracle.printable import printable
 from harness.verdict import (
     EXIT_AS_EXPECTED,
     CellResult,
+    RunResult,
     Status,
     exit_status,
     most_important,
@@ -27,8 +28,7 @@ from harness.verdict import (
 
 __all__ = ["print_report"]
 
-MAX_DETAIL = 4000
-
+_MAX_DETAIL = 4000
 _STYLES = {
     Status.PASS: "green",
     Status.FAIL: "yellow",
@@ -39,43 +39,34 @@ _STYLES = {
 _UNEXPECTED_STYLE = "bold red"
 
 
-def print_report(
-    results: Sequence[CellResult],
-    console: Console,
-    undecided: Mapping[str, str] | None = None,
-    notes: Sequence[str] = (),
-) -> None:
-    """Print the tables, the details of every result that is not as expected, and the summary.
+def print_report(run: RunResult, console: Console) -> None:
+    """Print the tables, each result that is not as expected, and the summary.
 
-    ``undecided`` are claims that no scenario decides, and why; ``notes`` say what was done to what
-    the user brought.
-
-    A verdict marked ``!`` was not expected; ``2/5`` after it says how many of a claim's results
-    in that place have it, when there are several.
+    ``!`` marks an unexpected verdict. ``2/5`` after a verdict: 2 of the 5 results of this claim
+    and implementation have it.
     """
-    groups = sorted({(r.cell.kernel, r.cell.provider) for r in results})
-    for kernel, provider in groups:
-        members = [r for r in results if (r.cell.kernel, r.cell.provider) == (kernel, provider)]
+    for kernel, provider in sorted({(r.cell.kernel, r.cell.provider) for r in run.results}):
+        members = [r for r in run.results if (r.cell.kernel, r.cell.provider) == (kernel, provider)]
         console.print(Text(printable(f"{kernel}, {provider}"), style="bold"))
         console.print(_table(members))
-    if undecided:
-        reasons = "; ".join(f"{claim} ({why})" for claim, why in undecided.items())
-        console.print(Text(f"decided by no scenario: {printable(reasons)}"))
-    for note in notes:
+    if run.undecided:
+        reasons = "; ".join(f"{claim} ({reason})" for claim, reason in run.undecided.items())
+        console.print(Text(f"claims without a scenario: {printable(reasons)}"))
+    for note in run.notes:
         console.print(Text(printable(note)), soft_wrap=True)
-    for result, alike in _with_those_alike(results):
-        _print_details(result, alike, console)
-    console.print(_summary(results), soft_wrap=True)
+    for result, repeats in _grouped(run.results):
+        _print_details(result, repeats, console)
+    console.print(_summary(run.results), soft_wrap=True)
 
 
 def _table(results: Sequence[CellResult]) -> Table:
     table = Table(box=box.ASCII2)
-    cores = list(dict.fromkeys(result.cell.tsm for result in results))
+    tsms = list(dict.fromkeys(result.cell.tsm for result in results))
     table.add_column("claim", no_wrap=True)
-    for core in cores:
-        table.add_column(Text(printable(core)), overflow="fold")
+    for tsm in tsms:
+        table.add_column(Text(printable(tsm)), overflow="fold")
     for claim in dict.fromkeys(result.cell.claim for result in results):
-        row = [[r for r in results if (r.cell.claim, r.cell.tsm) == (claim, c)] for c in cores]
+        row = [[r for r in results if (r.cell.claim, r.cell.tsm) == (claim, t)] for t in tsms]
         table.add_row(Text(printable(claim)), *(_cell_text(members) for members in row))
     return table
 
@@ -83,59 +74,52 @@ def _table(results: Sequence[CellResult]) -> Table:
 def _cell_text(results: Sequence[CellResult]) -> Text:
     if not results:
         return Text("-", style="dim")
-    speaker = most_important(results)
-    text = speaker.status.value
-    if speaker.unexpected:
-        text += " !"
-    if counted := share(results, speaker.status):
-        text += f" {counted}"
-    return Text(text, style=_style(speaker))
+    main = most_important(results)
+    mark = " !" if main.unexpected else ""
+    counted = share(results, main.status)
+    text = f"{main.status.value}{mark}" + (f" {counted}" if counted else "")
+    return Text(text, style=_style(main))
 
 
 def _style(result: CellResult) -> str:
-    if result.unexpected:
-        return _UNEXPECTED_STYLE
-    return _STYLES[result.status]
+    return _UNEXPECTED_STYLE if result.unexpected else _STYLES[result.status]
 
 
-def _with_those_alike(results: Sequence[CellResult]) -> list[tuple[CellResult, int]]:
-    """The first unexpected result of each cause, and how many more have the same."""
-    causes: dict[object, list[CellResult]] = {}
+def _grouped(results: Sequence[CellResult]) -> list[tuple[CellResult, int]]:
+    """Return the results that are not as expected, each with the number of its repeats.
+
+    ERRORs and MISSes for the same reason are one entry. Each unexpected verdict has its own.
+    """
+    groups: dict[object, list[CellResult]] = {}
     for result in results:
         if not result.as_expected:
-            # A verdict is shown for each cell; what kept a scenario from running, only once.
-            own = result.cell if result.unexpected else None
-            causes.setdefault((result.status, result.detail, own), []).append(result)
-    return [(members[0], len(members) - 1) for members in causes.values()]
+            cell = result.cell if result.unexpected else None
+            groups.setdefault((result.status, result.detail, cell), []).append(result)
+    return [(members[0], len(members) - 1) for members in groups.values()]
 
 
-def _print_details(result: CellResult, alike: int, console: Console) -> None:
+def _print_details(result: CellResult, repeats: int, console: Console) -> None:
     cell = result.cell
-    console.print()
-    console.print(
-        Text(
-            printable(
-                f"{result.status.value} {cell.claim} {cell.scenario} "
-                f"[{cell.kernel}, {cell.tsm}, {cell.provider}, seed {cell.seed}]"
-            ),
-            style=_style(result),
-        ),
-        soft_wrap=True,
+    title = (
+        f"{result.status.value} {cell.claim} {cell.scenario} "
+        f"[{cell.kernel}, {cell.tsm}, {cell.provider}, seed {cell.seed}]"
     )
+    console.print()
+    console.print(Text(printable(title), style=_style(result)), soft_wrap=True)
     notes = []
     if result.unexpected:
         notes.append(f"expected {result.expected.value}, got {result.status.value}")
     if result.infrastructure_retries:
         notes.append(f"retried {result.infrastructure_retries} times after a harness error")
-    _print_lines(console, [*notes, *printable(result.detail, MAX_DETAIL).splitlines()])
+    _print_lines(console, [*notes, *printable(result.detail, _MAX_DETAIL).splitlines()])
     if result.timeline:
-        _print_lines(console, ["what led to it:", *(f"  {line}" for line in result.timeline)])
+        _print_lines(console, ["timeline:", *(f"  {line}" for line in result.timeline)])
     if result.rerun:
         _print_lines(console, [f"rerun: {printable(result.rerun)}"])
     if result.artifacts:
         _print_lines(console, [f"recorded: {printable(str(result.artifacts))}"])
-    if alike:
-        _print_lines(console, [f"and {alike} more {result.status.value} for the same reason"])
+    if repeats:
+        _print_lines(console, [f"and {repeats} more {result.status.value} for the same reason"])
 
 
 def _print_lines(console: Console, lines: Iterable[str]) -> None:

@@ -11,22 +11,24 @@ import hashlib
 import json
 import math
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from harness.cache import Cache
 from harness.child import run_in_child
-from harness.errors import TsmHarnessError
+from harness.errors import HarnessError, TsmHarnessError
 from harness.identity import harness_digest
 from harness.kernels.kbuild import tree_identity
 from harness.paths import cache_directory
+from harness.report.run_json import run_from_json
 from harness.revisions.fixup import fixup_applied
 from harness.settings import Settings
 from harness.verdict import (
     EXIT_AS_EXPECTED,
     EXIT_NO_VERDICT,
     EXIT_UNEXPECTED,
+    CellResult,
     Status,
     headline,
 )
@@ -106,24 +108,24 @@ def _decide(tree: Path, settings: Settings, workers: int) -> CommitVerdict:
         arguments = [*absolute.run_arguments(), f"--artifacts={settings.artifacts.absolute()}"]
         status = run_in_child([*arguments, f"--json={report}", f"-n{workers}"], tree)
         try:
-            cells = json.loads(report.read_bytes())["cells"]
-        except (OSError, ValueError, KeyError):
-            reason = f"the run ended with status {status} and without a report"
+            results = run_from_json(report.read_bytes()).results
+        except OSError:
+            reason = f"the run ended with status {status} and without a run report"
             return CommitVerdict({"": Status.ERROR.value}, reason)
-    return _verdict_of(cells)
+        except HarnessError as error:
+            return CommitVerdict({"": Status.ERROR.value}, str(error))
+    return _verdict_of(results)
 
 
-def _verdict_of(cells: Sequence[Mapping[str, str]]) -> CommitVerdict:
-    order = {status.value: position for position, status in enumerate(_ORDER)}
-    ordered = sorted(cells, key=lambda cell: order[cell["status"]])
-    claims = {cell["claim"]: Status.SKIP.value for cell in cells}
-    claims |= {cell["claim"]: cell["status"] for cell in reversed(ordered)}
-    runs = sum(cell["status"] in (Status.PASS.value, Status.FAIL.value) for cell in cells)
-    first = ordered[0] if ordered else None
+def _verdict_of(results: Sequence[CellResult]) -> CommitVerdict:
+    ordered = sorted(results, key=lambda result: _ORDER.index(result.status))
+    claims = {result.cell.claim: Status.SKIP.value for result in results}
+    claims |= {result.cell.claim: result.status.value for result in reversed(ordered)}
     reason = ""
-    if first is not None and first["status"] != Status.PASS.value:
-        reason = f"{first['claim']} {first['status']}: {headline(first['detail'])}"
-    return CommitVerdict(claims, reason, runs)
+    if ordered and ordered[0].status is not Status.PASS:
+        first = ordered[0]
+        reason = f"{first.cell.claim} {first.status.value}: {headline(first.detail)}"
+    return CommitVerdict(claims, reason, sum(result.decided for result in results))
 
 
 def _key(tree: Path, settings: Settings, fixup: Path | None) -> str | None:

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""The KCIDB report: a checkout, a build and tests, as the Linux Foundation's database takes them.
+"""The run report as KCIDB JSON: one checkout and build per kernel, one test per result.
 
-Schema version 5.3 of kcidb-io, which checks it. A test's path is ``tsm_harness.CLAIM.SCENARIO``.
-A FAIL is sent as such also where it was expected: the database is about kernels, not about us.
+The version is 5.3 of kcidb-io's schema, which checks the document. A test's path is
+``tsm_harness.CLAIM.SCENARIO``. A FAIL is a FAIL there even if it was expected: the database
+collects what kernels do, not whether the harness predicted it.
 """
 
 from __future__ import annotations
@@ -10,52 +11,50 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
 from harness.errors import HostError, UsageError
 from harness.oracle.printable import printable
-from harness.report.json_report import write_atomically
-from harness.verdict import CellResult
+from harness.report.output import write_atomically
+from harness.verdict import CellResult, RunResult
 
 try:
     import kcidb_io
 except ImportError:  # an extra of the package
     kcidb_io = None
 
-__all__ = ["write_kcidb"]
+__all__ = ["write"]
 
 _ORIGIN = re.compile(r"[a-z0-9_]+")
 _NOT_IN_A_PATH = re.compile(r"[^A-Za-z0-9_-]+")
-_MAX_EXCERPT = 16000  # the schema has 16384
+_MAX_EXCERPT = 16000  # the schema allows 16384
 _VERSION = {"major": 5, "minor": 3}
 
 
-def write_kcidb(
-    path: Path, results: Sequence[CellResult], host: Mapping[str, object], origin: str
-) -> None:
-    """Write the report of ``origin``, the name that a sender of reports is registered under.
+def write(path: Path, run: RunResult, origin: str) -> None:
+    """Write the run report of ``origin``, the sender's registered name.
 
-    Raises :class:`UsageError` for a name that cannot be one, HostError when kcidb-io is not
+    Raises :class:`UsageError` for an invalid name, and :class:`HostError` if kcidb-io is not
     installed or the file cannot be written.
     """
     if kcidb_io is None:
         raise HostError("kcidb-io is not installed", hint="pip install 'tsm-harness[kcidb]'")
     if not _ORIGIN.fullmatch(origin):
-        raise UsageError(f"{origin!r} is no origin: small letters, digits and _")
-    report = _report(results, host, origin, datetime.now(UTC))
-    kcidb_io.schema.V5_3.validate(report)
-    write_atomically(path, (json.dumps(report, indent=1) + "\n").encode("ascii"))
+        raise UsageError(
+            f"{origin!r} is not a valid origin", hint="use lower-case letters, digits and _"
+        )
+    document = _document(run, origin, datetime.now(UTC))
+    kcidb_io.schema.V5_3.validate(document)
+    write_atomically(path, (json.dumps(document, indent=1) + "\n").encode("ascii"))
 
 
-def _report(
-    results: Sequence[CellResult], host: Mapping[str, object], origin: str, now: datetime
-) -> dict[str, object]:
-    kernels = list(dict.fromkeys(result.cell.kernel for result in results))
+def _document(run: RunResult, origin: str, now: datetime) -> dict[str, object]:
+    kernels = list(dict.fromkeys(result.cell.kernel for result in run.results))
     builds = {kernel: _ident(origin, "build", kernel) for kernel in kernels}
     checkouts = {kernel: _ident(origin, "checkout", kernel) for kernel in kernels}
-    machine = str(host.get("machine", "x86_64"))
+    machine = str(run.host.get("machine", "x86_64"))
     return {
         "version": dict(_VERSION),
         "checkouts": [
@@ -71,7 +70,10 @@ def _report(
             }
             for kernel in kernels
         ],
-        "tests": [_test(one, builds[one.cell.kernel], host, origin, now) for one in results],
+        "tests": [
+            _test(result, builds[result.cell.kernel], run.host, origin, now)
+            for result in run.results
+        ],
     }
 
 

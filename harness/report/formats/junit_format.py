@@ -1,52 +1,52 @@
 # SPDX-License-Identifier: MIT
-"""The JUnit report for CI systems: one suite per kernel, core and provider.
+"""The run report as JUnit XML: one suite per kernel, implementation and provider.
 
 An unexpected verdict is a failure, also if it is a SKIP; ERROR and MISS are errors. An expected
-SKIP is skipped. An expected FAIL passes, with both statuses among its properties.
-Characters that XML cannot carry are replaced.
+SKIP is skipped. An expected FAIL passes, with both statuses among its properties. Characters that
+XML cannot carry are replaced.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from junitparser import Error, Failure, JUnitXml, Skipped, TestCase, TestSuite
 from junitparser.junitparser import Properties, Property
 
 from harness.oracle.printable import printable
-from harness.report.json_report import write_atomically
-from harness.verdict import CellResult, Status
+from harness.report.output import write_atomically
+from harness.verdict import Cell, CellResult, RunResult, Status
 
-__all__ = ["write_junit"]
+__all__ = ["write"]
 
-MAX_TEXT = 65536
-MAX_MESSAGE = 300
+_MAX_TEXT = 65536
+_MAX_MESSAGE = 300
 
 
-def write_junit(path: Path, results: Sequence[CellResult], host: Mapping[str, object]) -> None:
-    """Write the report; raises HostError when the file cannot be written."""
-    report = JUnitXml("tsm-harness")
-    places = dict.fromkeys((r.cell.kernel, r.cell.tsm, r.cell.provider) for r in results)
-    for place in places:
-        suite = TestSuite(printable(" / ".join(place)))
-        for name, value in host.items():
+def write(path: Path, run: RunResult) -> None:
+    """Write the run report; raises :class:`HostError` if the file cannot be written."""
+    document = JUnitXml("tsm-harness")
+    for suite_key in dict.fromkeys(_suite_key(result.cell) for result in run.results):
+        suite = TestSuite(printable(" / ".join(suite_key)))
+        for name, value in run.host.items():
             suite.add_property(printable(name), printable(str(value)))
-        for result in results:
-            if (result.cell.kernel, result.cell.tsm, result.cell.provider) == place:
+        for result in run.results:
+            if _suite_key(result.cell) == suite_key:
                 suite.add_testcase(_case(result))
-        report.add_testsuite(suite)
-    report.update_statistics()  # type: ignore[no-untyped-call]
-    write_atomically(path, bytes(report.tostring()))  # type: ignore[no-untyped-call]
+        document.add_testsuite(suite)
+    document.update_statistics()  # type: ignore[no-untyped-call]
+    write_atomically(path, bytes(document.tostring()))  # type: ignore[no-untyped-call]
+
+
+def _suite_key(cell: Cell) -> tuple[str, str, str]:
+    return cell.kernel, cell.tsm, cell.provider
 
 
 def _case(result: CellResult) -> TestCase:
     cell = result.cell
     name = f"{cell.claim} {cell.scenario}" + (f" seed {cell.seed}" if cell.seed else "")
     case = TestCase(
-        printable(name),
-        printable(f"{cell.kernel}.{cell.tsm}.{cell.provider}"),
-        round(result.duration_s, 3),
+        printable(name), printable(".".join(_suite_key(cell))), round(result.duration_s, 3)
     )
     properties = Properties()  # type: ignore[no-untyped-call]
     for key, value in _properties(result).items():
@@ -59,8 +59,8 @@ def _case(result: CellResult) -> TestCase:
 
 
 def _outcome(result: CellResult) -> Failure | Error | Skipped | None:
-    detail = printable(result.detail, MAX_TEXT)
-    message = detail.partition("\n")[0][:MAX_MESSAGE]
+    detail = printable(result.detail, _MAX_TEXT)
+    message = detail.partition("\n")[0][:_MAX_MESSAGE]
     if result.as_expected:
         return Skipped(message) if result.status is Status.SKIP else None
     element = Failure if result.unexpected else Error

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""The KTAP report, version 1 (Documentation/dev-tools/ktap.rst): place, claim, scenario, nested.
+"""The run report as KTAP, version 1 (Documentation/dev-tools/ktap.rst).
 
-A result is ``ok`` when it is as expected: also a FAIL that was expected, which a diagnostic line
-before it says. SKIP is ok with the directive; ERROR and MISS are ``not ok``, and say so.
+The levels are: kernel, implementation and provider; claim; scenario. A result is ``ok`` if it is
+as expected. A diagnostic line before it has both statuses, unless it is an expected PASS or SKIP.
+An expected SKIP is ``ok`` with the SKIP directive; ERROR and MISS are ``not ok``.
 """
 
 from __future__ import annotations
@@ -12,27 +13,27 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from harness.oracle.printable import printable
-from harness.report.json_report import write_atomically
-from harness.verdict import CellResult, Status
+from harness.report.output import write_atomically
+from harness.verdict import CellResult, RunResult, Status
 
-__all__ = ["ktap_lines", "write_ktap"]
+__all__ = ["ktap_lines", "write"]
 
 _INDENT = "  "
-_MOST_LINES = 60
+_MAX_DETAIL_LINES = 60
 _NOT_IN_A_NAME = re.compile(r"[#\\\s]+")
 
 
-def write_ktap(path: Path, results: Sequence[CellResult]) -> None:
-    """Write the report; raises HostError when the file cannot be written."""
-    write_atomically(path, "".join(f"{line}\n" for line in ktap_lines(results)).encode())
+def write(path: Path, run: RunResult) -> None:
+    """Write the run report; raises :class:`HostError` if the file cannot be written."""
+    write_atomically(path, "".join(f"{line}\n" for line in ktap_lines(run.results)).encode())
 
 
 def ktap_lines(results: Sequence[CellResult]) -> list[str]:
-    """The report, line by line."""
-    return ["KTAP version 1", *_level(results, (_place, _claim))]
+    """Return the lines of the run report."""
+    return ["KTAP version 1", *_level(results, (_configuration, _claim))]
 
 
-def _place(result: CellResult) -> str:
+def _configuration(result: CellResult) -> str:
     cell = result.cell
     return f"{cell.kernel}, {cell.tsm}, {cell.provider}"
 
@@ -44,7 +45,7 @@ def _claim(result: CellResult) -> str:
 def _level(
     results: Sequence[CellResult], names: Sequence[Callable[[CellResult], str]]
 ) -> Iterator[str]:
-    """A plan and the results of one level; all below one are nested in front of it."""
+    """Yield a plan and the results of one level; a group's own results precede its line."""
     if not names:
         yield f"1..{len(results)}"
         for number, result in enumerate(results, 1):
@@ -66,11 +67,11 @@ def _level(
 def _result(number: int, result: CellResult) -> Iterator[str]:
     skipped = result.as_expected and result.status is Status.SKIP
     skip = printable(result.detail.partition("\n")[0]) if skipped else None
-    if skip is None and (result.status is not Status.PASS or not result.as_expected):
-        told = [f"{result.status.value}, expected {result.expected.value}"]
-        told += printable(result.detail).splitlines()[:_MOST_LINES]
-        told += [f"rerun: {printable(result.rerun)}"] if not result.as_expected else []
-        yield from (f"# {line}".rstrip() for text in told for line in text.splitlines())
+    if not skipped and (result.status is not Status.PASS or not result.as_expected):
+        diagnostics = [f"{result.status.value}, expected {result.expected.value}"]
+        diagnostics += printable(result.detail).splitlines()[:_MAX_DETAIL_LINES]
+        diagnostics += [] if result.as_expected else [f"rerun: {printable(result.rerun)}"]
+        yield from (f"# {line}".rstrip() for text in diagnostics for line in text.splitlines())
     cell = result.cell
     name = f"{cell.scenario} seed {cell.seed}" if cell.seed else cell.scenario
     yield _line(number, name, good=result.as_expected, skip=skip)
@@ -82,5 +83,5 @@ def _line(number: int, name: str, *, good: bool, skip: str | None) -> str:
 
 
 def _name(text: str) -> str:
-    """A description: one word for parsers that end it at a blank, without what starts a comment."""
+    """Return a description without blanks, at which some parsers end it, and without ``#``."""
     return _NOT_IN_A_NAME.sub("_", printable(text))

@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: MIT
+"""The run report as JSON, schema 2: see ``run.schema.json`` beside this file.
+
+Within a schema number, keys are only added. A reader ignores keys that it does not know, and
+refuses another number.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from harness.errors import HarnessError
+from harness.oracle.printable import printable
+from harness.verdict import Cause, Cell, CellResult, ClaimSummary, RunResult, Status, summary
+
+__all__ = ["SCHEMA", "cell_as_json", "cell_from_json", "run_as_json", "run_from_json"]
+
+SCHEMA = 2
+_MAX_DETAIL = 65536
+_CELL = ("claim", "scenario", "kernel", "tsm", "provider", "seed")
+
+
+def run_as_json(run: RunResult) -> dict[str, object]:
+    """Return the run report as JSON values."""
+    return {
+        "schema": SCHEMA,
+        "host": dict(run.host),
+        "interrupted": run.interrupted,
+        "cells": [cell_as_json(result) for result in run.results],
+        "summary": summary(run.results),
+        "claims": {ident: asdict(claim) for ident, claim in run.claims.items()},
+        "undecided": dict(run.undecided),
+        "notes": list(run.notes),
+    }
+
+
+def run_from_json(text: bytes) -> RunResult:
+    """Read a run report; raises :class:`HarnessError` if it is none, or of another schema."""
+    try:
+        data = json.loads(text)
+        schema = data["schema"]
+    except (ValueError, LookupError, TypeError, RecursionError) as error:
+        raise HarnessError(f"this is not a run report: {error!r}") from error
+    if schema != SCHEMA:
+        raise HarnessError(
+            f"the run report has schema {schema!r}; this harness reads schema {SCHEMA}",
+            hint="use the same version of tsm-harness for writing and reading",
+        )
+    try:
+        return RunResult(
+            [cell_from_json(cell) for cell in data["cells"]],
+            dict(data["host"]),
+            bool(data["interrupted"]),
+            [str(note) for note in data["notes"]],
+            claims={ident: ClaimSummary(**claim) for ident, claim in data["claims"].items()},
+            undecided={str(ident): str(reason) for ident, reason in data["undecided"].items()},
+        )
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        raise HarnessError(f"a key of the run report is missing or wrong: {error!r}") from error
+
+
+def cell_as_json(result: CellResult) -> dict[str, object]:
+    """Return one result as JSON values; ``duration_s`` is in seconds, to the millisecond."""
+    return {
+        **{name: getattr(result.cell, name) for name in _CELL},
+        "status": result.status.value,
+        "expected": result.expected.value,
+        "duration_s": round(result.duration_s, 3),
+        "detail": printable(result.detail, _MAX_DETAIL),
+        "cause": asdict(result.cause) if result.cause else None,
+        "timeline": list(result.timeline),
+        "rerun": result.rerun,
+        "artifacts": str(result.artifacts) if result.artifacts else None,
+        "infrastructure_retries": result.infrastructure_retries,
+    }
+
+
+def cell_from_json(data: Mapping[str, Any]) -> CellResult:
+    """Return the result; raises LookupError, TypeError or ValueError for anything else."""
+    return CellResult(
+        Cell(**{name: data[name] for name in _CELL}),
+        Status(data["status"]),
+        Status(data["expected"]),
+        float(data["duration_s"]),
+        str(data["detail"]),
+        str(data["rerun"]),
+        Path(data["artifacts"]) if data["artifacts"] else None,
+        tuple(str(line) for line in data["timeline"]),
+        int(data["infrastructure_retries"]),
+        Cause(**data["cause"]) if data["cause"] else None,
+    )

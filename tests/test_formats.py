@@ -1,0 +1,359 @@
+# SPDX-License-Identifier: MIT
+"""The file formats of a run report: each is valid, complete, and safe from a guest's text."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import xml.etree.ElementTree as ET
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+
+from harness.errors import HarnessError, HostError
+from harness.oracle.records import LogRecord
+from harness.report import formats
+from harness.report.artifacts import write_artifacts
+from harness.report.formats import FORMATS, html_format, json_format, junit_format, ktap_format
+from harness.report.formats.ktap_format import ktap_lines
+from harness.report.host import describe_host
+from harness.report.run_json import run_as_json, run_from_json
+from harness.report.timeline import Span
+from harness.verdict import Cause, CellResult, ClaimSummary, RunResult, Status
+from tests.test_report import EVIDENCE, HOSTILE, MIXED, S, result
+
+HOST = describe_host(
+    harness_version="0.1.0",
+    qemu_version="7.2.22",
+    accelerator="tcg",
+    cpu_flags=["max", "-cx16"],
+)
+RUN = RunResult(MIXED, HOST)
+
+
+# --- the table of formats -----------------------------------------------------------------------
+
+
+def test_every_module_of_a_format_is_in_the_table() -> None:
+    modules = {path.stem for path in Path(formats.__path__[0]).glob("*_format.py")}
+    assert modules == {f"{each.name}_format" for each in FORMATS}
+
+
+@pytest.mark.parametrize("each", FORMATS, ids=lambda each: each.name)
+def test_every_format_writes_every_run(each: formats.Format, tmp_path: Path) -> None:
+    arguments = {name: argument.default for name, argument in each.arguments.items()}
+    gone = dataclasses.replace(result(S.ERROR), artifacts=tmp_path / "gone")
+    for results in ([], [gone], MIXED):
+        each.write(tmp_path / "out", RunResult(results, HOST), **arguments)
+        assert (tmp_path / "out").stat().st_size
+    with pytest.raises(HostError, match="cannot write") as raised:
+        each.write(tmp_path / "out" / "below", RUN, **arguments)
+    assert raised.value.hint
+
+
+# --- JSON ---------------------------------------------------------------------------------------
+
+SCHEMA_FILE = Path(formats.__path__[0]).parent / "run.schema.json"
+FULL = RunResult(
+    [
+        dataclasses.replace(
+            result(S.FAIL, claim="J1", detail="SLUB: Object already free\n  second line"),
+            cause=Cause("SLUB", "Object already free", "outblob_read"),
+            timeline=("0.0 ms  provider  the driver registers",),
+            infrastructure_retries=1,
+        ),
+        dataclasses.replace(result(S.SKIP), artifacts=None),
+    ],
+    HOST,
+    interrupted=True,
+    notes=["adapted: class_create()"],
+    claims={"J1": ClaimSummary("A demand.", "somebody", "https://lore.kernel.org/r/1@example")},
+    undecided={"S4": "documentation"},
+)
+
+
+def schema() -> dict[str, Any]:
+    document: dict[str, Any] = json.loads(SCHEMA_FILE.read_bytes())
+    return document
+
+
+def closed(document: object) -> object:
+    """Return the schema without room for keys that it does not describe."""
+    if isinstance(document, list):
+        return [closed(each) for each in document]
+    if not isinstance(document, dict):
+        return document
+    strict = {key: closed(value) for key, value in document.items()}
+    if document.get("type") == "object":
+        strict.setdefault("additionalProperties", False)
+    return strict
+
+
+@pytest.mark.parametrize("run", [RunResult([], HOST), RUN, FULL])
+def test_json_is_valid_and_every_key_is_described(tmp_path: Path, run: RunResult) -> None:
+    json_format.write(tmp_path / "new" / "run.json", run)
+    document = json.loads((tmp_path / "new" / "run.json").read_bytes())
+    jsonschema.Draft202012Validator.check_schema(schema())
+    jsonschema.validate(document, closed(schema()))  # type: ignore[arg-type] # a dict again
+
+
+def test_the_schema_refuses_other_documents() -> None:
+    document = json.loads(json.dumps(run_as_json(FULL)))
+    cell = document["cells"][0]
+    for wrong in (
+        document | {"schema": 1},
+        {key: value for key, value in document.items() if key != "summary"},
+        document | {"cells": [cell | {"status": "GOOD"}]},
+        document | {"cells": [{key: cell[key] for key in cell if key != "expected"}]},
+    ):
+        with pytest.raises(jsonschema.ValidationError):
+            jsonschema.validate(wrong, schema())
+
+
+def test_json_has_the_documented_values() -> None:
+    document = run_as_json(FULL)
+    assert list(document) == [
+        "schema", "host", "interrupted", "cells", "summary", "claims", "undecided", "notes"
+    ]  # fmt: skip
+    assert document["schema"] == 2
+    assert document["summary"] == {"FAIL": 1, "ERROR": 0, "MISS": 0, "PASS": 0, "SKIP": 1}
+    assert document["cells"][0] == {  # type: ignore[index] # a list
+        "claim": "J1",
+        "scenario": "double_free",
+        "kernel": "6.12.117+deb12-cloud-amd64",
+        "tsm": "class-fixed",
+        "provider": "sev-snp",
+        "seed": 0,
+        "status": "FAIL",
+        "expected": "PASS",
+        "duration_s": 0.123,
+        "detail": "SLUB: Object already free\n  second line",
+        "cause": {
+            "kind": "SLUB", "subject": "Object already free", "function": "outblob_read", "line": 0
+        },
+        "timeline": ["0.0 ms  provider  the driver registers"],
+        "rerun": "tsm-harness run J1 --tsm class-fixed",
+        "artifacts": "/out/x",
+        "infrastructure_retries": 1,
+    }  # fmt: skip
+
+
+def test_json_is_read_back() -> None:
+    text = json.dumps(run_as_json(FULL)).encode()
+    [fail, skip] = run_from_json(text).results
+    assert fail == dataclasses.replace(FULL.results[0], duration_s=0.123)
+    assert skip == dataclasses.replace(FULL.results[1], duration_s=0.123)
+    assert dataclasses.replace(run_from_json(text), results=()) == dataclasses.replace(
+        FULL, results=()
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (b"", "not a run report"),
+        (b"[]", "not a run report"),
+        (b"[" * 100_000, "not a run report"),
+        (b'{"schema": 1, "cells": []}', "has schema 1; this harness reads schema 2"),
+        (b'{"schema": 2}', "missing or wrong"),
+        (b'{"schema": 2, "cells": [1], "host": {}}', "missing or wrong"),
+    ],
+)
+def test_what_is_no_run_report_of_this_schema_is_refused(text: bytes, message: str) -> None:
+    with pytest.raises(HarnessError, match=message):
+        run_from_json(text)
+
+
+def test_json_carries_any_text(tmp_path: Path) -> None:
+    path = tmp_path / "run.json"
+    json_format.write(path, RunResult([result(S.FAIL, detail=HOSTILE + "x" * 10**6)], HOST))
+    assert path.stat().st_size < 10**6
+    assert "[bold]" in json.loads(path.read_text())["cells"][0]["detail"]
+
+
+def test_a_file_is_replaced_in_one_step_and_nothing_else_is_left(tmp_path: Path) -> None:
+    path = tmp_path / "run.json"
+    json_format.write(path, RunResult([], HOST))
+    json_format.write(path, RUN)
+    assert [p.name for p in tmp_path.iterdir()] == ["run.json"]
+
+
+def test_a_pipe_is_written_not_replaced(tmp_path: Path) -> None:
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        json_format.write(path, RunResult([], HOST))
+        assert json.loads(os.read(reader, 65536))["schema"] == 2
+    finally:
+        os.close(reader)
+    assert path.is_fifo()
+
+
+# --- JUnit --------------------------------------------------------------------------------------
+
+
+def test_junit_outcomes(tmp_path: Path) -> None:
+    path = tmp_path / "junit.xml"
+    junit_format.write(path, RUN)
+    root = ET.parse(path).getroot()
+    suites = {suite.get("name"): suite for suite in root.iter("testsuite")}
+    assert len(suites) == 2
+    assert root.get("tests") == "7"
+    assert (root.get("failures"), root.get("errors")) == ("2", "2")
+    suite = suites["6.12.117+deb12-cloud-amd64 / class-fixed / sev-snp"]
+    tags = {
+        case.get("name"): [child.tag for child in case if child.tag != "properties"]
+        for case in suite.iter("testcase")
+    }
+    assert tags == {
+        "R1 double_free": [],
+        "J1 double_free": ["failure"],
+        "T1 double_free": ["error"],
+        "K3 double_free": ["error"],
+    }
+    failure = next(suite.iter("failure"))
+    assert failure.get("message") == "SLUB: Object already free"
+    assert "rerun: tsm-harness run J1" in (failure.text or "")
+
+
+def test_junit_expected_fail_passes_and_says_so(tmp_path: Path) -> None:
+    path = tmp_path / "junit.xml"
+    junit_format.write(path, RunResult([result(S.FAIL, S.FAIL)], HOST))
+    [case] = ET.parse(path).getroot().iter("testcase")
+    assert [child.tag for child in case] == ["properties"]
+    properties = {p.get("name"): p.get("value") for p in case.iter("property")}
+    assert properties["status"] == properties["expected"] == "FAIL"
+
+
+@pytest.mark.parametrize(("expected", "tag"), [(S.SKIP, "skipped"), (S.PASS, "failure")])
+def test_junit_fails_a_skip_that_was_not_predicted(
+    tmp_path: Path, expected: Status, tag: str
+) -> None:
+    path = tmp_path / "junit.xml"
+    junit_format.write(path, RunResult([result(S.SKIP, expected, detail="no kcsan")], HOST))
+    [case] = ET.parse(path).getroot().iter("testcase")
+    [outcome] = [child for child in case if child.tag != "properties"]
+    assert (outcome.tag, outcome.get("message")) == (tag, "no kcsan")
+
+
+def test_junit_is_xml_whatever_the_guest_printed(tmp_path: Path) -> None:
+    path = tmp_path / "junit.xml"
+    junit_format.write(path, RunResult([result(S.FAIL, claim=HOSTILE, detail=HOSTILE)], HOST))
+    [case] = ET.parse(path).getroot().iter("testcase")
+    assert "]]> <a> &" in (case.findtext("failure") or "")
+
+
+# --- KTAP ---------------------------------------------------------------------------------------
+
+
+def ktap(results: Sequence[CellResult]) -> list[str]:
+    return [line.strip() for line in ktap_lines(results)]
+
+
+def test_ktap_is_nested_and_its_plans_hold() -> None:
+    lines = ktap_lines(MIXED)
+    assert lines[:2] == ["KTAP version 1", "1..2"]
+    counted: list[int] = []
+    planned: list[int] = []
+    for line in lines[1:]:
+        depth = (len(line) - len(line.lstrip())) // 2
+        words = line.split()
+        if line.lstrip().startswith("1.."):
+            planned[depth:] = [int(words[0][3:])]
+            counted[depth:] = [0]
+        elif words[0] in ("ok", "not"):
+            number = int(words[1] if words[0] == "ok" else words[2])
+            counted[depth] += 1
+            assert number == counted[depth] <= planned[depth]
+            assert counted[depth + 1 :] == planned[depth + 1 :]
+            del counted[depth + 1 :], planned[depth + 1 :]
+    assert counted == planned == [2]
+
+
+def test_ktap_says_what_is_expected_and_what_is_not() -> None:
+    expected = ktap([result(S.FAIL, S.FAIL, detail="seen")])
+    assert "ok 1 double_free" in expected
+    assert expected[expected.index("ok 1 double_free") - 2 :][:2] == [
+        "# FAIL, expected FAIL", "# seen",
+    ]  # fmt: skip
+    surprise = ktap([result(S.FAIL, detail="seen")])
+    assert "not ok 1 double_free" in surprise and surprise[-1].startswith("not ok 1 ")
+    assert "# rerun: tsm-harness run R1 --tsm class-fixed" in surprise
+    assert "ok 1 double_free # SKIP no such attribute" in ktap(
+        [result(S.SKIP, S.SKIP, detail="no such attribute")]
+    )
+    unpredicted = ktap([result(S.SKIP, detail="no such attribute")])
+    assert "not ok 1 double_free" in unpredicted and "# no such attribute" in unpredicted
+    assert "# SKIP, expected PASS" in unpredicted
+    assert not any(line.startswith("ok ") for line in unpredicted)
+    for undecided in (S.ERROR, S.MISS):
+        assert "not ok 1 double_free" in ktap([result(undecided)])
+
+
+def test_ktap_cannot_be_broken_by_a_guest(tmp_path: Path) -> None:
+    evil = "\nok 1 all # SKIP\nKTAP version 1\n1..9\nBail out!" + HOSTILE
+    hostile = result(S.FAIL, detail=evil, claim="R1 # SKIP\nok 2")
+    ktap_format.write(tmp_path / "r.ktap", RunResult([hostile]))
+    text = (tmp_path / "r.ktap").read_text()
+    real = [line for line in text.splitlines() if not line.lstrip().startswith("#")]
+    assert len(real) == 9
+    assert not any("Bail" in line or "SKIP" in line.partition("#")[2] for line in real)
+
+
+# --- HTML ---------------------------------------------------------------------------------------
+
+
+def test_html_is_one_file_with_the_evidence(tmp_path: Path) -> None:
+    bad = result(S.FAIL, detail="<b>seen</b>")
+    directory = write_artifacts(tmp_path / "artifacts", bad, EVIDENCE)
+    shown = dataclasses.replace(bad, artifacts=directory)
+    path = tmp_path / "report.html"
+    html_format.write(
+        path,
+        RunResult(
+            [shown, result(S.PASS, tsm="class-posted")],
+            HOST,
+            notes=["a note"],
+            claims={"R1": ClaimSummary("Free it once.", "somebody")},
+            undecided={"S4": "text"},
+        ),
+    )
+    text = path.read_text()
+    assert (
+        "src=" not in text
+        and "<link" not in text
+        and "http" not in text.replace("http://www.w3.org/2000/svg", "")
+    )
+    assert '<a href="#r0">FAIL' in text and 'id="r0" open' in text
+    assert "&lt;b&gt;seen" in text and "<b>seen" not in text
+    assert "<svg" in text and "BUG kmalloc-1k" in text and "qemu-system-x86_64" in text
+    assert "tsm-harness run R1 --tsm class-fixed" in text
+    assert "1 not as expected" in text and "a note" in text and "S4" in text
+    assert "Free it once." in text and 'title="somebody"' in text
+
+
+def test_html_links_a_claim_to_its_mail(tmp_path: Path) -> None:
+    link = "https://lore.kernel.org/r/1@example"
+    claims = {"R1": ClaimSummary("Free it once.", "somebody", link)}
+    html_format.write(tmp_path / "r.html", RunResult([result(S.PASS)], HOST, claims=claims))
+    assert f'<a href="{link}">R1</a>' in (tmp_path / "r.html").read_text()
+
+
+def test_html_cannot_be_broken_by_a_guest(tmp_path: Path) -> None:
+    evil = "</pre><script>alert(1)</script>" + HOSTILE
+    hostile = dataclasses.replace(
+        EVIDENCE,
+        kernel_log=[LogRecord(1, 1.0, 3, None, evil)],
+        transcript=[],
+        spans=[Span("one", evil, 1.0, 2.0, evil)],
+    )
+    bad = result(S.FAIL, detail=evil)
+    directory = write_artifacts(tmp_path / "artifacts", bad, hostile)
+    shown = dataclasses.replace(bad, artifacts=directory)
+    html_format.write(tmp_path / "r.html", RunResult([shown], HOST))
+    assert "<script>alert" not in (tmp_path / "r.html").read_text()
