@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Kernel trees: specs, configurations that do not survive, what is built again and what is not.
+"""Kernel trees: specs, sanitizers, lost settings, and builds that need no repetition.
 
-The trees here are make files that write down what they are asked; a real one takes minutes, and
-``tox -e sanitizers`` builds it.
+The trees are makefiles that log their goals. A real tree takes minutes to build; ``tox -e
+sanitizers`` builds one.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ modules:
 
 @pytest.fixture
 def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]:
-    """Makes a kernel tree whose configuration loses what ``drop`` says, built by ``build``."""
+    """Makes a kernel tree; olddefconfig also runs ``drop``, and bzImage runs ``build``."""
     monkeypatch.setattr("harness.kernels.kbuild._TOOLS", {"make": "make"})
     monkeypatch.setattr("harness.kernels.kbuild._HEADERS", {})
 
@@ -73,8 +73,8 @@ def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]
         (path / "scripts/kconfig/merge_config.sh").touch()
         (path / "Kconfig").write_text(KCONFIG)
         (tmp_path / "image").write_bytes(bzimage())
-        words = {"log": tmp_path / "log", "image": tmp_path / "image", "release": RELEASE}
-        (path / "Makefile").write_text(MAKEFILE.format(drop=drop, build=build, **words))
+        values = {"log": tmp_path / "log", "image": tmp_path / "image", "release": RELEASE}
+        (path / "Makefile").write_text(MAKEFILE.format(drop=drop, build=build, **values))
         return path
 
     return make
@@ -178,7 +178,7 @@ def test_a_tree_is_built_beside_itself(tree: Callable[..., Path], tmp_path: Path
     assert sorted(path.rglob("*")) == before
 
 
-def test_what_did_not_change_is_not_built_again(tree: Callable[..., Path], tmp_path: Path) -> None:
+def test_an_unchanged_tree_is_not_built_again(tree: Callable[..., Path], tmp_path: Path) -> None:
     path = tree()
     commit(path)
     spec = f"tree:{path}"
@@ -198,7 +198,7 @@ def test_what_did_not_change_is_not_built_again(tree: Callable[..., Path], tmp_p
     assert goals(tmp_path).count("bzImage") == 4
 
 
-def test_without_git_make_decides(tree: Callable[..., Path], tmp_path: Path) -> None:
+def test_without_git_make_decides_what_to_build(tree: Callable[..., Path], tmp_path: Path) -> None:
     path = tree()
     assert tree_identity(path) is None
     for _ in range(2):
@@ -206,7 +206,7 @@ def test_without_git_make_decides(tree: Callable[..., Path], tmp_path: Path) -> 
     assert goals(tmp_path).count("bzImage") == 2
 
 
-def test_what_did_not_survive_is_told_with_what_dropped_it(
+def test_a_lost_setting_is_an_error_with_its_dependency(
     tree: Callable[..., Path], tmp_path: Path
 ) -> None:
     drop = "sed -i '/CONFIG_EFI=/d; /CONFIG_SEV_GUEST=/d; /CONFIG_TSM_REPORTS=/d' $(O)/.config"
@@ -219,11 +219,11 @@ def test_what_did_not_survive_is_told_with_what_dropped_it(
     assert "bzImage" not in goals(tmp_path)
 
 
-def test_what_is_only_good_to_have_is_no_error(tree: Callable[..., Path], tmp_path: Path) -> None:
+def test_a_lost_optional_setting_is_no_error(tree: Callable[..., Path], tmp_path: Path) -> None:
     assert build(tmp_path, f"tree:{tree('sed -i /DWARF/d $(O)/.config')}") == RELEASE
 
 
-def test_build_failure_carries_the_compilers_words(
+def test_a_failed_build_shows_the_compilers_errors(
     tree: Callable[..., Path], tmp_path: Path
 ) -> None:
     path = tree(build="echo 'mm/slub.c:7:1: error: no semicolon' >&2; exit 1")
@@ -242,7 +242,7 @@ def test_a_tree_that_was_built_in_place_is_refused(tree: Callable[..., Path]) ->
     assert "mrproper" in caught.value.hint
 
 
-def test_missing_tools_are_named_by_their_packages(
+def test_missing_tools_are_named_with_their_packages(
     tree: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tree()
@@ -259,7 +259,7 @@ def test_lost_symbols() -> None:
     assert lost_symbols(text, 'CONFIG_A=m\nCONFIG_C=y\nCONFIG_D="x"\n') == ["B", "C", "E"]
 
 
-def test_a_tree_whose_kconfig_is_not_understood_gives_the_names(tmp_path: Path) -> None:
+def test_unreadable_kconfig_leaves_the_names_of_lost_settings(tmp_path: Path) -> None:
     (tmp_path / "Kconfig").write_text("config A\n\tnonsense here\n")
     (tmp_path / ".config").touch()
     [line] = explain_lost(tmp_path, tmp_path / ".config", ["A"], "gcc")

@@ -110,32 +110,32 @@ def test_headers_are_found_beside_an_unpacked_image(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "words"),
+    ("content", "message"),
     [
         (b"", "not an x86 kernel"),
         (b"\x7fELF" + bytes(4096), "not an x86 kernel"),
         (bzimage()[:0x208], "not an x86 kernel"),
-        (bzimage()[:-1], "cut off"),
-        (bzimage(b""), "which release"),
-        (bzimage(b"../../etc"), "which release"),
-        (bzimage(b"6.12/../../x"), "which release"),
+        (bzimage()[:-1], "is truncated"),
+        (bzimage(b""), "has no release string"),
+        (bzimage(b"../../etc"), "has no release string"),
+        (bzimage(b"6.12/../../x"), "has no release string"),
     ],
 )
-def test_what_is_no_kernel_is_refused(tmp_path: Path, content: bytes, words: str) -> None:
+def test_a_file_that_is_no_kernel_is_refused(tmp_path: Path, content: bytes, message: str) -> None:
     path = tmp_path / "image"
     path.write_bytes(content)
-    with pytest.raises(UsageError, match=words):
+    with pytest.raises(UsageError, match=message):
         image_release(path)
 
 
-def test_directories_and_fifos_are_no_kernels(tmp_path: Path) -> None:
+def test_directories_and_fifos_are_refused(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "fifo")
     for path in (tmp_path, tmp_path / "fifo", tmp_path / "missing"):
         with pytest.raises(UsageError):
             image_release(path)
 
 
-def test_build_tree_must_fit(tmp_path: Path) -> None:
+def test_the_build_tree_must_be_of_the_same_release(tmp_path: Path) -> None:
     image = tmp_path / "vmlinuz"
     image.write_bytes(bzimage())
     with pytest.raises(UsageError, match="no build tree") as caught:
@@ -214,7 +214,7 @@ NEWEST = "6.12.117+deb12-cloud-amd64"
 
 
 class Mirror:
-    """Programs named as apt's, a package with a kernel's layout, and a network to cut."""
+    """Scripts in place of apt, a package with a kernel's layout, and a switch for the network."""
 
     def __init__(self, root: Path) -> None:
         self.offline, self.log = root / "offline", root / "log"
@@ -278,7 +278,7 @@ def test_newest_packaged_kernel_is_fetched_once(tmp_path: Path, mirror: Mirror) 
     assert not mirror.log.exists()
 
 
-def test_warm_cache_needs_no_network_however_old(tmp_path: Path, mirror: Mirror) -> None:
+def test_a_cached_kernel_needs_no_network(tmp_path: Path, mirror: Mirror) -> None:
     first = fetch(tmp_path / "cache")
     mirror.offline.touch()
     assert fetch(tmp_path / "cache") == first
@@ -291,14 +291,14 @@ def test_warm_cache_needs_no_network_however_old(tmp_path: Path, mirror: Mirror)
     assert caught.value.hint
 
 
-def test_damaged_memory_is_looked_up_anew(tmp_path: Path, mirror: Mirror) -> None:
+def test_a_damaged_record_is_looked_up_again(tmp_path: Path, mirror: Mirror) -> None:
     first = fetch(tmp_path / "cache")
     for junk in (b"", b"[1, []]", b"{", b"\xff", b"null", b'["x", {"a": 1}]'):
         (tmp_path / "cache/apt/debian-6.12/newest.json").write_bytes(junk)
         assert fetch(tmp_path / "cache") == first
 
 
-def test_failing_apt_is_the_hosts_fault(
+def test_a_failure_of_apt_is_a_host_error(
     tmp_path: Path, mirror: Mirror, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     mirror.offline.touch()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Kernels newer than the host: their tools run with their own libraries, their flags are known."""
+"""Kernels newer than the host: build tools use their own libraries, flags are translated."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def test_tools_run_with_the_libraries_beside_them(tmp_path: Path) -> None:
     (tools / "script.sh").write_text("#!/bin/sh\n")
     wrap_tools(tmp_path)
     moved = tmp_path.with_name("moved")
-    tmp_path.rename(moved)  # as the cache does with what is whole
+    tmp_path.rename(moved)  # as the cache does with a complete entry
     for name in ("fixdep", "mod/modpost"):
         tool = moved / "usr/lib/linux-kbuild-9/scripts" / name
         assert tool.read_bytes().startswith(b"#!/bin/sh")
@@ -34,15 +34,15 @@ def test_tools_run_with_the_libraries_beside_them(tmp_path: Path) -> None:
     moved.rename(tmp_path)
 
 
-def test_a_newer_compilers_flag_is_translated_and_the_rest_is_kept(tmp_path: Path) -> None:
+def test_a_flag_of_newer_compilers_is_translated_and_others_are_kept(tmp_path: Path) -> None:
     script = tmp_path / "cc"
     write_compiler(script, "printf '%s|'")
-    words = ["-O2", "-fmin-function-alignment=16", "-DX=a b", ""]
-    done = subprocess.run([script, *words], capture_output=True, text=True, check=True)
+    flags = ["-O2", "-fmin-function-alignment=16", "-DX=a b", ""]
+    done = subprocess.run([script, *flags], capture_output=True, text=True, check=True)
     assert done.stdout == "-O2|-falign-functions=16|-DX=a b||"
 
 
-def test_makefiles_of_headers_name_what_is_here(tmp_path: Path) -> None:
+def test_makefiles_of_headers_use_relative_paths(tmp_path: Path) -> None:
     common = tmp_path / "linux-headers-9-common"
     own = tmp_path / "linux-headers-9-amd64"
     common.mkdir()

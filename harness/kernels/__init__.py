@@ -1,5 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""Kernels and TSM cores: from what the user names to what boots and what is loaded."""
+"""Kernels: from the spec a user writes to an image to boot and a build tree for modules.
+
+``spec`` parses the spec. ``debian`` fetches a packaged kernel, ``kbuild`` builds a source tree, and
+``bzimage`` checks an existing image; each returns a :class:`Kernel`. ``module_build`` builds
+external modules for it, ``module_files`` reads its own.
+"""
 
 from __future__ import annotations
 
@@ -25,11 +30,11 @@ def resolve_kernel(
     config: Path | None = None,
     trusted: bool = False,
 ) -> Kernel:
-    """The kernel that ``spec`` names.
+    """Return the kernel that ``spec`` names; fetch or build it when necessary.
 
-    ``build`` is the build tree of one given by its path, ``config`` the configuration of one that
-    is built; ``trusted``: it was built just now, as far as it has to be. Raises
-    :class:`harness.errors.UsageError` for a spec that names nothing usable,
+    ``build`` is the build tree of a kernel image, ``config`` the configuration for a source tree.
+    With ``trusted`` an earlier build of a tree is used without a check for changes. Raises
+    :class:`harness.errors.UsageError` for a spec that names no usable kernel,
     :class:`harness.errors.HostError` when it cannot be fetched, and
     :class:`harness.errors.BuildError` when it cannot be built.
     """

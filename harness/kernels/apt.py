@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""apt's ordinary client in a private configuration: no root, and the host's lists untouched.
+"""Runs apt in a private directory: without root, and without changing the host's package lists.
 
-The mirror's address comes from the host's own apt configuration, or from TSM_HARNESS_MIRROR (and
-TSM_HARNESS_SECURITY_MIRROR) on hosts that have none.
+The mirror's address comes from the host's apt configuration, or from the environment variables
+TSM_HARNESS_MIRROR and TSM_HARNESS_SECURITY_MIRROR.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import re
 import subprocess
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -26,13 +25,12 @@ _TARGET = "$(ORIGIN)|$(COMPONENT)|$(RELEASE)|$(REPO_URI)"
 
 
 class PrivateApt:
-    """An apt below ``root`` that knows ``suites`` ("SUITE COMPONENT") and nothing else.
+    """apt with its state below ``root`` and only the sources ``suites`` ("SUITE COMPONENT").
 
     Raises :class:`HostError` when the host has no apt, no mirror or no network.
     """
 
     def __init__(self, root: Path, suites: Sequence[str], progress: Progress) -> None:
-        self._root = root
         self._progress = progress
         for name in ("lists/partial", "cache/archives/partial", "etc"):
             (root / name).mkdir(parents=True, exist_ok=True)
@@ -54,10 +52,10 @@ class PrivateApt:
             "Acquire::Retries": "3",
             "Debug::NoLocking": "true",
         }
-        self._options = [word for key, value in config.items() for word in ("-o", f"{key}={value}")]
+        self._options = [part for key, value in config.items() for part in ("-o", f"{key}={value}")]
 
     def update(self) -> None:
-        """Fetch the suites' package lists."""
+        """Fetch the package lists of the suites."""
         with self._progress.step("refreshing package lists"):
             self._run("apt-get", "update", "-q", "--error-on=any")
 
@@ -66,14 +64,14 @@ class PrivateApt:
         return self._run("apt-cache", "pkgnames", prefix).split()
 
     def depends(self, package: str) -> list[str]:
-        """The names a package depends on."""
+        """The names of the packages that a package depends on."""
         shown = self._run("apt-cache", "show", "--no-all-versions", package)
         fields = [line for line in shown.splitlines() if line.startswith("Depends:")]
-        words = re.split(r"[,|]", fields[0].partition(":")[2]) if fields else []
-        return [word.split()[0] for word in words if word.strip()]
+        items = re.split(r"[,|]", fields[0].partition(":")[2]) if fields else []
+        return [item.split()[0] for item in items if item.strip()]
 
     def versions(self, packages: Sequence[str]) -> dict[str, str]:
-        """The version of each package that a download would give."""
+        """The version of each package that apt would download."""
         shown = self._run("apt-cache", "show", "--no-all-versions", *packages)
         names = re.findall(r"^Package: (.*)$", shown, re.MULTILINE)
         return dict(zip(names, re.findall(r"^Version: (.*)$", shown, re.MULTILINE), strict=True))
@@ -83,14 +81,14 @@ class PrivateApt:
         packages = [f"{name}={version}" for name, version in versions.items()]
         shown = self._run("apt-get", "download", "--print-uris", *packages)
         total = sum(int(size) for size in re.findall(r"\.deb (\d+) ", shown))
-        words = f"downloading {next(iter(versions))} and {len(packages) - 1} more"
+        title = f"downloading {next(iter(versions))} and {len(packages) - 1} more"
         command = ["apt-get", *self._options, "download", "-q", *packages]
-        with self._progress.step(words, total=total) as step:
+        with self._progress.step(title, total=total) as step:
             process = self._start(command, directory)
             done = 0
             while True:
                 try:
-                    said, _ = process.communicate(timeout=_POLL_SECONDS)
+                    output, _ = process.communicate(timeout=_POLL_SECONDS)
                     break
                 except subprocess.TimeoutExpired:
                     now = sum(path.stat().st_size for path in directory.glob("*.deb"))
@@ -100,7 +98,7 @@ class PrivateApt:
                     process.kill()
                     raise
         if process.returncode:
-            raise _failed("apt-get download", said)
+            raise _apt_error("apt-get download", output)
         return sorted(directory.glob("*.deb"))
 
     def _start(self, command: list[str], directory: Path) -> subprocess.Popen[str]:
@@ -113,10 +111,10 @@ class PrivateApt:
             text=True,
         )
 
-    def _run(self, program: str, *words: str) -> str:
+    def _run(self, program: str, *arguments: str) -> str:
         try:
             done = subprocess.run(
-                [program, *self._options, *words],
+                [program, *self._options, *arguments],
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
                 text=True,
@@ -125,30 +123,34 @@ class PrivateApt:
             )
         except FileNotFoundError as error:
             raise HostError(
-                f"this host has no {program}: packaged kernels need a Debian host",
-                hint="give a kernel image by its path instead",
+                f"this host has no {program}, which packaged kernels need",
+                hint="name a kernel image by its path instead",
             ) from error
         except subprocess.TimeoutExpired as error:
-            raise HostError(f"{program} {words[0]} took too long: the mirror hangs") from error
+            raise HostError(
+                f"{program} {arguments[0]} did not finish within {_COMMAND_SECONDS} s",
+                hint="check that the mirror responds",
+            ) from error
         if done.returncode:
-            raise _failed(f"{program} {words[0]}", done.stderr or done.stdout)
+            raise _apt_error(f"{program} {arguments[0]}", done.stderr or done.stdout)
         return done.stdout
 
 
-def _failed(what: str, said: str) -> HostError:
-    lines = [line for line in said.splitlines() if line.startswith(("E:", "Err:", "W:"))]
-    words = "\n".join(lines[:5]) or said.strip()[-400:]
+def _apt_error(command: str, output: str) -> HostError:
+    lines = [line for line in output.splitlines() if line.startswith(("E:", "Err:", "W:"))]
+    shown = "\n".join(lines[:5]) or output.strip()[-400:]
     return HostError(
-        f"{what} failed:\n{words}",
-        hint="check the network and the host's apt sources; with a warm cache neither is needed",
+        f"{command} failed:\n{shown}",
+        hint="check the network and the host's apt sources; a kernel that is in the cache needs "
+        "neither",
     )
 
 
 def _source_line(suite: str) -> str:
     if not _KEYRING.exists():
         raise HostError(
-            "this host lacks Debian's archive keys, so packages could not be verified",
-            hint="install the package debian-archive-keyring, or give a kernel image by its path",
+            "this host lacks the archive keys of Debian, so apt cannot verify packages",
+            hint="install the package debian-archive-keyring, or name a kernel image by its path",
         )
     name, _, component = suite.partition(" ")
     mirror = _mirror(security=name.endswith("-security"))
@@ -171,19 +173,11 @@ def _mirror(*, security: bool) -> str:
         listed = ""
     for line in listed.splitlines():
         origin, component, release, uri = line.split("|", 3)
-        # The origin is empty as long as the host has never fetched the suite's lists.
+        # The origin is empty until the host has fetched the suite's lists.
         is_debian = origin == "Debian" or (not origin and "debian" in uri)
         if is_debian and component == "main" and release.endswith("-security") == security:
             return uri
     raise HostError(
-        f"the host's apt configuration names no {'security ' if security else ''}mirror of Debian",
-        hint=f"set {variable} to the address of one",
+        f"the host's apt configuration has no {'security ' if security else ''}mirror of Debian",
+        hint=f"set {variable} to the address of a mirror",
     )
-
-
-def age_seconds(path: Path) -> float:
-    """How long ago ``path`` was written; infinite when it does not exist."""
-    try:
-        return time.time() - path.stat().st_mtime
-    except FileNotFoundError:
-        return float("inf")

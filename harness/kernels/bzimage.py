@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""A kernel image by its path, with the build tree its modules need.
+"""Checks a kernel image that exists as a file, and finds the build tree for its modules.
 
-Source of the layout: Documentation/arch/x86/boot.rst: setup_sects at 0x1f1 (512-byte sectors, 0
+Layout of the header (Documentation/arch/x86/boot.rst): setup_sects at 0x1f1 (512-byte sectors, 0
 means 4), syssize at 0x1f4 (16-byte units), "HdrS" at 0x202, pointer to the version string at 0x20e,
 relative to 0x200.
 """
@@ -19,21 +19,21 @@ __all__ = ["image_release", "kernel_from_image"]
 
 _HEADER_BYTES = 1 << 16
 _RELEASE = re.compile(rb"(\d+\.\d+[\w.+~-]{0,100})(?:\s|$)")
-_REQUIRED = {
+_REQUIRED_SYMBOLS = {
     "VIRTIO_CONSOLE": "the harness talks to the guest over virtio-serial",
     "VIRTIO_PCI": "virtio-serial is a PCI device",
     "MODULES": "the provider driver is a module",
     "BLK_DEV_INITRD": "the guest's files are an initramfs",
     "DEVTMPFS": "the ports and the provider device appear in /dev",
 }
-_NEEDED = ("Makefile", "Module.symvers", ".config")
+_REQUIRED_FILES = ("Makefile", "Module.symvers", ".config")
 
 
 def image_release(path: Path) -> str:
-    """The release string in an x86 kernel image; raises :class:`UsageError` when it is none."""
+    """The release string in an x86 kernel image; raises :class:`UsageError` for other files."""
     try:
         if not path.is_file():
-            raise UsageError(f"{path} is not a file", hint="give the path of a bzImage")
+            raise UsageError(f"{path} is not a file", hint="name a bzImage")
         size = path.stat().st_size
         with path.open("rb") as stream:
             header = stream.read(_HEADER_BYTES)
@@ -41,22 +41,31 @@ def image_release(path: Path) -> str:
         raise UsageError(f"cannot read the kernel {path}: {error.strerror}") from error
     if header[0x202:0x206] != b"HdrS" or len(header) < 0x210:
         raise UsageError(
-            f"{path} is not an x86 kernel image (no boot header)",
-            hint="give the bzImage or vmlinuz, not vmlinux or a package",
+            f"{path} is not an x86 kernel image: it has no boot header",
+            hint="name a bzImage or vmlinuz, not vmlinux or a package",
         )
     (pointer,) = struct.unpack_from("<H", header, 0x20E)
     whole = ((header[0x1F1] or 4) + 1) * 512 + struct.unpack_from("<I", header, 0x1F4)[0] * 16
     if size < whole:
-        raise UsageError(f"{path} is cut off: {size} bytes of {whole}", hint="copy it again")
+        raise UsageError(
+            f"{path} is truncated: it has {size} of {whole} bytes", hint="copy it again"
+        )
     text = header[pointer + 0x200 :].partition(b"\0")[0] if pointer else b""
-    named = _RELEASE.match(text)
-    if named is None:
-        raise UsageError(f"{path} does not say which release it is", hint="is it damaged?")
-    return named[1].decode("ascii")
+    release = _RELEASE.match(text)
+    if release is None:
+        raise UsageError(
+            f"the boot header of {path} has no release string",
+            hint="the file may be damaged: copy it again",
+        )
+    return release[1].decode("ascii")
 
 
 def kernel_from_image(path: Path, build: Path | None) -> Kernel:
-    """The kernel at ``path``; its build tree is ``build``, or found beside or installed."""
+    """Return the kernel at ``path``.
+
+    Its build tree is ``build``, or else found beside the image or installed on this host. Raises
+    :class:`UsageError` for an unusable image and for a build tree of another release.
+    """
     release = image_release(path)
     tree = _build_tree(path, release, build)
     try:
@@ -65,8 +74,8 @@ def kernel_from_image(path: Path, build: Path | None) -> Kernel:
     except OSError as error:
         raise UsageError(f"cannot read {error.filename}: {error.strerror}") from error
     kernel = Kernel(str(path), release, path, tree, _modules(path, tree, release), config)
-    for symbol, why in _REQUIRED.items():
-        kernel.require(symbol, why)
+    for symbol, reason in _REQUIRED_SYMBOLS.items():
+        kernel.require(symbol, reason)
     return kernel
 
 
@@ -74,35 +83,36 @@ def _check_release(tree: Path, release: str) -> None:
     recorded = tree / "include" / "config" / "kernel.release"
     if recorded.exists() and (built := recorded.read_text(errors="replace").strip()) != release:
         raise UsageError(
-            f"the build tree {tree} is of {built}, not of {release}: modules would be refused",
-            hint="name the tree this kernel was built in, with --kernel-build",
+            f"the build tree {tree} is of {built}, and the kernel, which would refuse its modules, "
+            f"is {release}",
+            hint="name the tree that the kernel was built in, with --kernel-build",
         )
 
 
 def _build_tree(path: Path, release: str, named: Path | None) -> Path:
     if named is not None:
-        missing = [name for name in _NEEDED if not (named / name).exists()]
+        missing = [name for name in _REQUIRED_FILES if not (named / name).exists()]
         if missing:
             raise UsageError(
-                f"{named} is no kernel build tree: it lacks {', '.join(missing)}",
-                hint="name the tree the kernel was built in, or its headers package's directory",
+                f"{named} is not a kernel build tree: it lacks {', '.join(missing)}",
+                hint="name the tree the kernel was built in, or the directory of its headers",
             )
         return named.absolute()
-    places = _likely_trees(path.resolve(), release)
-    for place in places:
-        if all((place / name).exists() for name in _NEEDED):
-            return place.resolve()
+    candidates = _candidate_trees(path.resolve(), release)
+    for tree in candidates:
+        if all((tree / name).exists() for name in _REQUIRED_FILES):
+            return tree.resolve()
     raise UsageError(
-        f"no build tree for {path} ({release}): looked at {', '.join(map(str, places))}",
-        hint="name the tree it was built in, or its headers, with --kernel-build",
+        f"no build tree for {path} ({release}); searched {', '.join(map(str, candidates))}",
+        hint="name the tree the kernel was built in, or its headers, with --kernel-build",
     )
 
 
-def _likely_trees(image: Path, release: str) -> list[Path]:
+def _candidate_trees(image: Path, release: str) -> list[Path]:
     headers = f"usr/src/linux-headers-{release}"
-    if image.match("arch/*/boot/*"):  # of the tree it was built in
+    if image.match("arch/*/boot/*"):  # in the tree it was built in
         near = [image.parents[3]]
-    elif image.parent.name == "boot":  # of packages unpacked or installed together
+    elif image.parent.name == "boot":  # in packages that are unpacked or installed together
         near = [image.parents[1] / headers]
     else:
         near = []
@@ -113,6 +123,6 @@ def _likely_trees(image: Path, release: str) -> list[Path]:
 def _modules(path: Path, tree: Path, release: str) -> Path | None:
     if (tree / "modules.order").exists():
         return tree
-    roots = [path.resolve().parent.parent, Path("/")]  # ROOT/boot/vmlinuz, and this host's own
-    places = [root / "lib" / "modules" / release / "kernel" for root in roots]
-    return next((place for place in places if place.is_dir()), None)
+    roots = [path.resolve().parent.parent, Path("/")]  # ROOT/boot/vmlinuz, and this host
+    directories = [root / "lib" / "modules" / release / "kernel" for root in roots]
+    return next((directory for directory in directories if directory.is_dir()), None)

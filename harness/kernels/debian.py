@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Packaged kernels: resolved, fetched and unpacked into the cache, without root."""
+"""Fetches packaged kernels with their headers and unpacks them into the cache, without root."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ import hashlib
 import json
 import re
 import subprocess
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
 from harness.cache import Cache
 from harness.errors import BuildError, HostError
-from harness.kernels.apt import PrivateApt, age_seconds
+from harness.kernels.apt import PrivateApt
 from harness.kernels.model import Kernel, parse_config
 from harness.kernels.spec import PackagedKernel
 from harness.kernels.toolchain import wrap_tools
@@ -24,14 +25,14 @@ __all__ = ["fetch_debian", "unpack_archive"]
 _REFRESH_SECONDS = 86400.0
 _HEADER_PARTS = ("-common", "linux-kbuild-")
 _IMAGE_PARTS = ("linux-binary-", "linux-modules-")  # of kernels split into several packages
-_LAYOUT = "3"  # of an unpacked kernel; another number makes it anew
+_LAYOUT = "3"  # of an unpacked kernel; a new number makes every entry anew
 
 
 def fetch_debian(named: PackagedKernel, cache: Cache, progress: Progress) -> Kernel:
-    """The newest kernel of a packaged series, from the cache when it is there.
+    """Return the newest kernel of a packaged series, fetched when the cache lacks it.
 
-    The package lists are looked at once a day; without a network, what was found last is used.
-    Raises :class:`HostError` when there is neither.
+    The package lists are refreshed once a day; when that fails, the last known version is used if
+    it is in the cache. Raises :class:`HostError` when there is none.
     """
     with cache.lock(f"apt/{named.name.replace(':', '-')}") as state:
         release, packages = _resolve(named, cache, state, progress)
@@ -52,27 +53,36 @@ def _key(packages: Mapping[str, str]) -> str:
 def _resolve(
     named: PackagedKernel, cache: Cache, state: Path, progress: Progress
 ) -> tuple[str, dict[str, str]]:
-    memo = state / "newest.json"
-    known = _remembered(memo)
-    # Without its packages a memory is of no use: the archive may have replaced them since.
-    usable = known is not None and cache.has("kernel", _key(known[1]))
-    if known is not None and usable and age_seconds(memo) < _REFRESH_SECONDS:
-        return known
+    """The release and the versions of its packages, looked up at most once a day."""
+    record = state / "newest.json"
+    last = _read_record(record)
+    # The archive may have dropped the recorded versions, so they are of use only when cached.
+    cached = last is not None and cache.has("kernel", _key(last[1]))
+    if last is not None and cached and _age_seconds(record) < _REFRESH_SECONDS:
+        return last
     try:
         found = _look_up(named, PrivateApt(state, named.suites, progress))
     except HostError:
-        if known is not None and usable:
-            return known
+        if last is not None and cached:
+            return last
         raise
-    memo.write_text(json.dumps(found), encoding="utf-8")
+    record.write_text(json.dumps(found), encoding="utf-8")
     return found
 
 
-def _remembered(memo: Path) -> tuple[str, dict[str, str]] | None:
+def _read_record(record: Path) -> tuple[str, dict[str, str]] | None:
     with contextlib.suppress(OSError, ValueError, TypeError, AttributeError):
-        release, packages = json.loads(memo.read_bytes())
+        release, packages = json.loads(record.read_bytes())
         return str(release), {str(name): str(version) for name, version in packages.items()}
     return None
+
+
+def _age_seconds(path: Path) -> float:
+    """The time since ``path`` was written; infinite when it does not exist."""
+    try:
+        return time.time() - path.stat().st_mtime
+    except FileNotFoundError:
+        return float("inf")
 
 
 def _look_up(named: PackagedKernel, apt: PrivateApt) -> tuple[str, dict[str, str]]:
@@ -81,7 +91,7 @@ def _look_up(named: PackagedKernel, apt: PrivateApt) -> tuple[str, dict[str, str
     releases = [match[1] for match in matches if match]
     if not releases:
         raise HostError(
-            f"none of {', '.join(named.suites)} has a package like {named.packages}",
+            f"no package in {', '.join(named.suites)} matches {named.packages}",
             hint="the mirror may lack the suite; set TSM_HARNESS_MIRROR to one that has it",
         )
     release = max(releases, key=_version_order)
@@ -111,7 +121,10 @@ def _fetch(
 
 
 def unpack_archive(archive: Path, directory: Path) -> None:
-    """Unpack a package into ``directory``; raises :class:`HostError` on a full disk."""
+    """Unpack a package into ``directory``.
+
+    Raises :class:`HostError` on a full disk and :class:`BuildError` for a damaged package.
+    """
     try:
         done = subprocess.run(
             ["dpkg-deb", "-x", str(archive), str(directory)],
@@ -120,22 +133,26 @@ def unpack_archive(archive: Path, directory: Path) -> None:
             check=False,
         )
     except FileNotFoundError as error:
-        raise HostError("this host has no dpkg-deb", hint="install the package dpkg") from error
+        raise HostError(
+            "this host has no dpkg-deb, which packaged kernels need",
+            hint="install the package dpkg",
+        ) from error
     if done.returncode:
         if "No space left" in done.stderr:
             raise HostError(
-                f"the disk is full: {directory}", hint="free some space, or use --cache"
+                f"the disk is full: {directory}",
+                hint="free some space, or move the cache with --cache",
             )
         raise BuildError(f"cannot unpack {archive.name}: {done.stderr.strip()[-400:]}")
 
 
 def _relocate(makefile: Path) -> None:
-    """The headers' Makefile names itself and another by installed paths; both are here."""
+    """Replace installed paths in the headers' Makefile by paths relative to it."""
     lines = makefile.read_text(encoding="utf-8").splitlines(keepends=True)
-    here = "$(dir $(abspath $(lastword $(MAKEFILE_LIST))))"
+    directory = "$(dir $(abspath $(lastword $(MAKEFILE_LIST))))"
     relative = "include $(dir $(lastword $(MAKEFILE_LIST)))../"
     changed = [
-        f"KBUILD_OUTPUT := $(patsubst %/,%,{here})\n"
+        f"KBUILD_OUTPUT := $(patsubst %/,%,{directory})\n"
         if line.startswith("KBUILD_OUTPUT=")
         else line.replace("include /usr/src/", relative)
         for line in lines
@@ -146,9 +163,9 @@ def _relocate(makefile: Path) -> None:
 
 def _kernel(spec: str, release: str, root: Path) -> Kernel:
     build = root / "usr" / "src" / f"linux-headers-{release}"
-    own = root / "usr" / "lib" / "modules" / release
-    if own.exists():  # split packages
-        image, modules, config_file = own / "vmlinuz", own / "kernel", build / ".config"
+    split = root / "usr" / "lib" / "modules" / release  # of kernels split into several packages
+    if split.exists():
+        image, modules, config_file = split / "vmlinuz", split / "kernel", build / ".config"
     else:
         image = root / "boot" / f"vmlinuz-{release}"
         modules = root / "lib" / "modules" / release / "kernel"
@@ -156,7 +173,8 @@ def _kernel(spec: str, release: str, root: Path) -> Kernel:
     for path in (build, image, modules, config_file):
         if not path.exists():
             raise BuildError(
-                f"the packages of {release} do not have the layout known: no {path.name}"
+                f"the packages of {release} have an unknown layout: they lack "
+                f"{path.relative_to(root)}"
             )
     config = parse_config(config_file.read_text(encoding="utf-8"))
     kernel = Kernel(spec, release, image, build, modules, config)
