@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""A cache of immutable directories, each made once under a key that says what it was made of.
+"""A cache of immutable directories; the key of each is a digest of what it was made of.
 
-Layout: ``ROOT/KIND/KEY/`` is an entry; ``ROOT/KIND/.partial-KEY.RANDOM/`` one being made, or left
-by a maker that was killed; ``ROOT/locks/KIND-KEY.make`` is held exclusively while an entry is made,
-``….use`` shared by every process that uses it, so that pruning leaves it alone.
+Layout: ``ROOT/KIND/KEY/`` is an entry. ``ROOT/KIND/.partial-KEY.RANDOM/`` is an entry that a
+process is making, or was making when it was killed. ``ROOT/locks/KIND-KEY.make`` is locked
+exclusively while an entry is made. ``ROOT/locks/KIND-KEY.use`` is locked shared by every process
+that uses the entry, so that pruning skips it.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ _PRUNE_HINT = "free some space (`tsm-harness images prune`), or move the cache w
 
 @dataclass(frozen=True)
 class Entry:
-    """One directory of the cache: what it is, the space it takes, when it was last used."""
+    """One directory of the cache, its disk usage, and the time of its last use."""
 
     kind: str
     key: str
@@ -39,24 +40,24 @@ class Entry:
 
 
 class Cache:
-    """The cache below ``root``, safe to share between processes.
+    """The cache below ``root``; several processes may use it at once.
 
-    Methods raise :class:`HostError` when the disk is full or the directory cannot be written.
+    Methods raise :class:`HostError` when the disk is full or the directory is not writable.
     """
 
     def __init__(self, root: Path) -> None:
         self.root = root
         self._uses: dict[tuple[str, str], int] = {}
-        with _explained(root):
+        with _host_errors(root):
             (root / "locks").mkdir(parents=True, exist_ok=True)
 
     def get_or_make(self, kind: str, key: str, make: Callable[[Path], None]) -> Path:
-        """The entry of that key; when missing, ``make`` fills an empty directory for it.
+        """Return the entry of that key; if it is missing, ``make`` fills an empty directory.
 
-        The directory appears whole or not at all, and only one process makes it.
+        Only one process makes an entry; it appears when it is complete.
         """
         entry = self.root / kind / key
-        with _explained(self.root):
+        with _host_errors(self.root):
             self._use(kind, key)
             if not entry.is_dir():
                 with self._locked(kind, key):
@@ -66,39 +67,39 @@ class Cache:
         return entry
 
     def has(self, kind: str, key: str) -> bool:
-        """Whether the entry is there now; another process may prune one that is not in use."""
+        """Whether the entry exists now; another process may prune one that is not in use."""
         return (self.root / kind / key).is_dir()
 
     @contextlib.contextmanager
     def lock(self, name: str) -> Iterator[Path]:
-        """Hold ``ROOT/NAME/`` alone: a directory of something that keeps its own state there."""
+        """Lock the mutable directory ``ROOT/NAME/`` against other processes."""
         directory = self.root / name
-        with _explained(self.root):
+        with _host_errors(self.root):
             directory.mkdir(parents=True, exist_ok=True)
             with self._lock_file(f"{name.replace('/', '-')}.state") as lock:
                 fcntl.flock(lock, fcntl.LOCK_EX)
                 yield directory
 
     def discard(self, kind: str, key: str) -> None:
-        """Forget an entry that turned out to be damaged."""
-        with _explained(self.root), self._locked(kind, key):
+        """Remove a damaged entry, so that the next use makes it again."""
+        with _host_errors(self.root), self._locked(kind, key):
             self._remove(self.root / kind / key)
 
     def entries(self) -> list[Entry]:
-        """Every entry, the most recently used first."""
+        """Return every entry, the most recently used first."""
         found = []
         for path in self.root.glob("*/*"):
-            # Only what was made here has a lock; others keep their own things in the directory.
+            # Entries have a lock for users; mutable directories and the PKI do not.
             if path.is_dir() and (self.root / "locks" / f"{_name(path)}.use").exists():
                 used = datetime.fromtimestamp(path.stat().st_mtime, UTC)
                 found.append(Entry(path.parent.name, path.name, _size(path), used))
         return sorted(found, key=lambda entry: entry.used, reverse=True)
 
     def prune(self, *, older_than_days: float) -> int:
-        """Remove what nobody uses and nobody used lately; returns the bytes freed."""
+        """Remove entries not used now nor since ``older_than_days``; returns the bytes freed."""
         limit = datetime.fromtimestamp(time.time() - older_than_days * 86400, UTC)
         freed = 0
-        with _explained(self.root):
+        with _host_errors(self.root):
             for entry in self.entries():
                 if entry.used < limit:
                     freed += self._prune_entry(entry)
@@ -108,8 +109,8 @@ class Cache:
 
     def _make(self, entry: Path, make: Callable[[Path], None]) -> None:
         for stale in entry.parent.glob(f".partial-{entry.name}.*"):
-            # Of a maker that was killed: the lock is ours now. What it had started may live on
-            # and write there, which is why no two makers use the same directory.
+            # Left by a killed process, since the lock is ours now. Its children may still write
+            # there, so every attempt has a directory of its own.
             shutil.rmtree(stale, ignore_errors=True)
         partial = _partial(entry)
         partial.mkdir(parents=True)
@@ -123,10 +124,10 @@ class Cache:
 
     def _remove(self, path: Path) -> None:
         if path.exists():
-            # Renamed first, so that a half-removed entry is never mistaken for a whole one.
-            doomed = _partial(path)
-            path.rename(doomed)
-            shutil.rmtree(doomed, ignore_errors=True)
+            # Rename first, so that no process takes a partly removed entry for a complete one.
+            removed = _partial(path)
+            path.rename(removed)
+            shutil.rmtree(removed, ignore_errors=True)
 
     def _prune_partial(self, partial: Path) -> int:
         key = partial.name.removeprefix(".partial-").rpartition(".")[0]
@@ -143,7 +144,7 @@ class Cache:
         if (kind, key) not in self._uses:
             descriptor = self._open_lock(f"{kind}-{key}.use")
             fcntl.flock(descriptor, fcntl.LOCK_SH)
-            self._uses[kind, key] = descriptor  # held until the process ends
+            self._uses[kind, key] = descriptor  # the lock is held until the process ends
 
     def _prune_entry(self, entry: Entry) -> int:
         with self._lock_file(f"{entry.kind}-{entry.key}.use") as lock:
@@ -151,7 +152,7 @@ class Cache:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 return 0
-            # Still held: who asks for the entry meanwhile waits, then finds it gone and makes it.
+            # A process that wants the entry now waits for this lock, and then makes it again.
             self._remove(self.root / entry.kind / entry.key)
             return entry.bytes
 
@@ -175,7 +176,8 @@ class Cache:
 
 
 @contextlib.contextmanager
-def _explained(root: Path) -> Iterator[None]:
+def _host_errors(root: Path) -> Iterator[None]:
+    """Turn a full disk and missing permissions below ``root`` into :class:`HostError`."""
     try:
         yield
     except OSError as error:
@@ -184,8 +186,8 @@ def _explained(root: Path) -> Iterator[None]:
         ours = error.filename is None or Path(os.fsdecode(error.filename)).is_relative_to(root)
         if ours and error.errno in (errno.EACCES, errno.EROFS, errno.EPERM):
             raise HostError(
-                f"the cache cannot be written: {error.filename or root}: {error.strerror}",
-                hint="choose another with --cache or TSM_HARNESS_CACHE",
+                f"the cache is not writable: {error.filename or root}: {error.strerror}",
+                hint="set another directory with --cache or TSM_HARNESS_CACHE",
             ) from error
         raise
 
@@ -195,9 +197,10 @@ def _partial(entry: Path) -> Path:
 
 
 def _flush(directory: Path) -> None:
-    """Have what was written on disk before it gets its name: a crash must not leave empty files.
+    """Write the files to disk before the entry gets its name: after a crash they would be empty.
 
-    One syncfs(2), which Python lacks; a call per file takes seconds for a kernel's headers.
+    This is one syncfs(2), which Python lacks; an fsync(2) for each file of a kernel's headers takes
+    seconds.
     """
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:

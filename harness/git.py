@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Runs git, away from what a user's environment makes of it."""
+"""Runs git on a given directory, whatever repository the environment names."""
 
 from __future__ import annotations
 
@@ -14,33 +14,37 @@ from harness.errors import HostError, TsmHarnessError, UsageError
 __all__ = ["bisecting", "git", "git_bytes", "git_succeeds", "temporary_worktree"]
 
 _SECONDS = 600
-# A hook or an outer git says where its repository is; here the directory does.
-_FOREIGN = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX")
+# Hooks and `git bisect run` set these to their own repository.
+_VARIABLES = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX")
 
 
-def git(directory: Path, *words: str, data: bytes | None = None) -> str:
-    """What git prints; raises :class:`UsageError` with its words when it fails."""
-    return git_bytes(directory, *words, data=data).decode("utf-8", "replace")
+def git(directory: Path, *arguments: str, data: bytes | None = None) -> str:
+    """Run git with ``data`` as its input; returns its output.
+
+    Raises :class:`UsageError` with git's error message.
+    """
+    return git_bytes(directory, *arguments, data=data).decode("utf-8", "replace")
 
 
 def git_bytes(
-    directory: Path, *words: str, data: bytes | None = None, seconds: float = _SECONDS
+    directory: Path, *arguments: str, data: bytes | None = None, seconds: float = _SECONDS
 ) -> bytes:
-    """The same, as it comes, in at most so many ``seconds``."""
-    done = _run(directory, words, data, seconds)
+    """Like :func:`git`, but returns raw bytes; raises :class:`HostError` after ``seconds``."""
+    done = _run(directory, arguments, data, seconds)
     if done.returncode:
-        said = done.stderr.decode("utf-8", "replace").strip() or f"exit status {done.returncode}"
-        raise UsageError(f"git {words[0]} in {directory}: {said[-1000:]}")
+        message = done.stderr.decode("utf-8", "replace").strip()[-1000:]
+        failure = message or f"exit status {done.returncode}"
+        raise UsageError(f"git {arguments[0]} in {directory}: {failure}")
     return done.stdout
 
 
-def git_succeeds(directory: Path, *words: str, data: bytes | None = None) -> bool:
-    """Whether git ends with status 0."""
-    return _run(directory, words, data).returncode == 0
+def git_succeeds(directory: Path, *arguments: str, data: bytes | None = None) -> bool:
+    """Whether git exits with status 0."""
+    return _run(directory, arguments, data).returncode == 0
 
 
 def bisecting(directory: Path) -> bool:
-    """Whether ``git bisect`` is going on in the repository that ``directory`` is of."""
+    """Whether a ``git bisect`` is in progress in the repository of ``directory``."""
     try:
         file = git(directory, "rev-parse", "--git-path", "BISECT_START").strip()
     except TsmHarnessError:
@@ -49,9 +53,9 @@ def bisecting(directory: Path) -> bool:
 
 
 @contextmanager
-def temporary_worktree(repository: Path, revision: str, where: Path) -> Iterator[Path]:
-    """A detached working tree of ``revision`` below ``where``; the user's own is not touched."""
-    tree = where / "tree"
+def temporary_worktree(repository: Path, revision: str, parent: Path) -> Iterator[Path]:
+    """Check ``revision`` out below ``parent``; the user's own working tree is not changed."""
+    tree = parent / "tree"
     git(repository, "worktree", "add", "--quiet", "--detach", str(tree), revision)
     try:
         yield tree
@@ -60,14 +64,14 @@ def temporary_worktree(repository: Path, revision: str, where: Path) -> Iterator
 
 
 def _run(
-    directory: Path, words: Sequence[str], data: bytes | None, seconds: float = _SECONDS
+    directory: Path, arguments: Sequence[str], data: bytes | None, seconds: float = _SECONDS
 ) -> subprocess.CompletedProcess[bytes]:
-    environment = {name: value for name, value in os.environ.items() if name not in _FOREIGN}
+    environment = {name: value for name, value in os.environ.items() if name not in _VARIABLES}
     try:
         return subprocess.run(
-            ["git", "-C", str(directory), *words],
+            ["git", "-C", str(directory), *arguments],
             env=environment,
-            input=data if data is not None else b"",
+            input=data or b"",
             capture_output=True,
             timeout=seconds,
             check=False,
@@ -75,4 +79,4 @@ def _run(
     except FileNotFoundError as error:
         raise HostError("this host has no git", hint="install the package git") from error
     except subprocess.TimeoutExpired as error:
-        raise HostError(f"git {words[0]} did not end in {seconds} s") from error
+        raise HostError(f"git {arguments[0]} did not finish within {seconds} s") from error

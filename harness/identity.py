@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What this harness is, byte for byte: verdicts that another one reached are not its own."""
+"""The identity of this harness: a verdict of another version must not be taken for one of this."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from functools import cache
 from pathlib import Path
 
 import providers_sim
-import scenarios
+import tsmw
 from harness.paths import guest_images_directory
 
 __all__ = ["harness_digest"]
 
 
 @cache
-def harness_digest() -> str:
-    """A digest of the sources of the harness, of its providers, its scenarios and its guest."""
+def harness_digest(scenarios: Path) -> str:
+    """SHA-256 of the sources of harness, providers, wire and guest, and of the ``scenarios``."""
     digest = hashlib.sha256()
-    packages = (Path(__file__), Path(providers_sim.__file__), Path(scenarios.__file__))
-    for root in (*(path.parent for path in packages), guest_images_directory()):
-        files = (one for one in root.rglob("*") if one.is_file() and "__pycache__" not in one.parts)
-        for path in sorted(files):
+    packages = (Path(file).parent for file in (__file__, providers_sim.__file__, tsmw.__file__))
+    for root in (*packages, scenarios, guest_images_directory()):
+        files = (file for file in root.rglob("*") if file.is_file())
+        for path in sorted(file for file in files if "__pycache__" not in file.parts):
             digest.update(f"{path.relative_to(root)}\0".encode())
             digest.update(hashlib.sha256(path.read_bytes()).digest())
     return digest.hexdigest()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Where things are: the user's cache, and the sources of what becomes the guest."""
+"""The directories of the harness: the user's cache, and the sources of the guest."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ _VARIABLE = "TSM_HARNESS_CACHE"
 
 
 def cache_directory(chosen: Path | None = None) -> Path:
-    """The cache: ``chosen``, else ``$TSM_HARNESS_CACHE``, else the XDG cache directory.
+    """Return ``chosen``, else ``$TSM_HARNESS_CACHE``, else the XDG cache directory.
 
-    It is made when missing; raises :class:`HostError` when it cannot be.
+    Creates the directory; raises :class:`HostError` when it cannot.
     """
     named = chosen or os.environ.get(_VARIABLE)
     path = Path(named) if named else Path(platformdirs.user_cache_dir("tsm-harness"))
@@ -26,20 +26,24 @@ def cache_directory(chosen: Path | None = None) -> Path:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise HostError(
-            f"cannot make the cache directory {path}: {error.strerror}",
-            hint=f"choose another with --cache or {_VARIABLE}",
+            f"cannot create the cache directory {path}: {error.strerror}",
+            hint=f"set another directory with --cache or {_VARIABLE}",
         ) from error
     return path.absolute()
 
 
 def guest_images_directory() -> Path:
-    """The sources of the agent, the modules and the kernel list.
+    """Return the directory with the sources of the agent and the modules, and the kernel list.
 
-    They are beside this package in a checkout, and in it when it was installed from a wheel.
+    It is beside this package in a checkout, and inside it when a wheel was installed. Raises
+    :class:`HostError` when it is missing.
     """
     package = Path(__file__).parent
-    places = (package.parent / "guest-images", package / "guest_images")
-    for path in places:
+    candidates = (package.parent / "guest-images", package / "guest_images")
+    for path in candidates:
         if path.is_dir():
             return path
-    raise HostError(f"the guest's sources are not at {places[0]}", hint="install the harness again")
+    raise HostError(
+        f"this installation lacks the guest's sources: {' and '.join(map(str, candidates))}",
+        hint="install tsm-harness again",
+    )

@@ -81,7 +81,7 @@ def test_cache_directory_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert cache_directory() == tmp_path / "named"
     assert cache_directory(tmp_path / "chosen") == tmp_path / "chosen"
     (tmp_path / "file").touch()
-    with pytest.raises(HostError, match="cannot make"):
+    with pytest.raises(HostError, match="cannot create"):
         cache_directory(tmp_path / "file")
 
 
@@ -211,7 +211,7 @@ def test_only_the_caches_own_permissions_are_blamed_on_it(tmp_path: Path) -> Non
 
         return make
 
-    with pytest.raises(HostError, match="cannot be written"):
+    with pytest.raises(HostError, match="is not writable"):
         Cache(tmp_path).get_or_make("kind", KEY, denied(tmp_path / "x"))
     with pytest.raises(PermissionError):
         Cache(tmp_path).get_or_make("kind", KEY, denied(Path("/elsewhere")))

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from harness.cache import Cache
+from harness.claims.catalogue import catalogue
 from harness.cluster.task import TaskResult
 from harness.errors import TsmHarnessError
 from harness.identity import harness_digest
@@ -37,7 +38,7 @@ def job_keys(jobs: Sequence[Job], settings: Settings, session: Session) -> dict[
         except TsmHarnessError:
             continue
         arguments = replace(job.settings(settings), cache=None).run_arguments()
-        parts = (_LAYOUT, harness_digest(), kernel, implementation, arguments)
+        parts = (_LAYOUT, harness_digest(catalogue().directory), kernel, implementation, arguments)
         keys[job] = hashlib.sha256(repr(parts).encode()).hexdigest()
     return keys
 

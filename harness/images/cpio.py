@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""A reproducible writer of cpio archives in the "newc" form that kernels unpack.
+"""Writes reproducible cpio archives in the "newc" format that kernels unpack.
 
-Format: Documentation/driver-api/early-userspace/buffer-format.rst. Times are 0, owners root,
-inode numbers count, so the same tree gives the same bytes.
+Format: Documentation/driver-api/early-userspace/buffer-format.rst. Every time is 0, every owner is
+root, and inode numbers count from 1, so that the same tree gives the same bytes.
 """
 
 from __future__ import annotations
@@ -19,7 +19,10 @@ _TRAILER = "TRAILER!!!"
 
 @dataclass(frozen=True)
 class Node:
-    """One member: its path without a leading slash, mode with type bits, content, device number."""
+    """One member of an archive.
+
+    ``path`` has no leading slash, ``mode`` includes the type bits, ``rdev`` is the device number.
+    """
 
     path: str
     mode: int
@@ -28,27 +31,27 @@ class Node:
 
 
 def file(path: str, data: bytes, mode: int = 0o644) -> Node:
-    """A regular file."""
+    """Make a regular file."""
     return Node(path, stat.S_IFREG | mode, data)
 
 
 def directory(path: str, mode: int = 0o755) -> Node:
-    """A directory."""
+    """Make a directory."""
     return Node(path, stat.S_IFDIR | mode)
 
 
 def symlink(path: str, target: str) -> Node:
-    """A symbolic link."""
+    """Make a symbolic link."""
     return Node(path, stat.S_IFLNK | 0o777, target.encode())
 
 
 def device(path: str, major: int, minor: int, mode: int = 0o600) -> Node:
-    """A character device."""
+    """Make a character device."""
     return Node(path, stat.S_IFCHR | mode, rdev=(major, minor))
 
 
 def newc(nodes: Iterable[Node]) -> bytes:
-    """The archive of ``nodes``, each once, parents before what they contain."""
+    """Return the archive of ``nodes``, sorted by path, so that directories precede their files."""
     members = sorted(nodes, key=lambda node: node.path)
     chunks = [_member(number, node) for number, node in enumerate(members, 1)]
     return b"".join([*chunks, _member(0, Node(_TRAILER, 0))])

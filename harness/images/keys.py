@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""The keys of the guest's ssh port: made once per cache, baked into every image of it.
+"""Makes the keys for ssh into a guest, once for a cache; every image made with it has them.
 
-Key formats: RFC 4253 and RFC 8709 for the public ones; dropbear keeps an Ed25519 host key as the
-SSH strings "ssh-ed25519" and seed || public key (its signkey and ed25519 sources).
+Formats: RFC 4253 and RFC 8709 for public keys; dropbear stores an Ed25519 host key as the SSH
+strings "ssh-ed25519" and seed || public key (dropbear's signkey.c and ed25519.c).
 """
 
 from __future__ import annotations
@@ -29,10 +29,11 @@ _LAYOUT = "1"
 
 @dataclass(frozen=True)
 class SshKeys:
-    """``client_private`` is the client's key file; the rest is what the image and peers hold.
+    """The keys of client and guest.
 
-    ``host_public`` is the host key's SSH wire form, ``host_dropbear`` dropbear's private file,
-    ``authorized`` the line of ``authorized_keys``.
+    ``client_private`` is the client's key file and ``authorized`` its line in ``authorized_keys``.
+    ``host_public`` is the guest's public key as SSH sends it, ``host_dropbear`` the content of
+    dropbear's private key file.
     """
 
     client_private: Path
@@ -42,7 +43,7 @@ class SshKeys:
 
 
 def ssh_keys(cache: Cache) -> SshKeys:
-    """Return the keys of this cache."""
+    """Return the keys of ``cache``; make them at the first call."""
     directory = cache.get_or_make("ssh", _LAYOUT, _make)
     client = load_ssh_private_key((directory / "client").read_bytes(), None)
     host = load_ssh_private_key((directory / "host").read_bytes(), None)

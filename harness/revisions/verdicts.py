@@ -17,6 +17,7 @@ from pathlib import Path
 
 from harness.cache import Cache
 from harness.child import run_in_child
+from harness.claims.catalogue import catalogue
 from harness.errors import HarnessError, TsmHarnessError
 from harness.identity import harness_digest
 from harness.kernels.kbuild import tree_identity
@@ -134,7 +135,13 @@ def _key(tree: Path, settings: Settings, fixup: Path | None) -> str | None:
     if identity is None:
         return None
     patch = fixup.read_bytes() if fixup is not None and fixup.is_file() else b""
-    parts = (_LAYOUT, harness_digest(), identity, settings.run_arguments(), patch)
+    parts = (
+        _LAYOUT,
+        harness_digest(catalogue().directory),
+        identity,
+        settings.run_arguments(),
+        patch,
+    )
     return hashlib.sha256(repr(parts).encode()).hexdigest()
 
 
