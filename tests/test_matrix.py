@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Matrix files: their jobs, whole and pairwise, and what continuous integration systems read."""
+"""Matrix files: their jobs, all or pairwise, and the formats for CI systems."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ provider = "cove"
 
 @pytest.fixture
 def whole(tmp_path: Path) -> Matrix:
-    """Five axes, less two combinations."""
+    """Five axes, with two combinations excluded."""
     return read_matrix(_file(tmp_path, WHOLE))
 
 
@@ -79,26 +79,26 @@ def test_pairwise_of_one_axis(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
-        ("kernels = ", "is no TOML"),
+        ("kernels = ", "is not TOML"),
         ("kernel = ['debian:6.12']", "unknown key kernel"),
-        ("tsm = []", "at least one value"),
-        ("tsm = 'class-fixed'", "at least one value"),
-        ("tsm = [1]", "are texts, not 1"),
-        ("seeds = ['1']", "a seed is an integer"),
-        ("seeds = [true]", "a seed is an integer"),
-        ("claims = [['R1', 2]]", "are texts, not 2"),
-        ("pairwise = 1", "true or false"),
-        ("exclude = [1]", "list of tables"),
-        ("[[exclude]]\ncore = 'class-fixed'", "exclude has no core"),
-        ("[[exclude]]\nprovider = 'sev-snp'", "everything is excluded"),
+        ("tsm = []", r"tsm is \[\]"),
+        ("tsm = 'class-fixed'", "tsm is 'class-fixed'"),
+        ("tsm = [1]", "has 1, which is not a text"),
+        ("seeds = ['1']", "the seed '1' is not an integer"),
+        ("seeds = [true]", "the seed True is not an integer"),
+        ("claims = [['R1', 2]]", "has 2, which is not a text"),
+        ("pairwise = 1", "pairwise is 1"),
+        ("exclude = [1]", "not a list of tables"),
+        ("[[exclude]]\ncore = 'class-fixed'", "unknown key core"),
+        ("[[exclude]]\nprovider = 'sev-snp'", "every one is excluded"),
         ("tsm = ['nobody']", "no such core|unknown core|nobody"),
         ("claims = ['X9']", "unknown claim"),
     ],
 )
-def test_mistakes_are_named(tmp_path: Path, text: str, said: str) -> None:
-    with pytest.raises(UsageError, match=said):
+def test_mistakes_are_named(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
         jobs_of(read_matrix(_file(tmp_path, text)), Settings())
 
 
@@ -122,19 +122,19 @@ def test_gitlab(whole: Matrix) -> None:
     pipeline = json.loads(gitlab(jobs_of(whole, Settings())))
     [(name, job)] = pipeline.items()
     assert name == "tsm-harness"
-    assert all(isinstance(one["ARGUMENTS"], str) for one in job["parallel"]["matrix"])
+    assert all(isinstance(each["ARGUMENTS"], str) for each in job["parallel"]["matrix"])
 
 
 def test_limits() -> None:
     jobs = [Job("debian:6.12", "class-fixed", "sev-snp", (), seed) for seed in range(257)]
     github(jobs[:256])
     gitlab(jobs[:200])
-    with pytest.raises(UsageError, match="257 jobs are more than the 256 GitHub takes"):
+    with pytest.raises(UsageError, match="has 257 jobs; GitHub accepts 256"):
         github(jobs)
-    with pytest.raises(UsageError, match="201 jobs are more than the 200 GitLab takes"):
+    with pytest.raises(UsageError, match="has 201 jobs; GitLab accepts 200"):
         gitlab(jobs[:201])
     long = [Job("x" * 5000, "class-fixed", "sev-snp", (), seed) for seed in range(250)]
-    with pytest.raises(UsageError, match="longer than GitHub takes"):
+    with pytest.raises(UsageError, match="bytes; GitHub accepts"):
         github(long)
 
 
@@ -147,4 +147,4 @@ def test_commands(invoke: Invoke, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     both = invoke("run", "R1", "--matrix", str(file))
     assert both.returncode == 2
-    assert "says which claims there are" in both.stderr
+    assert "--matrix cannot be combined with claims" in both.stderr

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""What a run looks like while it goes on."""
+"""Shows the progress of a run: how many cells are decided, and the latest verdict."""
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
+from contextlib import ExitStack
 from types import TracebackType
 
 from harness.progress import Progress, Step
@@ -13,20 +13,19 @@ __all__ = ["LiveRun"]
 
 
 class LiveRun:
-    """A bar over the cells, with the latest verdict."""
+    """A progress step that lasts from :meth:`start` to the end of the context."""
 
     def __init__(self, progress: Progress) -> None:
         self.progress = progress
-        self._bar: AbstractContextManager[Step] | None = None
+        self._stack = ExitStack()
         self._step: Step | None = None
 
     def start(self, cells: int | None) -> None:
-        """It begins; how many ``cells`` there are may be unknown."""
-        self._bar = self.progress.step("deciding", total=cells)
-        self._step = self._bar.__enter__()
+        """Start the step; the number of ``cells`` may be unknown."""
+        self._step = self._stack.enter_context(self.progress.step("deciding", total=cells))
 
-    def result(self, result: CellResult) -> None:
-        """One more verdict."""
+    def show(self, result: CellResult) -> None:
+        """Count one more verdict, and show it."""
         if self._step is not None:
             cell = result.cell
             self._step.advance(1)
@@ -41,5 +40,4 @@ class LiveRun:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._bar is not None:
-            self._bar.__exit__(kind, error, trace)
+        self._stack.__exit__(kind, error, trace)

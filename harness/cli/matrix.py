@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""``matrix``: the jobs of a matrix file, for people and for continuous integration systems."""
+"""``matrix``: prints the jobs of a matrix file, for people and for CI systems."""
 
 from __future__ import annotations
 
@@ -18,36 +18,41 @@ from harness.settings import Settings
 __all__ = ["matrix"]
 
 
-def _lines(jobs: Sequence[Job]) -> str:
+def _commands(jobs: Sequence[Job]) -> str:
     return "\n".join(job.settings(Settings()).command() for job in jobs)
 
 
 _FORMATS: dict[str, Callable[[Sequence[Job]], str]] = {
-    "commands": _lines,
+    "commands": _commands,
     "github": github,
     "gitlab": gitlab,
 }
 
 
-@click.command()
+@click.command(short_help="Print the jobs of a matrix file.")
 @click.argument("file", type=options.INPUT_FILE)
 @click.option(
     "--format",
-    "form",
+    "output_format",
     type=click.Choice(list(_FORMATS)),
     default="commands",
     show_default=True,
-    help="Commands, or a dynamic matrix.",
+    help="One command line for each job, or a dynamic matrix for GitHub or GitLab.",
 )
-@click.option("--pairwise/--whole", default=None, help="In place of what the file says.")
-def matrix(file: Path, form: str, pairwise: bool | None) -> int:
-    """Print the jobs that a matrix FILE describes: a command each, or what a CI system reads.
+@click.option(
+    "--pairwise/--whole",
+    default=None,
+    help="Print few jobs in which every pair of values occurs, or all; overrides the file.",
+)
+def matrix(file: Path, output_format: str, pairwise: bool | None) -> int:
+    """Print the jobs that a matrix FILE describes.
 
-    FILE is TOML: lists `kernels`, `tsm`, `providers`, `claims`, `seeds`; `pairwise = true` for
-    few jobs in which each pair of values meets; `[[exclude]]` for combinations to leave out.
+    FILE is TOML. It has the lists `kernels`, `tsm`, `providers`, `claims` and `seeds`;
+    `pairwise = true` for few jobs in which every pair of values occurs; and `[[exclude]]` for
+    each combination to leave out.
     """
     described = read_matrix(file)
     if pairwise is not None:
         described = replace(described, pairwise=pairwise)
-    click.echo(_FORMATS[form](jobs_of(described, Settings())))
+    click.echo(_FORMATS[output_format](jobs_of(described, Settings())))
     return 0

@@ -8,7 +8,7 @@ from rich.console import Console
 
 from harness.claims.catalogue import catalogue
 from harness.cli import options
-from harness.cli.decide import Where, decide, exit_status_of
+from harness.cli.decide import Workers, decide, exit_status_of
 from harness.implementations.defects import all_defects, defects_of
 from harness.report.mutants import print_mutants
 from harness.settings import Settings
@@ -36,7 +36,7 @@ def mutants(settings: Settings, workers: int) -> int:
     A mutant is a fixed implementation with one known defect. It must FAIL the claims that the
     defect breaks, and no other claim. --tsm selects the implementations.
     """
-    outcome = decide(settings, Where(workers))
+    outcome = decide(settings, Workers(workers))
     print_mutants(outcome.results, _undecided(), Console(highlight=False))
     return exit_status_of(outcome)
 

@@ -12,9 +12,9 @@ from rich.console import Console
 
 from harness.bundle import Outcome, read_bundle
 from harness.cli import options
-from harness.cli.decide import Where, decide, exit_status_of
-from harness.oracle.printable import printable
+from harness.cli.decide import Workers, decide, exit_status_of
 from harness.report.table import print_report
+from harness.report.text import print_text
 from harness.session import Session
 from harness.settings import Settings
 from harness.verdict import EXIT_AS_EXPECTED, EXIT_UNEXPECTED, CellResult
@@ -22,7 +22,7 @@ from harness.verdict import EXIT_AS_EXPECTED, EXIT_UNEXPECTED, CellResult
 __all__ = ["replay"]
 
 
-@click.command()
+@click.command(short_help="Repeat a FAIL that a run recorded.")
 @click.argument("bundle", type=click.Path(path_type=Path, exists=True))
 @click.option("--kernel", help="Kernel to boot, instead of the one that the bundle names.")
 @options.host_settings
@@ -36,20 +36,20 @@ def replay(bundle: Path, kernel: str | None, host: dict[str, Any]) -> int:
     settings = replace(recorded.settings, **host)
     if kernel is not None:
         settings = replace(settings, kernels=(kernel,))
-    run = decide(settings.check(), Where(1 if settings.times == 1 else 0))
+    run = decide(settings.check(), Workers(1 if settings.times == 1 else 0))
     expected = recorded.outcome
     results = [each for each in run.results if each.cell.scenario == expected.scenario]
     if run.interrupted or not any(each.decided for each in results):
         of_scenario = replace(run, results=results)
         print_report(of_scenario, Console())
         return exit_status_of(of_scenario)
-    console = Console(highlight=False, soft_wrap=True)
+    console = Console(highlight=False)
     digest = _compare_kernels(expected, settings, console)
     same = sum(_same(Outcome.of(each, digest), expected) for each in results)
     _print_result(results[0], console)
-    console.print(
+    print_text(
+        console,
         f"the same outcome {same} of {len(results)} times: {expected.status}, {expected.gist}",
-        markup=False,
     )
     return EXIT_AS_EXPECTED if same == len(results) else EXIT_UNEXPECTED
 
@@ -59,20 +59,21 @@ def _same(outcome: Outcome, expected: Outcome) -> bool:
 
 
 def _compare_kernels(expected: Outcome, settings: Settings, console: Console) -> str:
-    """Return the digest of the kernel that ran; say so when it is not the recorded one."""
+    """Return the digest of the kernel that ran; print a note when it is not the recorded one."""
     with Session(settings, options.progress()) as session:
         kernel = session.kernel(settings.kernels[0])
     if kernel.digest != expected.digest:
-        console.print(
+        print_text(
+            console,
             f"the kernel is not the recorded one: {kernel.release} was run, {expected.release} "
-            "(or another build of it) was recorded"
+            "(or another build of it) was recorded",
         )
     return kernel.digest
 
 
 def _print_result(result: CellResult, console: Console) -> None:
     cell = result.cell
-    console.print(printable(f"{cell.claim} {cell.scenario}: {result.status.value}"), markup=False)
-    console.print(printable(result.detail), markup=False)
+    print_text(console, f"{cell.claim} {cell.scenario}: {result.status.value}")
+    print_text(console, result.detail)
     for line in result.timeline:
-        console.print(f"  {printable(line)}", markup=False)
+        print_text(console, f"  {line}")

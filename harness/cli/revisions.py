@@ -18,7 +18,7 @@ from harness.claims.catalogue import select_claims
 from harness.cli import options
 from harness.errors import UsageError
 from harness.oracle.printable import printable
-from harness.report.lines import print_line
+from harness.report.text import print_text
 from harness.revisions.bisect import Bisection
 from harness.revisions.bisect import bisect as bisect_repository
 from harness.revisions.series import series_verdicts
@@ -92,7 +92,7 @@ def bisect(
 
     if good is None:
         verdict = decide(repository)
-        print_line(console, _explain(verdict, rate, confidence))
+        print_text(console, _explain(verdict, rate, confidence))
         return verdict.exit_status
     with tempfile.TemporaryDirectory() as scratch:
         result = bisect_repository(
@@ -156,7 +156,7 @@ def _cached(verdict: CommitVerdict) -> str:
 
 def _verdict_printer(console: Console) -> Callable[[str, CommitVerdict], None]:
     def show(subject: str, verdict: CommitVerdict) -> None:
-        print_line(console, f"{subject}: {verdict}{_cached(verdict)}")
+        print_text(console, f"{subject}: {verdict}{_cached(verdict)}")
 
     return show
 
@@ -164,11 +164,11 @@ def _verdict_printer(console: Console) -> Callable[[str, CommitVerdict], None]:
 def _print_bisection(result: Bisection, console: Console) -> int:
     count = f"{len(result.tested)} tested"
     if result.first_bad:
-        print_line(console, f"{result.first_bad} is the first bad commit ({count})")
+        print_text(console, f"{result.first_bad} is the first bad commit ({count})")
         return EXIT_AS_EXPECTED
-    print_line(console, f"the first bad commit is one of these without a verdict ({count}):")
+    print_text(console, f"the first bad commit is one of these without a verdict ({count}):")
     for suspect in result.suspects:
-        print_line(console, f"  {suspect}")
+        print_text(console, f"  {suspect}")
     return EXIT_NO_VERDICT
 
 

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: MIT
-"""``run``, the main job, and ``reproduce``, one claim many times."""
+"""``run`` decides claims; ``reproduce`` runs one claim many times."""
 
 from __future__ import annotations
 
 import statistics
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,30 +15,44 @@ from rich.console import Console
 
 from harness.claims.catalogue import catalogue, undecided_claims
 from harness.cli import options
-from harness.cli.decide import Where, decide, decide_jobs, exit_status_of
+from harness.cli.decide import Workers, decide, decide_jobs, exit_status_of
 from harness.cli.reports import ReportFiles, report_files
 from harness.errors import HostError, UsageError
 from harness.history.database import history_file, record_run
 from harness.matrix.file import read_matrix
 from harness.matrix.jobs import jobs_of
+from harness.option import Use
 from harness.oracle.printable import printable
 from harness.report.table import print_report
+from harness.report.text import print_text
 from harness.settings import Settings
 from harness.verdict import CellResult, ClaimSummary, RunResult, Status, headline
 
 __all__ = ["reproduce", "run"]
 
-_IN_A_MATRIX = ("claims", "kernels", "tsms", "providers", "seed")
+_MAX_DETAILS = 5
 
 
-@click.command()
+@click.command(short_help="Decide claims on kernels and implementations.")
 @click.argument("claims", nargs=-1, metavar="[CLAIM]...")
 @options.settings(decides=True)
-@click.option("--matrix", type=options.INPUT_FILE, help="Decide the jobs of a matrix file.")
+@click.option(
+    "--matrix",
+    type=options.INPUT_FILE,
+    help="Decide the jobs of a matrix file; see `tsm-harness matrix --help`.",
+)
 @report_files
 @options.workers
-@click.option("--cluster", metavar="ADDRESS", help="A Dask cluster; `local` for one made here.")
-@click.option("--resume", is_flag=True, help="With --cluster: leave out jobs done before.")
+@click.option(
+    "--cluster",
+    metavar="ADDRESS",
+    help="Run on the Dask cluster at ADDRESS; `local` starts one on this machine.",
+)
+@click.option(
+    "--resume",
+    is_flag=True,
+    help="With --cluster: take jobs that were decided before from a cache.",
+)
 @options.history
 def run(
     settings: Settings,
@@ -51,16 +65,18 @@ def run(
 ) -> int:
     """Decide claims on kernels and implementations.
 
-    Without arguments: every claim on debian:6.12 with class-posted, class-fixed and mainline.
+    Without arguments, it decides every claim on debian:6.12 with class-posted, class-fixed and
+    mainline. The exit status is 0 when every verdict is as expected, 1 when one is not, and 125
+    without a verdict.
     """
     if resume and cluster is None:
         raise UsageError("--resume needs --cluster", hint="add --cluster local")
-    where = Where(workers, cluster, resume)
-    outcome = _matrix(settings, matrix, where) if matrix else decide(settings, where)
+    where = Workers(workers, cluster, resume)
+    outcome = _run_matrix(settings, matrix, where) if matrix else decide(settings, where)
     outcome = _described(outcome, everything=not settings.claims and matrix is None)
     print_report(outcome, Console())
     reports.write(outcome)
-    _remember(history, outcome, settings)
+    _record(history, outcome, settings)
     return exit_status_of(outcome)
 
 
@@ -77,16 +93,20 @@ def _described(run: RunResult, *, everything: bool) -> RunResult:
     return replace(run, claims=described, undecided=undecided)
 
 
-def _matrix(settings: Settings, file: Path, where: Where) -> RunResult:
+def _run_matrix(settings: Settings, file: Path, where: Workers) -> RunResult:
     context = click.get_current_context()
-    given = click.core.ParameterSource.COMMANDLINE
-    if both := [name for name in _IN_A_MATRIX if context.get_parameter_source(name) is given]:
-        raise UsageError(f"the matrix file says which {both[0]} there are", hint="say it there")
+    for each in Settings.options():
+        source = context.get_parameter_source(each.name)
+        if each.use is Use.CELL and source is click.core.ParameterSource.COMMANDLINE:
+            name = each.name if each.positional else f"--{each.flag}"
+            raise UsageError(
+                f"--matrix cannot be combined with {name}", hint=f"write the values into {file}"
+            )
     return decide_jobs(jobs_of(read_matrix(file), settings), settings, where)
 
 
-def _remember(history: Path | None, outcome: RunResult, settings: Settings) -> None:
-    """A history that cannot be written costs no verdict."""
+def _record(history: Path | None, outcome: RunResult, settings: Settings) -> None:
+    """Add a run to the history; the verdicts do not depend on whether that works."""
     try:
         fresh = [result for result in outcome.results if result.cell not in outcome.recalled]
         record_run(history_file(history), fresh, settings.command())
@@ -94,39 +114,46 @@ def _remember(history: Path | None, outcome: RunResult, settings: Settings) -> N
         print(f"tsm-harness: {printable(str(error))} ({error.hint})", file=sys.stderr)
 
 
-@click.command()
+@click.command(short_help="Run one claim many times, and count the FAILs.")
 @click.argument("claim")
 @options.settings(one_cell=True, decides=True, tsms="class-posted", times=20)
 @options.workers
 @options.history
 def reproduce(settings: Settings, claim: str, workers: int, history: Path | None) -> int:
-    """Run one claim many times, each in a fresh clone; print hits, rate and time.
+    """Run one claim many times, each in a fresh guest; print the number of FAILs and the time.
 
-    The seed moves by one each time.
+    Each run has the seed of the one before, plus one.
     """
     settings = replace(settings, claims=(claim,)).check()
-    outcome = decide(settings, Where(workers))
-    console = Console(highlight=False, soft_wrap=True)
-    for line in _rates(outcome.results):
-        console.print(printable(line), markup=False)
-    _remember(history, outcome, settings)
+    outcome = decide(settings, Workers(workers))
+    console = Console(highlight=False)
+    for scenario in sorted({result.cell.scenario for result in outcome.results}):
+        members = [result for result in outcome.results if result.cell.scenario == scenario]
+        for line in _rate(members):
+            print_text(console, line)
+    _record(history, outcome, settings)
     return exit_status_of(outcome)
 
 
-def _rates(results: Sequence[CellResult]) -> list[str]:
-    lines = []
-    for scenario in sorted({result.cell.scenario for result in results}):
-        mine = [result for result in results if result.cell.scenario == scenario]
-        counts = Counter(result.status for result in mine)
-        hits, decided = counts[Status.FAIL], counts[Status.FAIL] + counts[Status.PASS]
-        rate = f"{hits / decided:.1%}" if decided else "no verdict"
-        seconds = [result.duration_s for result in mine]
-        lines.append(
-            f"{mine[0].cell.claim} {scenario}: {hits} of {len(mine)} reproduced it ({rate}); "
+def _rate(results: Sequence[CellResult]) -> Iterator[str]:
+    """Describe the results of one scenario in a few lines."""
+    name = f"{results[0].cell.claim} {results[0].cell.scenario}"
+    decided = [result for result in results if result.decided]
+    fails = sum(result.status is Status.FAIL for result in decided)
+    if decided:
+        seconds = [result.duration_s for result in decided]
+        yield (
+            f"{name}: {fails} of {len(results)} reproduced it ({fails / len(decided):.1%}); "
             f"median {statistics.median(seconds):.3f} s, longest {max(seconds):.3f} s"
         )
-        others = {s: n for s, n in counts.items() if s not in (Status.FAIL, Status.PASS)}
-        lines += [f"  {count} times {status.value}" for status, count in others.items()]
-        words = Counter(headline(result.detail) for result in mine if result.detail)
-        lines += [f"  {count} times {word}" for word, count in words.most_common(5)]
-    return lines
+    else:
+        yield f"{name}: no verdict"
+    details = Counter(
+        (result.status.value, headline(result.detail))
+        for result in results
+        if result.status is not Status.PASS
+    )
+    for (status, text), count in details.most_common(_MAX_DETAILS):
+        yield f"  {count} times {status}: {text}"
+    if len(details) > _MAX_DETAILS:
+        yield f"  and {len(details) - _MAX_DETAILS} other reasons"

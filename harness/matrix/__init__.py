@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""A matrix of kernels, cores, providers, claims and seeds, described in one file.
+"""Jobs over kernels, implementations, providers, claims and seeds, described in a matrix file.
 
-``file`` reads it, ``jobs`` makes the jobs of it, whole or pairwise, ``ci`` writes them down as
-continuous integration systems want their dynamic matrices.
+:mod:`file` reads the file, :mod:`jobs` makes the jobs, all or pairwise, and :mod:`ci` formats
+them for continuous integration systems.
 """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Jobs as continuous integration systems read them: a dynamic matrix of GitHub's or GitLab's."""
+"""Formats jobs for continuous integration systems: dynamic matrices of GitHub and GitLab."""
 
 from __future__ import annotations
 
@@ -16,29 +16,32 @@ __all__ = ["github", "gitlab"]
 _GITHUB_JOBS = 256  # GitHub Actions: "A matrix will generate a maximum of 256 jobs per workflow"
 _GITLAB_JOBS = 200  # GitLab CI/CD YAML reference, parallel:matrix: 200 permutations
 _GITHUB_BYTES = 1 << 20  # GitHub Actions: outputs of a job are at most 1 MB
+_HINT = "make the matrix pairwise, exclude combinations, or split the file"
 
 
 def github(jobs: Sequence[Job]) -> str:
-    """One line of JSON for ``strategy.matrix`` by way of ``fromJSON``: ``include`` of the jobs.
+    """Return one line of JSON for ``strategy.matrix``, to be read with ``fromJSON``.
 
-    Each has ``name``, and ``arguments`` for ``tsm-harness run``. Raises :class:`UsageError` when
-    GitHub would not take so many.
+    Each entry of its ``include`` has a ``name``, and the ``arguments`` of ``tsm-harness run``.
+    Raises :class:`UsageError` for a matrix beyond the limits of GitHub.
     """
-    _check(jobs, _GITHUB_JOBS, "GitHub")
+    _check_count(jobs, _GITHUB_JOBS, "GitHub")
     include = [{"name": str(job), "arguments": _arguments(job)} for job in jobs]
     text = json.dumps({"include": include}, separators=(",", ":"))
     if len(text) > _GITHUB_BYTES:
-        raise UsageError("the matrix is longer than GitHub takes", hint=_HINT)
+        raise UsageError(
+            f"the matrix has {len(text)} bytes; GitHub accepts {_GITHUB_BYTES}", hint=_HINT
+        )
     return text
 
 
 def gitlab(jobs: Sequence[Job]) -> str:
-    """A child pipeline for ``trigger: include: artifact``, as JSON, which is YAML.
+    """Return a child pipeline for ``trigger: include: artifact``, as JSON, which is also YAML.
 
-    Each job of ``tsm-harness`` has ARGUMENTS for ``tsm-harness run``. Raises :class:`UsageError`
-    when GitLab would not take so many.
+    Each job of ``tsm-harness`` gets the arguments of ``tsm-harness run`` in ARGUMENTS. Raises
+    :class:`UsageError` for a matrix beyond the limits of GitLab.
     """
-    _check(jobs, _GITLAB_JOBS, "GitLab")
+    _check_count(jobs, _GITLAB_JOBS, "GitLab")
     matrix = [{"ARGUMENTS": _arguments(job)} for job in jobs]
     job = {
         "parallel": {"matrix": matrix},
@@ -52,12 +55,9 @@ def gitlab(jobs: Sequence[Job]) -> str:
     return json.dumps({"tsm-harness": job}, indent=1)
 
 
-_HINT = "make it pairwise, exclude some, or cut the file in two"
-
-
-def _check(jobs: Sequence[Job], most: int, whose: str) -> None:
-    if len(jobs) > most:
-        raise UsageError(f"{len(jobs)} jobs are more than the {most} {whose} takes", hint=_HINT)
+def _check_count(jobs: Sequence[Job], limit: int, system: str) -> None:
+    if len(jobs) > limit:
+        raise UsageError(f"the matrix has {len(jobs)} jobs; {system} accepts {limit}", hint=_HINT)
 
 
 def _arguments(job: Job) -> str:

@@ -1,16 +1,16 @@
 # SPDX-License-Identifier: MIT
 """Reads a matrix file.
 
-TOML, every key with a default::
+It is TOML, and every key has a default::
 
     kernels = ["debian:6.12", "debian:7.3"]
     tsm = ["class-posted", "class-fixed", "mainline"]
     providers = ["sev-snp", "tdx:version=5"]
-    claims = ["R1", ["J1", "J2"]]     # a job each, or together; none: all of them in one job
+    claims = ["R1", ["J1", "J2"]]     # a job for R1, another for J1 and J2; default: one for all
     seeds = [0]
-    pairwise = false                  # true: every pair of values meets, not every combination
+    pairwise = false                  # true: few jobs, in which every pair of values occurs
 
-    [[exclude]]                       # a combination whose every value is one of these
+    [[exclude]]                       # leaves out the jobs that have all of these values
     kernel = "debian:7.3"
     tsm = "class-posted"
 """
@@ -34,7 +34,7 @@ AXES = {
     "claims": "claims",
     "seed": "seeds",
 }
-"""What a job has one of, and what the file calls the list of them."""
+"""For each field of a job, the key of the list of its values."""
 
 _DEFAULTS: Mapping[str, list[object]] = {
     "kernels": [DEFAULT_KERNEL],
@@ -47,7 +47,7 @@ _DEFAULTS: Mapping[str, list[object]] = {
 
 @dataclass(frozen=True)
 class Matrix:
-    """The values of each axis by the name a job has for it, and what is left out."""
+    """The values of each field of a job, and the combinations that are left out."""
 
     axes: Mapping[str, tuple[object, ...]]
     exclude: tuple[Mapping[str, object], ...] = ()
@@ -55,32 +55,37 @@ class Matrix:
 
 
 def read_matrix(path: Path) -> Matrix:
-    """The matrix that ``path`` describes; raises :class:`UsageError` with the place of a mistake.
+    """Read a matrix file; raises :class:`UsageError` for a key or a type that is wrong.
 
-    What the words mean is checked with the jobs.
+    The values are checked when the jobs are made.
     """
     try:
         data = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise UsageError(f"cannot read {path}: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path} is no TOML: {error}") from error
-    known = {*AXES.values(), "exclude", "pairwise"}
-    if strange := sorted(set(data) - known):
         raise UsageError(
-            f"{path}: unknown key {strange[0]}", hint=f"there are {', '.join(sorted(known))}"
+            f"cannot read the matrix file {path}: {error.strerror}", hint="give another file"
+        ) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path} is not TOML: {error}", hint=_HINT) from error
+    known = {*AXES.values(), "exclude", "pairwise"}
+    if unknown := sorted(set(data) - known):
+        raise UsageError(
+            f"{path}: unknown key {unknown[0]}", hint=f"known keys: {', '.join(sorted(known))}"
         )
     pairwise = data.get("pairwise", False)
     if not isinstance(pairwise, bool):
-        raise UsageError(f"{path}: pairwise is true or false")
+        raise UsageError(f"{path}: pairwise is {pairwise!r}", hint="write true or false")
     axes = {name: _axis(path, key, data) for name, key in AXES.items()}
     return Matrix(axes, _excludes(path, data.get("exclude", [])), pairwise)
+
+
+_HINT = "`tsm-harness matrix --help` describes the file"
 
 
 def _axis(path: Path, key: str, data: Mapping[str, object]) -> tuple[object, ...]:
     values = data.get(key, _DEFAULTS[key])
     if not isinstance(values, list) or not values:
-        raise UsageError(f"{path}: {key} is a list of at least one value")
+        raise UsageError(f"{path}: {key} is {values!r}", hint="write a list of at least one value")
     return tuple(dict.fromkeys(_value(path, key, value) for value in values))
 
 
@@ -88,22 +93,27 @@ def _value(path: Path, key: str, value: object) -> object:
     if key == "seeds":
         if type(value) is int:
             return value
-        raise UsageError(f"{path}: a seed is an integer, not {value!r}")
+        raise UsageError(f"{path}: the seed {value!r} is not an integer", hint="write seeds = [0]")
     if key == "claims":
         together = value if isinstance(value, (list, tuple)) else [value]
-        return tuple(str(_value(path, "claim", one)) for one in together)
+        return tuple(str(_value(path, "claim", claim)) for claim in together)
     if isinstance(value, str) and value:
         return value
-    raise UsageError(f"{path}: {key} are texts, not {value!r}")
+    raise UsageError(f"{path}: {key} has {value!r}, which is not a text", hint=_HINT)
 
 
 def _excludes(path: Path, entries: object) -> tuple[Mapping[str, object], ...]:
-    if not isinstance(entries, list) or not all(isinstance(one, dict) and one for one in entries):
-        raise UsageError(f"{path}: exclude is a list of tables")
+    if not isinstance(entries, list) or not all(
+        isinstance(entry, dict) and entry for entry in entries
+    ):
+        raise UsageError(
+            f"{path}: exclude is not a list of tables", hint="write [[exclude]] and values below"
+        )
     for entry in entries:
-        if strange := sorted(set(entry) - set(AXES)):
+        if unknown := sorted(set(entry) - set(AXES)):
             raise UsageError(
-                f"{path}: exclude has no {strange[0]}", hint=f"there are {', '.join(AXES)}"
+                f"{path}: unknown key {unknown[0]} in [[exclude]]",
+                hint=f"known keys: {', '.join(AXES)}",
             )
         if "claims" in entry:
             entry["claims"] = _value(path, "claims", entry["claims"])

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The jobs of a matrix: each is one invocation of ``run``."""
+"""The jobs of a matrix; each is one ``tsm-harness run``."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from harness.settings import Settings
 
 __all__ = ["Job", "jobs_of", "jobs_of_settings"]
 
-_CLAIMS_A_JOB = 8
-"""Enough to make up for starting a process, few enough to keep several machines busy."""
+_CLAIMS_PER_JOB = 8
+"""Enough to outweigh the start of a process, few enough to keep several machines busy."""
 
 
 @dataclass(frozen=True)
 class Job:
-    """Claims (all without any) on one kernel, core, provider, from one seed."""
+    """Claims (all, if empty) to decide on one kernel, implementation and provider."""
 
     kernel: str
     tsm: str
@@ -28,7 +28,7 @@ class Job:
     seed: int
 
     def settings(self, base: Settings) -> Settings:
-        """``base`` with what the job says."""
+        """Return ``base`` with the values of the job."""
         return replace(
             base,
             kernels=(self.kernel,),
@@ -39,19 +39,19 @@ class Job:
         )
 
     def __str__(self) -> str:
-        words = [self.kernel, self.tsm, self.provider, ",".join(self.claims) or "all claims"]
-        return " / ".join([*words, f"seed {self.seed}"] if self.seed else words)
+        parts = [self.kernel, self.tsm, self.provider, ",".join(self.claims) or "all claims"]
+        return " / ".join([*parts, f"seed {self.seed}"] if self.seed else parts)
 
 
 def jobs_of(matrix: Matrix, base: Settings) -> list[Job]:
-    """The jobs, in the file's order; raises :class:`UsageError` when one means nothing.
+    """Return the jobs in the order of the file; raises :class:`UsageError` for an invalid value.
 
-    A pairwise matrix has every pair of values of two axes that ``exclude`` leaves in some job.
+    Those of a pairwise matrix contain every pair of values that its other jobs contain.
     """
     rows = product(*(matrix.axes[name] for name in AXES))
     jobs = [Job(*row) for row in rows if not _excluded(matrix, row)]  # type: ignore[arg-type]
     if not jobs:
-        raise UsageError("the matrix has no job: everything is excluded")
+        raise UsageError("the matrix has no job: every one is excluded", hint="exclude fewer")
     if matrix.pairwise:
         jobs = _pairwise(jobs)
     for job in jobs:
@@ -60,28 +60,28 @@ def jobs_of(matrix: Matrix, base: Settings) -> list[Job]:
 
 
 def jobs_of_settings(settings: Settings) -> list[Job]:
-    """What ``settings`` ask for, cut into jobs of a few claims."""
+    """Split a run into jobs of a few claims each."""
     claims = decidable_claims(settings.claims)
-    starts = range(0, len(claims), _CLAIMS_A_JOB)
-    parts = [claims[start : start + _CLAIMS_A_JOB] for start in starts]
+    starts = range(0, len(claims), _CLAIMS_PER_JOB)
+    parts = [claims[start : start + _CLAIMS_PER_JOB] for start in starts]
     rows = product(settings.kernels, settings.tsms, settings.providers, parts)
     return [Job(*row, settings.seed) for row in rows]
 
 
 def _pairwise(jobs: list[Job]) -> list[Job]:
-    """Few of the jobs, in which all pairs are; the next is always one with most new pairs.
+    """Select jobs greedily: the next is the one with the most pairs that are still missing.
 
-    Chosen from the jobs that may be, so that what is excluded takes no pair with it: a search that
-    fills rows value by value, and drops those that are excluded, loses pairs that others have.
+    It selects among the jobs that are not excluded. An algorithm that builds rows value by value
+    and drops the excluded ones afterwards would lose pairs that other jobs contain.
     """
     pairs = {job: _pairs_of(job) for job in jobs}
     missing = set().union(*pairs.values())
-    chosen = []
+    selected = []
     while missing:
         best = max(jobs, key=lambda job: len(pairs[job] & missing))
-        chosen.append(best)
+        selected.append(best)
         missing -= pairs[best]
-    return [job for job in jobs if job in chosen]
+    return [job for job in jobs if job in selected]
 
 
 def _pairs_of(job: Job) -> frozenset[tuple[tuple[str, object], ...]]:
@@ -90,4 +90,6 @@ def _pairs_of(job: Job) -> frozenset[tuple[tuple[str, object], ...]]:
 
 def _excluded(matrix: Matrix, row: tuple[object, ...]) -> bool:
     values = dict(zip(AXES, row, strict=True))
-    return any(all(values[n] == v for n, v in entry.items()) for entry in matrix.exclude)
+    return any(
+        all(values[name] == value for name, value in entry.items()) for entry in matrix.exclude
+    )
