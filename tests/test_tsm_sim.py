@@ -12,6 +12,7 @@ import random
 import re
 import shutil
 import signal
+import struct
 import subprocess
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -1031,34 +1032,51 @@ def test_readers_come_back_whatever_is_answered(raw: SetRaw, attach: Attach, see
     it.guest.log.assert_clean()
 
 
-# One source for every interface. Only what includes compat.h sees any of it.
+# One C file for each API, chosen by Kbuild.
 
 _API = Path(__file__).parent / "data" / "tsm_api"
-_SEEING = ("core.o", "ask.o")
+_OWN = guest_images_directory() / "modules"
 
 
 @dataclass(frozen=True)
-class Interface:
-    """What a core's header is, how it is chosen, and what the driver then asks the core for."""
+class ApiCase:
+    """A header, the C file that serves it, and the functions the driver then calls."""
 
+    file: str
     api: Api
     register: tuple[str, ...]
-    words: tuple[str, ...] = ()
+    include: Path | None = None
+    blobs: int = 3
 
 
-INTERFACES = {
-    "class": Interface(Api.CLASS, ("register_tsm", "unregister_tsm"), ("TSM_CORE=class",)),
-    "6.7": Interface(
+APIS = {
+    "class": ApiCase(
+        "api_class",
+        Api.CLASS,
+        ("register_tsm", "unregister_tsm"),
+        _OWN / "tsm-class" / "include",
+        blobs=1,
+    ),
+    "6.7": ApiCase(
+        "api_6_7",
         Api.TSM_6_7,
         ("tsm_register", "tsm_unregister", "tsm_report_default_type", "tsm_report_extra_type"),
-        (f"TSM_INCLUDE={_API / '6.7'}", "TSM_API=6_7"),
+        _API / "6.7",
     ),
     # The packaged kernel's own header.
-    "6.11": Interface(Api.TSM_6_11, ("tsm_register", "tsm_unregister")),
-    "6.16": Interface(
+    "6.11": ApiCase("api_6_11", Api.TSM_6_11, ("tsm_register", "tsm_unregister")),
+    "6.16": ApiCase(
+        "api_6_16",
         Api.TSM_REPORT,
         ("tsm_report_register", "tsm_report_unregister"),
-        (f"TSM_INCLUDE={_API / '6.16'}",),
+        _API / "6.16",
+    ),
+    # A user's implementation brings its header, whatever the kernel's version.
+    "dir": ApiCase(
+        "api_6_11",
+        Api.TSM_6_11,
+        ("tsm_register", "tsm_unregister"),
+        Path(__file__).parent / "data" / "implementation" / "include",
     ),
 }
 
@@ -1100,39 +1118,79 @@ def _undefined(path: Path) -> set[str]:
         return {one.name for one in symbols if one["st_shndx"] == "SHN_UNDEF"}
 
 
-def _u32(path: Path, name: str) -> int:
-    """The value of an initialised variable in an object file."""
+def _defined(path: Path) -> set[str]:
+    with path.open("rb") as file:
+        symbols = _symbols(ELFFile(file)).iter_symbols()
+        return {
+            one.name
+            for one in symbols
+            if one["st_shndx"] != "SHN_UNDEF" and one["st_info"]["bind"] == "STB_GLOBAL"
+        }
+
+
+def _u32s(path: Path, name: str) -> tuple[int, int]:
+    """The first two integers of an initialised variable in an object file."""
     with path.open("rb") as file:
         elf = ELFFile(file)
         found = _symbols(elf).get_symbol_by_name(name)
         assert found is not None
         (symbol,) = found
         data: bytes = elf.get_section(symbol["st_shndx"]).data()
-        start: int = symbol["st_value"]
-    return int.from_bytes(data[start : start + 4], "little")
+        first, second = struct.unpack_from("<II", data, symbol["st_value"])
+    return first, second
 
 
-def test_only_two_files_see_the_interface(sources: Path) -> None:
-    texts = {path.name: path.read_text() for path in sources.glob("*.[ch]")}
-    seeing = {name for name, text in texts.items() if '#include "compat.h"' in text}
-    assert seeing == {"core.c", "ask.c"}
-    assert {name for name, text in texts.items() if "<linux/tsm.h>" in text} == {"compat.h"}
+def test_only_the_api_files_include_the_header(sources: Path) -> None:
+    including = {
+        path.name for path in sources.glob("*.[ch]") if "<linux/tsm.h>" in path.read_text()
+    }
+    api_files = {path.name for path in sources.glob("api_*.c")}
+    assert including == {*api_files, "api_configfs.h"}
+    assert api_files == {f"{case.file}.c" for case in APIS.values()}
+    named = re.findall(r"(\w+):\w+", (sources / "Kbuild").read_text().partition("apis := ")[2])
+    assert api_files == {f"api_{name}.c" for name in named}
 
 
-@pytest.mark.parametrize("name", INTERFACES)
-def test_driver_compiles_for(compiling: Compile, sources: Path, name: str) -> None:
-    interface = INTERFACES[name]
-    done = compiling(*interface.words, *_SEEING)
+def _objects(sources: Path, compiling: Compile, include: Path | None, *targets: str) -> list[Path]:
+    """Have Kbuild list the driver's objects, in their order, and compile ``targets``."""
+    variables = [f"TSM_INCLUDE={include}"] if include else []
+    done = compiling(*variables, "tsm-sim.mod", *targets)
     assert done.returncode == 0, done.stderr
-    asked = {symbol for one in INTERFACES.values() for symbol in one.register}
-    assert _undefined(sources / "core.o") & asked == set(interface.register)
-    assert not _undefined(sources / "ask.o") & asked
-    assert _u32(sources / "core.o", "sim_api") == interface.api
-    blobs = 1 if interface.api == Api.CLASS else 3
-    assert _u32(sources / "core.o", "sim_core_max") == blobs * (_OUTBLOB_MAX + 1)
+    return [sources / Path(name).name for name in (sources / "tsm-sim.mod").read_text().split()]
 
 
-def test_another_interface_does_not_compile(compiling: Compile, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", APIS)
+def test_each_header_is_served_by_its_api_file(
+    compiling: Compile, sources: Path, name: str
+) -> None:
+    case = APIS[name]
+    target = f"{case.file}.o"
+    objects = _objects(sources, compiling, case.include, target)
+    assert [path.name for path in objects if path.name.startswith("api_")] == [target]
+    functions = {symbol for one in APIS.values() for symbol in one.register}
+    assert _undefined(sources / target) & functions == set(case.register)
+    assert _u32s(sources / target, "tsm_sim_api") == (case.api, case.blobs * (_OUTBLOB_MAX + 1))
+
+
+def test_a_file_calls_only_files_listed_before_it(compiling: Compile, sources: Path) -> None:
+    objects = _objects(sources, compiling, None, "tsm-sim.o")
+    assert {path.name for path in objects} >= {"frame.o", "api_6_11.o", "device.o"}
+    everything = set[str]().union(*map(_defined, objects))
+    before: set[str] = set()
+    for path in objects:
+        before |= _defined(path)
+        assert _undefined(path) & everything <= before, path.name
+
+
+def test_an_unknown_header_is_an_error(compiling: Compile, tmp_path: Path) -> None:
+    (tmp_path / "api" / "linux").mkdir(parents=True)
+    (tmp_path / "api" / "linux" / "tsm.h").write_text("int tsm_enroll(void);\n")
+    done = compiling(f"TSM_INCLUDE={tmp_path / 'api'}", "tsm-sim.o")
+    assert done.returncode != 0
+    assert "tsm.h has none of the identifiers in" in done.stderr
+
+
+def test_a_changed_interface_does_not_compile(compiling: Compile, tmp_path: Path) -> None:
     text = (_API / "6.16" / "linux" / "tsm.h").read_text()
     lacking = text.replace("\tu8 *manifestblob;\n", "").replace(
         "\n#endif", "\nstatic int idle;\n\n#endif"
@@ -1141,10 +1199,10 @@ def test_another_interface_does_not_compile(compiling: Compile, tmp_path: Path) 
     header = tmp_path / "api" / "linux" / "tsm.h"
     header.parent.mkdir(parents=True)
     header.write_text(lacking)
-    done = compiling(f"TSM_INCLUDE={tmp_path / 'api'}", "core.o")
+    done = compiling(f"TSM_INCLUDE={tmp_path / 'api'}", "api_6_16.o")
     assert done.returncode != 0
     assert "no member named 'manifestblob'" in done.stderr
-    assert "[-Werror=unused-variable]" in done.stderr  # a mere warning would do
+    assert "[-Werror=unused-variable]" in done.stderr  # warnings are errors here
 
 
 @pytest.mark.parametrize("tsm", ["class-fixed", "mainline"])

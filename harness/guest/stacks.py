@@ -11,7 +11,7 @@ from harness.guest.actor import Actor
 
 __all__ = ["PROVIDER_LEAVES", "BlockedTask", "find_blocked", "wait_for_blocked"]
 
-PROVIDER_LEAVES = "sim_unregister"
+PROVIDER_LEAVES = "tsm_sim_unregister"
 """The function of the provider driver that unregisters it from the implementation."""
 
 

@@ -38,9 +38,7 @@ class MainlineImplementation:
             name = mainline_module(kernel)
             # Its only dependency, configfs, is loaded at boot.
             ready[f"{name}.ko"] = read_modules(kernel, [name])[name]
-        directory = ModulePair(kernel, self.interface, ready=ready).build(
-            "the provider driver", cache, progress
-        )
+        directory = ModulePair(kernel, ready=ready).build("the provider driver", cache, progress)
         return Build(
             tuple(ModuleLoad.of(directory / file) for file in ready),
             ModuleLoad.of(directory / DRIVER),

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,7 +12,7 @@ from pathlib import Path
 
 from harness.cache import Cache
 from harness.errors import BuildError
-from harness.implementations.model import InterfaceKind, ModuleSource
+from harness.implementations.model import ModuleSource
 from harness.implementations.shims import build_with_shims
 from harness.kernels.model import Kernel
 from harness.kernels.module_build import (
@@ -26,14 +25,14 @@ from harness.kernels.toolchain import build_digest, compiler_version
 from harness.paths import guest_images_directory
 from harness.progress import Progress
 
-__all__ = ["DRIVER", "HEADER", "ModulePair", "header_api", "used_shims"]
+__all__ = ["DRIVER", "HEADER", "ModulePair", "used_shims"]
 
 DRIVER = "tsm-sim.ko"
 """The file of the provider driver."""
 HEADER = "include/linux/tsm.h"
 """The header, in a module's directory, that declares how providers register."""
 
-_LAYOUT = "1"
+_LAYOUT = "2"
 _SHIMS = "shims.json"
 
 
@@ -46,7 +45,6 @@ class ModulePair:
     """
 
     kernel: Kernel
-    interface: InterfaceKind
     source: ModuleSource | None = None
     ready: Mapping[str, bytes] = field(default_factory=dict)
     shims: bool = False
@@ -68,7 +66,7 @@ class ModulePair:
         driver = [path for path in (images / "modules" / "tsm-sim").rglob("*") if path.is_file()]
         compiler = compiler_version(module_compiler(self.kernel))
         ready = {name: hashlib.sha256(data).hexdigest() for name, data in self.ready.items()}
-        inputs = (_LAYOUT, self.kernel.digest, compiler, self.interface, str(self.shims))
+        inputs = (_LAYOUT, self.kernel.digest, compiler, str(self.shims))
         source = self.source.digest if self.source else ""
         return build_digest(
             images, [*driver, images / "include" / "tsmw.h"], *inputs, source, repr(ready)
@@ -104,12 +102,11 @@ class ModulePair:
         images, driver = guest_images_directory(), work / "modules" / "tsm-sim"
         shutil.copytree(images / "modules" / "tsm-sim", driver)
         shutil.copytree(images / "include", work / "include")
-        variables = [f"TSM_CORE={'class' if self.interface == 'class' else 'mainline'}"]
+        variables = []
         if module is not None:
-            variables += [
+            variables = [
                 f"TSM_INCLUDE={module}/include",
                 f"KBUILD_EXTRA_SYMBOLS={module}/Module.symvers",
-                *header_api(self.interface, (module / HEADER).read_text("utf-8", "replace")),
             ]
         try:
             build_module(self.kernel, driver, flags, *variables)
@@ -124,11 +121,3 @@ def used_shims(directory: Path) -> list[str]:
     """The shims that a build needed, as notes for the user."""
     notes: list[str] = json.loads((directory / _SHIMS).read_bytes())
     return notes
-
-
-def header_api(interface: InterfaceKind, header: str) -> list[str]:
-    """The version of the configfs API in a header, which may not be the kernel's."""
-    if interface == "class" or "TSM_REPORT_INBLOB_MAX" in header:
-        return []
-    old = re.search(r"tsm_register\([^)]*config_item_type", header, re.DOTALL)
-    return [f"TSM_API={'6_7' if old else '6_11'}"]

@@ -41,7 +41,7 @@ class OwnImplementation:
         if self.interface == "configfs":
             _require_configfs(kernel)
         module = f"tsm-{self.interface}"
-        pair = ModulePair(kernel, self.interface, self._source())
+        pair = ModulePair(kernel, self._source())
         directory = pair.build(module, cache, progress)
         parameters = f"defects={','.join(self.defects)}" if self.defects else ""
         load = ModuleLoad.of(directory / f"{module}.ko", parameters)

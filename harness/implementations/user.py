@@ -61,7 +61,7 @@ class UserImplementation:
     def build(self, kernel: Kernel, cache: Cache, progress: Progress) -> Build:
         """Build the module, with shims where it was written for another kernel, and the driver."""
         title = Path(self.name.partition(":")[2]).name
-        pair = ModulePair(kernel, self.interface, self.source(), shims=True)
+        pair = ModulePair(kernel, self.source(), shims=True)
         directory = pair.build(title, cache, progress)
         notes = [f"repaired: {repair}" for repair in self.repairs]
         notes += [f"shim: {shim}" for shim in used_shims(directory)]

@@ -9,14 +9,14 @@
 
 #include "sim.h"
 
-static atomic_long_t counters[SIM_COUNTERS];
+static atomic_long_t counters[TSM_SIM_COUNTERS];
 
-void sim_count(enum sim_counter counter)
+void tsm_sim_count(enum tsm_sim_counter counter)
 {
 	atomic_long_inc(&counters[counter]);
 }
 
-void sim_uncount(enum sim_counter counter)
+void tsm_sim_uncount(enum tsm_sim_counter counter)
 {
 	atomic_long_dec(&counters[counter]);
 }
@@ -36,17 +36,17 @@ static ssize_t counter_show(struct device *dev, struct device_attribute *attr,
 		&counters[_index]					\
 	}
 
-COUNTER(frames_in, SIM_FRAMES_IN);
-COUNTER(frames_out, SIM_FRAMES_OUT);
-COUNTER(resyncs, SIM_RESYNCS);
-COUNTER(stale, SIM_STALE);
-COUNTER(duplicates, SIM_DUPLICATES);
-COUNTER(crc_errors, SIM_CRC_ERRORS);
-COUNTER(oversize, SIM_OVERSIZE);
-COUNTER(timeouts, SIM_TIMEOUTS);
-COUNTER(cancelled, SIM_CANCELLED);
-COUNTER(dropped, SIM_DROPPED);
-COUNTER(in_flight, SIM_IN_FLIGHT);
+COUNTER(frames_in, TSM_SIM_FRAMES_IN);
+COUNTER(frames_out, TSM_SIM_FRAMES_OUT);
+COUNTER(resyncs, TSM_SIM_RESYNCS);
+COUNTER(stale, TSM_SIM_STALE);
+COUNTER(duplicates, TSM_SIM_DUPLICATES);
+COUNTER(crc_errors, TSM_SIM_CRC_ERRORS);
+COUNTER(oversize, TSM_SIM_OVERSIZE);
+COUNTER(timeouts, TSM_SIM_TIMEOUTS);
+COUNTER(cancelled, TSM_SIM_CANCELLED);
+COUNTER(dropped, TSM_SIM_DROPPED);
+COUNTER(in_flight, TSM_SIM_IN_FLIGHT);
 
 static struct attribute *counter_attrs[] = {
 	&counter_frames_in.attr.attr,
@@ -67,7 +67,7 @@ static const struct attribute_group counter_group = {
 	.attrs = counter_attrs,
 };
 
-const struct attribute_group *sim_counter_groups[] = {
+const struct attribute_group *tsm_sim_counter_groups[] = {
 	&counter_group,
 	NULL
 };

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* /dev/tsm_sim, and the life of what is behind each open file. */
+/* /dev/tsm_sim: one provider for each open file. */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
 #include <linux/cleanup.h>
 #include <linux/fs.h>
+#include <linux/lockdep.h>
 #include <linux/minmax.h>
 #include <linux/miscdevice.h>
 #include <linux/mm.h>
@@ -13,33 +14,34 @@
 #include <linux/slab.h>
 #include <linux/uaccess.h>
 
+#include "api.h"
 #include "sim.h"
 
-/* Of one write(); so that one call cannot take for ever. */
+/* Limits the time of one write(). */
 #define WRITE_MAX	SZ_1M
 
-static void sim_free(struct sim *sim)
+static void free_sim(struct tsm_sim *sim)
 {
-	sim_queue_purge(sim);
-	kfree(sim->sending);
+	tsm_sim_queue_purge(&sim->queue);
+	kfree(sim->reading);
 	kvfree(sim->rx.payload);
 	kfree(sim);
 }
 
-static struct sim *sim_alloc(void)
+static struct tsm_sim *alloc_sim(struct device *parent)
 {
-	struct sim *sim = kzalloc(sizeof(*sim), GFP_KERNEL);
+	struct tsm_sim *sim = kzalloc(sizeof(*sim), GFP_KERNEL);
 
 	if (!sim)
 		return NULL;
+	sim->parent = parent;
 	mutex_init(&sim->lock);
 	mutex_init(&sim->read_mutex);
 	mutex_init(&sim->write_mutex);
-	spin_lock_init(&sim->queue_lock);
-	INIT_LIST_HEAD(&sim->queue);
-	INIT_WORK(&sim->registering, sim_registration_work);
-	init_waitqueue_head(&sim->lost);
-	init_waitqueue_head(&sim->readable);
+	tsm_sim_queue_init(&sim->queue);
+	INIT_WORK(&sim->registration_work, tsm_sim_do_registration_work);
+	init_waitqueue_head(&sim->session_ended);
+	sim->rx.deliver = tsm_sim_handle_frame;
 	sim->rx.payload = kvmalloc(TSMW_MAX_PAYLOAD, GFP_KERNEL);
 	if (!sim->rx.payload) {
 		kfree(sim);
@@ -50,14 +52,15 @@ static struct sim *sim_alloc(void)
 
 static int sim_open(struct inode *inode, struct file *file)
 {
-	struct sim *sim = sim_alloc();
+	struct miscdevice *device = file->private_data;
+	struct tsm_sim *sim = alloc_sim(device->this_device);
 	int rc;
 
 	if (!sim)
 		return -ENOMEM;
-	rc = sim_say_hello(sim);
+	rc = tsm_sim_start_session(sim);
 	if (rc) {
-		sim_free(sim);
+		free_sim(sim);
 		return rc;
 	}
 	file->private_data = sim;
@@ -65,40 +68,57 @@ static int sim_open(struct inode *inode, struct file *file)
 }
 
 /*
- * The host is gone. Requests are failed first, and no new one is taken:
- * unregistration waits for report_new.
+ * The host is gone. Unregistration waits for report_new; therefore requests are
+ * failed first, and without a session new ones fail too.
  */
 static int sim_release(struct inode *inode, struct file *file)
 {
-	struct sim *sim = file->private_data;
+	struct tsm_sim *sim = file->private_data;
 
 	scoped_guard(mutex, &sim->lock) {
 		sim->session = 0;
-		sim->enter = false;
-		sim_fail_all(sim, -ENXIO);
+		sim->must_register = false;
+		tsm_sim_fail_requests(sim, -ENXIO);
 	}
-	flush_work(&sim->registering);
-	sim_unregister(sim);
-	sim_free(sim);
+	flush_work(&sim->registration_work);
+	if (sim->registration)
+		tsm_sim_unregister(sim);
+	free_sim(sim);
 	return 0;
 }
 
-static bool can_read(struct sim *sim)
+/* Wait until a frame, or the rest of one, can be read. */
+static int wait_for_frame(struct tsm_sim *sim, bool nonblock)
 {
-	return READ_ONCE(sim->sending) || !sim_queue_empty(sim);
+	int rc;
+
+	lockdep_assert_held(&sim->read_mutex);
+	while (!sim->reading) {
+		WRITE_ONCE(sim->reading, tsm_sim_queue_pop(&sim->queue));
+		sim->read_bytes = 0;
+		if (sim->reading)
+			break;
+		if (nonblock)
+			return -EAGAIN;
+		rc = wait_event_interruptible(sim->queue.readable,
+					      !tsm_sim_queue_empty(&sim->queue));
+		if (rc)
+			return rc;
+	}
+	return 0;
 }
 
-/* Copy more of the frame being read; under read_mutex. */
-static ssize_t read_some(struct sim *sim, char __user *buf, size_t count)
+static ssize_t copy_frame(struct tsm_sim *sim, char __user *buf, size_t count)
 {
-	struct sim_frame *frame = sim->sending;
-	size_t n = min(count, frame->size - sim->sent);
+	struct tsm_sim_frame *frame = sim->reading;
+	size_t n = min(count, frame->size - sim->read_bytes);
 
-	if (copy_to_user(buf, frame->data + sim->sent, n))
+	lockdep_assert_held(&sim->read_mutex);
+	if (copy_to_user(buf, frame->data + sim->read_bytes, n))
 		return -EFAULT;
-	sim->sent += n;
-	if (sim->sent == frame->size) {
-		WRITE_ONCE(sim->sending, NULL);
+	sim->read_bytes += n;
+	if (sim->read_bytes == frame->size) {
+		WRITE_ONCE(sim->reading, NULL);
 		kfree(frame);
 	}
 	return n;
@@ -107,28 +127,16 @@ static ssize_t read_some(struct sim *sim, char __user *buf, size_t count)
 static ssize_t sim_read(struct file *file, char __user *buf, size_t count,
 			loff_t *pos)
 {
-	struct sim *sim = file->private_data;
+	struct tsm_sim *sim = file->private_data;
 	ssize_t rc;
 
 	if (!count)
 		return 0;
 	if (mutex_lock_interruptible(&sim->read_mutex))
 		return -ERESTARTSYS;
-	while (!sim->sending) {
-		WRITE_ONCE(sim->sending, sim_queue_pop(sim));
-		sim->sent = 0;
-		if (sim->sending)
-			break;
-		rc = -EAGAIN;
-		if (file->f_flags & O_NONBLOCK)
-			goto out;
-		rc = wait_event_interruptible(sim->readable,
-					      !sim_queue_empty(sim));
-		if (rc)
-			goto out;
-	}
-	rc = read_some(sim, buf, count);
-out:
+	rc = wait_for_frame(sim, file->f_flags & O_NONBLOCK);
+	if (!rc)
+		rc = copy_frame(sim, buf, count);
 	mutex_unlock(&sim->read_mutex);
 	return rc;
 }
@@ -136,23 +144,23 @@ out:
 static ssize_t sim_write(struct file *file, const char __user *buf,
 			 size_t count, loff_t *pos)
 {
-	struct sim *sim = file->private_data;
+	struct tsm_sim *sim = file->private_data;
 	ssize_t rc;
 
 	if (mutex_lock_interruptible(&sim->write_mutex))
 		return -ERESTARTSYS;
-	rc = sim_receive(sim, buf, min_t(size_t, count, WRITE_MAX));
+	rc = tsm_sim_receive(&sim->rx, buf, min_t(size_t, count, WRITE_MAX));
 	mutex_unlock(&sim->write_mutex);
 	return rc;
 }
 
 static __poll_t sim_poll(struct file *file, poll_table *wait)
 {
-	struct sim *sim = file->private_data;
+	struct tsm_sim *sim = file->private_data;
 	__poll_t events = EPOLLOUT | EPOLLWRNORM;
 
-	poll_wait(file, &sim->readable, wait);
-	if (can_read(sim))
+	poll_wait(file, &sim->queue.readable, wait);
+	if (READ_ONCE(sim->reading) || !tsm_sim_queue_empty(&sim->queue))
 		events |= EPOLLIN | EPOLLRDNORM;
 	return events;
 }
@@ -171,18 +179,13 @@ static struct miscdevice sim_device = {
 	.name = "tsm_sim",
 	.mode = 0600,
 	.fops = &sim_fops,
-	.groups = sim_counter_groups,
+	.groups = tsm_sim_counter_groups,
 };
-
-/* Parent of what a core creates for a provider. */
-struct device *sim_parent(void)
-{
-	return sim_device.this_device;
-}
 
 static int __init tsm_sim_init(void)
 {
-	return sim_max_total_init() ?: misc_register(&sim_device);
+	return tsm_sim_max_total_init(tsm_sim_api.max_total) ?:
+	       misc_register(&sim_device);
 }
 module_init(tsm_sim_init);
 
@@ -192,5 +195,5 @@ static void __exit tsm_sim_exit(void)
 }
 module_exit(tsm_sim_exit);
 
-MODULE_DESCRIPTION("TSM provider whose reports are made in user space");
+MODULE_DESCRIPTION("TSM provider whose reports a user-space program makes");
 MODULE_LICENSE("GPL");

@@ -1,99 +1,98 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Frames waiting to be read, at most SIM_QUEUE_MAX bytes of them. */
-#include <linux/bits.h>
+/* Frames that wait to be read. */
 #include <linux/cleanup.h>
+#include <linux/errno.h>
+#include <linux/overflow.h>
 #include <linux/sizes.h>
 #include <linux/slab.h>
 #include <linux/string.h>
 
 #include "sim.h"
 
-static void fill_header(struct tsmw_header *head, u8 type, u32 session, u32 id,
-			u32 status, u32 len)
-{
-	const u8 *payload = (const u8 *)(head + 1);
+#define QUEUE_MAX	SZ_256K	/* bytes of frames */
 
-	head->magic = (__force u32)cpu_to_le32(TSMW_MAGIC);
-	head->version = TSMW_VERSION;
-	head->type = type;
-	head->flags = 0;
-	head->session = (__force u32)cpu_to_le32(session);
-	head->id = (__force u32)cpu_to_le32(id);
-	head->length = (__force u32)cpu_to_le32(len);
-	head->status = (__force u32)cpu_to_le32(status);
-	head->payload_crc = (__force u32)cpu_to_le32(sim_crc(payload, len));
-	head->header_crc = (__force u32)cpu_to_le32(
-		sim_crc(head, offsetof(struct tsmw_header, header_crc)));
+void tsm_sim_queue_init(struct tsm_sim_queue *queue)
+{
+	spin_lock_init(&queue->lock);
+	INIT_LIST_HEAD(&queue->frames);
+	init_waitqueue_head(&queue->readable);
+}
+
+static bool add_frame(struct tsm_sim_queue *queue, struct tsm_sim_frame *frame)
+{
+	guard(spinlock)(&queue->lock);
+	if (queue->bytes + frame->size > QUEUE_MAX)
+		return false;
+	list_add_tail(&frame->list, &queue->frames);
+	queue->bytes += frame->size;
+	return true;
 }
 
 /*
- * Queue one frame. -ENOBUFS, counted as dropped, when nobody has read for so
- * long that the queue is full.
+ * Queue one frame. -ENOBUFS, counted as dropped, when the queue is full because
+ * nobody reads.
  */
-int sim_send(struct sim *sim, u8 type, u32 session, u32 id, u32 status,
-	     const void *payload, size_t len)
+int tsm_sim_send(struct tsm_sim_queue *queue, const struct tsm_sim_head *head,
+		 const void *payload)
 {
-	size_t size = sizeof(struct tsmw_header) + len;
-	struct sim_frame *frame;
+	size_t size = sizeof(struct tsmw_header) + head->length;
+	struct tsm_sim_frame *frame;
 
 	frame = kmalloc(struct_size(frame, data, size), GFP_KERNEL);
 	if (!frame)
 		return -ENOMEM;
 	frame->size = size;
-	memcpy(frame->data + sizeof(struct tsmw_header), payload, len);
-	fill_header((struct tsmw_header *)frame->data, type, session, id, status,
-		    len);
+	tsm_sim_encode_header((struct tsmw_header *)frame->data, head, payload);
+	memcpy(frame->data + sizeof(struct tsmw_header), payload, head->length);
 
-	scoped_guard(spinlock, &sim->queue_lock) {
-		if (sim->queued + size <= SIM_QUEUE_MAX) {
-			list_add_tail(&frame->list, &sim->queue);
-			sim->queued += size;
-			frame = NULL;
-		}
-	}
-	if (frame) {
+	if (!add_frame(queue, frame)) {
 		kfree(frame);
-		sim_count(SIM_DROPPED);
+		tsm_sim_count(TSM_SIM_DROPPED);
 		return -ENOBUFS;
 	}
-	sim_count(SIM_FRAMES_OUT);
-	wake_up_interruptible(&sim->readable);
+	tsm_sim_count(TSM_SIM_FRAMES_OUT);
+	wake_up_interruptible(&queue->readable);
 	return 0;
 }
 
-int sim_send_u32(struct sim *sim, u8 type, u32 session, u32 value)
+int tsm_sim_send_u32(struct tsm_sim_queue *queue, u8 type, u32 session,
+		     u32 value)
 {
+	struct tsm_sim_head head = {
+		.type = type,
+		.session = session,
+		.length = sizeof(value),
+	};
 	__le32 payload = cpu_to_le32(value);
 
-	return sim_send(sim, type, session, 0, TSMW_OK, &payload,
-			sizeof(payload));
+	return tsm_sim_send(queue, &head, &payload);
 }
 
-/* Take the first frame off the queue; NULL when there is none. */
-struct sim_frame *sim_queue_pop(struct sim *sim)
+/* Remove the oldest frame and return it; NULL when there is none. */
+struct tsm_sim_frame *tsm_sim_queue_pop(struct tsm_sim_queue *queue)
 {
-	struct sim_frame *frame;
+	struct tsm_sim_frame *frame;
 
-	guard(spinlock)(&sim->queue_lock);
-	frame = list_first_entry_or_null(&sim->queue, struct sim_frame, list);
+	guard(spinlock)(&queue->lock);
+	frame = list_first_entry_or_null(&queue->frames, struct tsm_sim_frame,
+					 list);
 	if (frame) {
 		list_del(&frame->list);
-		sim->queued -= frame->size;
+		queue->bytes -= frame->size;
 	}
 	return frame;
 }
 
-bool sim_queue_empty(struct sim *sim)
+bool tsm_sim_queue_empty(struct tsm_sim_queue *queue)
 {
-	guard(spinlock)(&sim->queue_lock);
-	return list_empty(&sim->queue);
+	guard(spinlock)(&queue->lock);
+	return list_empty(&queue->frames);
 }
 
-/* Drop what nobody has begun to read. */
-void sim_queue_purge(struct sim *sim)
+void tsm_sim_queue_purge(struct tsm_sim_queue *queue)
 {
-	struct sim_frame *frame;
+	struct tsm_sim_frame *frame;
 
-	while ((frame = sim_queue_pop(sim)))
+	while ((frame = tsm_sim_queue_pop(queue)))
 		kfree(frame);
 }

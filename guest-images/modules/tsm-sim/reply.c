@@ -5,12 +5,9 @@
 #include <linux/cleanup.h>
 #include <linux/err.h>
 #include <linux/minmax.h>
-#include <linux/mm.h>
 #include <linux/module.h>
-#include <linux/slab.h>
 #include <linux/sizes.h>
 #include <linux/string.h>
-#include <linux/vmalloc.h>
 
 #include "sim.h"
 
@@ -19,21 +16,22 @@
 static unsigned int max_total;
 module_param(max_total, uint, 0444);
 MODULE_PARM_DESC(max_total,
-		 "Largest sum of the blobs of one report, in bytes, at most 64 MiB (default: each blob one byte over what the core accepts)");
+		 "Largest sum of the blobs of one report, in bytes, at most 64 MiB (default: each blob one byte over the implementation's limit)");
 
-u32 sim_max_total(void)
-{
-	return max_total;
-}
-
-int sim_max_total_init(void)
+/* @fallback: the value without the parameter */
+int tsm_sim_max_total_init(u32 fallback)
 {
 	if (!max_total)
-		max_total = min_t(u32, sim_core_max, MAX_TOTAL_LIMIT);
+		max_total = min_t(u32, fallback, MAX_TOTAL_LIMIT);
 	if (max_total <= MAX_TOTAL_LIMIT)
 		return 0;
 	pr_err("max_total=%u is over %u\n", max_total, MAX_TOTAL_LIMIT);
 	return -EINVAL;
+}
+
+u32 tsm_sim_max_total(void)
+{
+	return max_total;
 }
 
 static const int errno_of_status[] = {
@@ -49,19 +47,19 @@ static const int errno_of_status[] = {
 	[TSMW_INTERNAL] = EPROTO,
 };
 
-/* The result of a reply that is not TSMW_OK. */
-static int failure(struct sim_request *request, u32 status, const u8 *payload,
-		   u32 len)
+/* The result of a reply whose status is not TSMW_OK. */
+static int result_of_status(struct tsm_sim_request *request, u32 status,
+			    const u8 *payload, u32 len)
 {
 	s32 value;
 
 	if (status == TSMW_THROTTLED || status == TSMW_INJECT) {
-		if (len != sizeof(value))
+		if (len != sizeof(__le32))
 			return -EPROTO;
-		value = get_unaligned_le32(payload);
+		value = le32_to_cpup((const __le32 *)payload);
 		if (status == TSMW_THROTTLED) {
 			request->retry_ms = value;
-			return SIM_THROTTLED;
+			return TSM_SIM_THROTTLED;
 		}
 		if (value < -MAX_ERRNO || value > MAX_ERRNO)
 			return -EPROTO;
@@ -74,56 +72,52 @@ static int failure(struct sim_request *request, u32 status, const u8 *payload,
 	return -errno_of_status[status];
 }
 
-/* One byte at least, since not every allocator gives a pointer for none. */
-static u8 *allocate(u32 len, u32 flags)
+/* Check the lengths at the start of a reply, and allocate the blobs. */
+static int start_blobs(struct tsm_sim_request *request, const u8 *payload,
+		       u32 len)
 {
-	if (flags & TSMW_REPLY_VMALLOC)
-		return vmalloc(max(len, 1U));
-	return kvmalloc(max(len, 1U), GFP_KERNEL);
-}
-
-/* Take the head of a reply: check what it announces, then make room for it. */
-static int begin(struct sim_request *request, const u8 *payload, u32 len)
-{
-	struct sim_reply *reply = &request->reply;
+	const struct tsmw_report_reply *announced = (const void *)payload;
+	struct tsm_sim_reply *reply = &request->reply;
 	u64 total = 0;
-	int i;
+	int i, rc;
 
-	if (len < sizeof(struct tsmw_report_reply))
+	if (len < sizeof(*announced))
 		return -EBADMSG;
-	for (i = 0; i < SIM_BLOB_COUNT; i++) {
-		reply->blob[i].len = get_unaligned_le32(payload + 4 * i);
+	reply->flags = le32_to_cpu(announced->flags);
+	reply->blob[0].len = le32_to_cpu(announced->outblob_len);
+	reply->blob[1].len = le32_to_cpu(announced->auxblob_len);
+	reply->blob[2].len = le32_to_cpu(announced->manifestblob_len);
+	for (i = 0; i < TSM_SIM_BLOBS; i++)
 		total += reply->blob[i].len;
-	}
-	reply->flags = get_unaligned_le32(payload + 4 * SIM_BLOB_COUNT);
 	if (total > max_total)
 		return -EMSGSIZE;
 	if (reply->flags & TSMW_REPLY_NO_OUTBLOB && reply->blob[0].len)
 		return -EBADMSG;
 
-	for (i = 0; i < SIM_BLOB_COUNT; i++) {
-		/* Only the outblob may be there and empty. */
+	for (i = 0; i < TSM_SIM_BLOBS; i++) {
+		/* Only an outblob can exist and be empty. */
 		if (!reply->blob[i].len &&
 		    (i || reply->flags & TSMW_REPLY_NO_OUTBLOB))
 			continue;
-		reply->blob[i].data = allocate(reply->blob[i].len, reply->flags);
-		if (!reply->blob[i].data)
-			return -ENOMEM;
+		rc = tsm_sim_alloc_blob(reply, i);
+		if (rc)
+			return rc;
 	}
-	request->begun = true;
+	request->announced = true;
 	request->expected = total;
 	return 0;
 }
 
-/* Put bytes where they belong: the blobs follow each other. */
-static int append(struct sim_request *request, const u8 *data, u32 len)
+/* Append bytes to the blobs, which follow each other on the wire. */
+static int append_to_blobs(struct tsm_sim_request *request, const u8 *data,
+			   u32 len)
 {
 	u32 start = 0, at, n;
 	int i;
 
 	if (len > request->expected - request->received)
 		return -EBADMSG;
-	for (i = 0; i < SIM_BLOB_COUNT && len; i++) {
+	for (i = 0; i < TSM_SIM_BLOBS && len; i++) {
 		u32 blob_len = request->reply.blob[i].len;
 
 		at = request->received - start;
@@ -139,59 +133,53 @@ static int append(struct sim_request *request, const u8 *data, u32 len)
 	return 0;
 }
 
-static int take_payload(struct sim_request *request, const u8 *payload, u32 len)
+static int add_payload(struct tsm_sim_request *request, const u8 *payload,
+		       u32 len)
 {
 	int rc;
 
-	if (!request->begun) {
-		rc = begin(request, payload, len);
+	if (!request->announced) {
+		rc = start_blobs(request, payload, len);
 		if (rc)
 			return rc;
 		payload += sizeof(struct tsmw_report_reply);
 		len -= sizeof(struct tsmw_report_reply);
 	}
-	return append(request, payload, len);
+	return append_to_blobs(request, payload, len);
 }
 
-/* Handle one frame of a reply; @head is in the CPU's byte order. */
-void sim_report_reply(struct sim *sim, const struct tsmw_header *head,
-		      const u8 *payload)
+/*
+ * Handle one frame of a reply. @error: see struct tsm_sim_rx; a frame whose
+ * payload is not valid fails its request.
+ */
+void tsm_sim_handle_reply(struct tsm_sim *sim, const struct tsm_sim_head *head,
+			  const u8 *payload, int error)
 {
-	struct sim_request *request;
+	struct tsm_sim_request *request;
+	bool more = head->flags & TSMW_F_MORE;
 	int rc;
 
 	guard(mutex)(&sim->lock);
-	request = sim_find(sim, head->session, head->id);
+	request = tsm_sim_find_request(sim, head->session, head->id);
 	if (!request)
 		return;
-	if (head->flags & ~TSMW_F_MORE) {
+	if (error) {
+		rc = error;
+	} else if (head->flags & ~TSMW_F_MORE) {
 		rc = -EBADMSG;
 	} else if (head->status != TSMW_OK) {
-		/* What earlier frames of it began will not be filled any more. */
-		sim_reply_free(&request->reply);
-		rc = failure(request, head->status, payload, head->length);
+		/* No frame will complete the blobs of earlier frames. */
+		tsm_sim_free_blobs(&request->reply);
+		rc = result_of_status(request, head->status, payload,
+				      head->length);
 	} else {
-		rc = take_payload(request, payload, head->length);
-		if (!rc && head->flags & TSMW_F_MORE)
+		rc = add_payload(request, payload, head->length);
+		if (!rc && more)
 			return;
 		if (!rc && request->received != request->expected)
 			rc = -EBADMSG;
 	}
-	if (!(head->flags & TSMW_F_MORE))
-		sim->answered[sim->answered_next++ % SIM_ANSWERED] = head->id;
-	sim_finish(sim, request, rc);
-}
-
-/* A frame came whose payload is of no use: fail the request it was for. */
-void sim_broken_frame(struct sim *sim, const struct tsmw_header *head,
-		      int result)
-{
-	struct sim_request *request;
-
-	if (head->type != (TSMW_REPORT | TSMW_REPLY))
-		return;
-	guard(mutex)(&sim->lock);
-	request = sim_find(sim, head->session, head->id);
-	if (request)
-		sim_finish(sim, request, result);
+	if (!more && !error)
+		sim->answered[sim->answered_next++ % TSM_SIM_ANSWERED] = head->id;
+	tsm_sim_complete_request(sim, request, rc);
 }

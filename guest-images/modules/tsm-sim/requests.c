@@ -1,34 +1,24 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The requests in flight. A reader puts its request into the table and waits;
- * whoever finishes it takes it out, under sim->lock, and with that gives
- * result and blobs to the waiter. An id is never used twice, so a late answer
- * finds nothing.
+ * The table of requests in flight. A reader puts its request into the table and
+ * waits. Whoever completes the request takes it out, under tsm_sim.lock, and
+ * thereby returns it, with result and blobs, to the reader. No id is used twice,
+ * so that a late answer finds no request.
  */
 #include <linux/cleanup.h>
+#include <linux/errno.h>
 #include <linux/jiffies.h>
+#include <linux/lockdep.h>
 #include <linux/minmax.h>
-#include <linux/mm.h>
 #include <linux/sched.h>
 #include <linux/string.h>
 
 #include "sim.h"
 
-/* As long as a throttled SEV-SNP guest keeps trying. */
+/* As long as the kernel's SEV-SNP driver repeats a throttled request. */
 #define THROTTLED_MAX_MS	60000U
 
-void sim_reply_free(struct sim_reply *reply)
-{
-	int i;
-
-	for (i = 0; i < SIM_BLOB_COUNT; i++) {
-		kvfree(reply->blob[i].data);
-		reply->blob[i].data = NULL;
-		reply->blob[i].len = 0;
-	}
-}
-
-static int slot_of(struct sim *sim, u32 id)
+static int find_slot(struct tsm_sim *sim, u32 id)
 {
 	int i;
 
@@ -38,64 +28,81 @@ static int slot_of(struct sim *sim, u32 id)
 	return -1;
 }
 
-/* The request a reply is for; NULL, counted, when there is none. Locked. */
-struct sim_request *sim_find(struct sim *sim, u32 session, u32 id)
+static bool was_answered(struct tsm_sim *sim, u32 id)
 {
-	bool ours = session && session == sim->session && id;
-	int slot = ours ? slot_of(sim, id) : -1;
 	int i;
 
+	for (i = 0; i < TSM_SIM_ANSWERED; i++)
+		if (sim->answered[i] == id)
+			return true;
+	return false;
+}
+
+/* The request that a reply belongs to; NULL, counted, when there is none. */
+struct tsm_sim_request *tsm_sim_find_request(struct tsm_sim *sim, u32 session,
+					     u32 id)
+{
+	int slot;
+
+	lockdep_assert_held(&sim->lock);
+	if (!session || session != sim->session || !id) {
+		tsm_sim_count(TSM_SIM_STALE);
+		return NULL;
+	}
+	slot = find_slot(sim, id);
 	if (slot >= 0)
 		return sim->slots[slot];
-	for (i = 0; ours && i < SIM_ANSWERED; i++) {
-		if (sim->answered[i] == id) {
-			sim_count(SIM_DUPLICATES);
-			return NULL;
-		}
-	}
-	sim_count(SIM_STALE);
+	tsm_sim_count(was_answered(sim, id) ? TSM_SIM_DUPLICATES :
+					      TSM_SIM_STALE);
 	return NULL;
 }
 
-static void take_out(struct sim *sim, struct sim_request *request)
+static void remove_request(struct tsm_sim *sim, struct tsm_sim_request *request)
 {
-	sim->slots[slot_of(sim, request->id)] = NULL;
+	lockdep_assert_held(&sim->lock);
+	sim->slots[find_slot(sim, request->id)] = NULL;
 	request->id = 0;
-	sim_uncount(SIM_IN_FLIGHT);
+	tsm_sim_uncount(TSM_SIM_IN_FLIGHT);
 }
 
-/* Give the request, with its result, back to its waiter. Locked. */
-void sim_finish(struct sim *sim, struct sim_request *request, int result)
+void tsm_sim_complete_request(struct tsm_sim *sim,
+			      struct tsm_sim_request *request, int result)
 {
 	request->result = result;
-	take_out(sim, request);
+	remove_request(sim, request);
 	complete(&request->done);
 }
 
-/* Finish all requests, and those that wait to be repeated. Locked. */
-void sim_fail_all(struct sim *sim, int result)
+/* Complete all requests, also those that wait to be repeated. */
+void tsm_sim_fail_requests(struct tsm_sim *sim, int result)
 {
 	int i;
 
+	lockdep_assert_held(&sim->lock);
 	for (i = 0; i < TSMW_MAX_IN_FLIGHT; i++)
 		if (sim->slots[i])
-			sim_finish(sim, sim->slots[i], result);
-	wake_up_all(&sim->lost);
+			tsm_sim_complete_request(sim, sim->slots[i], result);
+	wake_up_all(&sim->session_ended);
 }
 
-static bool accepts(struct sim *sim, u32 session)
+static bool accepts_requests(struct tsm_sim *sim, u32 session)
 {
-	return sim->session && sim->session == session && !sim->leaving;
+	return sim->session && sim->session == session && !sim->closing;
 }
 
-static int submit(struct sim *sim, struct sim_request *request, u32 session,
-		  const u8 *payload, size_t len)
+static int submit_request(struct tsm_sim *sim, struct tsm_sim_request *request,
+			  u32 session, const u8 *payload, size_t len)
 {
+	struct tsm_sim_head head = {
+		.type = TSMW_REPORT,
+		.session = session,
+		.length = len,
+	};
 	int slot, used = 0, free = -1;
 	int rc;
 
 	guard(mutex)(&sim->lock);
-	if (!accepts(sim, session) || sim->last_id == U32_MAX)
+	if (!accepts_requests(sim, session) || sim->last_id == U32_MAX)
 		return -ENXIO;
 	for (slot = 0; slot < TSMW_MAX_IN_FLIGHT; slot++) {
 		if (sim->slots[slot])
@@ -105,52 +112,57 @@ static int submit(struct sim *sim, struct sim_request *request, u32 session,
 	}
 	if (used >= sim->max_in_flight)
 		return -EBUSY;
-	rc = sim_send(sim, TSMW_REPORT, session, sim->last_id + 1, TSMW_OK,
-		      payload, len);
+	head.id = sim->last_id + 1;
+	rc = tsm_sim_send(&sim->queue, &head, payload);
 	if (rc)
 		return rc;
-	request->id = ++sim->last_id;
+	sim->last_id = head.id;
+	request->id = head.id;
 	sim->slots[free] = request;
-	sim_count(SIM_IN_FLIGHT);
+	tsm_sim_count(TSM_SIM_IN_FLIGHT);
 	return 0;
 }
 
-/* Take back a request nobody waits for any more, unless it was just finished. */
-static void abandon(struct sim *sim, struct sim_request *request, int result)
+/* Take back a request that its reader gave up, unless it was just completed. */
+static void cancel_request(struct tsm_sim *sim, struct tsm_sim_request *request,
+			   int result)
 {
 	guard(mutex)(&sim->lock);
 	if (!request->id)
 		return;
-	sim_count(result == -ETIMEDOUT ? SIM_TIMEOUTS : SIM_CANCELLED);
-	sim_send_u32(sim, TSMW_CANCEL, sim->session, request->id);
+	tsm_sim_count(result == -ETIMEDOUT ? TSM_SIM_TIMEOUTS :
+					     TSM_SIM_CANCELLED);
+	tsm_sim_send_u32(&sim->queue, TSMW_CANCEL, sim->session, request->id);
 	request->result = result;
-	take_out(sim, request);
+	remove_request(sim, request);
 }
 
-static int attempt(struct sim *sim, struct sim_request *request, u32 session,
-		   u32 timeout_ms, const u8 *payload, size_t len)
+static int submit_and_wait(struct tsm_sim *sim, struct tsm_sim_request *request,
+			   u32 session, u32 timeout_ms, const u8 *payload,
+			   size_t len)
 {
+	long timeout = timeout_ms ? msecs_to_jiffies(timeout_ms) :
+				    MAX_SCHEDULE_TIMEOUT;
 	long rc;
 
 	memset(request, 0, sizeof(*request));
 	init_completion(&request->done);
-	rc = submit(sim, request, session, payload, len);
+	rc = submit_request(sim, request, session, payload, len);
 	if (rc)
 		return rc;
-	rc = wait_for_completion_interruptible_timeout(&request->done,
-			timeout_ms ? msecs_to_jiffies(timeout_ms) :
-				     MAX_SCHEDULE_TIMEOUT);
+	rc = wait_for_completion_interruptible_timeout(&request->done, timeout);
 	if (rc <= 0)
-		abandon(sim, request, rc ? -EINTR : -ETIMEDOUT);
+		cancel_request(sim, request, rc ? -EINTR : -ETIMEDOUT);
 	return request->result;
 }
 
 /* Wait until a throttled request may be repeated. */
-static int pause(struct sim *sim, u32 session, u32 ms)
+static int wait_for_retry(struct tsm_sim *sim, u32 session, u32 ms)
 {
 	long rc;
 
-	rc = wait_event_interruptible_timeout(sim->lost, !accepts(sim, session),
+	rc = wait_event_interruptible_timeout(sim->session_ended,
+					      !accepts_requests(sim, session),
 					      msecs_to_jiffies(ms));
 	if (rc < 0)
 		return -EINTR;
@@ -158,47 +170,48 @@ static int pause(struct sim *sim, u32 session, u32 ms)
 }
 
 /**
- * sim_request - ask the host for a report and wait for it
+ * tsm_sim_request - send a REPORT request to the host and wait for the reply
  * @sim: the provider
  * @payload: TLVs of the request
  * @len: bytes of @payload
- * @reply: filled when 0 is returned; sim_reply_free() frees its blobs
+ * @reply: filled when 0 is returned; tsm_sim_free_blobs() frees its blobs
  *
  * Return: 0; the value of TSMW_INJECT, which may be positive; or
  *	-ENXIO		no session, or it ended meanwhile
  *	-EBUSY		too many requests in flight
- *	-EINTR		a signal came
- *	-ETIMEDOUT	no answer in the host's time, or throttled for too long
- *	-EMSGSIZE, -EBADMSG, -EPROTO	the answer broke the protocol
- *	-ENOMEM, -ENOBUFS, and the errno of the answer's status
+ *	-EINTR		a signal arrived
+ *	-ETIMEDOUT	no reply within the timeout, or throttled for too long
+ *	-EMSGSIZE, -EBADMSG, -EPROTO	the reply violates the protocol
+ *	-ENOMEM, -ENOBUFS, and the errno of the reply's status
  */
-int sim_request(struct sim *sim, const u8 *payload, size_t len,
-		struct sim_reply *reply)
+int tsm_sim_request(struct tsm_sim *sim, const u8 *payload, size_t len,
+		    struct tsm_sim_reply *reply)
 {
-	struct sim_request request;
-	u32 session, timeout_ms;
-	unsigned long give_up;
+	struct tsm_sim_request request;
+	u32 session, timeout_ms, total_ms;
+	unsigned long deadline;
 	int rc;
 
 	scoped_guard(mutex, &sim->lock) {
 		session = sim->session;
 		timeout_ms = sim->timeout_ms;
 	}
-	give_up = jiffies + msecs_to_jiffies(timeout_ms ?
-			min(timeout_ms, THROTTLED_MAX_MS) : THROTTLED_MAX_MS);
+	total_ms = min(timeout_ms ?: THROTTLED_MAX_MS, THROTTLED_MAX_MS);
+	deadline = jiffies + msecs_to_jiffies(total_ms);
 	for (;;) {
-		rc = attempt(sim, &request, session, timeout_ms, payload, len);
-		if (rc != SIM_THROTTLED)
+		rc = submit_and_wait(sim, &request, session, timeout_ms, payload,
+				     len);
+		if (rc != TSM_SIM_THROTTLED)
 			break;
 		if (time_after(jiffies + msecs_to_jiffies(request.retry_ms),
-			       give_up))
+			       deadline))
 			return -ETIMEDOUT;
-		rc = pause(sim, session, request.retry_ms);
+		rc = wait_for_retry(sim, session, request.retry_ms);
 		if (rc)
 			return rc;
 	}
 	if (rc)
-		sim_reply_free(&request.reply);
+		tsm_sim_free_blobs(&request.reply);
 	else
 		*reply = request.reply;
 	return rc;

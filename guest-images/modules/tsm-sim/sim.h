@@ -1,22 +1,29 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * tsm-sim: a TSM provider whose reports are made by whoever has opened
- * /dev/tsm_sim. Each open file is one provider. read() gives TSMW frames
- * towards the host, write() takes those from it; both are byte streams.
+ * tsm-sim: a provider whose reports a user-space program makes, the host. Each
+ * open file of /dev/tsm_sim is one provider. read() returns TSMW frames to the
+ * host, write() accepts frames from it; both are byte streams.
  *
- *   device.c    the character device
- *   queue.c     frames waiting to be read
- *   wire.c      written bytes to frames
- *   session.c   HELLO and the other messages of a session
- *   requests.c  the table of requests in flight, and those who wait for them
- *   reply.c     frames of a REPORT reply to a result
- *   core.c      registration with the TSM core, and its report_new
- *   ask.c       a core's options to a REPORT request
- *   counters.c  /sys/class/misc/tsm_sim/<counter>
+ * A file calls only files that are listed above it:
  *
- * Locks, outermost first: registering (core.c), the core's own, lock, queue_lock.
- * write_mutex is outside lock, and never held while the core's is waited for.
- * read_mutex is taken alone or outside queue_lock.
+ *   counters.c      /sys/class/misc/tsm_sim/<counter>
+ *   frame.c         frame headers
+ *   queue.c         frames that wait to be read
+ *   receive.c       written bytes to frames
+ *   blobs.c         the blobs of a reply
+ *   requests.c      the table of requests in flight and their waiting readers
+ *   reply.c         frames of a REPORT reply to a result and blobs
+ *   options.c       the options of a report to a REPORT request
+ *   provider.c      the provider that is registered
+ *   api_*.c         report_new and registration, for one version of linux/tsm.h
+ *   registration.c  when to register and unregister
+ *   session.c       HELLO and the other messages of a session
+ *   device.c        the character device
+ *
+ * Locks, outermost first: registration_mutex (registration.c), those of the
+ * implementation, tsm_sim.lock, tsm_sim_queue.lock. write_mutex is taken outside
+ * tsm_sim.lock, and not held while the implementation's locks are waited for.
+ * read_mutex is taken alone or outside tsm_sim_queue.lock.
  */
 #ifndef TSM_SIM_H
 #define TSM_SIM_H
@@ -26,196 +33,278 @@
 #include <linux/mutex.h>
 #include <linux/spinlock.h>
 #include <linux/types.h>
+#include <linux/uuid.h>
 #include <linux/wait.h>
 #include <linux/workqueue.h>
-#if __has_include(<linux/unaligned.h>)
-#include <linux/unaligned.h>
-#else
-#include <asm/unaligned.h>	/* up to 6.11 */
-#endif
 
 #include "tsmw.h"
 
-#define SIM_NAME_MAX		64
-#define SIM_ANSWERED		64	/* answered ids remembered, to know duplicates */
-#define SIM_QUEUE_MAX		SZ_256K	/* bytes of frames waiting to be read */
-#define SIM_BLOB_COUNT		3	/* outblob, auxblob, manifestblob */
+#define TSM_SIM_NAME_MAX	64
+#define TSM_SIM_ANSWERED	64	/* answered ids that are remembered, to count duplicates */
+#define TSM_SIM_BLOBS		3	/* outblob, auxblob, manifestblob */
 
-/* Bit of TSMW_HELLO_ATTRS: enum tsm_attr_index has TSM_REPORT_PRIVLEVEL = 2. */
-#define SIM_ATTR_PRIVLEVEL	BIT(2)
+struct attribute_group;
+struct device;
 
-/* A frame waiting to be read. */
-struct sim_frame {
+/* counters.c */
+enum tsm_sim_counter {
+	TSM_SIM_FRAMES_IN,
+	TSM_SIM_FRAMES_OUT,
+	TSM_SIM_RESYNCS,
+	TSM_SIM_STALE,
+	TSM_SIM_DUPLICATES,
+	TSM_SIM_CRC_ERRORS,
+	TSM_SIM_OVERSIZE,
+	TSM_SIM_TIMEOUTS,
+	TSM_SIM_CANCELLED,
+	TSM_SIM_DROPPED,
+	TSM_SIM_IN_FLIGHT,
+	TSM_SIM_COUNTERS,
+};
+
+extern const struct attribute_group *tsm_sim_counter_groups[];
+void tsm_sim_count(enum tsm_sim_counter counter);
+void tsm_sim_uncount(enum tsm_sim_counter counter);
+
+/* frame.c */
+
+/* The header of a frame in the CPU's byte order. */
+struct tsm_sim_head {
+	u8 type;
+	u16 flags;
+	u32 session;
+	u32 id;
+	u32 length;
+	u32 status;
+	u32 payload_crc;
+};
+
+void tsm_sim_encode_header(struct tsmw_header *header,
+			   const struct tsm_sim_head *head, const void *payload);
+bool tsm_sim_decode_header(const struct tsmw_header *header,
+			   struct tsm_sim_head *head);
+bool tsm_sim_payload_matches(const struct tsm_sim_head *head,
+			     const void *payload);
+
+/* queue.c */
+struct tsm_sim_frame {
 	struct list_head list;
 	size_t size;
 	u8 data[];
 };
 
-enum sim_rx_state { SIM_RX_HEADER, SIM_RX_PAYLOAD, SIM_RX_SKIP };
-
 /**
- * struct sim_rx - receiver of the written stream
- * @hunting: synchronisation is lost: bytes are dropped until a header is found
- * @have: bytes collected of @header or @payload, as @state says
- * @skip: bytes left to skip
+ * struct tsm_sim_queue - frames that wait to be read
+ * @lock: protects @frames and @bytes
+ * @frames: oldest first
+ * @bytes: sum of their sizes
+ * @readable: woken when a frame is added
  */
-struct sim_rx {
-	enum sim_rx_state state;
-	bool hunting;
-	u32 have;
-	u32 skip;
-	union {
-		struct tsmw_header head;
-		u8 header[sizeof(struct tsmw_header)];
-	};
-	u8 *payload;
+struct tsm_sim_queue {
+	spinlock_t lock;	/* see above */
+	struct list_head frames;
+	size_t bytes;
+	wait_queue_head_t readable;
 };
 
-/* What a reply brought; @flags are TSMW_REPLY_*. */
-struct sim_reply {
+void tsm_sim_queue_init(struct tsm_sim_queue *queue);
+int tsm_sim_send(struct tsm_sim_queue *queue, const struct tsm_sim_head *head,
+		 const void *payload);
+int tsm_sim_send_u32(struct tsm_sim_queue *queue, u8 type, u32 session,
+		     u32 value);
+struct tsm_sim_frame *tsm_sim_queue_pop(struct tsm_sim_queue *queue);
+bool tsm_sim_queue_empty(struct tsm_sim_queue *queue);
+void tsm_sim_queue_purge(struct tsm_sim_queue *queue);
+
+/* receive.c */
+enum tsm_sim_rx_state { TSM_SIM_RX_HEADER, TSM_SIM_RX_PAYLOAD, TSM_SIM_RX_SKIP };
+
+/**
+ * struct tsm_sim_rx - receiver of the written stream
+ * @state: what the next byte belongs to
+ * @out_of_sync: bytes are dropped until a header is found
+ * @have: bytes collected of @header or @payload
+ * @skip: bytes left to skip
+ * @header: as received
+ * @head: @header decoded, valid once it is complete
+ * @payload: room for TSMW_MAX_PAYLOAD bytes
+ * @deliver: called with each frame, in @head and @payload. @error is 0, or the
+ *	reason why the payload is not valid: -EBADMSG (CRC), -EMSGSIZE
+ */
+struct tsm_sim_rx {
+	enum tsm_sim_rx_state state;
+	bool out_of_sync;
+	u32 have;
+	u32 skip;
+	struct tsmw_header header;
+	struct tsm_sim_head head;
+	u8 *payload;
+	void (*deliver)(struct tsm_sim_rx *rx, int error);
+};
+
+ssize_t tsm_sim_receive(struct tsm_sim_rx *rx, const char __user *buf,
+			size_t count);
+
+/* blobs.c */
+
+/* The blobs of a REPORT reply; @flags are TSMW_REPLY_*. */
+struct tsm_sim_reply {
 	struct {
 		u8 *data;
 		u32 len;
-	} blob[SIM_BLOB_COUNT];
+	} blob[TSM_SIM_BLOBS];
 	u32 flags;
 };
 
+int tsm_sim_alloc_blob(struct tsm_sim_reply *reply, int index);
+void tsm_sim_move_blob(struct tsm_sim_reply *reply, int index, u8 **data,
+		       size_t *len);
+void tsm_sim_free_blobs(struct tsm_sim_reply *reply);
+
+/* requests.c */
+
+/* Not an errno, and beyond the range of TSMW_INJECT. */
+#define TSM_SIM_THROTTLED	100000
+
 /**
- * struct sim_request - one REPORT in flight; belongs to the reader that waits
- * @id: 0 when it is not in the table; while it is, @reply and all that follows
- *	are the table's, afterwards the waiter's
- * @result: what report_new returns, or SIM_THROTTLED
- * @expected: bytes of blobs announced, valid once @begun
- * @received: bytes of blobs that came
+ * struct tsm_sim_request - one REPORT in flight; on the stack of its reader
+ * @id: 0 when the request is not in the table. While it is, the table's users
+ *	own all other members, under tsm_sim.lock; afterwards the reader does
+ * @done: completed when the request left the table with a result
+ * @reply: blobs received
+ * @result: what report_new returns, or TSM_SIM_THROTTLED
+ * @retry_ms: with TSM_SIM_THROTTLED, the time until the next attempt
+ * @announced: the first frame of the reply came; @expected is valid
+ * @expected: sum of the lengths of the blobs
+ * @received: bytes of blobs received
  */
-struct sim_request {
+struct tsm_sim_request {
 	u32 id;
 	struct completion done;
-	struct sim_reply reply;
+	struct tsm_sim_reply reply;
 	int result;
 	u32 retry_ms;
-	bool begun;
+	bool announced;
 	u32 expected;
 	u32 received;
 };
 
-/* Not an errno, and beyond the range of TSMW_INJECT. */
-#define SIM_THROTTLED		100000
-
-/* What the host's HELLO said of its provider. */
-struct sim_offer {
-	char name[SIM_NAME_MAX + 1];
+/* How the host's HELLO reply describes its provider. */
+struct tsm_sim_info {
+	char name[TSM_SIM_NAME_MAX + 1];
 	u32 privlevel_floor;
 	u32 attrs;
 	u32 bin_attrs;
 };
 
-struct sim_registration;
-
 /**
- * struct sim - one open file, one provider
- * @lock: of everything from here to @offer
- * @nonce: of the HELLO that was sent
- * @session: 0 while the host has not answered it
- * @leaving: no new requests are taken
- * @leave: the host wants the provider to be unregistered, then ...
- * @enter: ... wants it to be registered, and to be told how that went
- * @registering: work that does what @leave and @enter say
- * @registration: with the core; only @registering, and release, touch it
- * @lost: woken when requests must not be repeated any more
+ * struct tsm_sim - one open file, one provider
+ * @parent: /dev/tsm_sim, the parent of devices that an implementation creates
+ * @lock: protects everything from here to @info
+ * @nonce: of the last HELLO
+ * @session: 0 while the host has not answered that HELLO
+ * @last_id: of a request or HELLO
+ * @max_in_flight: the host's limit of requests
+ * @timeout_ms: of one request; 0 for none
+ * @hello_pending: the host has not answered the last HELLO
+ * @closing: new requests fail
+ * @must_unregister: the host wants the provider to be unregistered ...
+ * @must_register: ... and then registered, and wants the result
+ * @slots: the requests in flight
+ * @answered: ids of requests that were answered, a ring
+ * @answered_next: count of them
+ * @info: of the host's last HELLO reply
+ * @registration_work: does what @must_unregister and @must_register demand
+ * @registration: only @registration_work, and release() after it, use it
+ * @session_ended: woken when throttled requests must not be repeated
+ * @queue: frames to the host
+ * @read_mutex: protects @reading and @read_bytes
+ * @reading: the frame that read() returns next, if a part of it is left
+ * @read_bytes: bytes of @reading that were read
+ * @write_mutex: protects @rx
+ * @rx: receiver of frames from the host
  */
-struct sim {
-	struct mutex lock;
+struct tsm_sim {
+	struct device *parent;
+
+	struct mutex lock;		/* see above, as for the other two */
 	u64 nonce;
 	u32 session;
 	u32 last_id;
 	u32 max_in_flight;
 	u32 timeout_ms;
 	bool hello_pending;
-	bool leaving;
-	bool leave;
-	bool enter;
-	struct sim_request *slots[TSMW_MAX_IN_FLIGHT];
-	u32 answered[SIM_ANSWERED];
+	bool closing;
+	bool must_unregister;
+	bool must_register;
+	struct tsm_sim_request *slots[TSMW_MAX_IN_FLIGHT];
+	u32 answered[TSM_SIM_ANSWERED];
 	u32 answered_next;
-	struct sim_offer offer;
+	struct tsm_sim_info info;
 
-	struct work_struct registering;
-	struct sim_registration *registration;
-	wait_queue_head_t lost;
+	struct work_struct registration_work;
+	struct tsm_sim_registration *registration;
+	wait_queue_head_t session_ended;
 
-	spinlock_t queue_lock;
-	struct list_head queue;
-	size_t queued;
-	wait_queue_head_t readable;
-	struct mutex read_mutex;
-	struct sim_frame *sending;
-	size_t sent;
+	struct tsm_sim_queue queue;
+	struct mutex read_mutex;	/* reading, read_bytes */
+	struct tsm_sim_frame *reading;
+	size_t read_bytes;
 
-	struct mutex write_mutex;
-	struct sim_rx rx;
+	struct mutex write_mutex;	/* rx */
+	struct tsm_sim_rx rx;
 };
 
-/* queue.c */
-int sim_send(struct sim *sim, u8 type, u32 session, u32 id, u32 status,
-	     const void *payload, size_t len);
-int sim_send_u32(struct sim *sim, u8 type, u32 session, u32 value);
-void sim_queue_purge(struct sim *sim);
-bool sim_queue_empty(struct sim *sim);
-struct sim_frame *sim_queue_pop(struct sim *sim);
-
-/* wire.c */
-u32 sim_crc(const void *data, size_t len);
-ssize_t sim_receive(struct sim *sim, const char __user *buf, size_t count);
-
-/* session.c */
-int sim_say_hello(struct sim *sim);
-void sim_dispatch(struct sim *sim, const struct tsmw_header *head,
-		  const u8 *payload);
-
-/* requests.c */
-int sim_request(struct sim *sim, const u8 *payload, size_t len,
-		struct sim_reply *reply);
-struct sim_request *sim_find(struct sim *sim, u32 session, u32 id);
-void sim_finish(struct sim *sim, struct sim_request *request, int result);
-void sim_fail_all(struct sim *sim, int result);
-void sim_reply_free(struct sim_reply *reply);
+int tsm_sim_request(struct tsm_sim *sim, const u8 *payload, size_t len,
+		    struct tsm_sim_reply *reply);
+struct tsm_sim_request *tsm_sim_find_request(struct tsm_sim *sim, u32 session,
+					     u32 id);
+void tsm_sim_complete_request(struct tsm_sim *sim,
+			      struct tsm_sim_request *request, int result);
+void tsm_sim_fail_requests(struct tsm_sim *sim, int result);
 
 /* reply.c */
-void sim_report_reply(struct sim *sim, const struct tsmw_header *head,
-		      const u8 *payload);
-void sim_broken_frame(struct sim *sim, const struct tsmw_header *head,
-		      int result);
-u32 sim_max_total(void);
-int sim_max_total_init(void);
+int tsm_sim_max_total_init(u32 fallback);
+u32 tsm_sim_max_total(void);
+void tsm_sim_handle_reply(struct tsm_sim *sim, const struct tsm_sim_head *head,
+			  const u8 *payload, int error);
 
-/* core.c */
-extern const u32 sim_api;
-extern const u32 sim_core_max;
-void sim_registration_work(struct work_struct *work);
-void sim_unregister(struct sim *sim);
+/* options.c */
 
-/* device.c */
-struct device *sim_parent(void);
-
-/* counters.c */
-enum sim_counter {
-	SIM_FRAMES_IN,
-	SIM_FRAMES_OUT,
-	SIM_RESYNCS,
-	SIM_STALE,
-	SIM_DUPLICATES,
-	SIM_CRC_ERRORS,
-	SIM_OVERSIZE,
-	SIM_TIMEOUTS,
-	SIM_CANCELLED,
-	SIM_DROPPED,
-	SIM_IN_FLIGHT,
-	SIM_COUNTERS,
+/**
+ * struct tsm_sim_options - the options of a report, of whichever API
+ * @privlevel: privilege level
+ * @inblob: array of @inblob_size bytes
+ * @inblob_len: bytes of @inblob that were written
+ * @inblob_size: size of the array
+ * @has_format: the API has @format
+ * @format: enum tsm_format
+ * @service_provider: NULL for none
+ * @service_guid: NULL if the API has no services
+ * @service_manifest_version: with @service_guid
+ */
+struct tsm_sim_options {
+	u32 privlevel;
+	const u8 *inblob;
+	size_t inblob_len;
+	size_t inblob_size;
+	bool has_format;
+	u32 format;
+	const char *service_provider;
+	const guid_t *service_guid;
+	u32 service_manifest_version;
 };
 
-extern const struct attribute_group *sim_counter_groups[];
-void sim_count(enum sim_counter counter);
-void sim_uncount(enum sim_counter counter);
+int tsm_sim_request_report(struct tsm_sim *sim,
+			   const struct tsm_sim_options *options,
+			   struct tsm_sim_reply *reply);
+
+/* registration.c */
+void tsm_sim_do_registration_work(struct work_struct *work);
+void tsm_sim_unregister(struct tsm_sim *sim);
+
+/* session.c */
+int tsm_sim_start_session(struct tsm_sim *sim);
+void tsm_sim_handle_frame(struct tsm_sim_rx *rx, int error);
 
 #endif
