@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""New files found in patches, whatever mail made of them."""
+"""New files in patches, also in those that mail programs damaged."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from harness.implementations.patch import read_patch
 
 CODE = [
-    "/* a core */",
+    "/* an implementation */",
     "#include <linux/tsm.h>",
     "",
     "static int answer(struct device *dev, const char *a_rather_long_name,",
@@ -41,28 +41,28 @@ def found(data: str) -> dict[str, str]:
     return read_patch(data.encode()).files
 
 
-def test_a_plain_diff() -> None:
-    posting = read_patch((patch() + patch("include/linux/tsm.h", ["#define X 1"])).encode())
-    assert posting.files == {
+def test_a_diff_with_two_new_files() -> None:
+    parsed = read_patch((patch() + patch("include/linux/tsm.h", ["#define X 1"])).encode())
+    assert parsed.files == {
         "drivers/virt/coco/tsm.c": text(),
         "include/linux/tsm.h": "#define X 1\n",
     }
-    assert posting.mended == []
+    assert parsed.repairs == []
 
 
-def test_changes_of_files_that_exist_are_no_new_files() -> None:
+def test_changes_of_existing_files_are_ignored() -> None:
     change = "--- a/drivers/virt/Kconfig\n+++ b/drivers/virt/Kconfig\n@@ -1,2 +1,3 @@\n a\n+b\n c\n"
     assert found(change + patch() + change) == {"drivers/virt/coco/tsm.c": text()}
 
 
-def test_of_several_postings_the_first_counts_or_the_one_asked_for() -> None:
+def test_the_first_version_is_read_unless_another_is_asked_for() -> None:
     thread = "".join(patch(code=[f"v{n}"]) for n in (1, 2)) + patch("include/linux/tsm.h", ["h"])
-    for asked, version in ((1, "v1"), (2, "v2"), (3, "v2")):
-        files = read_patch(thread.encode(), asked).files
-        assert files == {"drivers/virt/coco/tsm.c": f"{version}\n", "include/linux/tsm.h": "h\n"}
+    for version, content in ((1, "v1"), (2, "v2"), (3, "v2")):
+        files = read_patch(thread.encode(), version).files
+        assert files == {"drivers/virt/coco/tsm.c": f"{content}\n", "include/linux/tsm.h": "h\n"}
 
 
-def test_a_mail_thread_with_quotes() -> None:
+def test_quoted_lines_of_a_thread_are_ignored() -> None:
     reply = "On Monday somebody wrote:\n" + "".join(
         f"> {line}\n" for line in patch(code=["quoted"]).splitlines()
     )
@@ -70,7 +70,7 @@ def test_a_mail_thread_with_quotes() -> None:
     assert found(reply + mail + reply) == {"drivers/virt/coco/tsm.c": text()}
 
 
-def test_the_first_whole_posting_counts() -> None:
+def test_an_incomplete_version_is_ignored() -> None:
     cut = "\n".join(patch(code=["first", "cut"]).splitlines()[:-1]) + "\n"
     assert found(cut + patch() + patch(code=["later"])) == {"drivers/virt/coco/tsm.c": text()}
     assert found(cut) == {}
@@ -78,9 +78,9 @@ def test_the_first_whole_posting_counts() -> None:
 
 def test_wrapped_lines_are_joined() -> None:
     damaged = patch().replace("const char *a_rather", "const char\n*a_rather")
-    posting = read_patch(damaged.encode())
-    assert posting.files["drivers/virt/coco/tsm.c"] == text()
-    assert posting.mended == ["lines that were wrapped were joined"]
+    parsed = read_patch(damaged.encode())
+    assert parsed.files["drivers/virt/coco/tsm.c"] == text()
+    assert parsed.repairs == ["joined wrapped lines"]
 
 
 def test_a_wrapped_last_line_is_joined() -> None:
@@ -93,16 +93,16 @@ def test_a_wrapped_last_line_is_joined() -> None:
 def test_quoted_printable() -> None:
     encoded = quopri.encodestring(patch().encode()).decode()
     mail = f"Content-Transfer-Encoding: quoted-printable\n\n{encoded}"
-    posting = read_patch(mail.encode())
-    assert posting.files["drivers/virt/coco/tsm.c"] == text()
-    assert posting.mended == ["the quoted-printable encoding was undone"]
+    parsed = read_patch(mail.encode())
+    assert parsed.files["drivers/virt/coco/tsm.c"] == text()
+    assert parsed.repairs == ["decoded quoted-printable"]
 
 
-def test_a_web_archives_entities_and_blanks() -> None:
-    posting = read_patch(html.escape(patch()).replace("  ", " \xa0").encode())
-    assert posting.files["drivers/virt/coco/tsm.c"].splitlines()[1] == "#include <linux/tsm.h>"
-    assert "return a < b && b == 42;" in posting.files["drivers/virt/coco/tsm.c"]
-    assert posting.mended[0] == "HTML entities were undone"
+def test_html_entities_and_non_breaking_spaces_of_a_web_archive() -> None:
+    parsed = read_patch(html.escape(patch()).replace("  ", " \xa0").encode())
+    assert parsed.files["drivers/virt/coco/tsm.c"].splitlines()[1] == "#include <linux/tsm.h>"
+    assert "return a < b && b == 42;" in parsed.files["drivers/virt/coco/tsm.c"]
+    assert parsed.repairs[0] == "replaced HTML entities"
 
 
 def test_windows_line_ends() -> None:
@@ -122,12 +122,12 @@ def change(old: list[str] = OLDER, new: list[str] = NEWER, shift: int = 0) -> st
 @pytest.mark.parametrize("shift", [0, 1, 40])
 def test_a_later_patch_of_the_series_changes_the_file(shift: int) -> None:
     series = patch(code=OLDER) + "-- \n2.40\n\nSubject: [PATCH 2/2] tsm\n\n" + change(shift=shift)
-    posting = read_patch(series.encode())
-    assert posting.files == {TSM: text(NEWER)}
-    assert posting.mended == [f"a later change of {TSM} was applied"]
+    parsed = read_patch(series.encode())
+    assert parsed.files == {TSM: text(NEWER)}
+    assert parsed.repairs == [f"applied a later change of {TSM}"]
 
 
-def test_what_a_reply_proposes_is_not_applied() -> None:
+def test_a_change_in_a_reply_is_not_applied() -> None:
     thread = patch(code=OLDER) + "Subject: Re: [PATCH] tsm\n\nHow about this?\n" + change()
     assert found(thread) == {TSM: text(OLDER)}
 
@@ -139,12 +139,12 @@ def test_a_change_of_another_version_is_not_applied() -> None:
 
 
 @pytest.mark.parametrize("damage", [("-b", "-x"), (" d", ""), ("@@ -1,5", "@@ -1,9999999")])
-def test_a_change_that_does_not_apply_is_told(damage: tuple[str, str]) -> None:
+def test_a_change_that_does_not_apply_is_reported(damage: tuple[str, str]) -> None:
     old = ["a", "b", "c", "d", "e", "f"]
     broken = change(old, ["a", "B", "c", "d", "e", "f"]).replace(*damage)
-    posting = read_patch((patch(code=old) + broken).encode())
-    assert posting.files == {TSM: text(old)}
-    assert posting.mended == [f"a later change of {TSM} was left out: it does not apply"]
+    parsed = read_patch((patch(code=old) + broken).encode())
+    assert parsed.files == {TSM: text(old)}
+    assert parsed.repairs == [f"skipped a later change of {TSM}, which does not apply"]
 
 
 @given(st.lists(st.sampled_from("abc"), max_size=12), st.lists(st.sampled_from("abc"), max_size=12))
@@ -154,13 +154,13 @@ def test_a_difference_applied_gives_the_other_text(old: list[str], new: list[str
 
 
 @given(st.binary(max_size=400), st.integers(0, 300))
-def test_anything_can_be_read(noise: bytes, at: int) -> None:
+def test_random_bytes_raise_nothing(noise: bytes, at: int) -> None:
     good = patch().encode()
     read_patch(noise)
     read_patch(good[:at] + noise + good[at:])
 
 
 @pytest.mark.parametrize("count", ["99999999999999999999", "0", "-1"])
-def test_counts_that_lie(count: str) -> None:
-    lying = patch().replace(f"+1,{len(CODE)} @@", f"+1,{count} @@")
-    assert "drivers/virt/coco/tsm.c" not in found(lying) or count == "0"
+def test_a_wrong_line_count_gives_no_file(count: str) -> None:
+    wrong = patch().replace(f"+1,{len(CODE)} @@", f"+1,{count} @@")
+    assert "drivers/virt/coco/tsm.c" not in found(wrong) or count == "0"

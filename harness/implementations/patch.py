@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""The new files of a patch, however it arrives: a diff, an mbox, a series, the text of a thread.
+"""Reads the new files of a patch from a diff, an mbox, a series, or the text of a mail thread.
 
-Lines of replies (quoted with ``>``) are no patch. Of several postings of a file the first whole one
-counts, or the one asked for, with what later patches of its series change in it. What mail does to
-patches is undone where that is certain, and told: encodings, HTML entities, wrapped lines.
+Quoted lines (``>``) are ignored. When a file is posted several times, the first complete version
+counts, or the version asked for, with the changes that later patches of its series make. Damage by
+mail programs (encodings, HTML entities, wrapped lines) is repaired where that is unambiguous, and
+each repair is reported.
 """
 
 from __future__ import annotations
@@ -19,112 +20,112 @@ from harness.implementations.hunks import apply_hunks, read_hunks
 __all__ = ["Patch", "read_patch"]
 
 _TARGET = re.compile(r"^\+\+\+ (?:b/)?(\S+)")
-_HUNK = re.compile(r"^@@ -0,0 \+1(?:,(\d+))? @@")
+_NEW_FILE_HUNK = re.compile(r"^@@ -0,0 \+1(?:,(\d+))? @@")
 _SOFT_BREAK = re.compile(rb"=\r?\n")
+_QUOTED_PRINTABLE = re.compile(
+    rb"^Content-Transfer-Encoding: quoted-printable", re.IGNORECASE | re.MULTILINE
+)
+_CONTINUED = (",", "(", "&&")  # ends of lines that a mail program may have wrapped
+_NEXT_PART = ("diff --git ", "--- ", "@@ ", "From ", "-- ", "index ", "Index: ")
 _MAX_LINES = 100_000
 
 
 @dataclass
 class Patch:
-    """The new files by path, and what had to be mended to read them."""
+    """The new files by path, and the repairs that reading them took."""
 
     files: dict[str, str] = field(default_factory=dict)
-    mended: list[str] = field(default_factory=list)
+    repairs: list[str] = field(default_factory=list)
 
-    def mend(self, what: str) -> None:
-        """Note a repair, once."""
-        if what not in self.mended:
-            self.mended.append(what)
+    def add_repair(self, repair: str) -> None:
+        """Record a repair, once."""
+        if repair not in self.repairs:
+            self.repairs.append(repair)
 
 
-def read_patch(data: bytes, wanted_one: int = 1) -> Patch:
-    """Find the new files in ``data``; none when it has no whole, unquoted new file.
+def read_patch(data: bytes, version: int = 1) -> Patch:
+    """Read the new files in ``data``; no files when it has no complete, unquoted one.
 
-    Of a file that is posted several times (as v1, v2, ...) ``wanted_one`` says which, counted from
-    1; one that is posted less often is taken as it was posted last. What later patches of the same
-    posting change in it is changed; what a reply proposes is not.
+    When a file is posted several times (v1, v2, ...), ``version`` selects one, counted from 1; a
+    file that is posted less often is taken as it was posted last. Changes by later patches of the
+    same version are applied; changes in replies are not.
     """
-    posting = Patch()
-    seen: Counter[str] = Counter()
-    lines = _text(data, posting).splitlines()[:_MAX_LINES]
-    reply = False
-    for at, line in enumerate(lines[:-2]):
+    patch = Patch()
+    versions: Counter[str] = Counter()
+    lines = _decode(data, patch).splitlines()[:_MAX_LINES]
+    is_reply = False
+    for index, line in enumerate(lines[:-2]):
         if line.startswith("Subject:"):
-            reply = line.removeprefix("Subject:").strip().lower().startswith("re:")
-        target = _TARGET.match(lines[at + 1]) if line.startswith("--- ") else None
+            is_reply = line.removeprefix("Subject:").strip().lower().startswith("re:")
+        target = _TARGET.match(lines[index + 1]) if line.startswith("--- ") else None
         if target is None:
             continue
         path = target[1]
         if line.startswith("--- /dev/null"):
-            body = _new_file(lines, at + 2, posting)
+            body = _new_file(lines, index + 2, patch)
             if body is not None:
-                seen[path] += 1
-                if seen[path] <= wanted_one:
-                    posting.files[path] = "".join(f"{line}\n" for line in body)
-        elif path in posting.files and seen[path] <= wanted_one and not reply:
-            _change(posting, path, lines, at + 2)
-    return posting
+                versions[path] += 1
+                if versions[path] <= version:
+                    patch.files[path] = "".join(f"{line}\n" for line in body)
+        elif path in patch.files and versions[path] <= version and not is_reply:
+            _change(patch, path, lines, index + 2)
+    return patch
 
 
-def _new_file(lines: list[str], at: int, posting: Patch) -> list[str] | None:
-    hunk = _HUNK.match(lines[at])
-    return _body(lines, at + 1, int(hunk[1] or 1), posting) if hunk else None
-
-
-def _change(posting: Patch, path: str, lines: list[str], at: int) -> None:
-    hunks = read_hunks(lines, at)
-    changed = apply_hunks(posting.files[path], hunks) if hunks else None
-    if changed is None:
-        posting.mend(f"a later change of {path} was left out: it does not apply")
-    else:
-        posting.files[path] = changed
-        posting.mend(f"a later change of {path} was applied")
-
-
-def _text(data: bytes, posting: Patch) -> str:
-    """Decode what a mail or a web archive encoded."""
-    if re.search(rb"^Content-Transfer-Encoding: quoted-printable", data, re.IGNORECASE | re.M) or (
-        _SOFT_BREAK.search(data) and b"=3D" in data
-    ):
-        posting.mend("the quoted-printable encoding was undone")
+def _decode(data: bytes, patch: Patch) -> str:
+    """Undo the encodings of mails and web archives."""
+    if _QUOTED_PRINTABLE.search(data) or (_SOFT_BREAK.search(data) and b"=3D" in data):
+        patch.add_repair("decoded quoted-printable")
         data = quopri.decodestring(data)
     text = data.decode("utf-8", "replace").replace("\r\n", "\n")
     if "+#include &lt;" in text:
-        posting.mend("HTML entities were undone")
+        patch.add_repair("replaced HTML entities")
         text = html.unescape(text)
     if "\xa0" in text:
-        posting.mend("non-breaking spaces were made ordinary ones")
+        patch.add_repair("replaced non-breaking spaces")
         text = text.replace("\xa0", " ")
     return text
 
 
-def _body(lines: list[str], at: int, wanted: int, posting: Patch) -> list[str] | None:
-    """The ``wanted`` lines of a hunk that only adds; None when they are not all there."""
-    body: list[str] = []
-    while len(body) < wanted or _continues(lines, at, wanted, body):
-        if at >= len(lines):
+def _new_file(lines: list[str], index: int, patch: Patch) -> list[str] | None:
+    hunk = _NEW_FILE_HUNK.match(lines[index])
+    return _added_lines(lines, index + 1, int(hunk[1] or 1), patch) if hunk else None
+
+
+def _change(patch: Patch, path: str, lines: list[str], index: int) -> None:
+    hunks = read_hunks(lines, index)
+    changed = apply_hunks(patch.files[path], hunks) if hunks else None
+    if changed is None:
+        patch.add_repair(f"skipped a later change of {path}, which does not apply")
+    else:
+        patch.files[path] = changed
+        patch.add_repair(f"applied a later change of {path}")
+
+
+def _added_lines(lines: list[str], index: int, count: int, patch: Patch) -> list[str] | None:
+    """The ``count`` lines of a hunk that only adds lines; None when it is incomplete."""
+    added: list[str] = []
+    while len(added) < count or _is_wrapped(lines, index, count, added):
+        if index >= len(lines):
             return None
-        line = lines[at]
-        at += 1
+        line = lines[index]
+        index += 1
         if line.startswith("+"):
-            body.append(line[1:])
-        elif line.startswith(">") or _ends(line) or not body:
+            added.append(line[1:])
+        elif line.startswith((">", *_NEXT_PART)) or not added:
             return None
         elif line.strip():
-            # The mail program broke a long line; the break was a blank.
-            posting.mend("lines that were wrapped were joined")
-            body[-1] = f"{body[-1].rstrip()} {line.strip()}"
-    return body
+            # A mail program broke a long line at a blank.
+            patch.add_repair("joined wrapped lines")
+            added[-1] = f"{added[-1].rstrip()} {line.strip()}"
+    return added
 
 
-def _continues(lines: list[str], at: int, wanted: int, body: list[str]) -> bool:
-    """Whether the last line of a hunk goes on in one that has no sign of its own."""
-    if not body or len(body) < wanted or at >= len(lines):
+def _is_wrapped(lines: list[str], index: int, count: int, added: list[str]) -> bool:
+    """Whether the last line of a hunk continues in the next line, which has no sign."""
+    if not added or len(added) < count or index >= len(lines):
         return False
-    if not body[-1].rstrip().endswith((",", "(", "&&")):
+    if not added[-1].rstrip().endswith(_CONTINUED):
         return False
-    return bool(lines[at].strip()) and lines[at][0] not in "+-@ >" and not _ends(lines[at])
-
-
-def _ends(line: str) -> bool:
-    return line.startswith(("diff --git ", "--- ", "@@ ", "From ", "-- ", "index ", "Index: "))
+    line = lines[index]
+    return bool(line.strip()) and line[0] not in "+-@ >" and not line.startswith(_NEXT_PART)

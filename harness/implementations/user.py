@@ -118,7 +118,7 @@ def _read(spec: str, path: Path, modified: int, number: int) -> UserImplementati
             "tsm_report_register()",
             hint="a provider registers with one of these; the interface is detected by it",
         )
-    return UserImplementation(spec, interface, tuple(sorted(files.items())), tuple(patch.mended))
+    return UserImplementation(spec, interface, tuple(sorted(files.items())), tuple(patch.repairs))
 
 
 def _from_patch(path: Path, number: int) -> Patch:
