@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""``history``: when a claim's verdict changed, and where."""
+"""``history``: shows when a claim's verdict changed, and on which kernel."""
 
 from __future__ import annotations
 
@@ -7,48 +7,56 @@ from pathlib import Path
 
 import click
 from rich.console import Console
-from rich.text import Text
 
 from harness.claims.catalogue import select_claims
 from harness.cli import options
 from harness.errors import UsageError
-from harness.history.changes import Era, eras
+from harness.history.changes import Period, periods
 from harness.history.database import history_file, read_history
-from harness.oracle.printable import printable
+from harness.report.text import print_text
 from harness.verdict import Status
 
 __all__ = ["history"]
 
 
-@click.command()
+@click.command(short_help="Show the verdicts of past runs.")
 @click.argument("claims", nargs=-1, metavar="[CLAIM]...")
-@click.option("--changes", is_flag=True, help="Only where a verdict changed.")
+@click.option("--changes", is_flag=True, help="Show only where a verdict changed.")
 @options.history
 def history(claims: tuple[str, ...], changes: bool, history: Path | None) -> int:
-    """Show what past runs found of each CLAIM: since when, how often, how fast.
+    """Show the verdicts of past runs on each CLAIM.
 
-    A line is runs in a row that agreed; where there are several for one place, the verdict changed.
+    A line stands for consecutive runs with the same verdict: how many, since when, and how long
+    they took. Several lines below one heading mean that the verdict changed.
     """
-    wanted = [claim.id for claim in select_claims(claims)] if claims else []
+    selected = [claim.id for claim in select_claims(claims)] if claims else []
     file = history_file(history)
-    found = eras(read_history(file, wanted))
+    found = periods(read_history(file, selected))
     if not found:
-        raise UsageError(f"{file} knows nothing of it", hint="`tsm-harness run` fills it")
-    console = Console(highlight=False, soft_wrap=True)
-    for (claim, scenario, line, core, provider), members in found.items():
-        undecided = members[-1].first.status is Status.SKIP
-        if len(members) > 1 or not (changes or undecided):
-            console.print(Text(printable(f"{claim} {scenario} on {core}, {provider}, {line}")))
-            for era in members:
-                console.print(Text(printable(f"  {_words(era)}")))
+        raise UsageError(
+            f"the history {file} has no entry" + (f" for {', '.join(selected)}" if claims else ""),
+            hint="`tsm-harness run` adds entries; --history names another file",
+        )
+    console = Console(highlight=False)
+    for place, members in found.items():
+        skipped = members[-1].first.status is Status.SKIP
+        if len(members) > 1 or not (changes or skipped):
+            print_text(
+                console,
+                f"{place.claim} {place.scenario} on {place.tsm}, {place.provider}, "
+                f"{place.kernel_line}",
+            )
+            for period in members:
+                print_text(console, f"  {_describe(period)}")
     return 0
 
 
-def _words(era: Era) -> str:
-    same, told = era.rate
-    first, number = era.first, len(era.entries)
+def _describe(period: Period) -> str:
+    same, decided = period.rate
+    first, number = period.first, len(period.entries)
     runs = "1 run" if number == 1 else f"{number} runs"
     since = f"{first.time.astimezone():%Y-%m-%d %H:%M} ({first.kernel})"
     return (
-        f"{first.status.value} {same}/{told} in {runs} since {since}, median {era.median_s:.3f} s"
+        f"{first.status.value} {same}/{decided} in {runs} since {since}, "
+        f"median {period.median_s:.3f} s"
     )

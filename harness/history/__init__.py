@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: MIT
-"""Verdicts, rates and times of past runs: ``record`` keeps them, ``changes`` tells their story."""
+"""Past runs: :mod:`database` stores their verdicts, :mod:`changes` finds where these changed."""

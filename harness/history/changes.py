@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""When a claim's verdict changed, and where."""
+"""Finds when a claim's verdict changed, and on which kernel."""
 
 from __future__ import annotations
 
@@ -10,52 +10,66 @@ from dataclasses import dataclass
 from harness.history.database import Entry
 from harness.verdict import Status
 
-__all__ = ["Era", "eras"]
+__all__ = ["Period", "Place", "periods"]
+
+
+@dataclass(frozen=True, order=True)
+class Place:
+    """What has one history: a scenario on an implementation, with a provider.
+
+    ``kernel_line`` is the kernel's version up to the second number, like 6.12: its releases
+    follow each other.
+    """
+
+    claim: str
+    scenario: str
+    kernel_line: str
+    tsm: str
+    provider: str
 
 
 @dataclass(frozen=True)
-class Era:
-    """Runs in a row that found the same of a scenario on a core."""
+class Period:
+    """Consecutive runs with the same verdict."""
 
     entries: tuple[Entry, ...]
 
     @property
     def first(self) -> Entry:
-        """The run with which it began."""
+        """The first run."""
         return self.entries[0]
 
     @property
     def rate(self) -> tuple[int, int]:
-        """How many verdicts were like the era's, of how many that were decided."""
+        """How many verdicts are that of the period, and how many were decided at all."""
         same = sum(entry.counts.get(self.first.status, 0) for entry in self.entries)
-        decided = (Status.FAIL, Status.PASS)
-        told = sum(n for e in self.entries for status, n in e.counts.items() if status in decided)
-        return same, max(told, same)
+        decided = sum(
+            entry.counts.get(status, 0)
+            for entry in self.entries
+            for status in (Status.FAIL, Status.PASS)
+        )
+        return same, max(decided, same)
 
     @property
     def median_s(self) -> float:
-        """The median of its runs' medians, in seconds."""
+        """The median of the medians of the runs, in seconds."""
         return statistics.median(entry.median_s for entry in self.entries)
 
 
-def eras(entries: Sequence[Entry]) -> dict[tuple[str, ...], list[Era]]:
-    """For each claim, scenario, line of kernels, core and provider its eras, the oldest first.
-
-    Kernels of a line (6.12, 7.3) follow each other: where one finds what the one before it did
-    not, an era begins.
-    """
-    places: dict[tuple[str, ...], list[Entry]] = {}
+def periods(entries: Sequence[Entry]) -> dict[Place, list[Period]]:
+    """Group entries, which are in order of time, by place and period."""
+    places: dict[Place, list[Entry]] = {}
     for entry in entries:
         line = ".".join(entry.kernel.split(".")[:2])
-        place = (entry.claim, entry.scenario, line, entry.tsm, entry.provider)
+        place = Place(entry.claim, entry.scenario, line, entry.tsm, entry.provider)
         places.setdefault(place, []).append(entry)
-    return {place: _cut(members) for place, members in sorted(places.items())}
+    return {place: _split(members) for place, members in sorted(places.items())}
 
 
-def _cut(entries: Sequence[Entry]) -> list[Era]:
-    found: list[list[Entry]] = []
+def _split(entries: Sequence[Entry]) -> list[Period]:
+    groups: list[list[Entry]] = []
     for entry in entries:
-        if not found or found[-1][-1].status is not entry.status:
-            found.append([])
-        found[-1].append(entry)
-    return [Era(tuple(members)) for members in found]
+        if not groups or groups[-1][-1].status is not entry.status:
+            groups.append([])
+        groups[-1].append(entry)
+    return [Period(tuple(members)) for members in groups]

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""The database file of past runs: SQLite, one row for what a run found of a scenario in a place.
+"""The database of past runs: an SQLite file, which may be copied, read and deleted.
 
-It may be deleted, copied and read by anything that reads SQLite. Runs of a scenario that were
-repeated are one row, with how often each verdict was reached.
+It has one row for each scenario of a run on a kernel, implementation and provider. The row of a
+scenario that the run repeated counts its verdicts.
 """
 
 from __future__ import annotations
@@ -45,10 +45,7 @@ CREATE INDEX IF NOT EXISTS verdict_claim ON verdict (claim);
 
 @dataclass(frozen=True)
 class Entry:
-    """What one run found of a scenario in a place; ``counts`` by verdict, of those reached.
-
-    ``status`` is the most important of them, ``median_s`` the time it took, in seconds.
-    """
+    """One row: how often the run reached each verdict (``counts``), and the median duration."""
 
     time: datetime
     claim: str
@@ -63,28 +60,28 @@ class Entry:
 
     @property
     def status(self) -> Status:
-        """The verdict that speaks for all."""
+        """The most important verdict that was reached."""
         return next(status for status in Status if status in self.counts)
 
 
 def history_file(chosen: Path | None = None) -> Path:
-    """``chosen``, else ``$TSM_HARNESS_HISTORY``, else one in the user's state directory."""
-    named = chosen or os.environ.get(_VARIABLE)
-    return Path(named) if named else Path(platformdirs.user_state_dir("tsm-harness"), "history.db")
+    """Return ``chosen``, else ``$TSM_HARNESS_HISTORY``, else a file in the XDG state directory."""
+    path = chosen or os.environ.get(_VARIABLE)
+    return Path(path) if path else Path(platformdirs.user_state_dir("tsm-harness"), "history.db")
 
 
 def record_run(path: Path, results: Sequence[CellResult], command: str) -> None:
-    """Add a run; raises :class:`HostError` when it cannot be."""
+    """Add a run; raises :class:`HostError` when the file cannot be used."""
     places: dict[tuple[str, ...], list[CellResult]] = {}
     for result in results:
         cell = result.cell
         place = (cell.claim, cell.scenario, cell.kernel, cell.tsm, cell.provider)
         places.setdefault(place, []).append(result)
     marks = ", ".join("?" * (len(_COLUMNS) + 1))
-    with _connected(path) as base, base:
+    with _connected(path) as connection, connection:
         values = (datetime.now(UTC).isoformat(timespec="seconds"), command)
-        run = base.execute("INSERT INTO run (time, command) VALUES (?, ?)", values).lastrowid
-        base.executemany(
+        run = connection.execute("INSERT INTO run (time, command) VALUES (?, ?)", values).lastrowid
+        connection.executemany(
             f"INSERT INTO verdict (run, {', '.join(_COLUMNS)}) VALUES ({marks})",
             [(run, *place, *_summary(members)) for place, members in places.items()],
         )
@@ -100,16 +97,17 @@ def _summary(results: Sequence[CellResult]) -> Iterator[object]:
 
 
 def read_history(path: Path, claims: Sequence[str] = ()) -> list[Entry]:
-    """What is known of ``claims`` (of all without any), the oldest first.
+    """Return the rows of ``claims`` (of all, if empty), oldest run first; none without a file.
 
-    Raises :class:`HostError` when the file cannot be read, or is no such database.
+    Raises :class:`HostError` when the file cannot be read, or is another database.
     """
     if not path.is_file():
         return []
-    which = f"WHERE claim IN ({', '.join('?' * len(claims))})" if claims else ""
-    query = f"SELECT time, {', '.join(_COLUMNS)} FROM verdict JOIN run ON run.id = run {which}"
-    with _connected(path) as base:
-        return [_entry(row) for row in base.execute(f"{query} ORDER BY run.id", tuple(claims))]
+    condition = f"WHERE claim IN ({', '.join('?' * len(claims))})" if claims else ""
+    query = f"SELECT time, {', '.join(_COLUMNS)} FROM verdict JOIN run ON run.id = run {condition}"
+    with _connected(path) as connection:
+        rows = connection.execute(f"{query} ORDER BY run.id", tuple(claims))
+        return [_entry(row) for row in rows]
 
 
 def _entry(row: Sequence[object]) -> Entry:
@@ -134,11 +132,11 @@ def _entry(row: Sequence[object]) -> Entry:
 def _connected(path: Path) -> Iterator[sqlite3.Connection]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with closing(sqlite3.connect(path, timeout=_BUSY_SECONDS)) as base:
-            base.executescript(_SCHEMA)
-            yield base
+        with closing(sqlite3.connect(path, timeout=_BUSY_SECONDS)) as connection:
+            connection.executescript(_SCHEMA)
+            yield connection
     except (sqlite3.Error, OSError, ValueError) as error:
         raise HostError(
-            f"the history {path} cannot be used: {error}",
-            hint=f"name another with {_VARIABLE}, or move it away",
+            f"cannot use the history {path}: {error}",
+            hint=f"move the file away, or name another with --history or {_VARIABLE}",
         ) from error
