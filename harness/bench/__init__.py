@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: MIT
-"""Measurements: each number beside its baseline, taken in the same run on the same machine."""
+"""The measurements of ``bench``, and the same with virtme-ng for comparison."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The measurements of ``bench``. Times are seconds of wall clock, medians over ``rounds``."""
+"""The measurements of ``bench``: seconds of wall clock, medians over ``rounds`` repetitions."""
 
 from __future__ import annotations
 
@@ -17,7 +17,6 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from harness.errors import GuestLostError, HarnessError
 from harness.guest.guest import Guest
 from harness.interface.find import find_interface
-from harness.oracle.splats import Splat
 from harness.vm.factory import GuestFactory
 from harness.vm.pool import ClonePool
 from harness.vm.template import Template
@@ -49,7 +48,7 @@ def _timed(action: Callable[[], object]) -> float:
 
 
 def cold_boot(factory: GuestFactory) -> float:
-    """One boot, from nothing to the first system call's answer."""
+    """Time one boot, from the start of QEMU to the result of the first system call."""
     start = time.perf_counter()
     with factory.boot() as guest:
         _first_call(guest)
@@ -57,7 +56,7 @@ def cold_boot(factory: GuestFactory) -> float:
 
 
 def clone(factory: GuestFactory, template: Template, rounds: int) -> float:
-    """A clone, from the request to the first system call's answer."""
+    """Time a clone, from the request to the result of the first system call."""
     times = []
     for _ in range(rounds):
         start = time.perf_counter()
@@ -68,7 +67,7 @@ def clone(factory: GuestFactory, template: Template, rounds: int) -> float:
 
 
 def pool_clone(factory: GuestFactory, template: Template, rounds: int) -> float:
-    """The same from a pool that had time to prepare."""
+    """Time a clone from a pool that has it ready, to the result of the first system call."""
     pool, times = ClonePool(factory), []
     try:
         for _ in range(rounds):
@@ -84,7 +83,10 @@ def pool_clone(factory: GuestFactory, template: Template, rounds: int) -> float:
 
 
 def file_operation_and_echo(guest: Guest) -> tuple[float, float]:
-    """One ``pread`` of 64 bytes, and a raw 64-byte echo on the same port, taken in turns."""
+    """Time one ``pread`` of 64 bytes, and one raw echo of 64 bytes on the same port.
+
+    The two alternate, so that the load of the machine affects both.
+    """
     actor = guest.actors[0]
     fd = actor.run(Op.open("/proc/sys/kernel/osrelease", os.O_RDONLY), "open").ret
 
@@ -105,20 +107,20 @@ def _echoes(guest: Guest, count: int) -> list[float]:
     raw = guest.session.client.raw()
     raw.settimeout(guest.timeouts.scaled(_ECHO_SECONDS))
 
-    def once() -> None:
+    def echo() -> None:
         raw.sendall(bytes(_ECHO_BYTES))
         left = _ECHO_BYTES
         while left:
-            got = len(raw.recv(left))
-            if not got:
-                raise GuestLostError("the guest ended in the middle of an echo")
-            left -= got
+            received = len(raw.recv(left))
+            if not received:
+                raise GuestLostError("the guest closed the connection during an echo")
+            left -= received
 
-    return [_timed(once) for _ in range(count)]
+    return [_timed(echo) for _ in range(count)]
 
 
 def reports(guest: Guest, provider: AnyProvider, rounds: int) -> float:
-    """One report: write a fresh nonce, read the evidence, signature included."""
+    """Time one attestation report: write a new nonce, and read the signed evidence."""
     guest.register(provider)
     report = find_interface(guest).report()
 
@@ -131,22 +133,22 @@ def reports(guest: Guest, provider: AnyProvider, rounds: int) -> float:
 
 
 def signing(provider: AnyProvider) -> tuple[float, float]:
-    """One report of the provider without a guest, and a P-384 signature alone, in turns."""
+    """Time one report of the provider without a guest, and one P-384 signature, alternating."""
     key = ec.generate_private_key(ec.SECP384R1())
     algorithm = ec.ECDSA(hashes.SHA384(), deterministic_signing=True)
     body = os.urandom(672)
     level = provider.privlevel_floor
-    made: list[float] = []
-    signed: list[float] = []
+    reports: list[float] = []
+    signatures: list[float] = []
     for number in range(_SMALL_ROUNDS):
         request = ReportRequest(id=number, inblob=os.urandom(64), privlevel=level)
-        made.append(_timed(lambda request=request: provider.report(request)))  # type: ignore[misc]
-        signed.append(_timed(lambda: key.sign(body, algorithm)))
-    return statistics.median(made), statistics.median(signed)
+        reports.append(_timed(lambda request=request: provider.report(request)))  # type: ignore[misc]
+        signatures.append(_timed(lambda: key.sign(body, algorithm)))
+    return statistics.median(reports), statistics.median(signatures)
 
 
 def race(factory: GuestFactory, template: Template, provider: AnyProvider, rounds: int) -> float:
-    """The double free of a failed regeneration, reproduced in a fresh clone each time."""
+    """Time the reproduction of the double free of claim R1, each in a new clone."""
     return statistics.median(
         [_timed(lambda: _reproduce(factory, template, provider)) for _ in range(rounds)]
     )
@@ -156,21 +158,23 @@ def _reproduce(factory: GuestFactory, template: Template, provider: AnyProvider)
     with factory.clone(template) as guest:
         loop = guest.register(provider)
         report = find_interface(guest).report()
-        # Not zeroes: as posted, a nonce that begins like the last one is not stored.
+        # class-posted compares a new nonce with the stored one, and drops it if it is a prefix.
         report.write_inblob(b"\1" * 64)
         report.read_outblob()
         report.write_inblob(b"\2" * 64)
         loop.fail_next(errno.EIO)
-        with contextlib.suppress(OSError):  # the failure that was asked for
+        with contextlib.suppress(OSError):  # the injected failure
             report.read_outblob()
         report.read_outblob()
-        seen: list[Splat] = guest.log.reports()
-        if not seen:
-            raise HarnessError("the double free was not reproduced: the benchmark is void")
+        if not guest.log.reports():
+            raise HarnessError(
+                "the double free was not reproduced, so its time means nothing",
+                hint="run `tsm-harness reproduce R1` to see why",
+            )
 
 
 def private_mib(factory: GuestFactory, template: Template, guests: int = 3) -> float:
-    """Memory that one more guest costs, in MiB, while others of its kind run."""
+    """Measure the memory of one guest that it does not share with its ``guests`` clones, in MiB."""
     with ExitStack() as stack:
         running = [stack.enter_context(factory.clone(template)) for _ in range(guests)]
         for guest in running:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The tool a kernel developer would reach for otherwise, on the same kernel: virtme-ng."""
+"""Boots the same kernel with virtme-ng, as a baseline."""
 
 from __future__ import annotations
 
@@ -14,34 +14,34 @@ __all__ = ["obstacle", "virtme_ng"]
 
 _SECONDS = 300.0
 _TOOLS = ("vng", "depmod")
-_QUESTION, _ANSWER = "echo $((6 * 7))-is-the-answer", b"42-is-the-answer"
+_COMMAND, _OUTPUT = "echo $((6 * 7))-is-the-output", b"42-is-the-output"
 
 
 def obstacle(kernel: Kernel) -> str:
-    """What keeps virtme-ng from booting ``kernel`` here; empty when nothing does."""
+    """Return why virtme-ng cannot boot ``kernel`` on this host; empty when it can."""
     missing = [tool for tool in _TOOLS if shutil.which(tool) is None]
     if missing:
         return f"no {', '.join(missing)} on this host"
     if kernel.setting("NET_9P_VIRTIO") == "n":
-        return "its kernels need 9p: try debian:6.12-generic"
+        return "the kernel has no 9p: use debian:6.12-generic"
     if kernel.modules is None:
-        return "the kernel's modules are not to be found"
+        return "the modules of the kernel were not found"
     return ""
 
 
 def virtme_ng(kernel: Kernel, directory: Path) -> float | None:
-    """Seconds from virtme-ng's start to a first command's answer; None when none comes.
+    """Time virtme-ng from its start to the output of a first command; None without output.
 
-    It wants an index beside the modules and makes one: in ``directory``, among links to the
-    kernel's files, and in a run of its own before the one that is measured.
+    virtme-ng writes an index beside the modules. It does so in ``directory``, which links to the
+    files of the kernel, and in a first run that is not measured.
     """
     image = _linked(kernel, directory)
-    return _answer_seconds(image) and _answer_seconds(image)
+    return _boot_seconds(image) and _boot_seconds(image)
 
 
-def _answer_seconds(image: Path) -> float | None:
-    # Verbose, since without udev on the host the answer comes over the console alone.
-    command = ["vng", "--verbose", "--run", str(image), "--disable-kvm", "--", _QUESTION]
+def _boot_seconds(image: Path) -> float | None:
+    # --verbose: on a host without udev, the output comes over the console only.
+    command = ["vng", "--verbose", "--run", str(image), "--disable-kvm", "--", _COMMAND]
     start = time.perf_counter()
     try:
         done = subprocess.run(
@@ -54,9 +54,9 @@ def _answer_seconds(image: Path) -> float | None:
         )
     except (OSError, subprocess.TimeoutExpired):
         return None
-    # Its exit status tells more than whether the guest came up: without udev it is 255.
+    # The exit status does not tell whether the guest ran: on a host without udev it is 255.
     seconds = time.perf_counter() - start
-    return seconds if _ANSWER in done.stdout + done.stderr else None
+    return seconds if _OUTPUT in done.stdout + done.stderr else None
 
 
 def _linked(kernel: Kernel, directory: Path) -> Path:

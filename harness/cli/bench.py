@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""``bench``: the numbers, each beside its baseline."""
+"""``bench``: measures the harness, and compares each number with a baseline."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ __all__ = ["bench"]
 
 @dataclass(frozen=True)
 class Row:
-    """One number: its key, value and unit, what it is compared with, and that one's value."""
+    """One number with its unit, and the baseline it is compared with."""
 
     key: str
     value: float
     unit: str
-    against: str = ""
+    baseline_name: str = ""
     baseline: float | None = None
 
     @property
     def ratio(self) -> str:
-        """Value over baseline, or its inverse where that reads better."""
+        """Value over baseline, as ``1/N`` when it is less than 1."""
         if not self.baseline or not self.value:
             return ""
         if self.value < self.baseline:
@@ -41,18 +41,27 @@ class Row:
         return f"{self.value / self.baseline:.2f}"
 
 
-@click.command()
+@click.command(short_help="Measure boots, clones, operations, reports and a race.")
 @options.settings(one_cell=True, tsms="mainline")
 @click.option(
-    "--rounds", type=click.IntRange(1, 1000), default=9, help="Repetitions; medians count."
+    "--rounds",
+    type=click.IntRange(1, 1000),
+    default=9,
+    show_default=True,
+    help="Repetitions of each measurement; the median counts.",
 )
-@click.option("--json", "json_file", type=options.OUTPUT_FILE, help="Numbers as JSON.")
+@click.option(
+    "--json", "json_file", type=options.OUTPUT_FILE, help="Write the numbers to FILE as JSON."
+)
 def bench(settings: Settings, rounds: int, json_file: Path | None) -> None:
-    """Measure boots, clones, operations, reports and a race, side by side in one run."""
-    with Session(settings, options.progress()) as work:
-        rows = _measure(work, settings, rounds)
-        host = work.describe_host()
-    _show(rows, Console(highlight=False, soft_wrap=True))
+    """Measure boots, clones, operations, reports and a race.
+
+    Each number is compared with a baseline that is measured in the same run.
+    """
+    with Session(settings, options.progress()) as session:
+        rows = _measure(session, settings, rounds)
+        host = session.describe_host()
+    _print_table(rows, Console(highlight=False))
     if json_file is not None:
         values: dict[str, object] = {row.key: row.value for row in rows}
         baselines = {row.key: row.baseline for row in rows if row.baseline is not None}
@@ -60,45 +69,50 @@ def bench(settings: Settings, rounds: int, json_file: Path | None) -> None:
         write_atomically(json_file, (json.dumps(document, indent=1) + "\n").encode())
 
 
-def _measure(work: Session, settings: Settings, rounds: int) -> list[Row]:
+def _measure(session: Session, settings: Settings, rounds: int) -> list[Row]:
     kernel = settings.kernels[0]
-    factory, base = work.factory(kernel), work.template(kernel, settings.tsms[0])
-    posted = work.template(kernel, "class-posted")
-    provider = work.provider(settings.providers[0], settings.seed)
-    with work.progress.step("measuring boots"):
+    factory, base = session.factory(kernel), session.template(kernel, settings.tsms[0])
+    posted = session.template(kernel, "class-posted")
+    provider = session.provider(settings.providers[0], settings.seed)
+    step = session.progress.step
+    with step("measuring boots"):
         cold = measure.cold_boot(factory)
-    obstacle = virtme.obstacle(work.kernel(kernel))
-    rival = None
+    obstacle, virtme_s = virtme.obstacle(session.kernel(kernel)), None
     if not obstacle:
-        with work.progress.step("measuring virtme-ng"):
-            rival = virtme.virtme_ng(work.kernel(kernel), work.run_directory.subdirectory("virtme"))
-    with work.progress.step("measuring clones"):
+        with step("measuring virtme-ng"):
+            scratch = session.run_directory.subdirectory("virtme")
+            virtme_s = virtme.virtme_ng(session.kernel(kernel), scratch)
+    with step("measuring clones"):
         clone = measure.clone(factory, base, rounds)
         pooled = measure.pool_clone(factory, base, rounds)
         private = measure.private_mib(factory, base)
-    with work.progress.step("measuring operations"), factory.clone(base) as guest:
+    with step("measuring operations"), factory.clone(base) as guest:
         operation, echo = measure.file_operation_and_echo(guest)
         report = measure.reports(guest, provider, rounds * 5)
-    with work.progress.step("measuring signatures"):
-        made, signature = measure.signing(provider)
-    with work.progress.step("measuring a race"):
+    with step("measuring signatures"):
+        evidence, signature = measure.signing(provider)
+    with step("measuring a race"):
         race = measure.race(factory, posted, provider, rounds)
     return [
-        Row("cold_boot_s", cold, "s", f"virtme-ng{obstacle and f' ({obstacle})'}", rival),
+        Row("cold_boot_s", cold, "s", f"virtme-ng{obstacle and f' ({obstacle})'}", virtme_s),
         Row("clone_s", clone, "s", "cold boot", cold),
         Row("pool_clone_s", pooled, "s", "clone", clone),
         Row("op_us", operation * 1e6, "µs", "raw echo", echo * 1e6),
         Row("echo_us", echo * 1e6, "µs"),
         Row("report_s", report, "s", "file operation", operation),
-        Row("evidence_us", made * 1e6, "µs", "P-384 signature", signature * 1e6),
+        Row("evidence_us", evidence * 1e6, "µs", "P-384 signature", signature * 1e6),
         Row("race_s", race, "s", "cold boot", cold),
         Row("clone_private_mib", private, "MiB", "guest memory", factory.emulator.memory_mib),
     ]
 
 
-def _show(rows: Sequence[Row], console: Console) -> None:
-    table = Table("number", "median", "baseline", "ratio", box=None)
+def _print_table(rows: Sequence[Row], console: Console) -> None:
+    table = Table(box=None)
+    for head in ("number", "median", "baseline", "ratio"):
+        table.add_column(head, overflow="fold")
     for row in rows:
-        beside = f"{row.against} {row.baseline:.4g} {row.unit}" if row.baseline else row.against
-        table.add_row(row.key, f"{row.value:.4g} {row.unit}", beside, row.ratio)
-    console.print(table)
+        baseline = row.baseline_name
+        if row.baseline:
+            baseline += f" {row.baseline:.4g} {row.unit}"
+        table.add_row(row.key, f"{row.value:.4g} {row.unit}", baseline, row.ratio)
+    console.print(table, soft_wrap=not console.is_terminal)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""``doctor``: what this host can do, each line proved by doing it."""
+"""``doctor``: checks what this host can do by doing it."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from dataclasses import dataclass
 
 import click
 from rich.console import Console
+from rich.text import Text
 
 from harness.cli import options
 from harness.errors import HostError, TsmHarnessError
-from harness.oracle.printable import printable
+from harness.report.text import print_text
 from harness.session import Session
 from harness.settings import Settings
 from harness.verdict import EXIT_NO_VERDICT
@@ -25,42 +26,50 @@ _FREE_GIB = 2.0
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was tried: whether it works, what was seen, what to do about it."""
+    """The outcome of one check: what was found, and what to do when it failed."""
 
-    name: str
+    check: str
     good: bool
-    words: str
+    found: str
     hint: str = ""
 
 
-@click.command()
+@click.command(short_help="Check what this host can do, by doing it.")
 @options.settings(one_cell=True, tsms="mainline")
 @click.option(
-    "--rounds", type=click.IntRange(1, 100_000), default=60, help="Rounds of each stress process."
+    "--rounds",
+    type=click.IntRange(1, 100_000),
+    default=60,
+    show_default=True,
+    help="Rounds of each process of the stress test.",
 )
 def doctor(settings: Settings, rounds: int) -> int:
-    """Say what this host can do, and prove it with guests."""
+    """Check what this host can do, by doing it.
+
+    It checks the emulator, the toolchain, the disk, the kernel, the accelerator, a clone, and
+    with a stress test that the emulator does not corrupt guests. The first failure ends it.
+    """
     console, healthy = Console(highlight=False), True
-    with Session(settings, options.progress()) as bench:
-        for finding in _examine(bench, settings.kernels[0], rounds):
+    with Session(settings, options.progress()) as session:
+        for finding in _examine(session, settings.kernels[0], rounds):
             healthy = healthy and finding.good
-            mark = "[green]ok[/]  " if finding.good else "[bold red]FAIL[/]"
-            console.print(f"{mark} {finding.name}: ", end="")
-            console.print(printable(finding.words), markup=False, soft_wrap=True)
+            mark, style = ("ok", "green") if finding.good else ("FAIL", "bold red")
+            console.print(Text(f"{mark:5}", style=style), end="")
+            print_text(console, f"{finding.check}: {finding.found}", offset=5)
             if finding.hint:
-                console.print(f"     {finding.hint}", markup=False, soft_wrap=True)
+                print_text(console, f"     {finding.hint}")
     return 0 if healthy else EXIT_NO_VERDICT
 
 
-def _examine(bench: Session, spec: str, rounds: int) -> Iterator[Finding]:
+def _examine(session: Session, kernel: str, rounds: int) -> Iterator[Finding]:
     checks: tuple[tuple[str, Callable[[], str]], ...] = (
-        ("emulator", lambda: _emulator(bench)),
+        ("emulator", lambda: _emulator(session)),
         ("toolchain", _toolchain),
-        ("disk", lambda: _disk(bench)),
-        ("kernel", lambda: bench.kernel(spec).release),
-        ("accelerator", lambda: _accelerator(bench, spec)),
-        ("clone", lambda: _clone(bench, spec)),
-        ("soundness", lambda: _soundness(bench, spec, rounds)),
+        ("disk", lambda: _disk(session)),
+        ("kernel", lambda: session.kernel(kernel).release),
+        ("accelerator", lambda: _accelerator(session, kernel)),
+        ("clone", lambda: _clone(session, kernel)),
+        ("soundness", lambda: _soundness(session, kernel, rounds)),
     )
     for name, check in checks:
         try:
@@ -70,50 +79,49 @@ def _examine(bench: Session, spec: str, rounds: int) -> Iterator[Finding]:
             return
 
 
-def _emulator(bench: Session) -> str:
-    emulator = bench.emulator
-    words = f"QEMU {emulator.version_text} at {emulator.binary}, -cpu {emulator.cpu}"
-    return "; ".join([words, *(f"{issue.cpu_flag}: {issue.why}" for issue in emulator.issues)])
+def _emulator(session: Session) -> str:
+    emulator = session.emulator
+    found = f"QEMU {emulator.version_text} at {emulator.binary}, -cpu {emulator.cpu}"
+    return "; ".join([found, *(f"{issue.cpu_flag}: {issue.why}" for issue in emulator.issues)])
 
 
 def _toolchain() -> str:
     tools = {tool: shutil.which(tool) for tool in ("gcc", "make", "dpkg-deb", "setpriv")}
     missing = [tool for tool, path in tools.items() if path is None]
     if missing:
-        raise HostError(f"missing: {', '.join(missing)}", hint="run `make setup`")
+        raise HostError(f"not installed: {', '.join(missing)}", hint="run `make setup`")
     return ", ".join(str(path) for path in tools.values())
 
 
-def _disk(bench: Session) -> str:
-    free = shutil.disk_usage(bench.cache.root).free / 2**30
+def _disk(session: Session) -> str:
+    free = shutil.disk_usage(session.cache.root).free / 2**30
     if free < _FREE_GIB:
         raise HostError(
-            f"{free:.1f} GiB free in {bench.cache.root}",
+            f"only {free:.1f} GiB are free in {session.cache.root}",
             hint="run `tsm-harness images prune`, or move the cache with --cache",
         )
-    return f"{free:.0f} GiB free in {bench.cache.root}"
+    return f"{free:.0f} GiB are free in {session.cache.root}"
 
 
-def _accelerator(bench: Session, spec: str) -> str:
-    choice = bench.accelerator(spec)
+def _accelerator(session: Session, kernel: str) -> str:
+    choice = session.accelerator(kernel)
     return f"{choice.accelerator}: {choice.reason}"
 
 
-def _clone(bench: Session, spec: str) -> str:
-    factory = bench.factory(spec)
-    template = factory.template()
-    with factory.clone(template) as guest:
-        answer = guest.actors[0].read_file("/proc/sys/kernel/osrelease").decode().strip()
-    return f"a clone of the template answers: {answer}"
+def _clone(session: Session, kernel: str) -> str:
+    factory = session.factory(kernel)
+    with factory.clone(factory.template()) as guest:
+        release = guest.actors[0].read_file("/proc/sys/kernel/osrelease").decode().strip()
+    return f"a clone of the template runs {release}"
 
 
-def _soundness(bench: Session, spec: str, rounds: int) -> str:
-    factory = bench.factory(spec)
+def _soundness(session: Session, kernel: str, rounds: int) -> str:
+    factory = session.factory(kernel)
     with factory.clone(factory.template()) as guest:
         outcome = stress(guest, rounds=rounds)
     if not outcome.sound:
         raise HostError(
             f"this emulator corrupts guests: {outcome.evidence}",
-            hint="no verdict from it can be trusted; try another QEMU with --qemu",
+            hint="trust none of its verdicts; use another QEMU with --qemu",
         )
-    return f"{outcome.evidence}; flags {factory.emulator.cpu}"
+    return f"{outcome.evidence}; -cpu {factory.emulator.cpu}"

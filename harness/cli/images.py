@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""``images``: what the cache holds."""
+"""``images``: lists, fills and prunes the cache."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from harness.cache import Cache
 from harness.cli import options
 from harness.errors import HarnessError
 from harness.paths import cache_directory
+from harness.report.text import print_text
 from harness.session import Session
 from harness.settings import Settings
 from providers_sim.pki_store import PkiStore
@@ -21,45 +22,55 @@ from providers_sim.pki_store import PkiStore
 __all__ = ["images"]
 
 
-@click.group()
+@click.group(short_help="List, fill and prune the cache of kernels and templates.")
 def images() -> None:
-    """Kernels, images and templates in the cache."""
+    """List, fill and prune the cache of kernels, images and templates."""
 
 
-@images.command("list")
+@images.command("list", short_help="List the entries of the cache.")
 @options.setting("cache")
 def list_(cache: Path | None) -> None:
-    """List what the cache holds, with sizes."""
+    """List the entries of the cache, the last used one first, and their total size."""
     store = Cache(cache_directory(cache))
-    table = Table("kind", "key", "MiB", "last used", box=None)
-    for entry in store.entries():
+    entries = store.entries()
+    table = Table(box=None)
+    for head in ("kind", "key"):
+        table.add_column(head, overflow="fold")
+    table.add_column("MiB", justify="right", no_wrap=True)
+    table.add_column("last used", overflow="fold")
+    for entry in entries:
         used = entry.used.strftime("%Y-%m-%d %H:%M")
         table.add_row(entry.kind, entry.key[:16], f"{entry.bytes / 2**20:.1f}", used)
     console = Console(highlight=False)
     console.print(table)
-    console.print(f"in {store.root}", soft_wrap=True)
+    total = sum(entry.bytes for entry in entries) / 2**20
+    print_text(console, f"{len(entries)} entries, {total:.1f} MiB, in {store.root}")
 
 
-@images.command("build")
+@images.command("build", short_help="Prepare what a run needs, so that it starts at once.")
 @options.settings()
 def build(settings: Settings) -> None:
-    """Fetch, build and boot what a run would need, so that it starts at once."""
-    with Session(settings, options.progress()) as bench:
-        failures = bench.prepare().failures
+    """Fetch, build and boot what a run with the same options needs, so that it starts at once."""
+    with Session(settings, options.progress()) as session:
+        failures = session.prepare().failures
     if failures:
-        words = "\n".join(f"{pair}: {why}" for pair, why in failures.items())
-        raise HarnessError(f"not everything could be made:\n{words}")
-    Console().print("ready")
+        reasons = "\n".join(f"{pair}: {reason}" for pair, reason in failures.items())
+        raise HarnessError(f"cannot prepare everything:\n{reasons}")
+    click.echo("ready")
 
 
-@images.command("prune")
+@images.command("prune", short_help="Remove entries that were not used lately.")
 @click.option(
-    "--days", type=click.FloatRange(0), default=14, help="Keep what was used in the last DAYS."
+    "--days",
+    type=click.FloatRange(0),
+    default=14,
+    show_default=True,
+    help="Keep what was used within this many days.",
 )
 @options.setting("cache")
 def prune(days: float, cache: Path | None) -> None:
-    """Remove what was not used lately; what another run is using stays."""
+    """Remove entries of the cache that were not used lately, except those in use."""
     store = Cache(cache_directory(cache))
     freed = store.prune(older_than_days=days)
     freed += PkiStore.prune(store.root / "pki", time.time() - days * 86400)
-    Console().print(f"{freed / 2**20:.1f} MiB freed")
+    click.echo(f"{freed / 2**20:.1f} MiB freed")
