@@ -67,20 +67,13 @@ class CertificateClaims:
 
 @dataclass(frozen=True, slots=True)
 class CoveEvidence:
-    """Decoded evidence: its form, the claims, and the tokens as COSE_Sign1 messages.
-
-    ``certificate`` is the message of the CBOR certificate, None in the other forms; ``issuer`` and
-    ``subject`` are those of the certificate, empty in bare evidence.
-    """
+    """Decoded evidence: its form, the claims, and the tokens as COSE_Sign1 messages."""
 
     form: Form
     platform: PlatformClaims
     tsm: TsmClaims
     tvm: TvmClaims
     tokens: tuple[Sign1, Sign1, Sign1]
-    certificate: Sign1 | None = None
-    issuer: str = ""
-    subject: str = ""
 
 
 def sign_token(
@@ -129,27 +122,22 @@ def parse_evidence(blob: bytes) -> CoveEvidence:
     if not isinstance(payload, cbor2.CBORTag) or payload.tag != CWT_TAG:
         raise EvidenceError(f"the claims of a certificate must be under tag {CWT_TAG}")
     claims = from_map(CertificateClaims, payload.value)
-    tokens = _parse_tokens(claims.evidence)
-    return CoveEvidence("cbor", *tokens, message, claims.issuer, claims.subject)
+    return CoveEvidence("cbor", *_parse_tokens(claims.evidence))
 
 
 def _parse_x509(blob: bytes) -> CoveEvidence:
     try:
         certificate = x509.load_der_x509_certificate(blob)
         extension = certificate.extensions.get_extension_for_oid(UCCS_EVIDENCE)
-        names = [_common_name(name) for name in (certificate.issuer, certificate.subject)]
+        for name in (certificate.issuer, certificate.subject):
+            (_common_name,) = name.get_attributes_for_oid(x509.NameOID.COMMON_NAME)
     except Exception as error:  # untrusted bytes: the parser may raise anything
         raise EvidenceError(f"this is not a certificate with CoVE evidence: {error}") from error
     value = decode(extension.value.public_bytes())
     if not isinstance(value, cbor2.CBORTag) or value.tag != UCCS_TAG:
         raise EvidenceError(f"the extension's content must be under tag {UCCS_TAG}")
     require(extension.critical, "the extension must be critical")
-    return CoveEvidence("x509", *_parse_tokens(value.value), None, *names)
-
-
-def _common_name(name: x509.Name) -> str:
-    (attribute,) = name.get_attributes_for_oid(x509.NameOID.COMMON_NAME)
-    return str(attribute.value)
+    return CoveEvidence("x509", *_parse_tokens(value.value))
 
 
 def _token_map(tokens: tuple[Token, Token, Token]) -> dict[int, object]:
