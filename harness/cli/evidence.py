@@ -101,7 +101,9 @@ def _provider_command(provider_id: str) -> click.Command:
     for option in reversed([*map(_provider_option, infos), *_common_options()]):
         wrapped = option(wrapped)
     summary = (sys.modules[kind.__module__.rpartition(".")[0]].__doc__ or "").strip()
-    return click.command(provider_id, help=summary.replace("\n- ", "\n\n- "))(wrapped)
+    return click.command(provider_id, help=summary.replace("\n  ", "\n").replace("\n- ", "\n\n- "))(
+        wrapped
+    )
 
 
 def _write_evidence(kind: type[AnyProvider], texts: dict[str, str], arguments: Arguments) -> int:
