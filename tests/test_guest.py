@@ -23,18 +23,20 @@ from harness.errors import (
     ScenarioError,
 )
 from harness.guest.actor import Actor
+from harness.guest.agent import AgentClient
 from harness.guest.call import Call
 from harness.guest.guest import Guest
 from harness.guest.raw_provider import RawProvider
 from harness.interface.find import find_interface
 from harness.interface.report import Report
+from harness.progress import NullProgress
+from harness.qemu.machine import Machine
 from harness.session import Session
-from harness.settings import DEFAULT_KERNEL, DEFAULT_PROVIDER
+from harness.settings import DEFAULT_KERNEL, DEFAULT_PROVIDER, Settings
 from harness.timeouts import Timeouts
 from providers_sim import ProviderLoop
-from tsmw.constants import (
-    ActorPhase,
-)
+from tsmw.agent import AgentHello
+from tsmw.constants import ActorPhase, FrameType
 from tsmw.ops import Op, OpResult, decode_stat
 
 _REPORTS = "/sys/kernel/config/tsm/report"
@@ -306,6 +308,34 @@ def test_guest_that_ends_is_told_whatever_was_asked(guest: Guest) -> None:
         with pytest.raises(GuestLostError, match="QEMU ended with status -9"):
             ask()
     assert guest.actors[1].describe_state() == "in a guest that does not answer"
+
+
+# The agent port.
+
+
+def _reply_to_a_new_host(machine: Machine, timeouts: Timeouts) -> AgentHello:
+    """Connect, open a session and leave; the agent's reply to HELLO."""
+    connection = machine.connect("agent")
+    try:
+        client = AgentClient(connection, on_log=lambda _: None, on_death=lambda *_: None)
+        deadline = timeouts.deadline(10.0, "the reply to a new host")
+        hello = client.receive_hello(client.send_hello(), deadline)
+        client.call(FrameType.PING, b"", deadline)
+        return hello
+    finally:
+        connection.close()
+
+
+def test_host_that_follows_another_at_once_gets_its_replies() -> None:
+    # The kernel may report that a host left after the agent has read the HELLO of the next one:
+    # with two processors, that happens to 1 to 4 of 100 hosts.
+    with Session(Settings(smp=2), NullProgress()) as session:
+        template = session.template(DEFAULT_KERNEL, "mainline")
+        with session.factory(DEFAULT_KERNEL).clone(template) as guest:
+            guest.session.client.close()
+            for _ in range(400):
+                hello = _reply_to_a_new_host(guest.machine, guest.timeouts)
+                assert hello.actors == len(guest.actors)
 
 
 # Modules.

@@ -408,23 +408,6 @@ def test_agent_of_another_version_is_refused() -> None:
         _Agent(HELLO=hello).guest()
 
 
-def test_guest_that_drops_its_answer_is_greeted_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    greetings = []
-
-    def hello(frame: Frame) -> bytes:
-        greetings.append(frame.session)
-        return (
-            _greeting(frame)
-            if len(greetings) == 3
-            else _reply(frame._replace(session=frame.session + 1))
-        )
-
-    monkeypatch.setattr("harness.guest.agent_session._FIRST_HELLO_SECONDS", 0.01)
-    guest = _Agent(HELLO=hello).guest()
-    assert guest.kernel_release == "6.1-hostile"
-    assert len(set(greetings)) == 3  # a session each: a late answer to an earlier one is no answer
-
-
 def test_machine_that_fails_when_measured_is_ended() -> None:
     machine = _Agent(PING=lambda frame: b"")
     with pytest.raises(GuestLostError):

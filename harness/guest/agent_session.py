@@ -9,10 +9,9 @@ import statistics
 import time
 from collections.abc import Callable
 
-from harness.errors import DeadlineError
 from harness.guest.agent import AgentClient
 from harness.oracle.kernel_log import KernelLog
-from harness.timeouts import Deadline, Timeouts
+from harness.timeouts import Timeouts
 from tsmw.agent import AgentHello, LogBatch
 from tsmw.constants import FrameType
 
@@ -21,7 +20,6 @@ __all__ = ["REPLY_SECONDS", "AgentSession"]
 REPLY_SECONDS = 20.0
 """How long the agent may take to reply to a request that it does not have to wait for."""
 
-_FIRST_HELLO_SECONDS = 1.0  # each retry waits twice as long as the one before
 _ENTROPY_BYTES = 64
 _PINGS = 21
 
@@ -56,19 +54,9 @@ class AgentSession:
         self.kernel_release = hello.kernel_release
 
     def _open(self, seconds: float) -> AgentHello:
-        deadline = self.timeouts.deadline(seconds, "the first answer of the guest's agent")
-        attempt = _FIRST_HELLO_SECONDS
-        while True:
-            # A clone learns only now that the host of its template has closed the port. If it
-            # learns that after our HELLO, it drops its reply; a second HELLO gets one.
-            try:
-                return self._hello(self.timeouts.deadline(attempt, deadline.condition))
-            except DeadlineError:
-                attempt = min(2 * attempt, deadline.remaining() / self.timeouts.scale)
-
-    def _hello(self, deadline: Deadline) -> AgentHello:
         # A clone has its template's clock and random state. RESEED replaces both before any other
         # request, and is sent together with HELLO to save a round trip.
+        deadline = self.timeouts.deadline(seconds, "the first answer of the guest's agent")
         hello = self.client.send_hello()
         now = time.time_ns().to_bytes(8, "little")
         reseed = self.client.send(FrameType.RESEED, now + secrets.token_bytes(_ENTROPY_BYTES))
