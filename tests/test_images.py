@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The cache, the progress of long steps, and the image: keys, archive, agent, initramfs."""
+"""The cache, the progress display, and the image: keys, archive, agent, initramfs."""
 
 from __future__ import annotations
 
@@ -42,11 +42,11 @@ def filled(text: str) -> Callable[[Path], None]:
 
 
 def refuse(directory: Path) -> None:
-    raise AssertionError("made again")
+    raise AssertionError("the entry was made again")
 
 
-class Elsewhere:
-    """Another process that runs ``code`` with ``cache`` on the same root, then waits for a line."""
+class OtherProcess:
+    """Another process: runs ``code`` with ``cache`` on the same root, then waits for a line."""
 
     def __init__(self, root: Path, code: str) -> None:
         head = "import sys; from pathlib import Path; from harness.cache import Cache\n"
@@ -60,12 +60,12 @@ class Elsewhere:
         )
 
     def wait_for_line(self) -> str:
-        """The next line it prints, empty when it ended."""
+        """Return the next line of its output; empty when it exited."""
         assert self.process.stdout is not None
         return self.process.stdout.readline().strip()
 
-    def end(self) -> None:
-        """Kill it, as a crash or a power cut would."""
+    def kill(self) -> None:
+        """Kill it, as a crash would."""
         self.process.kill()
         self.process.communicate()
 
@@ -96,7 +96,7 @@ def test_an_entry_is_made_once(tmp_path: Path) -> None:
     assert Cache(tmp_path).has("kind", KEY)
 
 
-def test_a_failed_maker_leaves_nothing(tmp_path: Path) -> None:
+def test_a_failed_attempt_leaves_nothing(tmp_path: Path) -> None:
     cache = Cache(tmp_path)
 
     def fail(directory: Path) -> None:
@@ -109,16 +109,16 @@ def test_a_failed_maker_leaves_nothing(tmp_path: Path) -> None:
     assert (cache.get_or_make("kind", KEY, filled("b")) / "file").exists()
 
 
-def test_what_a_killed_maker_left_is_never_used(tmp_path: Path) -> None:
+def test_the_directory_of_a_killed_process_is_not_used(tmp_path: Path) -> None:
     code = (
         "def make(d):\n"
         " (d / 'half').touch(); print(d, flush=True); sys.stdin.readline()\n"
         f"cache.get_or_make('kind', '{KEY}', make)"
     )
-    maker = Elsewhere(tmp_path, code)
+    maker = OtherProcess(tmp_path, code)
     left = Path(maker.wait_for_line())
     assert Cache(tmp_path).entries() == []
-    maker.end()
+    maker.kill()
     assert (left / "half").exists()
 
     def make_while_an_orphan_still_writes(directory: Path) -> None:
@@ -131,7 +131,7 @@ def test_what_a_killed_maker_left_is_never_used(tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / "kind").iterdir()] == [KEY]
 
 
-def test_two_that_want_it_at_once_share_it(tmp_path: Path) -> None:
+def test_concurrent_users_share_one_entry(tmp_path: Path) -> None:
     made: list[int] = []
 
     def make(directory: Path) -> None:
@@ -149,24 +149,22 @@ def test_two_that_want_it_at_once_share_it(tmp_path: Path) -> None:
     assert len(made) == 1
 
 
-def test_prune_spares_what_another_process_uses(tmp_path: Path) -> None:
+def test_prune_keeps_entries_that_another_process_uses(tmp_path: Path) -> None:
     code = f"cache.get_or_make('kind', '{KEY}', lambda d: (d / 'file').write_text('x' * 9000))"
-    user = Elsewhere(tmp_path, code)
+    user = OtherProcess(tmp_path, code)
     assert user.wait_for_line() == "ready"
     assert Cache(tmp_path).prune(older_than_days=0) == 0
-    user.end()
+    user.kill()
     assert Cache(tmp_path).prune(older_than_days=1) == 0
     assert Cache(tmp_path).has("kind", KEY)
     assert Cache(tmp_path).prune(older_than_days=0) >= 9000
     assert not Cache(tmp_path).has("kind", KEY)
 
 
-def test_nobody_gets_an_entry_that_is_being_pruned(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    user = Elsewhere(tmp_path, f"cache.get_or_make('kind', '{KEY}', lambda d: None)")
+def test_a_new_user_waits_for_prune(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    user = OtherProcess(tmp_path, f"cache.get_or_make('kind', '{KEY}', lambda d: None)")
     assert user.wait_for_line() == "ready"
-    user.end()
+    user.kill()
     attempts = []
 
     def remove(self: Cache, path: Path) -> None:
@@ -181,7 +179,7 @@ def test_nobody_gets_an_entry_that_is_being_pruned(
     assert attempts == ["waits"]
 
 
-def test_prune_knows_what_it_did_not_make(tmp_path: Path) -> None:
+def test_prune_keeps_other_directories(tmp_path: Path) -> None:
     (tmp_path / "pki/sev-snp").mkdir(parents=True)
     with Cache(tmp_path).lock("apt/debian-6.12") as state:
         (state / "newest.json").touch()
@@ -194,7 +192,7 @@ def test_prune_knows_what_it_did_not_make(tmp_path: Path) -> None:
     assert list((tmp_path / "kind").iterdir()) == []
 
 
-def test_a_full_disk_is_the_hosts_fault(tmp_path: Path) -> None:
+def test_a_full_disk_is_a_host_error(tmp_path: Path) -> None:
     def fill(directory: Path) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(directory / "file"))
 
@@ -204,7 +202,7 @@ def test_a_full_disk_is_the_hosts_fault(tmp_path: Path) -> None:
     assert list((tmp_path / "kind").iterdir()) == []
 
 
-def test_only_the_caches_own_permissions_are_blamed_on_it(tmp_path: Path) -> None:
+def test_only_permissions_of_the_cache_become_host_errors(tmp_path: Path) -> None:
     def denied(path: Path) -> Callable[[Path], None]:
         def make(directory: Path) -> None:
             raise PermissionError(errno.EACCES, "Permission denied", str(path))
@@ -220,7 +218,7 @@ def test_only_the_caches_own_permissions_are_blamed_on_it(tmp_path: Path) -> Non
 # Progress
 
 
-def test_plain_progress_is_a_line_a_step() -> None:
+def test_plain_progress_prints_a_line_for_each_step() -> None:
     out = io.StringIO()
     progress = terminal_progress(Console(file=out, force_terminal=False))
     with progress.step("doing [this]", total=3) as step:
@@ -278,14 +276,14 @@ def test_keys_are_made_once_and_private(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(shutil.which("dropbearkey") is None, reason="run `make setup`")
-def test_dropbear_reads_the_host_key_as_we_do(tmp_path: Path) -> None:
+def test_dropbear_derives_the_same_public_key(tmp_path: Path) -> None:
     keys = ssh_keys(Cache(tmp_path))
     path = tmp_path / "host_key"
     path.write_bytes(keys.host_dropbear)
     command = ["dropbearkey", "-y", "-f", str(path)]
     shown = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    words = next(line for line in shown.splitlines() if line.startswith("ssh-ed25519")).split()
-    assert base64.b64decode(words[1]) == keys.host_public
+    line = next(line for line in shown.splitlines() if line.startswith("ssh-ed25519"))
+    assert base64.b64decode(line.split()[1]) == keys.host_public
     path.write_bytes(keys.host_dropbear[:-20])
     assert subprocess.run(command, capture_output=True, check=False).returncode != 0
 
@@ -294,7 +292,7 @@ def test_dropbear_reads_the_host_key_as_we_do(tmp_path: Path) -> None:
 
 
 def members(archive: bytes) -> dict[str, tuple[int, bytes, tuple[int, int]]]:
-    """An independent reader of the format: mode, data and device number by path."""
+    """Read an archive independently: mode, data and device number by path."""
     found: dict[str, tuple[int, bytes, tuple[int, int]]] = {}
     at = 0
     while True:
@@ -310,7 +308,7 @@ def members(archive: bytes) -> dict[str, tuple[int, bytes, tuple[int, int]]]:
         found[name] = (field[1], archive[start : start + field[6]], (field[9], field[10]))
 
 
-def test_archive_holds_what_was_put_in() -> None:
+def test_an_archive_has_the_nodes_that_were_put_in() -> None:
     nodes = [
         cpio.directory("d"),
         cpio.file("d/empty", b""),
@@ -331,7 +329,7 @@ def test_archive_holds_what_was_put_in() -> None:
 
 
 @needs_guest_tools
-def test_initramfs_has_what_the_guest_needs(tmp_path: Path) -> None:
+def test_the_initramfs_has_agent_modules_keys_and_programs(tmp_path: Path) -> None:
     keys = ssh_keys(Cache(tmp_path))
     modules = {"virtio_ring": b"one", "virtio": b"two"}
     nodes = tree(agent=b"agent", modules=modules, keys=keys)

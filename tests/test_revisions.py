@@ -20,7 +20,7 @@ from harness.revisions.verdicts import CommitVerdict, _verdict_of, commit_verdic
 from harness.settings import Settings
 from harness.verdict import Cell, CellResult, Status
 from tests.test_cli import Invoke, invoke
-from tests.test_user_implementation import CONSTANT, FORGETS, copy_class
+from tests.test_user_implementation import CONSTANT_CLASS, CORRECT_FREE, copy_class
 
 __all__ = ["invoke"]  # the fixture
 
@@ -61,7 +61,7 @@ def repository(tmp_path: Path) -> Repository:
 @pytest.fixture
 def core(repository: Repository) -> tuple[Repository, list[str]]:
     """Our class implementation in five commits, of which the fourth leaves a stale tail."""
-    copy_class(repository.path / "tsm", changes=FORGETS | CONSTANT)
+    copy_class(repository.path / "tsm", changes=CORRECT_FREE | CONSTANT_CLASS)
     commits = [repository.commit("tsm: a core")]
     attributes = repository.path / "tsm" / "attributes.c"
     for title, old, new in (

@@ -21,17 +21,18 @@ CLASS = guest_images_directory() / "modules" / "tsm-class"
 SHARED = CLASS.parent / "common"
 
 
-# Words of our class that let a defect be chosen, and what is there without the choice.
-FORGETS = {
+# Code of our class that tests a defect's switch, and its replacement.
+CORRECT_FREE = {
     "if (!has_defect(DEFECT_DOUBLE_FREE) && !has_defect(DEFECT_READER_RACE))": "",
 }
-CONSTANT = {
+CONSTANT_CLASS = {
     'if (has_defect(DEFECT_DYNAMIC_CLASS)) {\n\t\ttsm_class = class_create("tsm");': "if (0) {",
 }
 
 
 def copy_class(tree: Path, folder: str = "", changes: dict[str, str] | None = None) -> Path:
-    """Copy our class below ``tree``, C files into ``folder``, with parts of the text replaced."""
+    """Copy our class below ``tree``, C files into ``folder``; ``changes`` maps old to new code."""
+    unused = set(changes or {})
     for source in (CLASS, SHARED):
         for file in (*source.rglob("*.c"), *source.rglob("*.h")):
             inside = file.relative_to(source)
@@ -39,8 +40,10 @@ def copy_class(tree: Path, folder: str = "", changes: dict[str, str] | None = No
             target.parent.mkdir(parents=True, exist_ok=True)
             text = file.read_text()
             for old, new in (changes or {}).items():
+                unused -= {old} if old in text else set()
                 text = text.replace(old, new)
             target.write_text(text)
+    assert not unused, f"our class has no such code: {unused}"
     return tree
 
 
@@ -53,17 +56,19 @@ def as_patch(tmp_path: Path, changes: dict[str, str] | None = None) -> Path:
         cwd=tmp_path, capture_output=True, text=True, check=False,
     ).stdout  # fmt: skip
     mail = tmp_path / "thread.mbox"
-    mail.write_text(f"From: someone\nSubject: [PATCH] tsm\n\nWords.\n---\n{diff}-- \n2.40\n")
+    mail.write_text(
+        f"From: someone\nSubject: [PATCH] tsm\n\nA description.\n---\n{diff}-- \n2.40\n"
+    )
     return mail
 
 
 def verdicts(tmp_path: Path) -> dict[str, str]:
     """The worst verdict of each claim."""
     cells = json.loads((tmp_path / "out.json").read_bytes())["cells"]
-    return {cell["claim"]: cell["status"] for cell in sorted(cells, key=_how_bad)}
+    return {cell["claim"]: cell["status"] for cell in sorted(cells, key=_severity)}
 
 
-def _how_bad(cell: dict[str, str]) -> int:
+def _severity(cell: dict[str, str]) -> int:
     return ("SKIP", "PASS", "FAIL", "ERROR").index(cell["status"])
 
 
@@ -93,21 +98,19 @@ def test_a_path_without_an_implementation_is_refused(spec: str, message: str) ->
         read_user_implementation(spec)
 
 
-def test_a_patch_is_built_and_judged(invoke: Invoke, tmp_path: Path) -> None:
-    core = f"patch:{as_patch(tmp_path, FORGETS | CONSTANT)}"
-    done = invoke("run", "R1", "T3", "S3", "F7", "K4", "T4", "--tsm", core, "--json", "out.json")
-    assert done.returncode == 1, done.stdout  # S3: no shared device can pass it
+def test_a_patch_is_built_and_its_claims_are_decided(invoke: Invoke, tmp_path: Path) -> None:
+    tsm = f"patch:{as_patch(tmp_path, CORRECT_FREE | CONSTANT_CLASS)}"
+    done = invoke("run", "R1", "T3", "S3", "F7", "K4", "T4", "--tsm", tsm, "--json", "out.json")
+    assert done.returncode == 1, done.stdout  # S3: no class with one shared device passes it
     assert verdicts(tmp_path) == {
         "R1": "PASS", "T3": "PASS", "S3": "FAIL", "F7": "SKIP", "K4": "PASS", "T4": "PASS",
     }  # fmt: skip
 
 
-def test_a_core_of_another_kernel_is_adapted_and_that_is_told(
-    invoke: Invoke, tmp_path: Path
-) -> None:
+def test_a_shim_for_another_kernel_is_used_and_reported(invoke: Invoke, tmp_path: Path) -> None:
     old = {'class_create("tsm")': 'class_create(THIS_MODULE, "tsm")'}
-    core = as_patch(tmp_path, FORGETS | old)
-    done = invoke("run", "T1", "K4", "--tsm", f"patch:{core}", "--json", "out.json")
+    patch = as_patch(tmp_path, CORRECT_FREE | old)
+    done = invoke("run", "T1", "K4", "--tsm", f"patch:{patch}", "--json", "out.json")
     assert verdicts(tmp_path) == {"T1": "PASS", "K4": "FAIL"}, done.stdout
     assert "shim: class_create() has no module argument since 6.4" in done.stdout
     [note] = json.loads((tmp_path / "out.json").read_bytes())["notes"]
@@ -115,27 +118,25 @@ def test_a_core_of_another_kernel_is_adapted_and_that_is_told(
 
 
 def test_a_defect_in_a_patch_is_found(invoke: Invoke, tmp_path: Path) -> None:
-    core = as_patch(tmp_path, FORGETS | {"if (!has_defect(DEFECT_STALE_TAIL))": "if (0)"})
-    done = invoke("run", "T3", "R1", "--tsm", f"patch:{core}", "--json", "out.json")
+    patch = as_patch(tmp_path, CORRECT_FREE | {"if (!has_defect(DEFECT_STALE_TAIL))": "if (0)"})
+    done = invoke("run", "T3", "R1", "--tsm", f"patch:{patch}", "--json", "out.json")
     assert done.returncode == 1
     assert verdicts(tmp_path) == {"R1": "PASS", "T3": "FAIL"}
 
 
-def test_what_the_text_of_a_patch_decides(invoke: Invoke, tmp_path: Path) -> None:
+def test_claims_that_reading_a_patch_decides(invoke: Invoke, tmp_path: Path) -> None:
     unset = {"return has_defect(DEFECT_SECOND_REGISTER) ? 0 : -EBUSY;": "return rc;"}
-    core = as_patch(tmp_path, unset)
-    done = invoke("run", "R1", "T4", "K4", "--tsm", f"patch:{core}", "--json", "out.json")
+    patch = as_patch(tmp_path, unset)
+    done = invoke("run", "R1", "T4", "K4", "--tsm", f"patch:{patch}", "--json", "out.json")
     assert done.returncode == 1, done.stdout
     assert verdicts(tmp_path) == {"R1": "FAIL", "T4": "FAIL", "K4": "FAIL"}
-    words = " ".join(done.stdout.split())
-    assert "report.c:47: kvfree(tsm_state.outblob);" in words
-    assert "core.c:81: return rc;" in words
-    assert "class_create()" in words
+    output = " ".join(done.stdout.split())
+    assert "report.c:47: kvfree(tsm_state.outblob);" in output
+    assert "core.c:81: return rc;" in output
+    assert "class_create()" in output
 
 
-def test_a_configfs_core_is_served_and_what_it_lacks_is_skipped(
-    invoke: Invoke, tmp_path: Path
-) -> None:
+def test_a_directory_with_the_configfs_interface_is_run(invoke: Invoke, tmp_path: Path) -> None:
     claims = ["T1", "T3", "J1", "K3", "T4", "P4", "F2", "F4", "F10"]
     done = invoke("run", *claims, "--tsm", f"dir:{CONFIGFS}", "--json", "out.json")
     assert done.returncode == 0, done.stdout
@@ -145,20 +146,20 @@ def test_a_configfs_core_is_served_and_what_it_lacks_is_skipped(
     }  # fmt: skip
 
 
-def test_a_core_that_panics_the_guest_fails_with_the_panic(invoke: Invoke, tmp_path: Path) -> None:
+def test_an_implementation_that_panics_fails_with_the_panic(invoke: Invoke, tmp_path: Path) -> None:
     show = 'return sysfs_emit(buf, "%lu\\n", tsm_state.generation);'
-    core = as_patch(tmp_path, {show: f'panic("the core gives up"); {show}'})
-    done = invoke("run", "T1", "--tsm", f"patch:{core}", "--json", "out.json")
+    patch = as_patch(tmp_path, {show: f'panic("deliberate panic"); {show}'})
+    done = invoke("run", "T1", "--tsm", f"patch:{patch}", "--json", "out.json")
     assert done.returncode == 1
-    assert "the core gives up" in done.stdout
+    assert "deliberate panic" in done.stdout
     assert verdicts(tmp_path)["T1"] == "FAIL"
 
 
-def test_a_patch_that_does_not_build_is_an_error_with_the_compilers_words(
+def test_a_patch_that_does_not_build_is_an_error_with_the_compilers_errors(
     invoke: Invoke, tmp_path: Path
 ) -> None:
-    core = as_patch(tmp_path, {"drop_report();": "drop_report(1, 2);"} | FORGETS)
-    done = invoke("run", "R1", "--tsm", f"patch:{core}", "--json", "out.json")
+    patch = as_patch(tmp_path, {"drop_report();": "drop_report(1, 2);"} | CORRECT_FREE)
+    done = invoke("run", "R1", "--tsm", f"patch:{patch}", "--json", "out.json")
     assert done.returncode == 125
     assert "too many arguments to function" in done.stdout
     assert verdicts(tmp_path) == {"R1": "ERROR"}
