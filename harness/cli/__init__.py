@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The command line: ``tsm-harness``."""
+"""The command line ``tsm-harness``: runs a command, and turns what it raises into a status."""
 
 from __future__ import annotations
 
@@ -12,39 +12,37 @@ from types import FrameType
 from typing import TextIO
 
 import click
-from rich.console import Console
-from rich.text import Text
 
 from harness.cli.app import app
+from harness.cli.messages import print_error, print_note
 from harness.errors import GuestCallError, HostError, KernelFault, TsmHarnessError, UsageError
 from harness.git import bisecting
 from harness.oracle.printable import printable
 from harness.verdict import EXIT_NO_VERDICT, EXIT_UNEXPECTED, EXIT_USAGE
-from providers_sim import ProviderError
 
 __all__ = ["main"]
 
 
 def main() -> None:
-    """Run the command and exit with the status ``git bisect run`` understands (0, 1, 2, 125)."""
-    signal.signal(signal.SIGTERM, _terminate)
-    sys.stdout = sys.stdout or _nowhere()
-    sys.stderr = sys.stderr or _nowhere()
-    status = _status()
+    """Run a command, and exit with a status that ``git bisect run`` knows: 0, 1, 2 or 125."""
+    signal.signal(signal.SIGTERM, _interrupt)
+    sys.stdout = sys.stdout or _null()
+    sys.stderr = sys.stderr or _null()
+    status = _run()
     if status == EXIT_USAGE and bisecting(Path()):
-        status = EXIT_NO_VERDICT  # git would take it for the commit being bad
-    # All is said and cleaned up: an interrupt could only spoil the way out.
+        status = EXIT_NO_VERDICT  # git would mark the commit as bad
+    # Everything is cleaned up: another interrupt could only add a traceback.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     sys.exit(status)
 
 
-def _nowhere() -> TextIO:
-    """For output that whoever started this has closed."""
+def _null() -> TextIO:
+    """Replace a stream that was closed when this process started."""
     return Path(os.devnull).open("w", encoding="utf-8")
 
 
-def _status() -> int:
+def _run() -> int:
     try:
         outcome = app(standalone_mode=False)
         sys.stdout.flush()
@@ -53,46 +51,46 @@ def _status() -> int:
         error.show()
         return EXIT_USAGE
     except (click.Abort, KeyboardInterrupt):
-        _say("interrupted: every guest was ended")
+        print_note("interrupted; every guest was ended")
     except (BrokenPipeError, SystemExit):
-        # Whoever read our output left (click and rich exit then); Python must not complain about
-        # it once more at exit.
+        # The reader of our output is gone; click and rich exit then. Without a valid stream
+        # Python would print an error when it flushes it at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except Exception as error:  # whatever it is, it is no verdict on a kernel
-        return _explain(error)
+    except Exception as error:  # no exception may look like a verdict
+        return _report(error)
     return EXIT_NO_VERDICT
 
 
-def _explain(error: Exception) -> int:
-    match error:
-        case UsageError():
-            whose, status = "usage", EXIT_USAGE
-        case KernelFault():
-            whose, status = "kernel", EXIT_UNEXPECTED
-        case HostError():
-            whose, status = "host", EXIT_NO_VERDICT
-        case TsmHarnessError() | ProviderError():
-            whose, status = "harness", EXIT_NO_VERDICT
-        case GuestCallError():
-            whose, status = "guest", EXIT_NO_VERDICT
-        case OSError():
-            whose, status = "host", EXIT_NO_VERDICT
-        case _:
-            _say("".join(traceback.format_exception(error)))
-            whose, status = "harness: please report this", EXIT_NO_VERDICT
-    words = str(error)
+def _report(error: Exception) -> int:
+    """Print an error, and return the exit status for it."""
+    culprit, status = _classify(error)
+    text = str(error)
     if isinstance(error, OSError):
-        words = f"{error.strerror or error}{f' ({error.filename})' if error.filename else ''}"
-    _say(words, f"error ({whose}): ")
-    if hint := getattr(error, "hint", ""):
-        _say(hint, "  ")
+        text = f"{error.strerror or error}{f' ({error.filename})' if error.filename else ''}"
+    print_error(culprit, text, getattr(error, "hint", ""))
     return status
 
 
-def _say(words: str, mark: str = "") -> None:
-    console = Console(stderr=True, soft_wrap=True, highlight=False)
-    console.print(Text(mark, style="bold red"), Text(printable(words)), sep="")
+def _classify(error: Exception) -> tuple[str, int]:
+    """Return whose fault an error is, and the exit status for it."""
+    # Imported here since it takes as long as all the other imports of this module.
+    from providers_sim import ProviderError  # noqa: PLC0415
+
+    kinds: tuple[tuple[type[Exception], str, int], ...] = (
+        (UsageError, "usage", EXIT_USAGE),
+        (KernelFault, "kernel", EXIT_UNEXPECTED),
+        (HostError, "host", EXIT_NO_VERDICT),
+        (TsmHarnessError, "harness", EXIT_NO_VERDICT),
+        (ProviderError, "harness", EXIT_NO_VERDICT),
+        (GuestCallError, "guest", EXIT_NO_VERDICT),
+        (OSError, "host", EXIT_NO_VERDICT),
+    )
+    for kind, culprit, status in kinds:
+        if isinstance(error, kind):
+            return culprit, status
+    print(printable("".join(traceback.format_exception(error))), file=sys.stderr)
+    return "harness: please report this", EXIT_NO_VERDICT
 
 
-def _terminate(number: int, frame: FrameType | None) -> None:
+def _interrupt(number: int, frame: FrameType | None) -> None:
     raise KeyboardInterrupt

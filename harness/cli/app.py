@@ -1,27 +1,32 @@
 # SPDX-License-Identifier: MIT
-"""The commands, each from its own module."""
+"""The commands; each is imported when it is used, since their imports take a second together."""
 
 from __future__ import annotations
 
-import click
+from importlib import import_module
 
-from harness.cli import (
-    bench,
-    doctor,
-    evidence,
-    history,
-    images,
-    matrix,
-    mutants,
-    reference,
-    replay,
-    revisions,
-    run,
-    shell,
-)
+import click
 
 __all__ = ["RENAMED_COMMANDS", "RENAMED_OPTIONS", "app"]
 
+_COMMANDS = {
+    "run": ("run.run", "Decide claims on kernels and implementations."),
+    "reproduce": ("run.reproduce", "Run one claim many times, and count the FAILs."),
+    "replay": ("replay.replay", "Repeat a FAIL that a run recorded."),
+    "mutants": ("mutants.mutants", "Check that every defect is noticed, and nothing else."),
+    "bisect": ("revisions.bisect", "Find the commit that broke a claim."),
+    "series": ("revisions.series", "Show which patch makes or breaks which claim."),
+    "matrix": ("matrix.matrix", "Print the jobs of a matrix file."),
+    "history": ("history.history", "Show the verdicts of past runs."),
+    "exec": ("shell.exec_", "Run a command in a fresh guest."),
+    "shell": ("shell.shell", "Open a shell in a fresh guest."),
+    "evidence": ("evidence.evidence", "Make or describe evidence, without a guest."),
+    "doctor": ("doctor.doctor", "Check what this host can do, by doing it."),
+    "bench": ("bench.bench", "Measure the harness, and compare with baselines."),
+    "images": ("images.images", "List, fill and prune the cache."),
+    "reference": ("reference.reference", "Print the reference document."),
+}
+"""For each command its function, and its line in the list of commands."""
 
 RENAMED_COMMANDS = {"sight": "mutants"}
 """The names that commands had in earlier versions, and their present names."""
@@ -30,7 +35,22 @@ RENAMED_OPTIONS: dict[str, str] = {}
 
 
 class _Commands(click.Group):
-    """Refuses a name from an earlier version, and names the present one."""
+    """Imports a command when it is used; refuses a name from an earlier version."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _COMMANDS:
+            return None
+        module, _, function = _COMMANDS[cmd_name][0].partition(".")
+        command = getattr(import_module(f"harness.cli.{module}"), function)
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, line) for name, (_, line) in _COMMANDS.items()])
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -54,23 +74,3 @@ class _Commands(click.Group):
 @click.version_option(package_name="tsm-harness")
 def app() -> None:
     """Does this kernel's TSM report interface do what its reviewers demanded?"""
-
-
-for _command in (
-    run.run,
-    run.reproduce,
-    mutants.mutants,
-    replay.replay,
-    matrix.matrix,
-    history.history,
-    reference.reference,
-    revisions.bisect,
-    revisions.series,
-    shell.exec_,
-    shell.shell,
-    evidence.evidence,
-    doctor.doctor,
-    bench.bench,
-    images.images,
-):
-    app.add_command(_command)

@@ -41,7 +41,7 @@ class Row:
         return f"{self.value / self.baseline:.2f}"
 
 
-@click.command(short_help="Measure boots, clones, operations, reports and a race.")
+@click.command()
 @options.settings(one_cell=True, tsms="mainline")
 @click.option(
     "--rounds",

@@ -6,14 +6,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from rich.console import Console
-
 from harness.cli import options
 from harness.cli.live import LiveRun
-from harness.cluster.engine import run_on_cluster
+from harness.cli.messages import print_note
 from harness.matrix.jobs import Job, jobs_of_settings
 from harness.qemu.capacity import parallel_guests
-from harness.report.text import print_text
 from harness.runner import run_cells
 from harness.session import Session
 from harness.settings import Settings
@@ -53,6 +50,9 @@ def decide_jobs(jobs: Sequence[Job], settings: Settings, workers: Workers) -> Ru
     """Decide the jobs of a matrix, one after the other, or on a cluster."""
     if workers.cluster is None:
         return _one_by_one(jobs, settings, workers)
+    # Imported here since Dask takes a second, and most runs need no cluster.
+    from harness.cluster.engine import run_on_cluster  # noqa: PLC0415
+
     progress = options.progress()
     with Session(settings, progress) as session, LiveRun(progress) as live:
         live.start(None)
@@ -71,7 +71,7 @@ def decide_jobs(jobs: Sequence[Job], settings: Settings, workers: Workers) -> Ru
 def exit_status_of(run: RunResult) -> int:
     """Return the exit status for a run; print why if it decided nothing."""
     if reason := no_verdict_reason(run.results):
-        print_text(Console(stderr=True, highlight=False), f"no verdict: {reason}")
+        print_note(f"no verdict: {reason}")
     return EXIT_NO_VERDICT if run.interrupted else exit_status(run.results)
 
 
@@ -88,6 +88,5 @@ def _one_by_one(jobs: Sequence[Job], settings: Settings, workers: Workers) -> Ru
 
 def _report_interrupt(outcome: RunResult) -> RunResult:
     if outcome.interrupted:
-        message = "interrupted: these are the verdicts until then; a MISS was not run"
-        print_text(Console(stderr=True, highlight=False), message)
+        print_note("interrupted; these are the verdicts until then, a MISS was not run")
     return outcome

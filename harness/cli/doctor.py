@@ -34,7 +34,7 @@ class Finding:
     hint: str = ""
 
 
-@click.command(short_help="Check what this host can do, by doing it.")
+@click.command()
 @options.settings(one_cell=True, tsms="mainline")
 @click.option(
     "--rounds",
@@ -55,7 +55,7 @@ def doctor(settings: Settings, rounds: int) -> int:
             healthy = healthy and finding.good
             mark, style = ("ok", "green") if finding.good else ("FAIL", "bold red")
             console.print(Text(f"{mark:5}", style=style), end="")
-            print_text(console, f"{finding.check}: {finding.found}", offset=5)
+            print_text(console, f"{finding.check}: {finding.found}", column=5)
             if finding.hint:
                 print_text(console, f"     {finding.hint}")
     return 0 if healthy else EXIT_NO_VERDICT

@@ -256,9 +256,10 @@ def _write_files(
         out.mkdir(parents=True, exist_ok=True)
         for name, content in files.items():
             (out / name).write_bytes(content)
-            click.echo(f"{out / name}  {len(content)} bytes")
     except OSError as error:
         raise HostError(f"cannot write the evidence: {error}", hint="name another --out") from error
+    for name, content in files.items():
+        click.echo(f"{out / name}  {len(content)} bytes")
 
 
 def _print_faults(faults: Iterable[ProviderFault]) -> int:

@@ -19,7 +19,7 @@ from harness.verdict import Status
 __all__ = ["history"]
 
 
-@click.command(short_help="Show the verdicts of past runs.")
+@click.command()
 @click.argument("claims", nargs=-1, metavar="[CLAIM]...")
 @click.option("--changes", is_flag=True, help="Show only where a verdict changed.")
 @options.history

@@ -22,7 +22,7 @@ from providers_sim.pki_store import PkiStore
 __all__ = ["images"]
 
 
-@click.group(short_help="List, fill and prune the cache of kernels and templates.")
+@click.group()
 def images() -> None:
     """List, fill and prune the cache of kernels, images and templates."""
 

@@ -29,7 +29,7 @@ _FORMATS: dict[str, Callable[[Sequence[Job]], str]] = {
 }
 
 
-@click.command(short_help="Print the jobs of a matrix file.")
+@click.command()
 @click.argument("file", type=options.INPUT_FILE)
 @click.option(
     "--format",

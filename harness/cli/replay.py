@@ -22,7 +22,7 @@ from harness.verdict import EXIT_AS_EXPECTED, EXIT_UNEXPECTED, CellResult
 __all__ = ["replay"]
 
 
-@click.command(short_help="Repeat a FAIL that a run recorded.")
+@click.command()
 @click.argument("bundle", type=click.Path(path_type=Path, exists=True))
 @click.option("--kernel", help="Kernel to boot, instead of the one that the bundle names.")
 @options.host_settings

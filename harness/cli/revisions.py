@@ -42,7 +42,7 @@ _FIXUP = click.option(
 )
 
 
-@click.command(short_help="Find the commit that broke a claim.")
+@click.command()
 @click.argument("claims", nargs=-1, required=True, metavar="CLAIM...")
 @options.settings(one_cell=True, decides=True, check=False, tsms="mainline")
 @click.option("--good", help="Bisect by itself, from this commit, which keeps the claims.")
@@ -101,7 +101,7 @@ def bisect(
     return _print_bisection(result, console)
 
 
-@click.command(short_help="Show which patch of a series makes or breaks which claim.")
+@click.command()
 @click.argument("series", type=click.Path(path_type=Path, exists=True))
 @click.argument("claims", nargs=-1, metavar="[CLAIM]...")
 @options.settings(one_cell=True, decides=True, check=False, tsms="mainline")

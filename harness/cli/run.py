@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import statistics
-import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -16,13 +15,13 @@ from rich.console import Console
 from harness.claims.catalogue import catalogue, undecided_claims
 from harness.cli import options
 from harness.cli.decide import Workers, decide, decide_jobs, exit_status_of
+from harness.cli.messages import print_note
 from harness.cli.reports import ReportFiles, report_files
 from harness.errors import HostError, UsageError
 from harness.history.database import history_file, record_run
 from harness.matrix.file import read_matrix
 from harness.matrix.jobs import jobs_of
 from harness.option import Use
-from harness.oracle.printable import printable
 from harness.report.table import print_report
 from harness.report.text import print_text
 from harness.settings import Settings
@@ -33,7 +32,7 @@ __all__ = ["reproduce", "run"]
 _MAX_DETAILS = 5
 
 
-@click.command(short_help="Decide claims on kernels and implementations.")
+@click.command()
 @click.argument("claims", nargs=-1, metavar="[CLAIM]...")
 @options.settings(decides=True)
 @click.option(
@@ -111,10 +110,10 @@ def _record(history: Path | None, outcome: RunResult, settings: Settings) -> Non
         fresh = [result for result in outcome.results if result.cell not in outcome.recalled]
         record_run(history_file(history), fresh, settings.command())
     except HostError as error:
-        print(f"tsm-harness: {printable(str(error))} ({error.hint})", file=sys.stderr)
+        print_note(f"{error}; {error.hint}")
 
 
-@click.command(short_help="Run one claim many times, and count the FAILs.")
+@click.command()
 @click.argument("claim")
 @options.settings(one_cell=True, decides=True, tsms="class-posted", times=20)
 @options.workers

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""``exec`` and ``shell``: a fresh guest, its provider attached, its interface ready."""
+"""``exec`` and ``shell``: a fresh guest with a registered provider, for a command or a user."""
 
 from __future__ import annotations
 
@@ -9,15 +9,16 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import click
 
 from harness.access.console import Console
 from harness.access.ssh import SshSession
 from harness.cli import options
+from harness.cli.messages import print_note
 from harness.errors import GuestLostError, UsageError
 from harness.guest.guest import Guest
-from harness.oracle.printable import printable
 from harness.qemu.machine import Machine
 from harness.session import Session
 from harness.settings import Settings
@@ -25,115 +26,127 @@ from providers_sim import ProviderError, ProviderLoop
 
 __all__ = ["exec_", "shell"]
 
-_LARGEST_STATUS = 125
+_MAX_STATUS = 125
 _CONSOLE_SECONDS = 120.0
 
 
 @dataclass(frozen=True)
-class Mishaps:
-    """What goes wrong with the guest's requests, in words, and the pace of the hardware's time."""
+class Behaviour:
+    """How the provider answers: faults for the next requests, and the factor for its delays."""
 
     faults: tuple[str, ...]
     hardware_time: float
 
-    def befall(self, loop: ProviderLoop) -> None:
-        """Queue them; raises :class:`UsageError` when the words mean nothing."""
+    def apply_to(self, loop: ProviderLoop) -> None:
+        """Configure a provider; raises :class:`UsageError` for a fault it does not have."""
         try:
-            for text in self.faults:
-                loop.faults.add_spec(text)
+            for fault in self.faults:
+                loop.faults.add_spec(fault)
             loop.hardware_time = self.hardware_time
         except ProviderError as error:
-            hint = f"`tsm-harness evidence {loop.provider.id} --faults` lists the provider's own"
-            raise UsageError(str(error), hint=hint) from error
+            raise UsageError(
+                str(error), hint=f"`tsm-harness evidence {loop.provider.id} --faults` lists faults"
+            ) from error
 
 
-def _mishaps(command: Callable[..., int]) -> Callable[..., int]:
+def _takes_behaviour(command: Callable[..., int]) -> Callable[..., int]:
     @functools.wraps(command)
-    def wrapper(faults: tuple[str, ...], hardware_time: float, **words: object) -> int:
-        return command(mishaps=Mishaps(faults, hardware_time), **words)
+    def wrapper(faults: tuple[str, ...], hardware_time: float, **arguments: Any) -> int:  # noqa: ANN401
+        return command(behaviour=Behaviour(faults, hardware_time), **arguments)
 
-    pace = click.option(
+    time_option = click.option(
         "--hardware-time",
         type=float,
         default=1.0,
         show_default=True,
-        help="Seconds that one second of the real hardware's delays lasts.",
+        help="Factor for the delays of real hardware; 0: none.",
     )
-    fault = click.option(
+    fault_option = click.option(
         "--fault",
         "faults",
         multiple=True,
         metavar="NAME[:KEY=VALUE,...]",
-        help="Let the next request without one go wrong like this. Repeatable, in order.",
+        help="Inject a fault into the next request. Repeatable: one for each request, in order.",
     )
-    return fault(pace(wrapper))
+    return fault_option(time_option(wrapper))
 
 
 @click.command("exec", context_settings={"ignore_unknown_options": True})
 @click.argument("command", nargs=-1, required=True, metavar="-- COMMAND...")
 @options.settings(one_cell=True, tsms="mainline")
-@click.option("--push", multiple=True, metavar="LOCAL:REMOTE", help="Copy in, before.")
-@click.option("--pull", multiple=True, metavar="REMOTE:LOCAL", help="Copy out, after.")
-@_mishaps
+@click.option(
+    "--push",
+    multiple=True,
+    metavar="LOCAL:REMOTE",
+    help="Copy a file into the guest first. Repeatable.",
+)
+@click.option(
+    "--pull",
+    multiple=True,
+    metavar="REMOTE:LOCAL",
+    help="Copy a file out of the guest afterwards. Repeatable.",
+)
+@_takes_behaviour
 def exec_(
     settings: Settings,
-    mishaps: Mishaps,
+    behaviour: Behaviour,
     command: tuple[str, ...],
     push: tuple[str, ...],
     pull: tuple[str, ...],
 ) -> int:
-    """Run COMMAND in a fresh guest; its streams and exit status are passed through.
+    """Run COMMAND in a fresh guest, with this command's standard streams and exit status.
 
-    A status above 125 becomes 125, with the real one on standard error.
+    A status above 125, or a signal, becomes 125; standard error then tells which it was.
     """
-    pushes = [_pair(text, "LOCAL:REMOTE") for text in push]
-    pulls = [_pair(text, "REMOTE:LOCAL") for text in pull]
+    pushes = [_split(text, "LOCAL:REMOTE") for text in push]
+    pulls = [_split(text, "REMOTE:LOCAL") for text in pull]
     for local, _ in pushes:
         if not Path(local).is_file():
-            raise UsageError(f"there is no file {local} to push")
+            raise UsageError(f"--push {local}: no such file", hint="give the path of a file")
     with (
-        Session(settings, options.progress()) as bench,
-        _guest(bench, settings, mishaps) as guest,
-        _ssh(bench, settings, guest) as session,
+        Session(settings, options.progress()) as session,
+        _guest(session, settings, behaviour) as guest,
+        _ssh(session, settings, guest) as ssh,
     ):
         for local, remote in pushes:
-            session.push(Path(local), remote)
+            ssh.push(Path(local), remote)
         stdin = None if sys.stdin is None or sys.stdin.closed else sys.stdin.fileno()
-        status = session.run(command, stdin, sys.stdout.buffer, sys.stderr.buffer)
+        status = ssh.run(command, stdin, sys.stdout.buffer, sys.stderr.buffer)
         for remote, local in pulls:
-            session.pull(remote, Path(local))
-    if not 0 <= status <= _LARGEST_STATUS:
-        _tell(f"the command ended with status {status}")
-        return _LARGEST_STATUS
+            ssh.pull(remote, Path(local))
+    if not 0 <= status <= _MAX_STATUS:
+        print_note(f"the command ended with status {status}")
+        return _MAX_STATUS
     return status
 
 
 @click.command()
 @options.settings(one_cell=True, tsms="mainline")
-@click.option("--console", is_flag=True, help="Boot from cold, at the serial console.")
-@_mishaps
-def shell(settings: Settings, mishaps: Mishaps, console: bool) -> int:
-    """Open a shell in a fresh guest with the provider attached; the guest ends with it.
+@click.option("--console", is_flag=True, help="Boot the guest, and attach to its serial console.")
+@_takes_behaviour
+def shell(settings: Settings, behaviour: Behaviour, console: bool) -> int:
+    """Open a shell in a fresh guest with a registered provider; the guest ends with the shell.
 
-    Ctrl-] changes to the guest's serial console, also when the guest hangs, and leaves that.
+    Ctrl-] switches to the serial console of the guest, which works even if the guest hangs.
+    Ctrl-] at the console leaves.
     """
-    with Session(settings, options.progress()) as bench:
+    with Session(settings, options.progress()) as session:
         if console:
-            return _watch_boot(bench, settings)
-        with _guest(bench, settings, mishaps) as guest:
+            return _watch_boot(session, settings)
+        with _guest(session, settings, behaviour) as guest:
             try:
-                with _ssh(bench, settings, guest) as session:
-                    status = session.interact()
+                with _ssh(session, settings, guest) as ssh:
+                    status = ssh.interact()
             except GuestLostError as error:
                 if not (guest.machine.running and sys.stdin.isatty()):
                     raise
-                _tell(f"{error}")
+                print_note(str(error))
                 status = None
-            return _attach(guest.machine) if status is None else min(status, _LARGEST_STATUS)
+            return _attach(guest.machine) if status is None else min(status, _MAX_STATUS)
 
 
-def _watch_boot(bench: Session, settings: Settings) -> int:
-    machine = bench.factory(settings.kernels[0]).start_boot()
+def _watch_boot(session: Session, settings: Settings) -> int:
+    machine = session.factory(settings.kernels[0]).start_boot()
     try:
         return _attach(machine)
     finally:
@@ -141,10 +154,10 @@ def _watch_boot(bench: Session, settings: Settings) -> int:
 
 
 def _attach(machine: Machine) -> int:
-    """Stay at the console of ``machine``: until the user leaves, or through the lines of a file."""
+    """Connect the terminal to the serial console, or run the lines of standard input there."""
     with Console(machine) as console:
         if sys.stdin.isatty():
-            _tell("serial console: Enter for a shell, Ctrl-\\ for SysRq, Ctrl-] to leave")
+            print_note("serial console: Enter for a shell, Ctrl-\\ for SysRq, Ctrl-] to leave")
             console.interact(sys.stdout.buffer)
         else:
             lines = (line.rstrip(b"\n") for line in sys.stdin.buffer)
@@ -152,25 +165,23 @@ def _attach(machine: Machine) -> int:
     return 0
 
 
-def _tell(words: str) -> None:
-    print(f"tsm-harness: {printable(words)}", file=sys.stderr)
-
-
 @contextmanager
-def _guest(bench: Session, settings: Settings, mishaps: Mishaps) -> Iterator[Guest]:
+def _guest(session: Session, settings: Settings, behaviour: Behaviour) -> Iterator[Guest]:
     kernel, tsm = settings.kernels[0], settings.tsms[0]
-    with bench.factory(kernel).clone(bench.template(kernel, tsm)) as guest:
-        loop = guest.register(bench.provider(settings.providers[0], settings.seed))
-        mishaps.befall(loop)
+    with session.factory(kernel).clone(session.template(kernel, tsm)) as guest:
+        loop = guest.register(session.provider(settings.providers[0], settings.seed))
+        behaviour.apply_to(loop)
         yield guest
 
 
-def _ssh(bench: Session, settings: Settings, guest: Guest) -> SshSession:
-    return SshSession(guest, bench.image(settings.kernels[0]).ssh_keys)
+def _ssh(session: Session, settings: Settings, guest: Guest) -> SshSession:
+    return SshSession(guest, session.image(settings.kernels[0]).ssh_keys)
 
 
-def _pair(text: str, form: str) -> tuple[str, str]:
+def _split(text: str, form: str) -> tuple[str, str]:
+    """Split at the colon; a path on this host may contain others."""
     first, colon, second = text.rpartition(":") if form.startswith("LOCAL") else text.partition(":")
     if not colon or not first or not second:
-        raise UsageError(f"{text!r} does not have the form {form}")
+        option = "--push" if form.startswith("LOCAL") else "--pull"
+        raise UsageError(f"{option} {text} has no colon between two paths", hint=f"write {form}")
     return first, second

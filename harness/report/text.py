@@ -10,28 +10,33 @@ from harness.oracle.printable import printable
 
 __all__ = ["print_text"]
 
-_MORE_INDENT = 2
+_HANGING = 2
+"""How much further the rest of a broken line is indented."""
 
 
 def print_text(
-    console: Console, text: str, *, style: str = "", copyable: bool = False, offset: int = 0
+    console: Console, text: str, *, style: str = "", copyable: bool = False, column: int = 0
 ) -> None:
     """Print lines of text, without control characters and without interpreting markup.
 
-    A terminal gets a long line broken between words, the rest indented. A ``copyable`` line, one
-    with a word that is longer than the terminal is wide, and any line in a pipe or a file stay in
-    one piece. The first line starts at the column ``offset``.
+    A terminal gets a long line broken between words. A ``copyable`` line, one with a word that
+    does not fit, and any line in a pipe or a file stay in one piece. The cursor is at ``column``.
     """
-    for number, line in enumerate(printable(text).splitlines() or [""]):
-        used = 0 if number else offset
-        indent = offset + len(line) - len(line.lstrip()) + _MORE_INDENT
-        width = console.width - indent
-        fits = used + len(line) <= console.width
-        unbreakable = max(map(len, line.split()), default=0) > width
-        if copyable or fits or unbreakable or not console.is_terminal:
-            console.print(Text(line, style=style), soft_wrap=True)
-            continue
-        first, *rest = Text(line.strip(), style=style).wrap(console, width)
-        console.print(Text(" " * (indent - offset - _MORE_INDENT)) + first, soft_wrap=True)
-        for part in rest:
-            console.print(Text(" " * indent) + part, soft_wrap=True)
+    for line in printable(text).splitlines() or [""]:
+        parts = [line] if copyable or not console.is_terminal else _broken(console, line, column)
+        for part in parts:
+            console.print(Text(part, style=style), soft_wrap=True)
+        column = 0
+
+
+def _broken(console: Console, line: str, column: int) -> list[str]:
+    words = line.lstrip()
+    indent = len(line) - len(words)
+    hanging = min(column, _HANGING) + indent + _HANGING
+    longest = max(map(len, line.split()), default=0)
+    if column + len(line) <= console.width or hanging + longest > console.width:
+        return [line]
+    first = console.width - column - indent
+    head = Text(words).wrap(console, first)[0].plain.rstrip() if longest <= first else ""
+    rest = Text(words[len(head) :].lstrip()).wrap(console, console.width - hanging)
+    return [" " * indent + head, *(" " * hanging + part.plain.rstrip() for part in rest)]
