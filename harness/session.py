@@ -17,10 +17,11 @@ from importlib.metadata import version
 from harness.cache import Cache
 from harness.errors import BuildError, HostError, TsmHarnessError
 from harness.guest.guest import Guest
-from harness.images import GuestImage, prepare_image
+from harness.images.image import GuestImage, prepare_image
 from harness.implementations.model import Build
 from harness.implementations.spec import parse_implementation
-from harness.kernels import Kernel, resolve_kernel
+from harness.kernels.model import Kernel
+from harness.kernels.resolve import resolve_kernel
 from harness.oracle.source_lines import SourceLines
 from harness.paths import cache_directory
 from harness.progress import Progress

@@ -16,10 +16,10 @@ import pytest
 from harness.cache import Cache
 from harness.detectors import SANITIZERS, Sanitizer, Setting, SplatKind, pattern
 from harness.errors import BuildError, HostError, UsageError
-from harness.kernels import resolve_kernel
 from harness.kernels.kbuild import tree_identity
 from harness.kernels.kconfig import explain_lost, lost_symbols
 from harness.kernels.model import parse_config
+from harness.kernels.resolve import resolve_kernel
 from harness.kernels.spec import KernelTree, PackagedSource, kernel_forms, parse_kernel
 from harness.progress import NullProgress
 from tests.test_kernels import RELEASE, bzimage

@@ -15,11 +15,12 @@ import pytest
 
 from harness.cache import Cache
 from harness.errors import BuildError, HarnessError, HostError, UsageError
-from harness.images import boot_modules
-from harness.kernels import apt, resolve_kernel
+from harness.images.image import boot_modules
+from harness.kernels import apt
 from harness.kernels.bzimage import image_release, kernel_from_image
 from harness.kernels.model import Kernel, parse_config
 from harness.kernels.module_files import read_modules
+from harness.kernels.resolve import resolve_kernel
 from harness.kernels.spec import KernelImage, PackagedKernel, parse_kernel
 from harness.progress import NullProgress
 

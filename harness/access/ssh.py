@@ -24,7 +24,7 @@ from harness.access.streams import Streams
 from harness.access.terminal import LEAVE, raw_terminal
 from harness.errors import GuestLostError, UsageError
 from harness.guest.guest import Guest
-from harness.images import SshKeys
+from harness.images.keys import SshKeys
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer

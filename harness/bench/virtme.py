@@ -8,7 +8,7 @@ import subprocess
 import time
 from pathlib import Path
 
-from harness.kernels import Kernel
+from harness.kernels.model import Kernel
 
 __all__ = ["obstacle", "virtme_ng"]
 

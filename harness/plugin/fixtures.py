@@ -16,7 +16,7 @@ from harness.implementations.source_text import SourceText
 from harness.implementations.spec import parse_implementation
 from harness.interface.find import Interface, find_interface
 from harness.interface.report import Report
-from harness.kernels import Kernel
+from harness.kernels.model import Kernel
 from harness.oracle.kernel_log import KernelLog
 from harness.plugin.cells import Axes
 from harness.plugin.options import SETTINGS

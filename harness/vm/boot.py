@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 
 from harness.errors import BuildError, HarnessError
-from harness.images import GuestImage
+from harness.images.image import GuestImage
 from harness.qemu.machine import Boot, Machine
 
 __all__ = ["KERNEL_ARGUMENTS", "boot_error", "boot_of"]

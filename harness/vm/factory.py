@@ -17,7 +17,7 @@ from pathlib import Path
 from harness.cache import Cache
 from harness.errors import BuildError, HarnessError
 from harness.guest.guest import Guest
-from harness.images import GuestImage
+from harness.images.image import GuestImage
 from harness.implementations.model import ModuleLoad
 from harness.progress import Progress
 from harness.qemu.emulator import Emulator
