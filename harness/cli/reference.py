@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: MIT
-"""``reference``: everything there is a name for, as Markdown, from the code that has it."""
+"""``reference``: prints the reference document, which is derived from the code."""
 
 from __future__ import annotations
 
 import ast
 import inspect
 from collections.abc import Iterable, Iterator
+from itertools import pairwise
 from typing import get_args
 
 import click
@@ -26,12 +27,12 @@ __all__ = ["reference"]
 @click.command()
 @click.pass_context
 def reference(ctx: click.Context) -> int:
-    """Print the reference: commands, claims, defects, kernels, fixtures, faults; as Markdown."""
+    """Print the reference document in Markdown."""
     assert ctx.parent is not None
     assert isinstance(ctx.parent.command, click.Group)
     parts = (
         ["<!-- SPDX-License-Identifier: MIT -->", "# Reference", ""],
-        ["What `tsm-harness reference` prints: made of the code, not written.", ""],
+        ["This is the output of `tsm-harness reference`, which derives it from the code.", ""],
         _commands(ctx.parent.command),
         _claims(),
         _defects(),
@@ -49,16 +50,16 @@ def _commands(app: click.Group) -> Iterator[str]:
     yield from _group(app, click.Context(app, info_name="tsm-harness"))
 
 
-def _group(group: click.Group, above: click.Context) -> Iterator[str]:
-    for name in group.list_commands(above):
-        command = group.get_command(above, name)
+def _group(group: click.Group, parent: click.Context) -> Iterator[str]:
+    for name in group.list_commands(parent):
+        command = group.get_command(parent, name)
         assert command is not None
-        ctx = click.Context(command, info_name=name, parent=above)
-        taken = [one for one in command.params if isinstance(one, click.Argument)]
-        arguments = [one.metavar or str(one.name).upper() for one in taken]
-        yield from (f"### `{' '.join([ctx.command_path, *arguments])}`", "")
+        ctx = click.Context(command, info_name=name, parent=parent)
+        arguments = [each for each in command.params if isinstance(each, click.Argument)]
+        names = [each.metavar or str(each.name).upper() for each in arguments]
+        yield from (f"### `{' '.join([ctx.command_path, *names])}`", "")
         yield from (*inspect.cleandoc(command.help or "").split("\n"), "")
-        rows = [_option(one) for one in command.params if isinstance(one, click.Option)]
+        rows = [_option(each) for each in command.params if isinstance(each, click.Option)]
         yield from _table(("option", "meaning"), rows)
         if isinstance(command, click.Group):
             yield from _group(command, ctx)
@@ -101,15 +102,15 @@ def _claims() -> Iterator[str]:
     yield from ("## Claims", "")
     rows = []
     for claim in catalogue().claims.values():
-        why = f" *Decided by no scenario: {claim.undecided}.*" if claim.undecided else ""
-        rows.append((claim.id, claim.raised_by, claim.demand + why))
+        note = f" *No scenario decides it: {claim.undecided}.*" if claim.undecided else ""
+        rows.append((claim.id, claim.raised_by, claim.demand + note))
     yield from _table(("claim", "raised by", "demand"), rows)
 
 
 def _defects() -> Iterator[str]:
     yield from ("## Defects", "")
     for kind in get_args(OwnKind):
-        yield from (f"`--tsm defect:NAME` is `{kind}-fixed` with one of these.", "")
+        yield from (f"`--tsm defect:NAME` is `{kind}-fixed` with one of these defects.", "")
         rows = [
             (f"`{defect.name}`", defect.effect, ", ".join(defect.claims))
             for defect in defects_of(kind).values()
@@ -118,9 +119,13 @@ def _defects() -> Iterator[str]:
 
 
 def _kernels() -> Iterator[str]:
-    yield from ("## Kernels that have a name", "")
+    yield from ("## Packaged kernels", "")
     yield from (f"- `{name}`" for name in kernel_names())
-    yield from ("", "`tree:PATH` is a source tree, anything else the path of an image.", "")
+    yield from (
+        "",
+        "`tree:PATH` is a source tree; another value is the path of a kernel image.",
+        "",
+    )
     yield from ("## Sanitizers", "")
     yield from ("`tree:PATH+NAME` and `source:VERSION+NAME` build a kernel with a sanitizer.", "")
     rows = [
@@ -130,7 +135,7 @@ def _kernels() -> Iterator[str]:
     ]  # fmt: skip
     yield from _table(("sanitizer", "finds", "Kconfig", "not together with"), rows)
     yield from ("## Verdicts", "")
-    yield from _table(("verdict", "meaning"), [(one.value, _MEANING[one]) for one in Status])
+    yield from _table(("verdict", "meaning"), _documented_members(Status))
 
 
 def _symbols(sanitizer: Sanitizer) -> Iterator[str]:
@@ -138,13 +143,13 @@ def _symbols(sanitizer: Sanitizer) -> Iterator[str]:
         yield f"`{setting.symbol}={setting.value}` ({setting.reason})"
 
 
-_MEANING = {
-    Status.FAIL: "the claim's demand does not hold: the problem was seen",
-    Status.ERROR: "the harness could not decide",
-    Status.MISS: "it was never run",
-    Status.PASS: "the claim's demand holds",
-    Status.SKIP: "it does not apply to this interface",
-}
+def _documented_members(kind: type) -> Iterator[tuple[str, str]]:
+    """Yield the names of an enumeration's members, each with the text below it."""
+    [definition] = ast.parse(inspect.getsource(kind)).body
+    assert isinstance(definition, ast.ClassDef)
+    for member, text in pairwise(definition.body):
+        if isinstance(member, ast.Assign) and isinstance(text, ast.Expr):
+            yield ast.unparse(member.targets[0]), str(ast.literal_eval(text.value))
 
 
 def _pytest_options() -> Iterator[str]:
@@ -162,14 +167,19 @@ def _fixtures() -> Iterator[str]:
         node
         for node in ast.parse(inspect.getsource(fixtures)).body
         if isinstance(node, ast.FunctionDef)
-        and any(ast.unparse(one).startswith("pytest.fixture") for one in node.decorator_list)
+        and any(ast.unparse(each).startswith("pytest.fixture") for each in node.decorator_list)
     ]
     rows = [(f"`{node.name}`", ast.get_docstring(node) or "") for node in functions]
-    yield from _table(("fixture", "what it is"), rows)
+    yield from _table(("fixture", "meaning"), rows)
 
 
 def _faults() -> Iterator[str]:
-    yield from ("## Faults", "", "Faults of a provider's host, by name.", "")
+    yield from (
+        "## Faults",
+        "",
+        "Failures that a provider simulates on request (`--fault NAME`).",
+        "",
+    )
     for ident in available():
         yield from (f"### {ident}", "")
         rows = []
