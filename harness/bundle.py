@@ -17,29 +17,39 @@ from typing import Any
 from harness.errors import UsageError
 from harness.oracle.printable import printable
 from harness.settings import Settings
-from harness.verdict import CellResult, headline
+from harness.verdict import Cause, CellResult, headline
 
 __all__ = ["Bundle", "Outcome", "read_bundle", "write_bundle"]
 
-_SCHEMA = 1
+_SCHEMA = 2
 _FILE, _SOURCES = "bundle.json", "core"
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What was observed; ``release`` and ``digest`` identify the kernel that ran."""
+    """What was observed; ``release`` and ``digest`` identify the kernel that ran.
+
+    Two outcomes are the same if ``status`` and ``cause`` are equal; ``headline`` is for people.
+    """
 
     scenario: str
     release: str
     digest: str
     status: str
-    gist: str
+    headline: str
+    cause: Cause
 
     @classmethod
     def of(cls, result: CellResult, digest: str) -> Outcome:
         """Make the outcome of a result on the kernel with ``digest``."""
         cell, status = result.cell, result.status.value
-        return cls(cell.scenario, cell.kernel, digest, status, gist(result.detail))
+        line = printable(headline(result.detail))
+        cause = result.cause or Cause("")
+        return cls(cell.scenario, cell.kernel, digest, status, line, cause)
+
+    def same_as(self, other: Outcome) -> bool:
+        """Whether both show the same problem."""
+        return (self.status, self.cause) == (other.status, other.cause)
 
 
 @dataclass(frozen=True)
@@ -48,12 +58,6 @@ class Bundle:
 
     settings: Settings
     outcome: Outcome
-
-
-def gist(detail: str) -> str:
-    """Return the significant line of a detail without its numbers, to compare two outcomes."""
-    line = printable(headline(detail))
-    return "".join("#" if char.isdigit() else char for char in line)
 
 
 def write_bundle(directory: Path, bundle: Bundle, sources: Sequence[tuple[str, str]] = ()) -> None:
@@ -100,7 +104,21 @@ def _parse(document: Any) -> Bundle:  # noqa: ANN401 - whatever JSON holds
     if schema != _SCHEMA:
         raise ValueError(f"its schema is {schema!r}, not {_SCHEMA}")
     observed = {name: values.pop(name, None) for name in Outcome.__dataclass_fields__}
+    cause = observed.pop("cause")
     for name, value in observed.items():
         if not isinstance(value, str):
             raise ValueError(f"{name} is not a text")
-    return Bundle(Settings.from_recorded(values), Outcome(**observed))
+    return Bundle(Settings.from_recorded(values), Outcome(**observed, cause=_parse_cause(cause)))
+
+
+def _parse_cause(value: Any) -> Cause:  # noqa: ANN401 - whatever JSON holds
+    match value:
+        case {
+            "kind": str(kind),
+            "subject": str(subject),
+            "function": str(function),
+            "line": int(line),
+            **rest,
+        } if not rest:
+            return Cause(kind, subject, function, line)
+    raise ValueError("cause has missing, unknown or wrong members")

@@ -31,6 +31,7 @@ A message states the condition and what caused it; ``hint`` states the remedy.
 from __future__ import annotations
 
 import errno
+from collections.abc import Sequence
 
 __all__ = [
     "ActorDiedError",
@@ -47,9 +48,14 @@ __all__ = [
     "KernelSplatError",
     "MissingAttributeError",
     "ScenarioError",
+    "Signature",
     "TsmHarnessError",
     "UsageError",
 ]
+
+
+Signature = tuple[str, str, str, str]
+"""Kind, subtype, cache and function of a splat: equal for every splat of one bug."""
 
 
 class TsmHarnessError(Exception):
@@ -89,19 +95,27 @@ class KernelFault(TsmHarnessError):  # noqa: N818 - evidence, not an error of ou
 
 
 class KernelSplatError(KernelFault):
-    """The kernel log has splats of these ``kinds`` that the scenario did not expect."""
+    """The kernel log has splats with these ``signatures`` that the scenario did not expect."""
 
-    def __init__(self, message: str, *, kinds: frozenset[str] = frozenset()) -> None:
+    def __init__(self, message: str, *, signatures: Sequence[Signature] = ()) -> None:
         super().__init__(message)
-        self.kinds = kinds
+        self.signatures = tuple(signatures)
 
 
 class KernelPanicError(KernelFault):
-    """The guest's kernel panicked after the guest had become ready."""
+    """The guest's kernel panicked after the guest was ready; ``signatures`` are its last splats."""
+
+    def __init__(self, message: str, *, signatures: Sequence[Signature] = ()) -> None:
+        super().__init__(message)
+        self.signatures = tuple(signatures)
 
 
 class ClaimViolatedError(KernelFault):
-    """The demand of the claim did not hold."""
+    """The demand of the claim did not hold; ``subject`` identifies it without its numbers."""
+
+    def __init__(self, message: str, *, subject: str = "", hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.subject = subject
 
 
 class ScenarioError(TsmHarnessError):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Runs cells through pytest and brings back their verdicts."""
+"""Runs cells through pytest and returns their results."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import pytest
 
 from harness.claims.catalogue import catalogue
 from harness.errors import HarnessError
-from harness.plugin.results import Collector
+from harness.plugin.collector import Collector
 from harness.progress import Progress
 from harness.qemu.rundir import RunDirectory
 from harness.session import Prepared, Session
@@ -32,15 +32,15 @@ def run_cells(
     on_result: Callable[[CellResult], None] = lambda _: None,
     on_start: Callable[[int], None] = lambda _: None,
 ) -> RunResult:
-    """Prepare kernels, cores and templates, then run every cell in ``workers`` processes.
+    """Prepare kernels, implementations and templates; run every cell in ``workers`` processes.
 
-    A core that cannot be prepared costs its own cells, which become ERROR, and no others; cells
-    that a broken worker or an interrupt left out are MISS. Raises :class:`HarnessError` when the
-    scenarios themselves cannot be collected.
+    If an implementation cannot be prepared, its own cells become ERROR. Cells that a dead worker
+    or an interrupt left out are MISS. Raises :class:`HarnessError` if the scenarios cannot be
+    collected.
     """
-    with Session(settings, progress) as bench:
-        prepared = bench.prepare()
-        host = bench.describe_host()
+    with Session(settings, progress) as session:
+        prepared = session.prepare()
+        host = session.describe_host()
     collector = Collector(on_result, on_start)
     scratch = RunDirectory()
     try:
@@ -49,17 +49,22 @@ def run_cells(
         scratch.close()
     broken = code not in (0, 1, pytest.ExitCode.INTERRUPTED)
     if collector.errors or (broken and not collector.results):
-        words = "\n".join(collector.errors) or "pytest broke; run `pytest scenarios` to see how"
-        raise HarnessError(f"the scenarios cannot be run:\n{words}")
-    results = sorted([*collector.results.values(), *collector.missed], key=_reading_order(settings))
+        reason = "\n".join(collector.errors) or f"pytest ended with status {code}"
+        raise HarnessError(
+            f"the scenarios cannot be collected:\n{reason}", hint=f"run `pytest {_scenarios()}`"
+        )
+    results = sorted([*collector.results.values(), *collector.missed], key=_order(settings))
     return RunResult(results, host, code == pytest.ExitCode.INTERRUPTED, prepared.notes)
 
 
+def _scenarios() -> Path:
+    return catalogue().directory
+
+
 def _arguments(settings: Settings, prepared: Prepared, workers: int, scratch: Path) -> list[str]:
-    directory = catalogue().directory
     arguments = [
-        str(directory),
-        f"--rootdir={directory.parent}",
+        str(_scenarios()),
+        f"--rootdir={_scenarios().parent}",
         "-p", "harness.plugin",
         "-p", "no:terminal", "-p", "no:cacheprovider",
         "-c", os.devnull,
@@ -74,39 +79,34 @@ def _arguments(settings: Settings, prepared: Prepared, workers: int, scratch: Pa
 
 
 def _pytest(arguments: list[str], collector: Collector) -> int:
-    """Run pytest, deaf to what the user's environment tells it for runs of their own."""
-    foreign = {
+    """Run pytest without the PYTEST_* variables of the user's environment."""
+    variables = {
         name: os.environ.pop(name) for name in list(os.environ) if name.startswith("PYTEST_")
     }
     try:
         with contextlib.redirect_stdout(io.StringIO()):
             return pytest.main(arguments, plugins=[collector])
     finally:
-        os.environ.update(foreign)
+        os.environ.update(variables)
 
 
 def _worker_python() -> str:
-    """How a worker's Python is started: deaf to Ctrl-C until it can end cleanly.
+    """Return the command that starts a worker's Python with SIGINT ignored.
 
-    The plugin makes it listen; until then the parent, which hears it as well, ends the worker.
+    Ctrl-C also reaches this process, which then ends its workers. The plugin restores SIGINT in a
+    worker once it can end its guests.
     """
     return f"env --ignore-signal=INT {shlex.quote(sys.executable)}"
 
 
-def _reading_order(settings: Settings) -> Callable[[CellResult], tuple[object, ...]]:
-    """Claims as the catalogue has them, cores and providers as they were asked for."""
-    claims = {claim: place for place, claim in enumerate(catalogue().claims)}
+def _order(settings: Settings) -> Callable[[CellResult], tuple[object, ...]]:
+    """Return a sort key: claims as in the catalogue, implementations as in the settings."""
+    claims = {ident: position for position, ident in enumerate(catalogue().claims)}
 
-    def order(result: CellResult) -> tuple[object, ...]:
+    def key(result: CellResult) -> tuple[object, ...]:
         cell = result.cell
-        core = settings.tsms.index(cell.tsm) if cell.tsm in settings.tsms else -1
-        return (
-            claims.get(cell.claim, -1),
-            cell.kernel,
-            core,
-            cell.provider,
-            cell.scenario,
-            cell.seed,
-        )
+        tsm = settings.tsms.index(cell.tsm) if cell.tsm in settings.tsms else -1
+        claim = claims.get(cell.claim, -1)
+        return (claim, cell.kernel, tsm, cell.provider, cell.scenario, cell.seed)
 
-    return order
+    return key

@@ -5,12 +5,14 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from harness.bundle import gist, read_bundle
+from harness.bundle import Outcome, read_bundle
 from harness.errors import UsageError
+from harness.verdict import Cause, Cell, CellResult, Status
 from tests.test_cli import Invoke, invoke
 from tests.test_user_implementation import as_patch
 
@@ -52,16 +54,34 @@ def test_a_bundle_carries_the_core_that_a_user_brought(invoke: Invoke, tmp_path:
     assert "the same outcome 1 of 1 times: FAIL, after a nonce of" in done.stdout
 
 
-def test_the_gist_leaves_out_what_changes_each_time() -> None:
-    one = "the kernel reported what nobody expected (1):\n  SLUB: BUG kmalloc-2k at 0x12"
-    two = "the kernel reported what nobody expected (2):\n  SLUB: BUG kmalloc-2k at 0x98"
-    assert gist(one) == gist(two) == "SLUB: BUG kmalloc-#k at #x##"
-    assert gist("") == ""
+def test_outcomes_are_compared_by_status_and_cause() -> None:
+    cell = Cell("R1", "test_it", "6.12", "class-posted", "sev-snp")
+    cause = Cause("SLUB", "Object already free", "ensure_report")
+    result = CellResult(cell, Status.FAIL, Status.FAIL, 0.1, "splats (1):\n  0x12", cause=cause)
+    outcome = Outcome.of(result, "digest")
+    assert (outcome.headline, outcome.cause) == ("0x12", cause)
+    for changes, same in (
+        ({"detail": "splats (2):\n  0x98"}, True),
+        ({"status": Status.ERROR}, False),
+        ({"cause": replace(cause, function="report_read")}, False),
+        ({"cause": None}, False),
+    ):
+        other = Outcome.of(replace(result, **changes), "digest")
+        assert outcome.same_as(other) is same
 
 
 @pytest.mark.parametrize(
     "text",
-    ["", "[]", "{}", "null", '{"schema": 1}', "[" * 100000, '{"claim": 1, "schema": 1}'],
+    [
+        "",
+        "[]",
+        "{}",
+        "null",
+        '{"schema": 1}',
+        '{"schema": 2}',
+        "[" * 100000,
+        '{"claim": 1, "schema": 2}',
+    ],
 )
 def test_what_is_no_bundle_is_refused(tmp_path: Path, text: str) -> None:
     file = tmp_path / "bundle.json"

@@ -301,7 +301,7 @@ def test_guest_that_ends_is_told_whatever_was_asked(guest: Guest) -> None:
         waiting.wait_until_blocked,
         guest.actors[0].state,
         guest.session.ping,
-        guest.log.reports,
+        guest.log.splats,
         lambda: guest.actors[0].read_file("/proc/uptime"),
     ]
     for ask in asked:
@@ -494,7 +494,7 @@ def test_line_of_an_actor_comes_with_the_stream(guest: Guest) -> None:
     guest.actors[1].write_file("/dev/kmsg", b"<4>before the mark\n")
     mark = guest.log.mark()
     guest.actors[1].write_file("/dev/kmsg", b"<4>a word from an actor\n")
-    assert guest.log.reports(mark) == []
+    assert guest.log.splats(mark) == []
     (record,) = [one for one in guest.log.records if one.sequence >= mark]
     assert (record.text, record.level, record.from_kernel) == ("a word from an actor", 4, False)
     assert record.sequence == mark
@@ -505,7 +505,7 @@ def test_line_of_an_actor_comes_with_the_stream(guest: Guest) -> None:
 def test_what_a_program_writes_is_no_report(guest: Guest) -> None:
     for line in (b"BUG: KASAN: double-free in kfree\n", b"<0>Kernel panic - not syncing: no\n"):
         guest.actors[0].write_file("/dev/kmsg", line)
-    assert guest.log.reports() == []
+    assert guest.log.splats() == []
     guest.log.assert_clean()
 
 
@@ -541,7 +541,7 @@ def test_report_of_a_real_kernel_is_recognised(
     guest.log.assert_clean()
     mark = guest.log.mark()
     entry.read_outblob()  # frees again what the failure freed
-    (found,) = guest.log.reports(mark)
+    (found,) = guest.log.splats(mark)
     assert (found.kind, found.first_sequence >= mark) == (SplatKind.SLUB, True)
     assert "already free" in found.title
     with pytest.raises(KernelSplatError, match="already free"):

@@ -69,8 +69,8 @@ def test_marks_part_before_from_after(guest: Guest) -> None:
     guest.says(SLUB)
     mark = guest.log.mark()
     guest.says(KASAN)
-    assert [r.kind for r in guest.log.reports()] == [SplatKind.SLUB, SplatKind.KASAN]
-    assert [r.kind for r in guest.log.reports(since=mark)] == [SplatKind.KASAN]
+    assert [r.kind for r in guest.log.splats()] == [SplatKind.SLUB, SplatKind.KASAN]
+    assert [r.kind for r in guest.log.splats(since=mark)] == [SplatKind.KASAN]
     later = guest.log.mark()
     guest.log.assert_clean(since=later)
     with pytest.raises(KernelSplatError, match="double-free"):
@@ -182,9 +182,9 @@ def test_losses_before_the_log_began_do_not_count() -> None:
 def test_records_fed_twice_count_once(guest: Guest) -> None:
     guest.says(SLUB)
     again = list(guest.waiting)
-    assert len(guest.log.reports()) == 1
+    assert len(guest.log.splats()) == 1
     guest.log.feed(again, 0)
-    assert len(guest.log.reports()) == 1
+    assert len(guest.log.splats()) == 1
     assert guest.log.lost == 0
 
 

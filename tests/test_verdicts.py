@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Every way a scenario can end, each with the verdict it must give: run for real in guests."""
+"""Every way in which a scenario can end, each with its verdict; the scenarios run in guests."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from harness.oracle.expect import demand, raises_errno
 from harness.detectors import SplatKind
 from providers_sim.provider import Provider
 
-def _kernel_report(guest):
+def _splat(guest):
     guest.log.feed([b"3,%d,1,-;BUG kmalloc-1k (Not tainted): Object already free"
                     % (guest.log.mark() + 1000)], 0)
 """
@@ -48,7 +48,7 @@ def test_it(report):
 def test_it(report):
     assert report.read_generation() == 77
 """),
-    "call_fails_unasked": ("FAIL", """
+    "call_fails_unexpectedly": ("FAIL", """
 @claim("R1")
 def test_it(report):
     report.read_outblob()
@@ -63,9 +63,9 @@ def test_it(report):
 import pytest
 @claim("R1")
 def test_it(report):
-    pytest.skip("not for this interface")
+    pytest.skip("the scenario skips itself")
 """),
-    "author_is_wrong": ("ERROR", """
+    "scenario_has_a_bug": ("ERROR", """
 @claim("R1")
 def test_it(report):
     report.write_inblob(1, 2, 3)
@@ -76,7 +76,7 @@ def test_it(report, guest):
     os.kill(guest.machine.pid, signal.SIGKILL)
     report.read_generation()
 """),
-    "emulator_killed_and_swallowed": ("ERROR", """
+    "emulator_killed_without_another_call": ("ERROR", """
 @claim("R1")
 def test_it(report, guest):
     os.kill(guest.machine.pid, signal.SIGKILL)
@@ -109,10 +109,10 @@ def prepared(report, guest):
 def test_it(prepared):
     pass
 """),
-    "report_in_setup": ("FAIL", """
+    "splat_in_setup": ("FAIL", """
 @pytest.fixture
 def prepared(report, guest, provider, nonce):
-    _kernel_report(guest)
+    _splat(guest)
     provider.wait_requests(99, timeout=0.1)
 @claim("R1")
 def test_it(prepared):
@@ -126,11 +126,11 @@ def prepared(report):
 def test_it(prepared):
     pass
 """),
-    "report_then_skip": ("FAIL", """
+    "splat_then_skip": ("FAIL", """
 @claim("R1")
 def test_it(report, guest):
-    _kernel_report(guest)
-    pytest.skip("not for this interface")
+    _splat(guest)
+    pytest.skip("the scenario skips itself")
 """),
     "pytest_fails": ("FAIL", """
 @claim("R1")
@@ -138,13 +138,13 @@ def test_it(report):
     with pytest.raises(OSError):
         report.read_generation()
 """),
-    "report_then_pytest_fails": ("FAIL", """
+    "splat_then_pytest_fails": ("FAIL", """
 @claim("R1")
 def test_it(report, guest):
-    _kernel_report(guest)
+    _splat(guest)
     pytest.fail("something")
 """),
-    "guest_resets_without_a_word": ("ERROR", """
+    "guest_resets_without_a_splat": ("ERROR", """
 @claim("R1")
 def test_it(report, guest):
     guest.machine.monitor(seconds=10).execute("system_reset")
@@ -159,24 +159,24 @@ def test_it(report, provider, nonce):
     report.write_inblob(nonce())
     report.read_outblob()
 """),
-    "expected_report_does_not_come": ("FAIL", """
+    "expected_splat_does_not_come": ("FAIL", """
 @claim("R1")
 def test_it(report, kernel_log):
     with kernel_log.expect(SplatKind.SLUB):
         report.read_generation()
 """),
-    "expected_report_and_harness_error": ("ERROR", """
+    "expected_splat_and_harness_error": ("ERROR", """
 @claim("R1")
 def test_it(report, kernel_log):
     kernel_log.expect(SplatKind.SLUB)
     raise HarnessError("the disk of the host is full")
 """),
-    "call_elsewhere_fails": ("ERROR", """
+    "call_on_another_file_fails": ("ERROR", """
 @claim("R1")
 def test_it(report, actors):
     actors[1].read_file("/sys/kernel/no_such_file")
 """),
-    "hosts_file_is_missing": ("ERROR", """
+    "file_of_the_host_is_missing": ("ERROR", """
 @claim("R1")
 def test_it(report):
     with raises_errno(errno.EIO):
@@ -204,7 +204,7 @@ def test_it(report, provider, actors, nonce):
         actors[1].wait_until_dead()
         call.wait_until_blocked()
 """),
-    "busy_actor_is_asked_again": ("ERROR", """
+    "busy_actor_gets_another_call": ("ERROR", """
 @claim("R1")
 def test_it(report, provider, actors, nonce):
     report.write_inblob(nonce())
@@ -225,7 +225,7 @@ def test_it(report, provider, actors, nonce, guest):
         gate.wait_for_request()
         second = actors[2].start_read(report.outblob)
         second.wait_until_blocked()
-        while not guest.log.reports(mark) or provider.longest_answer_s < 5:
+        while not guest.log.splats(mark) or provider.longest_answer_s < 5:
             time.sleep(0.05)  # the host is what is slow here
     assert first.result() == second.result()
 """),
@@ -261,7 +261,7 @@ def test_it(report, guest, nonce):
     reads.append(replace(reads[-1], data=b"k" * 1184))
     guest.detach()
 """),
-    "forgotten_reports_decide_nothing": ("ERROR", """
+    "dropped_reports_decide_nothing": ("ERROR", """
 @claim("R1")
 def test_it(report, provider, nonce):
     report.write_inblob(nonce())
@@ -302,7 +302,7 @@ def noisy(guest):
 def test_it(noisy, report):
     demand(False, "nothing holds")
 """),
-    "bytes_nobody_issued": ("FAIL", """
+    "bytes_that_were_not_issued": ("FAIL", """
 @claim("R1")
 def test_it(report, provider, nonce):
     report.write_inblob(nonce())
@@ -326,9 +326,31 @@ def pytest_runtest_logreport(report):
 
 
 def _verdicts(file: Path) -> dict[str, dict[str, Any]]:
-    """Every verdict, by the name of its scenario."""
+    """Return every verdict by the name of its scenario."""
     lines = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
     return {Path(path).stem.removeprefix("test_"): verdict for path, verdict in lines}
+
+
+# The cause of some results: kind, subject, function. The line counts from the function's start.
+_CAUSES = {
+    "ends_well": None,
+    "skipped": None,
+    "demand_fails": ("ClaimViolatedError", "", "test_demand_fails", 2),
+    "plain_assert_fails": ("AssertionError", "", "test_plain_assert_fails", 2),
+    "call_fails_unexpectedly": ("InterfaceCallError", "EINVAL", "test_call_fails_unexpectedly", 2),
+    "wrong_errno": ("ClaimViolatedError", "EINVAL", "test_wrong_errno", 2),
+    "scenario_has_a_bug": ("TypeError", "", "test_scenario_has_a_bug", 2),
+    "splat_then_skip": ("SLUB", "Object already free [kmalloc-1k]", "", 0),
+    "splat_in_setup": ("SLUB", "Object already free [kmalloc-1k]", "", 0),
+    "bytes_that_were_not_issued": ("ClaimViolatedError", "outblob: foreign bytes", "", 0),
+    "expected_splat_does_not_come": (
+        "ClaimViolatedError", "1 x SLUB", "test_expected_splat_does_not_come", 2
+    ),
+}  # fmt: skip
+
+
+def _cause(verdict: dict[str, Any]) -> tuple[object, ...] | None:
+    return tuple(verdict["cause"].values()) if verdict["cause"] else None
 
 
 def test_every_ending_has_its_verdict(tmp_path: Path, session: Session) -> None:
@@ -348,12 +370,12 @@ def test_every_ending_has_its_verdict(tmp_path: Path, session: Session) -> None:
         command, capture_output=True, text=True, timeout=300, check=False, cwd=tmp_path
     )
     verdicts = _verdicts(tmp_path / "verdicts")
-    said = {name: verdict["status"] for name, verdict in verdicts.items()}
-    # A clean-up that fails comes after the verdict, and whoever collects them weighs it.
-    assert said == {name: status for name, (status, _) in _SCENARIOS.items()}, done.stdout
-    untold = [name for name, verdict in verdicts.items()
-              if verdict["status"] in ("FAIL", "ERROR") and not verdict["detail"]]  # fmt: skip
-    assert not untold
+    statuses = {name: verdict["status"] for name, verdict in verdicts.items()}
+    # These are the results before clean-up; the collector takes a failed clean-up into account.
+    assert statuses == {name: status for name, (status, _) in _SCENARIOS.items()}, done.stdout
+    bad = [verdict for verdict in verdicts.values() if verdict["status"] in ("FAIL", "ERROR")]
+    assert all(verdict["detail"] and verdict["cause"]["kind"] for verdict in bad)
+    assert {name: _cause(verdicts[name]) for name in _CAUSES} == _CAUSES
     kept = [Path(verdict["artifacts"]) for verdict in verdicts.values() if verdict["artifacts"]]
     assert all((directory / "verdict.json").exists() for directory in kept)
-    assert len(set(kept)) == sum(status in ("FAIL", "ERROR") for status in said.values())
+    assert len(set(kept)) == len(bad)

@@ -166,7 +166,7 @@ def _reproduce(factory: GuestFactory, template: Template, provider: AnyProvider)
         with contextlib.suppress(OSError):  # the injected failure
             report.read_outblob()
         report.read_outblob()
-        if not guest.log.reports():
+        if not guest.log.splats():
             raise HarnessError(
                 "the double free was not reproduced, so its time means nothing",
                 hint="run `tsm-harness reproduce R1` to see why",

@@ -45,17 +45,13 @@ def replay(bundle: Path, kernel: str | None, host: dict[str, Any]) -> int:
         return exit_status_of(of_scenario)
     console = Console(highlight=False)
     digest = _compare_kernels(expected, settings, console)
-    same = sum(_same(Outcome.of(each, digest), expected) for each in results)
+    same = sum(expected.same_as(Outcome.of(each, digest)) for each in results)
     _print_result(results[0], console)
     print_text(
         console,
-        f"the same outcome {same} of {len(results)} times: {expected.status}, {expected.gist}",
+        f"the same outcome {same} of {len(results)} times: {expected.status}, {expected.headline}",
     )
     return EXIT_AS_EXPECTED if same == len(results) else EXIT_UNEXPECTED
-
-
-def _same(outcome: Outcome, expected: Outcome) -> bool:
-    return (outcome.status, outcome.gist) == (expected.status, expected.gist)
 
 
 def _compare_kernels(expected: Outcome, settings: Settings, console: Console) -> str:

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""Every byte that was read must be one the provider issued, for the options then in force.
+"""Checks that every byte read is one that the provider issued, for the options then in force.
 
-Memory errors that no detector of the kernel sees still show here: a copy from freed memory, two
-reports spliced, a report for somebody else's nonce. Pure functions; times are nanoseconds of the
-guest's CLOCK_MONOTONIC.
+This finds memory errors that no detector of the kernel finds: a copy from freed memory, two
+spliced reports, a report over another caller's nonce. The functions are pure; times are
+nanoseconds of the guest's CLOCK_MONOTONIC.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _NUMBERS = ("privlevel", "service_manifest_version")
 
 @dataclass(frozen=True)
 class Options:
-    """The options of one report; None: not known, and not compared."""
+    """The options of one report; an option that is None is not known, and not compared."""
 
     inblob: bytes | None = None
     privlevel: int | None = None
@@ -50,9 +50,9 @@ class Options:
 
 @dataclass(frozen=True)
 class Issued:
-    """One report the provider made: its number, its blobs, the options it was asked with.
+    """One report that the provider made: its number, its blobs, the options of the request.
 
-    ``time_ns`` is the host's clock, for the reader of a message; it is not compared.
+    ``time_ns`` is the host's clock; it is shown in messages, and not compared.
     """
 
     serial: int
@@ -63,17 +63,17 @@ class Issued:
     time_ns: int
 
     def blob(self, name: Blob) -> bytes:
-        """One of the three blobs by its file's name."""
+        """Return one of the three blobs by the name of its file."""
         blobs = {"outblob": self.outblob, "auxblob": self.auxblob}
         return blobs.get(name, self.manifestblob)
 
 
 @dataclass(frozen=True)
 class ReportRead:
-    """Bytes a reader got from a blob's file.
+    """Bytes that a reader got from the file of a blob.
 
-    ``whole``: from offset 0 to end of file in one snapshot; otherwise ``data`` stands at
-    ``offset``. The call began at ``start_ns`` and had returned by ``end_ns``.
+    ``whole``: from offset 0 to the end of the file, in one snapshot; otherwise ``data`` was read
+    at ``offset``. The call began at ``start_ns`` and had returned by ``end_ns``.
     """
 
     entry: str
@@ -88,10 +88,10 @@ class ReportRead:
 
 @dataclass(frozen=True)
 class OptionWrite:
-    """A write of one option: ``attr`` is a field of ``Options``, None a value it cannot hold.
+    """A write of one option; ``attr`` is a field of ``Options``.
 
-    It took effect at some instant from ``start_ns`` to ``end_ns``; where a write commits at
-    close, that is the close's end. A write that failed changes nothing.
+    ``value`` is None if the field cannot represent it. The write took effect between ``start_ns``
+    and ``end_ns``, the end of close(2) if that commits it. A failed write changes nothing.
     """
 
     entry: str
@@ -103,7 +103,7 @@ class OptionWrite:
 
 
 class Violation(enum.Enum):
-    """How a read breaks the rule."""
+    """How the bytes of a read are wrong."""
 
     FOREIGN = "foreign bytes"
     TORN = "torn"
@@ -113,10 +113,11 @@ class Violation(enum.Enum):
 
 @dataclass(frozen=True)
 class ContentViolation:
-    """One read that broke the rule.
+    """One read whose bytes are wrong.
 
-    ``first_difference`` is the offset in the file of the first byte the nearest report
-    (``serial``) does not have there; ``foreign_bytes`` counts them all; ``message`` says it.
+    ``serial`` is the report that shares the longest start with the read. ``first_difference`` is
+    the offset in the file of the first byte that differs from it, ``foreign_bytes`` the number of
+    bytes that differ.
     """
 
     read: ReportRead
@@ -136,9 +137,9 @@ def check_content(
     writes: Iterable[OptionWrite] = (),
     initial: Mapping[str, Options] | None = None,
 ) -> list[ContentViolation]:
-    """Check every read for provenance and freshness; empty when all are in order.
+    """Return the reads with bytes that were not issued, or not for the options in force.
 
-    ``initial`` holds the options of entries before their first write; an option that was neither
+    ``initial`` has the options of entries before their first write. An option that was neither
     written nor given there is not compared.
     """
     history = _history(writes, initial or {})
@@ -157,9 +158,9 @@ def check_content(
 
 
 def option_value(attr: str, value: bytes | int | str) -> bytes | int | str | None:
-    """A written value in the form :class:`Options` has it; None when it has none in it.
+    """Return a written value as :class:`Options` represents it; None if it cannot.
 
-    The kernel takes numbers as kstrtouint() does: 0x for hexadecimal, 0 for octal, one newline.
+    The kernel reads numbers with kstrtouint(): 0x is hexadecimal, 0 octal; one newline may follow.
     """
     if attr == "inblob":
         return value if isinstance(value, bytes) else None
@@ -193,7 +194,7 @@ def _comes_from(read: ReportRead, report: Issued) -> bool:
 
 def _unissued(read: ReportRead, issued: Sequence[Issued]) -> ContentViolation:
     if not issued:
-        message = f"{len(read.data)} bytes, though the provider issued no report"
+        message = f"{len(read.data)} bytes, although the provider issued no report"
         return ContentViolation(read, Violation.FOREIGN, message, None, 0, len(read.data))
     slices = [(report, _slice(read, report)) for report in issued]
     prefixes = [prefix_length(read.data, blob) for _, blob in slices]
@@ -210,7 +211,7 @@ def _unissued(read: ReportRead, issued: Sequence[Issued]) -> ContentViolation:
         )
     foreign = differing_bytes(read.data, blob)
     message = (
-        f"{len(foreign)} bytes the provider never issued there, the first at offset "
+        f"{len(foreign)} bytes that the provider did not issue there, the first at offset "
         f"{read.offset + first}; nearest is report {nearest.serial}{explain(foreign)}"
     )
     if first == len(blob):
@@ -228,7 +229,7 @@ def _slice(read: ReportRead, report: Issued) -> bytes:
 def _torn(
     read: ReportRead, slices: list[tuple[Issued, bytes]], first: int, length: int
 ) -> ContentViolation | None:
-    """Find a splice: the start of one issued report, the end of another, each in its place."""
+    """Find a splice: the start of one issued report and the end of another, at their offsets."""
     start = slices[first][0]
     for report, blob in slices if length else ():
         if report is start or len(blob) != len(read.data):
@@ -246,7 +247,7 @@ def _torn(
 
 @dataclass(frozen=True)
 class _Span:
-    """A value and the instants at which it may have been in force, both ends included."""
+    """A value, and the first and last instant at which it may have been in force."""
 
     value: bytes | int | str | None
     start: float
@@ -276,11 +277,11 @@ def _history(writes: Iterable[OptionWrite], initial: Mapping[str, Options]) -> _
 
 
 def _spans(writes: list[OptionWrite], before: _Value) -> dict[_Value, list[_Span]]:
-    """Give each value its spans: from its write's start until a surely later write has ended."""
+    """Return the spans of each value: from the start of its write to the end of a later write."""
     inorder = sorted(writes, key=lambda write: write.start_ns)
     starts = [write.start_ns for write in inorder]
     ends = [write.end_ns for write in inorder]
-    # The earliest end of all writes that begin at this one or later.
+    # For each write: the earliest end among it and all that begin later.
     earliest = [*accumulate(reversed(ends), min)][::-1]
     found: dict[_Value, list[_Span]] = defaultdict(list)
     found[before].append(_Span(before, float("-inf"), min(ends, default=float("inf"))))
@@ -292,7 +293,7 @@ def _spans(writes: list[OptionWrite], before: _Value) -> dict[_Value, list[_Span
 
 
 def _fresh(options: Options, read: ReportRead, history: _History) -> bool:
-    """Whether at one instant of the read every option may have had the issued report's value."""
+    """Whether all options may have had the values of the report at one instant of the read."""
     possible = []
     for name in _OPTION_NAMES:
         value = getattr(options, name)
@@ -315,7 +316,5 @@ def _stale(read: ReportRead, sources: list[Issued]) -> ContentViolation:
         for name in _OPTION_NAMES
         if (value := getattr(report.options, name)) is not None
     )
-    message = (
-        f"report {report.serial} was made for {asked}, which was in force at no instant of the read"
-    )
+    message = f"report {report.serial} was made for {asked}, which was not in force during the read"
     return ContentViolation(read, Violation.STALE, message, report.serial)

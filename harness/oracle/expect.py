@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What a scenario says to state a demand."""
+"""Functions with which a scenario states what its claim demands."""
 
 from __future__ import annotations
 
@@ -12,18 +12,21 @@ from harness.errors import ClaimViolatedError, GuestCallError
 __all__ = ["demand", "raises_errno"]
 
 
-def demand(holds: bool, seen: str) -> None:
-    """Raise :class:`ClaimViolatedError` with what was ``seen`` unless the demand ``holds``."""
+def demand(holds: bool, observed: str, *, subject: str = "") -> None:
+    """Raise :class:`ClaimViolatedError` with what was ``observed``, unless the demand ``holds``.
+
+    Two violations at the same place are told apart by their ``subject``.
+    """
     if not holds:
-        raise ClaimViolatedError(seen)
+        raise ClaimViolatedError(observed, subject=subject)
 
 
 @contextmanager
 def raises_errno(*expected: int) -> Iterator[None]:
-    """The block's call in the guest must fail with one of these errnos.
+    """Demand that the block's call in the guest fails with one of these errnos.
 
-    Raises :class:`ClaimViolatedError` when it succeeds or fails with another; what goes wrong
-    on the host, or with the actor, passes through.
+    Raises :class:`ClaimViolatedError` if it succeeds, or fails with another errno. Errors of the
+    host and of the actor pass through.
     """
     wanted = " or ".join(errno_names.errorcode.get(code, str(code)) for code in expected)
     try:
@@ -32,5 +35,7 @@ def raises_errno(*expected: int) -> Iterator[None]:
         if error.errno in expected:
             return
         got = errno_names.errorcode.get(error.errno or 0, str(error.errno))
-        raise ClaimViolatedError(f"{error.filename}: {got} instead of {wanted}") from error
+        raise ClaimViolatedError(
+            f"{error.filename}: {got} instead of {wanted}", subject=got
+        ) from error
     raise ClaimViolatedError(f"a call succeeded that must fail with {wanted}")

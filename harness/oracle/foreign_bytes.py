@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Compares byte strings, and names what the kernel fills memory with."""
+"""Compares byte strings, and recognises the bytes with which the kernel fills memory."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ def suffix_length(one: bytes, other: bytes) -> int:
 
 
 def differing_bytes(data: bytes, reference: bytes) -> bytes:
-    """Return the bytes of ``data`` that ``reference`` has not in their place, in order."""
+    """Return the bytes of ``data`` that differ from ``reference`` at their offset, in order."""
     common = min(len(data), len(reference))
     same = [one == other for one, other in zip(data, reference, strict=False)]
     return bytes(byte for byte, equal in zip(data, same, strict=False) if not equal) + data[common:]
 
 
 def explain(foreign: bytes) -> str:
-    """Return a clause that names the filler most of the bytes are, or nothing."""
+    """Return a clause that names the filler of most of the bytes, or an empty string."""
     if not foreign:
         return ""
     byte, count = Counter(foreign).most_common(1)[0]

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""One guest's kernel log, and the judgement whether the kernel complained.
+"""The kernel log of one guest, and the check for unexpected splats in it.
 
-A verdict needs the whole log: a report among lost records would turn a FAIL into a PASS. So a
-loss, like a detector that switched itself off, makes the log inconclusive (``HarnessError``)
-unless it holds an unexpected report anyway, which is evidence enough.
+The check needs the whole log: a splat among lost records would turn a FAIL into a PASS. After a
+loss, or after a detector switched itself off, the log is inconclusive (``HarnessError``), unless
+it has an unexpected splat anyway.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ _MAX_TITLES = 10
 
 @dataclass
 class Expectation:
-    """A report that a scenario provokes on purpose.
+    """Splats that a scenario provokes on purpose.
 
-    Used as a context manager it covers the reports that begin inside the block, and leaving the
-    block checks that they came; otherwise it covers all that follows its registration, and
+    As a context manager it covers the splats that begin inside the block, and checks at its end
+    that they came. Otherwise it covers all that begin after its registration, and
     ``KernelLog.verify()`` checks.
     """
 
@@ -41,13 +41,13 @@ class Expectation:
     end: int | None = None
     matched: list[Splat] = field(default_factory=list)
 
-    def covers(self, report: Splat) -> bool:
-        """Whether the report is one of those expected here."""
+    def covers(self, splat: Splat) -> bool:
+        """Whether the splat is one of those expected here."""
         return (
-            report.kind is self.kind
-            and (self.subtype is None or self.subtype in report.subtype)
-            and self.start <= report.first_sequence
-            and (self.end is None or report.first_sequence < self.end)
+            splat.kind is self.kind
+            and (self.subtype is None or self.subtype in splat.subtype)
+            and self.start <= splat.first_sequence
+            and (self.end is None or splat.first_sequence < self.end)
         )
 
     def __str__(self) -> str:
@@ -68,11 +68,11 @@ class Expectation:
 
 
 class KernelLog:
-    """Accumulates log records, from any thread, and judges them.
+    """Collects log records, from any thread, and checks them.
 
-    ``sync`` asks the guest to hand over every record written so far and returns when they have
-    been fed; it is called before every judgement. ``lost`` is how many records the guest had
-    already lost when this log began.
+    ``sync`` makes the guest send every record written so far, and returns when they have been
+    fed; each check calls it first. ``lost`` is the number of records that the guest had lost
+    before this log began.
     """
 
     def __init__(self, sync: Callable[[], None], *, lost: int = 0) -> None:
@@ -87,10 +87,10 @@ class KernelLog:
         self._parsed: tuple[int, list[Splat]] = (0, [])
 
     def feed(self, raw_records: Iterable[bytes], lost: int) -> None:
-        """Take one LOG event: ``/dev/kmsg`` records, and how many the kernel lost in all.
+        """Add ``/dev/kmsg`` records; ``lost`` is the number that the kernel lost since boot.
 
-        A record that cannot be parsed and a gap in the sequence numbers count as losses; a record
-        already seen is passed over.
+        A record that cannot be parsed and a gap in the sequence numbers count as losses. A record
+        that the log already has is ignored.
         """
         with self._lock:
             self._lost = max(self._lost, lost)
@@ -112,116 +112,121 @@ class KernelLog:
 
     @property
     def records(self) -> tuple[LogRecord, ...]:
-        """What was fed so far, in order; does not ask the guest."""
+        """The records fed so far, in order; the guest is not asked for more."""
         with self._lock:
             return tuple(self._records)
 
     @property
     def lost(self) -> int:
-        """How many records are missing from this log."""
+        """The number of records that are missing from this log."""
         with self._lock:
             return self._missing + self._lost - self._lost_before
 
     def mark(self) -> int:
-        """Return a point in the log: what the kernel says later compares greater or equal."""
+        """Return a position in the log; all later records have at least this sequence number."""
         self._sync()
         with self._lock:
             return self._next
 
-    def reports(self, since: int = 0) -> list[Splat]:
-        """Return the reports that began at or after a mark, expected ones included."""
+    def splats(self, since: int = 0) -> list[Splat]:
+        """Return the splats that began at or after a mark, expected ones included."""
         self._sync()
-        return self._reports(since)
+        return self._found(since)
 
     def expect(self, kind: SplatKind, subtype: str | None = None, count: int = 1) -> Expectation:
-        """Register reports that have to come from now on: ``count`` of them, no more, no fewer.
+        """Register splats that must come from now on: exactly ``count`` of them.
 
-        ``subtype`` is looked for within the report's own; None stands for any.
+        ``subtype`` is a part of the splat's own subtype; None stands for any.
         """
         expectation = Expectation(self, kind, subtype, count, start=self.mark())
         self._expected.append(expectation)
         return expectation
 
     def assert_clean(self, since: int = 0) -> None:
-        """Fail unless every report since the mark was expected.
+        """Check that every splat since the mark was expected.
 
-        Raises KernelSplatError with the titles of the unexpected ones, HarnessError when the
-        log cannot tell.
+        Raises :class:`KernelSplatError` with the titles of the unexpected splats, and
+        :class:`HarnessError` if the log is inconclusive.
         """
-        self._judge(since)
+        self._check(since)
 
     def require(self, expectation: Expectation) -> None:
-        """Fail with ClaimViolatedError unless the expected reports have come."""
-        self._judge(expectation.start, (expectation,))
+        """Check that the expected splats have come; raises :class:`ClaimViolatedError`."""
+        self._check(expectation.start, (expectation,))
 
     def verify(self, since: int = 0) -> None:
-        """Say the last word on a scenario: nothing unexpected, and all that was expected.
+        """Check at the end of a scenario that all expected splats came, and no others.
 
-        Raises KernelSplatError, ClaimViolatedError for an expected report that did not come, or
-        HarnessError when the log cannot tell.
+        Raises :class:`KernelSplatError`, :class:`ClaimViolatedError` for an expected splat that
+        did not come, or :class:`HarnessError` if the log is inconclusive.
         """
-        self._judge(since, self._expected)
+        self._check(since, self._expected)
 
-    def _judge(self, since: int, required: Iterable[Expectation] = ()) -> None:
+    def _check(self, since: int, required: Iterable[Expectation] = ()) -> None:
         trouble: TsmHarnessError | None = None
         try:
             self._sync()
         except TsmHarnessError as error:
             trouble = error
         unexpected = self._unexpected(since)
-        evidence = [r for r in unexpected if r.kind is not SplatKind.DETECTOR_OFF]
+        evidence = [splat for splat in unexpected if splat.kind is not SplatKind.DETECTOR_OFF]
         if evidence:
-            kinds = frozenset(report.kind.value for report in evidence)
-            raise KernelSplatError(_describe(evidence), kinds=kinds) from trouble
+            signatures = [splat.signature for splat in evidence]
+            raise KernelSplatError(_describe(evidence), signatures=signatures) from trouble
         if trouble is not None:
             raise trouble
         self._raise_if_inconclusive(unexpected)
         for expectation in required:
             if len(expectation.matched) < expectation.count:
                 raise ClaimViolatedError(
-                    f"the kernel was expected to report {expectation}, "
-                    f"but did so {len(expectation.matched)} times"
+                    f"the kernel was expected to print {expectation}, "
+                    f"but did so {len(expectation.matched)} times",
+                    subject=str(expectation),
                 )
 
     def _raise_if_inconclusive(self, unexpected: list[Splat]) -> None:
         if self.lost:
             raise HarnessError(
-                f"{self.lost} kernel log records are missing: a report may be among them",
+                f"{self.lost} kernel log records are missing: a splat may be among them",
                 hint="enlarge the guest's log buffer (log_buf_len=) and run again",
             )
         if unexpected:
             raise HarnessError(
                 f"a detector of the guest's kernel switched itself off: {unexpected[0].title}",
-                hint="what it did not see proves nothing; look for the reason in the kernel log",
+                hint="a clean log proves nothing from there on; the kernel log has the reason",
             )
 
     def _unexpected(self, since: int) -> list[Splat]:
-        """Deal the reports to the expectations; the more specific, then the later, choose first."""
+        """Assign each splat to an expectation; return those left over.
+
+        More specific expectations, then later ones, get their splats first.
+        """
         order = sorted(self._expected, key=lambda e: (e.subtype is None, -e.start))
         for expectation in order:
             expectation.matched = []
-        unexpected = []
-        for report in self._reports(0):
-            taker = next((e for e in order if len(e.matched) < e.count and e.covers(report)), None)
-            if taker is not None:
-                taker.matched.append(report)
-            elif report.first_sequence >= since and not report.elsewhere:
-                unexpected.append(report)
+        unexpected: list[Splat] = []
+        for splat in self._found(0):
+            free = (e for e in order if len(e.matched) < e.count and e.covers(splat))
+            first = next(free, None)
+            if first is not None:
+                first.matched.append(splat)
+            elif splat.first_sequence >= since and not splat.outside_tsm:
+                unexpected.append(splat)
         return unexpected
 
-    def _reports(self, since: int) -> list[Splat]:
+    def _found(self, since: int) -> list[Splat]:
         with self._lock:
-            count, reports = self._parsed
+            count, splats = self._parsed
             if count != len(self._records):
-                reports = find_splats(self._records)
-                self._parsed = (len(self._records), reports)
-        return [report for report in reports if report.first_sequence >= since]
+                splats = find_splats(self._records)
+                self._parsed = (len(self._records), splats)
+        return [splat for splat in splats if splat.first_sequence >= since]
 
 
-def _describe(reports: list[Splat]) -> str:
-    count = f"at least {MAX_SPLATS}" if len(reports) >= MAX_SPLATS else str(len(reports))
-    lines = [f"the kernel reported what nobody expected ({count}):"]
-    lines += [f"  {report.kind.value}: {report.title}" for report in reports[:_MAX_TITLES]]
-    if len(reports) > _MAX_TITLES:
-        lines.append(f"  … and {len(reports) - _MAX_TITLES} more")
+def _describe(splats: list[Splat]) -> str:
+    count = f"at least {MAX_SPLATS}" if len(splats) >= MAX_SPLATS else str(len(splats))
+    lines = [f"unexpected splats in the kernel log ({count}):"]
+    lines += [f"  {splat.kind.value}: {splat.title}" for splat in splats[:_MAX_TITLES]]
+    if len(splats) > _MAX_TITLES:
+        lines.append(f"  … and {len(splats) - _MAX_TITLES} more")
     return "\n".join(lines)

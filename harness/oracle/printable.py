@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Makes text from a guest safe to show: on a terminal, in XML, in a file name's neighbourhood."""
+"""Makes a guest's text safe for a terminal and for XML."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _UNSAFE = re.compile(r"[^\t\n\x20-\x7e\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010f
 
 
 def printable(text: str, limit: int | None = None) -> str:
-    """Replace control characters and lone surrogates; cut after ``limit`` characters and say so."""
+    """Replace control characters and lone surrogates; cut the text after ``limit`` characters."""
     if limit is not None and len(text) > limit:
         text = f"{text[:limit]}… [{len(text) - limit} more characters]"
     return _UNSAFE.sub("\ufffd", text)

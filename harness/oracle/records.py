@@ -6,11 +6,11 @@ A ``/dev/kmsg`` record (Documentation/ABI/testing/dev-kmsg) is
 begin with a blank. ``priority`` is ``facility * 8 + level``; bytes outside printable ASCII, and
 the line feeds of a multi-line message, are written ``\xNN``.
 
-The kernel gives facility 0 to its own messages alone: what user space writes to ``/dev/kmsg``
-gets another one (``devkmsg_write()``, kernel/printk/printk.c). On a console that difference is
-lost, so a console is evidence of last resort.
+Only the kernel's own messages have facility 0: what user space writes to ``/dev/kmsg`` gets
+another one (``devkmsg_write()``, kernel/printk/printk.c). A console does not show the facility,
+so it is used only if there are no records.
 
-Everything here comes from a guest that may be hostile: nothing raises, sizes are bounded.
+The guest may be hostile: no input raises an exception, and sizes are limited.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ _CONSOLE_CALLER = re.compile(r"\[ {0,10}([TC]\d{1,10})\] ?")
 class LogRecord:
     """One message of the kernel log.
 
-    ``sequence`` counts from boot (a console has none: its line number is used); ``time_s`` is the
-    kernel's own clock, in seconds since boot; ``caller`` is ``T<pid>`` or ``C<cpu>`` on kernels
-    built with PRINTK_CALLER, else None; ``text`` may hold several lines.
+    ``sequence`` counts from boot; on a console it is the line number. ``time_s`` is the kernel's
+    clock, in seconds since boot. ``caller`` is ``T<pid>`` or ``C<cpu>`` if the kernel has
+    PRINTK_CALLER, else None. ``text`` may have several lines.
     """
 
     sequence: int
@@ -49,12 +49,12 @@ class LogRecord:
 
     @property
     def from_kernel(self) -> bool:
-        """Whether the kernel itself wrote it, not a program through ``/dev/kmsg``."""
+        """Whether the kernel wrote the message, and not a program through ``/dev/kmsg``."""
         return self.facility == 0
 
 
 def parse_kmsg(raw: bytes) -> LogRecord | None:
-    """Parse one record as one ``read()`` of ``/dev/kmsg`` gives it; None when it is not one."""
+    """Parse what one ``read()`` of ``/dev/kmsg`` returned; None if it is not a record."""
     head, separator, rest = raw[: 2 * MAX_TEXT].partition(b";")
     fields = head.decode("ascii", "replace").split(",")
     if not separator or len(fields) < 4:
@@ -76,7 +76,7 @@ def parse_kmsg(raw: bytes) -> LogRecord | None:
 
 
 def parse_kmsg_stream(data: bytes) -> Iterator[LogRecord]:
-    """Parse records saved one after another; lines that are no records are passed over."""
+    """Parse saved records, one a line; other lines are ignored."""
     for line in data.split(b"\n"):
         if line and not line.startswith(b" "):
             record = parse_kmsg(line)
@@ -87,9 +87,9 @@ def parse_kmsg_stream(data: bytes) -> Iterator[LogRecord]:
 def parse_console(data: bytes) -> Iterator[LogRecord]:
     """Parse a serial console: every line becomes a record, with or without a time stamp.
 
-    A stamp counts wherever in the line it is: a program's output may lack its line feed. A line
-    without one takes the time of the line before it. The level is known only where ``<n>`` was
-    printed, else it is 4; the facility never is.
+    The stamp may be anywhere in the line, because a program's output before it may lack its line
+    feed. A line without a stamp has the time of the line before it. The level is that of ``<n>``
+    if it was printed, else 4; the facility is not known.
     """
     time_s = 0.0
     text = data.decode("utf-8", "replace").replace("\r", "\n")

@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: MIT
-"""From the frames of a kernel's stack to file and line, where there is debugging information.
+"""Finds file and line of stack frames, from debugging information.
 
 A frame is ``function+0xOFFSET/0xSIZE [module]``, as ``lib/vsprintf.c`` prints it (``%pS``). It is
-resolved by the function's name, so an address that was randomised does not matter.
+looked up by the function's name, so randomised addresses do not matter.
 """
 
 from __future__ import annotations
 
 import re
 import subprocess
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -18,61 +18,100 @@ from elftools.common.exceptions import ELFError
 from elftools.elf.elffile import ELFFile
 from elftools.elf.sections import SymbolTableSection
 
-__all__ = ["SourceLines"]
+__all__ = ["Frame", "Location", "SourceLines"]
 
 _FRAME = re.compile(
-    # Begins where a word does: a guest that prints long ones costs no more than their length.
+    # Starts at a word boundary: otherwise a guest could make each line cost its length squared.
     r"(?<![\w.$])(?P<function>[\w.$]{1,256})\+0x(?P<offset>[0-9a-f]{1,16})/0x(?P<size>[0-9a-f]{1,16})"
     r"(?: \[(?P<module>[\w-]{1,64})[^\]]{0,64}\])?"
 )
+_LOCATION = re.compile(r"(?P<file>[^?].*):(?P<line>[1-9]\d*)(?: \(disc.*)?")
 _SECONDS = 60
-_MOST_FRAMES = 500
-_ALIGNMENT = 64  # what the kernel prints as the size reaches to the next function
+_MAX_FRAMES = 500
+_ALIGNMENT = 64  # bytes: the printed size of a function extends to the next one
+
+
+@dataclass(frozen=True)
+class Location:
+    """A line of a source file."""
+
+    file: str
+    line: int
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}"
+
+
+@dataclass(frozen=True)
+class Frame:
+    """A frame of a stack; ``locations`` are those of the inlined functions, the innermost first."""
+
+    function: str
+    module: str
+    locations: tuple[Location, ...]
+
+    @property
+    def place(self) -> str:
+        """The locations as text, or an empty string."""
+        return " < ".join(map(str, self.locations))
 
 
 @dataclass(frozen=True)
 class SourceLines:
-    """Looks frames up in ``files``: the unstripped file of each module, the kernel's under "".
+    """Looks frames up in ``files``: the unstripped file of each module, and of the kernel as "".
 
-    Sources below ``root`` are named from there. A frame that cannot be found is left as it is;
-    nothing here raises.
+    Names of source files are relative to ``root`` where possible. A frame that is not found has
+    no locations; nothing here raises.
     """
 
     files: Mapping[str, Path] = field(default_factory=dict)
     root: Path = Path("/")
 
     @cached_property
-    def _known(self) -> dict[str, _Symbols]:
+    def _symbols(self) -> dict[str, _Symbols]:
         return {name: _Symbols(path, self.root) for name, path in self.files.items()}
 
+    def frames(self, lines: Iterable[str]) -> list[Frame]:
+        """Return the frames in ``lines``, in their order."""
+        matches = list(_matches(list(lines)))
+        return self._frames([match for _, match in matches])
+
     def decode(self, lines: Iterable[str]) -> list[str]:
-        """The lines, each frame followed by ``(file:line)``, callers it is inlined into last."""
+        """Return the lines; ``(file:line)`` follows each frame that is found."""
         texts = list(lines)
         if not self.files:
             return texts
-        frames = [(number, match) for number, match in _frames(texts)][:_MOST_FRAMES]
-        places = self._places([match for _, match in frames])
-        for (number, match), place in zip(reversed(frames), reversed(places), strict=True):
-            if place:
+        matches = list(_matches(texts))
+        frames = self._frames([match for _, match in matches])
+        for (number, match), frame in zip(reversed(matches), reversed(frames), strict=True):
+            if frame.locations:
                 line = texts[number]
-                texts[number] = f"{line[: match.end()]} ({place}){line[match.end() :]}"
+                texts[number] = f"{line[: match.end()]} ({frame.place}){line[match.end() :]}"
         return texts
 
-    def _places(self, frames: list[re.Match[str]]) -> list[str]:
-        places = [""] * len(frames)
-        for module, symbols in self._known.items():
-            numbers = [n for n, frame in enumerate(frames) if (frame["module"] or "") == module]
-            found = symbols.lines(frames[n] for n in numbers)
-            for number, place in zip(numbers, found, strict=True):
-                places[number] = place
-        return places
+    def _frames(self, matches: Sequence[re.Match[str]]) -> list[Frame]:
+        locations: list[tuple[Location, ...]] = [()] * len(matches)
+        for module, symbols in self._symbols.items():
+            numbers = [n for n, match in enumerate(matches) if (match["module"] or "") == module]
+            found = symbols.locations([matches[n] for n in numbers])
+            for number, each in zip(numbers, found, strict=True):
+                locations[number] = each
+        return [
+            Frame(match["function"], match["module"] or "", found)
+            for match, found in zip(matches, locations, strict=True)
+        ]
 
 
-def _frames(lines: list[str]) -> Iterator[tuple[int, re.Match[str]]]:
+def _matches(lines: Sequence[str]) -> Iterator[tuple[int, re.Match[str]]]:
+    """Yield the first frames in the lines, each with the number of its line."""
+    count = 0
     for number, line in enumerate(lines):
         if "+0x" not in line:
             continue
         for match in _FRAME.finditer(line):
+            if count == _MAX_FRAMES:
+                return
+            count += 1
             yield number, match
 
 
@@ -87,7 +126,7 @@ class _Symbols:
             with path.open("rb") as file:
                 self._read(ELFFile(file))
         except (OSError, ELFError):
-            pass  # an address without a name is what it would have been anyway
+            pass  # its frames have no locations
 
     def _read(self, elf: ELFFile) -> None:
         table = elf.get_section_by_name(".symtab")
@@ -99,30 +138,31 @@ class _Symbols:
             if symbol["st_info"]["type"] != "STT_FUNC" or not isinstance(index, int):
                 continue
             section = elf.get_section(index).name if relocatable else ""
-            place = (section, symbol["st_value"])
-            self._functions.setdefault(symbol.name, []).append((symbol["st_size"], place))
+            address = (section, symbol["st_value"])
+            self._functions.setdefault(symbol.name, []).append((symbol["st_size"], address))
 
-    def lines(self, frames: Iterable[re.Match[str]]) -> list[str]:
-        """``file:line`` of each frame, empty where it is not known."""
+    def locations(self, frames: Sequence[re.Match[str]]) -> list[tuple[Location, ...]]:
+        """Return the locations of each frame."""
         wanted = [self._address(frame) for frame in frames]
-        found: dict[tuple[str, int], str] = {}
-        for section in {at[0] for at in wanted if at}:
-            addresses = sorted({at[1] for at in wanted if at and at[0] == section})
-            for address, line in zip(addresses, self._ask(section, addresses), strict=False):
-                found[section, address] = line
-        return [found.get(at, "") if at else "" for at in wanted]
+        found: dict[tuple[str, int], tuple[Location, ...]] = {}
+        for section in {each[0] for each in wanted if each}:
+            addresses = sorted({each[1] for each in wanted if each and each[0] == section})
+            answers = self._addr2line(section, addresses)
+            for address, answer in zip(addresses, answers, strict=False):
+                found[section, address] = answer
+        return [found.get(each, ()) if each else () for each in wanted]
 
     def _address(self, frame: re.Match[str]) -> tuple[str, int] | None:
-        """The section and offset of the instruction a frame is about."""
+        """Return the section and the offset of the frame's instruction."""
         size = int(frame["size"], 16)
-        for own, (section, start) in self._functions.get(frame["function"], []):
-            if own <= size < own + _ALIGNMENT:
-                # A return address belongs to the instruction before it.
+        for own_size, (section, start) in self._functions.get(frame["function"], []):
+            if own_size <= size < own_size + _ALIGNMENT:
+                # A return address is behind the call instruction; RIP is at its instruction.
                 back = 0 if frame.string.startswith("RIP:") else 1
                 return section, start + int(frame["offset"], 16) - back
         return None
 
-    def _ask(self, section: str, addresses: list[int]) -> list[str]:
+    def _addr2line(self, section: str, addresses: list[int]) -> list[tuple[Location, ...]]:
         command = ["addr2line", "-a", "-i", "-e", str(self._path)]
         command += [f"--section={section}"] if section else []
         try:
@@ -137,14 +177,13 @@ class _Symbols:
             )
         except (OSError, subprocess.TimeoutExpired):
             return []
-        # Each address is told, and then the line it is of, and those that this one is inlined at.
+        # Each address is printed, then its line, then those of the callers it is inlined into.
         blocks = re.split(r"^0x[0-9a-f]+\n", done.stdout, flags=re.MULTILINE)[1:]
-        return [_chain(block.splitlines(), self._root) for block in blocks]
+        return [self._parse(block.splitlines()) for block in blocks]
 
-
-def _chain(places: list[str], root: str) -> str:
-    known = [place.partition(" (disc")[0] for place in places if not place.startswith("?")]
-    short = [
-        place.removeprefix(root).lstrip("/") for place in known if not place.endswith((":0", ":?"))
-    ]
-    return " < ".join(short)
+    def _parse(self, lines: Iterable[str]) -> tuple[Location, ...]:
+        found = (match for line in lines if (match := _LOCATION.fullmatch(line)))
+        return tuple(
+            Location(match["file"].removeprefix(self._root).lstrip("/"), int(match["line"]))
+            for match in found
+        )

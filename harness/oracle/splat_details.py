@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Reads the stacks, task, taint and cache out of the lines of one kernel report."""
+"""Reads the stacks, the task, the taint and the cache from the lines of one splat."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ _ALLOCATED = re.compile(r"Allocated in |[Aa]llocated by task ")
 _FREED = re.compile(r"Freed in |[Ff]reed by task ")
 _FREEING = re.compile(r"(?:Invalid f|F)ree of ")
 
-# Functions of the kernel itself that detect, report or free for somebody: the culprit called them.
-_PLUMBING = re.compile(
+# Functions of allocators, locks and detectors: the function at fault is their caller.
+_SERVICE = re.compile(
     r"_{0,3}(?:dump_stack|show_stack|warn|report_|print_|object_err|slab_|check_|free_to_partial|"
     r"free_debug|alloc_debug|get_partial|kmem_cache|kmalloc|kvmalloc|kfree|kvfree|vfree|"
     r"free_large_kmalloc|remove_vm_area|kfence_|refcount_warn|list_|schedule|mutex_lock|"
@@ -39,9 +39,9 @@ _PLUMBING = re.compile(
 
 @dataclass(frozen=True)
 class Details:
-    """What the body of a report tells; empty where it tells nothing.
+    """The contents of a splat's body; a member that the body does not have is empty.
 
-    ``culprit`` is the innermost function of the faulting context that is not plumbing of
+    ``culprit`` is the innermost function of the faulting context that does not belong to
     allocators, locks or detectors.
     """
 
@@ -55,12 +55,12 @@ class Details:
     modules: tuple[tuple[str, str], ...]
 
     def module_of(self, function: str) -> str:
-        """Name the module that holds a function of the stack; empty for the kernel itself."""
+        """Return the module of a function of the stack; empty for the kernel itself."""
         return dict(self.modules).get(function, "")
 
 
 def read_details(lines: Sequence[str]) -> Details:
-    """Read one report's lines; the first occurrence of each thing counts."""
+    """Read the lines of one splat; the first occurrence of each item counts."""
     stacks: dict[str, list[str]] = {"stack": [], "allocated": [], "freed": []}
     modules: dict[str, str] = {}
     rip = ""
@@ -107,5 +107,5 @@ def _first(pattern: re.Pattern[str], lines: Sequence[str]) -> re.Match[str] | No
 
 def _culprit(frames: Sequence[str], modules: Mapping[str, str]) -> str:
     named = [frame for frame in frames if frame]
-    guilty = (one for one in named if modules.get(one) or not _PLUMBING.match(one))
-    return next(guilty, named[0] if named else "")
+    at_fault = (name for name in named if modules.get(name) or not _SERVICE.match(name))
+    return next(at_fault, named[0] if named else "")

@@ -1,12 +1,11 @@
 # SPDX-License-Identifier: MIT
-"""Recognises kernel reports in a log: one event, one report.
+"""Finds splats in a kernel log: one for each event.
 
-The lines of one report are told apart from their neighbours' by PRINTK_CALLER tags where the
-kernel writes them. Without tags, reports of two processors that interleave share lines, but
-neither is lost.
+PRINTK_CALLER tags, if the kernel writes them, separate the lines of splats that processors print
+at the same time. Without tags, such splats share lines, but none is lost.
 
-The log comes from the kernel under test: work is linear in its size, and what is kept is capped
-(``MAX_SPLATS``, ``MAX_SPLAT_LINES``, ``MAX_LINE``).
+The log comes from the kernel under test, so the work is linear in its size, and the number and
+size of splats is limited (``MAX_SPLATS``, ``MAX_SPLAT_LINES``, ``MAX_LINE``).
 """
 
 from __future__ import annotations
@@ -30,39 +29,37 @@ MAX_TITLE = 300
 MAX_LANES = 64
 MAX_MESSAGE_LINES = 8
 QUIET_S = 5.0
-"""Silence, in seconds of kernel time, after which a report without an end mark is over."""
+"""Seconds of kernel time without a line after which a splat without an end mark is over."""
 
 _CUT_HERE = re.compile(r"-{6,}\[ cut here \]-{6,}")
 _SEPARATOR = re.compile(r"={20,}\s*$")
 _END = re.compile(r" ?</TASK>|---\[ end (?:trace|Kernel panic)")
 _REOPEN = re.compile(r"Call Trace:| ?<(?:TASK|IRQ|NMI)>|[Aa]llocated by task|[Ff]reed by task")
-# What may still follow the end of a trace.
+# Lines that belong to a splat although they follow the end of its trace.
 _TRAILER = re.compile(
     r"FIX \S|object pointer: |Modules linked in:|RIP: |RSP: |Code: |CR2: |CS: |FS: |PKRU: |"
     r"R[A-Z0-9]{2}: |note: |Kernel Offset: |Rebooting in |Disabling lock debugging|-{20,}|"
     r"Unloaded tainted modules|irq event stamp|(?:hard|soft)irqs last |\s*$"
 )
-# Where the frame of such a message lies: a frame from elsewhere is an event of its own.
+# The files whose WARN() prints the message of this kind; a frame of another file is another event.
 _FRAME_FILES = {
     SplatKind.SLUB: ("mm/slub.c", "mm/slab_common.c"),
     SplatKind.VFREE: ("mm/vmalloc.c",),
     SplatKind.LIST_CORRUPTION: ("lib/list_debug.c",),
 }
 _TAIL_TOKENS = frozenset({"slub-head", "slub-destroy", "vfree-area", "fault"})
-
-
 _OF_A_TSM = re.compile(r"\btsm_\w{1,100}\+0x|\[tsm[-\w]{0,60}\]")
 
 
 @dataclass(frozen=True)
 class Splat:
-    """One event the kernel complained about.
+    """One event that the kernel reported about itself.
 
-    ``subtype`` is the kernel's own word for it ("Object already free"); ``function`` and
-    ``module`` name the code at fault as far as the report tells, plumbing of the detectors left
-    out; ``task`` is ``comm/pid``; ``taint`` the taint letters before this report; the stacks are
-    innermost first. ``panicked``: the kernel gave up because of it. ``repeats`` counts further
-    reports of the same hang. ``omitted_lines`` counts lines beyond the cap on ``lines``.
+    ``subtype`` is the kernel's own term ("Object already free"). ``function`` and ``module`` name
+    the code at fault, if the splat has it; functions of allocators, locks and detectors are left
+    out. ``task`` is ``comm/pid``, ``taint`` the taint letters before this splat. The stacks are
+    innermost first. ``panicked``: the kernel panicked because of it. ``repeats`` counts further
+    splats of the same hang, ``omitted_lines`` the lines that ``lines`` has no room for.
     """
 
     kind: SplatKind
@@ -86,25 +83,25 @@ class Splat:
 
     @property
     def blamed(self) -> tuple[str, ...]:
-        """The stack from the code at fault outwards."""
+        """The stack from the function at fault outwards."""
         found = self.function in self.stack
         return self.stack[self.stack.index(self.function) :] if found else self.stack
 
     @property
-    def elsewhere(self) -> bool:
-        """Whether it is a data race of other code than a TSM's: a kernel has plenty of those."""
+    def outside_tsm(self) -> bool:
+        """Whether it is a data race outside the TSM code; kernels have many of those."""
         return self.kind is SplatKind.KCSAN and not any(map(_OF_A_TSM.search, self.lines))
 
     @property
     def signature(self) -> tuple[str, str, str, str]:
-        """What is the same for every report of one bug: kind, subtype, cache, function."""
+        """Kind, subtype, cache and function: equal for every splat of one bug."""
         return (self.kind.value, self.subtype, self.cache, self.function)
 
 
 def find_splats(records: Iterable[LogRecord]) -> list[Splat]:
-    """Find every report in the records, in the order they began; at most ``MAX_SPLATS``.
+    """Return the splats in the records, in the order of their first lines; at most ``MAX_SPLATS``.
 
-    Records that user space wrote are never part of one.
+    Records that user space wrote are never part of a splat.
     """
     reader = _Reader()
     for record in records:
@@ -116,7 +113,7 @@ def find_splats(records: Iterable[LogRecord]) -> list[Splat]:
 
 
 class _Draft:
-    """A report being read."""
+    """A splat that is being read."""
 
     def __init__(
         self, row: Pattern, match: re.Match[str], record: LogRecord, preface: list[str]
@@ -145,7 +142,7 @@ class _Draft:
             self.omitted += 1
 
     def accepts(self, row: Pattern, match: re.Match[str]) -> bool:
-        """Whether a first line is a further line of this very event."""
+        """Whether this first line of a pattern is a further line of the same event."""
         token = row.continues
         if token == "panic":
             return not self.panicked
@@ -159,7 +156,7 @@ class _Draft:
         return "cache" not in self.groups or cache in (None, self.groups["cache"])
 
     def absorb(self, row: Pattern, match: re.Match[str]) -> None:
-        """Learn from a further line; what the first line said stays."""
+        """Take in a further line; what is already known stays."""
         self.awaits.discard(row.continues)
         self.awaits |= row.awaits
         if row.continues == "slub-head":
@@ -210,7 +207,7 @@ class _Draft:
 
 
 class _Lane:
-    """The state of one caller: the report its lines belong to, and a frame just begun."""
+    """The state of one caller: the splat its lines belong to, and a frame that has just begun."""
 
     def __init__(self) -> None:
         self.draft: _Draft | None = None
@@ -254,7 +251,7 @@ class _Reader:
     ) -> None:
         draft = lane.draft
         if draft is None or not draft.accepts(row, match):
-            draft = self._elsewhere(row, match)
+            draft = self._other_draft(row, match)
         if draft is not None:
             draft.absorb(row, match)
             draft.add(record, line)
@@ -263,10 +260,10 @@ class _Reader:
         preface = lane.pending if row.continues == "frame" else []
         self._close(lane)
         if len(self.drafts) < MAX_SPLATS:
-            self._begin(lane, record, line, _Draft(row, match, record, preface))
+            self._start(lane, record, line, _Draft(row, match, record, preface))
 
-    def _elsewhere(self, row: Pattern, match: re.Match[str]) -> _Draft | None:
-        """Find a report that is not the lane's current one, yet owns this first line."""
+    def _other_draft(self, row: Pattern, match: re.Match[str]) -> _Draft | None:
+        """Find the splat of another lane, or an earlier one, to which this first line belongs."""
         if row.kind is SplatKind.HUNG_TASK:
             hung = self._hung.get((match["task"], match["pid"]))
             if hung:
@@ -278,7 +275,7 @@ class _Reader:
                     return draft
         return None
 
-    def _begin(self, lane: _Lane, record: LogRecord, line: str, draft: _Draft) -> None:
+    def _start(self, lane: _Lane, record: LogRecord, line: str, draft: _Draft) -> None:
         draft.add(record, line)
         self.drafts.append(draft)
         lane.draft = draft

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: MIT
-"""The pytest plugin: scenarios are plain pytest, their guests and verdicts come from here.
+"""The pytest plugin: it runs scenarios in guests and makes their verdicts.
 
-:mod:`options` says which cells there are, :mod:`cells` spreads a scenario over them,
-:mod:`fixtures` gives it a guest, :mod:`judge` turns what it saw into a verdict, and
-:mod:`results` brings the verdicts together, also from parallel workers. :mod:`sections` is for
-tests that decide no claim, but try a program that uses the interface.
+``options`` has the settings, ``cells`` runs each scenario on every kernel, implementation and
+provider, ``prediction`` says which status is expected, ``fixtures`` has the guest. ``verdicts``
+makes the verdict, ``evidence`` collects what was recorded, ``results`` writes it and passes the
+result on, and ``collector`` (which ``runner`` installs) collects the results of all workers.
+``sections`` is for tests without a claim, which try a program that uses the interface.
 """
 
 from __future__ import annotations

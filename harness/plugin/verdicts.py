@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: MIT
-"""From what a scenario did, and what the kernel said, to one verdict.
+"""Makes the verdict on one item from its scenario, its kernel log and its evidence.
 
-The order of precedence is the order of evidence: what the kernel under test did wrong is a FAIL
-however the scenario ended; what the harness, its host or the scenario's author did wrong is an
-ERROR; only a scenario that ended well, with a clean kernel log and reports that hold nothing but
-what the provider issued, is a PASS.
+A fault of the kernel under test is a FAIL, however the scenario ended. A failure of the harness, of
+its host or of the scenario's author is an ERROR. A PASS takes a scenario that ended well, a kernel
+log without unexpected splats, and reports that hold nothing but what the provider issued.
 """
 
 from __future__ import annotations
 
+import errno
 import traceback
 from collections.abc import Generator
 from dataclasses import dataclass
@@ -38,38 +38,39 @@ from harness.oracle.content import Issued, Options, check_content
 from harness.oracle.records import parse_console
 from harness.oracle.splats import find_splats
 from harness.plugin.stash import GUEST, INTERFACE
-from harness.verdict import Status
-from providers_sim import ProviderError
+from harness.verdict import Cause, Status
+from providers_sim.errors import ProviderError
 from providers_sim.transcript import IssuedReport
 
-__all__ = ["Judgement", "classify", "weigh"]
+__all__ = ["Verdict", "deciding_error", "verdict_of"]
 
 _FORMATS = ("default", "extended")
 _EXIT_SECONDS = 2.0
-_MOST_VIOLATIONS = 3
-# The agent's init has the kernel report tasks that wait uninterruptibly for longer (init.c).
+_MAX_VIOLATIONS = 3
+# The agent's init (init.c) makes the kernel report tasks that are blocked for longer than this.
 _HUNG_TASK_SECONDS = 5.0
-_LAST_WORDS = (
+_FATAL = (
     SplatKind.PANIC,
     SplatKind.OOPS,
     SplatKind.LOCKUP,
     SplatKind.RCU_STALL,
     SplatKind.HUNG_TASK,
 )
-_OURS = tuple(str(Path(package.__path__[0])) for package in (harness, providers_sim))
+_OWN_FILES = tuple(str(Path(package.__path__[0])) for package in (harness, providers_sim))
 
 
 @dataclass(frozen=True)
-class Judgement:
-    """A verdict and, in a few lines, why."""
+class Verdict:
+    """A status, the reason in a few lines, and the cause in the form for comparing results."""
 
     status: Status
     detail: str = ""
+    cause: Cause | None = None
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, object]:
-    """Run the scenario, then let the oracles have their say, in its own call phase."""
+    """Run the scenario, then check log and content within its call phase."""
     failure: BaseException | None = None
     outcome: object = None
     try:
@@ -78,90 +79,95 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, o
         failure = pytest.skip.Exception(f"the scope of the scenario did not predict it: {error}")
     except (Exception, pytest.skip.Exception, pytest.fail.Exception) as error:
         failure = error
-    verdict = weigh(pyfuncitem, failure)
-    if verdict is not None:
-        raise verdict
+    decisive = deciding_error(pyfuncitem, failure)
+    if decisive is not None:
+        raise decisive
     return outcome
 
 
-def weigh(item: pytest.Item, failure: BaseException | None) -> BaseException | None:
-    """What decides about a scenario that ended with ``failure``, all else in its notes.
+def deciding_error(item: pytest.Item, failure: BaseException | None) -> BaseException | None:
+    """Return the error that decides about a scenario; its notes have all other errors.
 
-    None when nothing speaks against a PASS. Without a guest ``failure`` itself decides.
+    ``failure`` is what the scenario raised. The result is None if there is no error at all.
+    Without a guest it is ``failure``.
     """
     guest = item.stash.get(GUEST, None)
     if guest is None:
         return failure
-    witnesses = _witnesses(guest, item.stash.get(INTERFACE, None), failure)
-    if not witnesses:
+    errors = _errors(guest, item.stash.get(INTERFACE, None), failure)
+    if not errors:
         return None
-    verdict, *others = witnesses
-    words = {str(verdict)}
+    decisive, *others = errors
+    messages = {str(decisive)}
     for other in others:
-        if str(other) not in words:
-            verdict.add_note(f"also: {other}")
-        words.add(str(other))
-    return verdict
+        if str(other) not in messages:
+            decisive.add_note(f"also: {other}")
+        messages.add(str(other))
+    return decisive
 
 
-def _witnesses(
+def _errors(
     guest: Guest, interface: Interface | None, failure: BaseException | None
 ) -> list[BaseException]:
-    """All that speaks against a PASS, the most telling first.
+    """Return every error, the one that decides first.
 
-    What the kernel said, then a provider that broke (whose failure the scenario would blame on
-    the kernel), then what the scenario saw, then what it did not look at; but what was read and
-    never issued is evidence even when the scenario did not come to an end.
+    A splat comes first. Then comes a broken provider, because the scenario would blame the kernel
+    for its failure. Then comes the scenario's own failure, then what the scenario did not check.
+    But bytes that were read and never issued are evidence even if the scenario did not finish.
     """
-    log = _log(guest)
-    kernel = [error for error in log if isinstance(error, (KernelSplatError, KernelPanicError))]
-    rest = [error for error in log if error not in kernel]
-    broken = _providers_broke(guest)
-    content = _content(guest, interface) if interface is not None and not broken else []
-    if isinstance(failure, pytest.skip.Exception):
-        return [*kernel, *broken, *content, failure]
+    log = _log_errors(guest)
+    splats = [error for error in log if isinstance(error, (KernelSplatError, KernelPanicError))]
+    rest = [error for error in log if error not in splats]
+    broken = _provider_errors(guest)
+    content = _content_errors(guest, interface) if interface is not None and not broken else []
     own = [failure] if failure is not None else []
-    if classify(failure).status is Status.FAIL:
-        return [*kernel, *broken, *own, *content, *rest]
-    return [*kernel, *broken, *content, *own, *rest]
+    if isinstance(failure, pytest.skip.Exception):
+        return [*splats, *broken, *content, *own]
+    if verdict_of(failure).status is Status.FAIL:
+        return [*splats, *broken, *own, *content, *rest]
+    return [*splats, *broken, *content, *own, *rest]
 
 
-def _log(guest: Guest) -> list[TsmHarnessError]:
+def _log_errors(guest: Guest) -> list[TsmHarnessError]:
     try:
         guest.log.verify()
     except KernelSplatError as error:
         held = max((loop.longest_answer_s for loop in guest.providers), default=0.0)
-        if error.kinds == {SplatKind.HUNG_TASK.value} and held >= _HUNG_TASK_SECONDS:
+        hung_task_only = {signature[0] for signature in error.signatures} == {
+            SplatKind.HUNG_TASK.value
+        }
+        if hung_task_only and held >= _HUNG_TASK_SECONDS:
             return [HarnessError(f"the host held a request for {held:.1f} s; so {error}")]
         return [error]
     except KernelFault as error:
         return [error]
     except TsmHarnessError as error:
-        return [_last_words(guest) or error]
+        return [_panic_on_console(guest) or error]
     return []
 
 
-def _providers_broke(guest: Guest) -> list[TsmHarnessError]:
+def _provider_errors(guest: Guest) -> list[TsmHarnessError]:
     errors = [loop.error for loop in guest.providers if loop.error is not None]
     return [HarnessError(f"the simulated provider broke: {error!r}") for error in errors[:1]]
 
 
-def _content(guest: Guest, interface: Interface) -> list[TsmHarnessError]:
+def _content_errors(guest: Guest, interface: Interface) -> list[TsmHarnessError]:
     guest.settle()
-    made = [one for loop in guest.providers for one in loop.issued]
-    reports = [_as_issued(serial, one) for serial, one in enumerate(made)]
+    made = [issued for loop in guest.providers for issued in loop.issued]
+    reports = [_as_issued(serial, issued) for serial, issued in enumerate(made)]
     history = interface.history
     violations = check_content(reports, history.reads, history.writes)
-    forgotten = sum(loop.issued_dropped for loop in guest.providers)
-    if violations and forgotten:
-        return [
-            HarnessError(f"{forgotten} reports were forgotten to bound memory: {violations[0]}")
-        ]
-    return [ClaimViolatedError(str(violation)) for violation in violations[:_MOST_VIOLATIONS]]
+    dropped = sum(loop.issued_dropped for loop in guest.providers)
+    if violations and dropped:
+        return [HarnessError(f"{dropped} reports were dropped to limit memory: {violations[0]}")]
+    return [
+        ClaimViolatedError(str(each), subject=f"{each.read.blob}: {each.kind.value}")
+        for each in violations[:_MAX_VIOLATIONS]
+    ]
 
 
-def _as_issued(serial: int, one: IssuedReport) -> Issued:
-    request, evidence = one.request, one.evidence
+def _as_issued(serial: int, issued: IssuedReport) -> Issued:
+    request, evidence = issued.request, issued.evidence
     known = request.format < len(_FORMATS)
     options = Options(
         inblob=request.inblob,
@@ -169,55 +175,84 @@ def _as_issued(serial: int, one: IssuedReport) -> Issued:
         format=_FORMATS[request.format] if known else None,
     )
     blobs = (evidence.outblob, evidence.auxblob, evidence.manifestblob)
-    return Issued(serial, *blobs, options, int(one.time * 1e9))
+    return Issued(serial, *blobs, options, int(issued.time * 1e9))
 
 
-def _last_words(guest: Guest) -> KernelPanicError | None:
-    """What the kernel of a guest that is mute said on its console: the only witness left."""
+def _panic_on_console(guest: Guest) -> KernelPanicError | None:
+    """Return what the console shows of a guest that no longer answers: no log can be fetched."""
     guest.machine.wait_for_exit(_EXIT_SECONDS)
-    reports = find_splats(parse_console(guest.machine.console_bytes()))
-    last = [one for one in reports if one.kind in _LAST_WORDS]
-    if not last:
+    splats = find_splats(parse_console(guest.machine.console_bytes()))
+    fatal = [splat for splat in splats if splat.kind in _FATAL]
+    if not fatal:
         return None
-    titles = "; ".join(one.title for one in last[:3])
-    return KernelPanicError(f"the guest's kernel ended after it had been ready: {titles}")
+    titles = "; ".join(splat.title for splat in fatal[:3])
+    return KernelPanicError(
+        f"the guest's kernel ended after the guest was ready: {titles}",
+        signatures=[splat.signature for splat in fatal],
+    )
 
 
-def classify(error: BaseException | None, *, setup: bool = False) -> Judgement:
-    """What an exception that ended a scenario means; None is a scenario that ended well.
+def verdict_of(
+    error: BaseException | None, *, setup: bool = False, scenario: Path | None = None
+) -> Verdict:
+    """Return the verdict that an exception means; None is a scenario that ended well.
 
-    In its ``setup`` a scenario demands nothing yet: what failed there is no verdict, unless the
-    kernel itself was seen to be at fault.
+    In its ``setup`` a scenario demands nothing yet: a failure there is an ERROR, unless the kernel
+    itself is at fault. ``scenario`` is the file of the scenario, for the cause.
     """
-    status, whose = Status.ERROR, ""
+    status, source = Status.ERROR, ""
     match error:
         case None:
-            return Judgement(Status.PASS)
+            return Verdict(Status.PASS)
         case pytest.skip.Exception():
-            status = Status.SKIP
+            return Verdict(Status.SKIP, _message(error))
         case KernelFault():
             status = Status.FAIL
         case InterfaceCallError() | AssertionError() | pytest.fail.Exception() if not (
-            setup or _is_ours(error)
+            setup or _is_own_assertion(error)
         ):
             status = Status.FAIL
         case ScenarioError() | GuestCallError():
-            whose = "scenario: "
+            source = "scenario: "
         case HarnessError() | ProviderError() | ActorDiedError():
-            whose = "harness: "
+            source = "harness: "
         case _:
-            whose = f"scenario or harness broke: {type(error).__name__}: "
-    return Judgement(status, whose + _words(error))
+            source = f"scenario or harness broke: {type(error).__name__}: "
+    return Verdict(status, source + _message(error), _cause(error, scenario))
 
 
-def _is_ours(error: BaseException) -> bool:
-    """Whether an assertion is one of the harness's own, not one of the scenario."""
+def _is_own_assertion(error: BaseException) -> bool:
+    """Whether an assertion failed in the harness, and not in the scenario."""
     frames = traceback.extract_tb(error.__traceback__)
-    inside = bool(frames) and frames[-1].filename.startswith(_OURS)
+    inside = bool(frames) and frames[-1].filename.startswith(_OWN_FILES)
     return inside and isinstance(error, AssertionError)
 
 
-def _words(error: BaseException) -> str:
+def _message(error: BaseException) -> str:
     hint = getattr(error, "hint", "")
     notes = getattr(error, "__notes__", [])
     return "\n".join([str(error), *notes, *([f"hint: {hint}"] if hint else [])])
+
+
+def _cause(error: BaseException, scenario: Path | None) -> Cause:
+    match error:
+        case KernelSplatError() | KernelPanicError() if error.signatures:
+            kind, subtype, cache, function = error.signatures[0]
+            return Cause(kind, f"{subtype} [{cache}]" if cache else subtype, function)
+        case ClaimViolatedError():
+            subject = error.subject
+        case OSError():
+            subject = errno.errorcode.get(error.errno or 0, "")
+        case _:
+            subject = ""
+    function, line = _place(error, scenario)
+    return Cause(type(error).__name__, subject, function, line)
+
+
+def _place(error: BaseException, scenario: Path | None) -> tuple[str, int]:
+    """Return the innermost function of the scenario's file, and the line counted from its start."""
+    for frame, number in reversed([*traceback.walk_tb(error.__traceback__)]):
+        code = frame.f_code
+        if code.co_filename == str(scenario):
+            return code.co_name, number - code.co_firstlineno
+    return "", 0

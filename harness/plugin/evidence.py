@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: MIT
+"""Collects what was recorded of an item that has a guest."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+import pytest
+
+from harness.errors import TsmHarnessError
+from harness.guest.guest import Guest
+from harness.oracle.source_lines import SourceLines
+from harness.oracle.splats import find_splats
+from harness.plugin.cells import axes_of
+from harness.plugin.spans import spans
+from harness.plugin.stash import GUEST, SESSION
+from harness.report.artifacts import Evidence
+
+__all__ = ["evidence_of", "fault_places", "transcript_of"]
+
+_MAX_PLACES = 4  # kernel.log among the artifacts has all frames
+
+
+def evidence_of(item: pytest.Item) -> Evidence:
+    """Return the evidence; without a guest, the versions of the host's programs."""
+    guest = item.stash.get(GUEST, None)
+    versions = item.config.stash[SESSION].versions()
+    if guest is None:
+        return Evidence(versions=versions)
+    return Evidence(
+        console=guest.machine.console,
+        kernel_log=guest.log.records,
+        transcript=transcript_of(guest),
+        qemu_command=guest.machine.command,
+        spans=spans(guest.calls),
+        versions=versions,
+        source=_source_lines(item),
+    )
+
+
+def _source_lines(item: pytest.Item) -> SourceLines:
+    axes = axes_of(item)
+    try:
+        return item.config.stash[SESSION].source_lines(axes.kernel, axes.tsm)
+    except TsmHarnessError:
+        return SourceLines()
+
+
+def transcript_of(guest: Guest) -> list[dict[str, object]]:
+    """Return the frames of all of the guest's providers, in order."""
+    return [asdict(entry) for loop in guest.providers for entry in loop.transcript.items()]
+
+
+def fault_places(evidence: Evidence) -> list[str]:
+    """Return source lines of the functions at fault in the first splat, the innermost first."""
+    splat = next((s for s in find_splats(evidence.kernel_log) if not s.outside_tsm), None)
+    if splat is None:
+        return []
+    frames = evidence.source.frames(splat.lines)
+    places = {frame.function: frame.place for frame in frames if frame.locations}
+    known = [function for function in splat.blamed if function in places]
+    return [f"  {function} at {places[function]}" for function in known[:_MAX_PLACES]]
