@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""The guest agent, built and run on the host, its port a socket pair.
+"""The guest agent, run on the host with a socket pair as its port.
 
-Everything but the virtio port itself is exercised here; the framing is written
-out again in this file, so that the agent is not tested against its own twin.
+Only the virtio port itself is not tested here. This file encodes the frames itself, so that a
+mistake in the package tsmw cannot hide the same mistake in the agent.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ pytestmark = pytest.mark.skipif(
 
 @dataclass(frozen=True)
 class Frame:
-    """One frame as it came from the agent."""
+    """A frame that the agent sent."""
 
     kind: int
     session: int
@@ -58,7 +58,7 @@ class Frame:
 
 @dataclass(frozen=True)
 class Result:
-    """One operation's outcome."""
+    """The result of one operation."""
 
     ret: int
     err: int
@@ -104,7 +104,7 @@ def results(payload: bytes) -> list[Result]:
 
 
 class _Client:
-    """A strict host end: any byte that is not a good frame fails the test."""
+    """The host; a byte that is not part of a good frame fails the test."""
 
     def __init__(self, sock: socket.socket) -> None:
         self.sock = sock
@@ -201,7 +201,7 @@ def agent_binary(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def log_socket() -> Iterator[tuple[socket.socket, socket.socket]]:
-    """A stand-in for /dev/kmsg: one record a read, EAGAIN when there is none."""
+    """Replaces /dev/kmsg: returns one record a read, and EAGAIN when there is none."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with ours, theirs:
         yield ours, theirs
@@ -218,7 +218,7 @@ def raw(agent_binary: Path, log_socket: tuple[socket.socket, socket.socket]) -> 
     theirs.close()
     with ours:
         yield _Client(ours)
-    assert process.wait(timeout=20) == 0, "the agent did not end with its port"
+    assert process.wait(timeout=20) == 0, "the agent did not end when its port closed"
 
 
 @pytest.fixture
@@ -273,17 +273,17 @@ def test_byte_at_a_time(client: _Client) -> None:
     ],
     ids=["cut-magic", "magics", "bad-payload", "bad-header", "huge-length"],
 )
-def test_junk_costs_no_good_frame(client: _Client, junk: bytes) -> None:
+def test_good_frame_after_junk_is_found(client: _Client, junk: bytes) -> None:
     client.sock.sendall(junk)
     assert client.call(PING, b"still here").payload == b"still here"
 
 
-def test_good_length_without_its_payload_is_given_up(client: _Client) -> None:
+def test_header_whose_payload_does_not_come_is_skipped(client: _Client) -> None:
     client.sock.sendall(build(PING, client.session, 1, b"z" * 60000)[:40])
     assert client.call(PING, b"behind it").payload == b"behind it"
 
 
-def test_random_bytes_between_frames(client: _Client) -> None:
+def test_good_frame_after_noise_and_a_damaged_frame_is_found(client: _Client) -> None:
     rng = random.Random(20)
     for _ in range(200):
         noise = rng.randbytes(rng.randrange(200)).replace(b"TSMW", b"....")
@@ -293,7 +293,7 @@ def test_random_bytes_between_frames(client: _Client) -> None:
         assert client.call(PING, noise).payload == noise
 
 
-def test_malformed_requests_are_invalid(client: _Client) -> None:
+def test_malformed_request_is_refused(client: _Client) -> None:
     good = batch(0, op(CLOSE, 5))
     cases = [
         (RUN, good[:-1]),
@@ -344,7 +344,9 @@ def test_a_batch_of_file_operations(client: _Client, tmp_path: Path) -> None:
     assert all(a.end_ns <= b.start_ns for a, b in pairwise(got))
 
 
-def test_errors_are_errnos_and_may_stop_the_batch(client: _Client, tmp_path: Path) -> None:
+def test_failed_operation_has_its_errno_and_may_stop_the_batch(
+    client: _Client, tmp_path: Path
+) -> None:
     absent = op(OPEN, data=str(tmp_path / "no" / "no").encode())
     after = op(RMDIR, data=b"/proc/no")
     assert [r.err for r in client.run(0, absent, after)] == [errno.ENOENT] * 2
@@ -353,13 +355,13 @@ def test_errors_are_errnos_and_may_stop_the_batch(client: _Client, tmp_path: Pat
     assert [r.err for r in client.run(0, *bad)] == [errno.EINVAL, errno.ENAMETOOLONG, errno.EBADF]
 
 
-def test_the_agents_own_descriptors_are_out_of_reach(client: _Client) -> None:
+def test_operations_cannot_use_the_descriptors_of_the_agent(client: _Client) -> None:
     got = client.run(0, *(op(CLOSE, fd) for fd in range(3, 1024)))
     assert {r.err for r in got} == {errno.EBADF}
     assert client.call(PING, b"open").payload == b"open"
 
 
-def test_what_does_not_fit_is_not_executed(client: _Client, tmp_path: Path) -> None:
+def test_read_that_exceeds_the_reply_is_not_made(client: _Client, tmp_path: Path) -> None:
     path = tmp_path / "big"
     path.write_bytes(bytes(range(256)) * 400)
     data = str(path).encode()
@@ -405,7 +407,9 @@ def test_state_of_a_blocked_actor(client: _Client, tmp_path: Path) -> None:
         assert results(client.wait(ident).payload)[1].ret >= 0
 
 
-def test_kill_reports_the_death_and_spawn_revives(client: _Client, tmp_path: Path) -> None:
+def test_killed_actor_is_reported_and_its_slot_filled_again(
+    client: _Client, tmp_path: Path
+) -> None:
     blocked_in_fifo(client, 2, tmp_path)
     pid = client.state(2)[1]
     assert client.call(KILL, struct.pack("<I", 2)).status == OK
@@ -434,7 +438,7 @@ def test_spawn_as_another_user(client: _Client, tmp_path: Path) -> None:
     assert client.run(6, op(LIST, data=str(tmp_path).encode()))[0].err == errno.EACCES
 
 
-def test_kill_under_load_leaves_no_half_frame(client: _Client, tmp_path: Path) -> None:
+def test_kill_during_replies_leaves_no_half_frame(client: _Client, tmp_path: Path) -> None:
     (tmp_path / "f").write_bytes(b"k" * 60000)
     read = batch(0, op(OPEN, data=str(tmp_path / "f").encode()), op(READ, LAST, count=60000))
     for round_ in range(30):
@@ -484,7 +488,7 @@ def test_a_host_that_does_not_read_stops_the_agent_from_reading(
     assert client.call(PING, b"flows").payload == b"flows"
 
 
-def test_hello_drops_what_was_going_on(client: _Client, tmp_path: Path) -> None:
+def test_hello_ends_the_session_before_it(client: _Client, tmp_path: Path) -> None:
     ident = blocked_in_fifo(client, 1, tmp_path)
     client.hello(nonce=99)
     with (tmp_path / "fifo1").open("wb"):
@@ -523,7 +527,7 @@ def log_records(frame: Frame) -> tuple[int, list[bytes]]:
     return lost, found
 
 
-def test_log_waits_for_a_session_then_comes_by_itself(
+def test_log_records_are_sent_once_there_is_a_session(
     raw: _Client, log_socket: tuple[socket.socket, socket.socket]
 ) -> None:
     log_socket[0].send(record(0, "boot"))
@@ -533,7 +537,7 @@ def test_log_waits_for_a_session_then_comes_by_itself(
     assert log_records(raw.event(LOG)) == (0, [record(1)])
 
 
-def test_log_sync_comes_after_every_record_and_gaps_are_lost(
+def test_log_sync_follows_every_record_and_gaps_are_counted(
     client: _Client, log_socket: tuple[socket.socket, socket.socket]
 ) -> None:
     for seq in (0, 1, 5):
@@ -545,7 +549,7 @@ def test_log_sync_comes_after_every_record_and_gaps_are_lost(
     assert frames[-1][0] == 3
 
 
-def test_log_flood_is_whole_and_in_order(
+def test_many_log_records_arrive_whole_and_in_order(
     client: _Client, log_socket: tuple[socket.socket, socket.socket]
 ) -> None:
     log_socket[0].setblocking(False)
