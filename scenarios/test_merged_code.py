@@ -12,7 +12,7 @@ import pytest
 
 from harness.claims import claim
 from harness.errors import ClaimViolatedError, DeadlineError
-from harness.guest.actor import Actor, read_ops, read_result
+from harness.guest.actor import Actor, read_ops
 from harness.guest.call import checked
 from harness.guest.stacks import PROVIDER_LEAVES, wait_for_blocked
 from harness.interface.descriptor import Descriptor
@@ -64,11 +64,7 @@ def test_a_report_is_neither_cut_nor_padded(
         provider.fault(Fault(padded=_SURPLUS * longer))
     inblob = [Op.open(report.inblob.path, os.O_WRONLY), Op.write(nonce()), Op.close()]
     with provider.hold() as gate:
-        reading = reader.start(
-            read_ops(report.outblob.path),
-            lambda results: read_result(results, report.outblob.path),
-            f"read of {report.outblob.path}",
-        )
+        reading = reader.start_read_file(report.outblob.path)
         gate.wait_for_request()
         writing = writer.start(
             [*inblob, *read_ops(report.outblob.path)],

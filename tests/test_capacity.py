@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""How many guests there are side by side: bounded by cores and by free memory."""
+"""How many guests run at the same time: limited by cores and free memory."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ GIB = 1 << 30
         (8, 1, 1, 65536, 1),
     ],
 )
-def test_bounds(
+def test_limits(
     monkeypatch: pytest.MonkeyPatch, cores: int, free: int, group: int, memory_mib: int, guests: int
 ) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(cores)))
@@ -35,5 +35,5 @@ def test_bounds(
     assert parallel_guests(memory_mib) == guests
 
 
-def test_here() -> None:
+def test_this_host() -> None:
     assert 1 <= parallel_guests(128) <= len(os.sched_getaffinity(0))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Copies of running guests, providers included."""
+"""Copies of running guests and of their providers."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ NONCE = bytes(range(64))
 
 
 @pytest.mark.parametrize("tsm", ["mainline", "class-fixed"])
-def test_a_fork_goes_on_where_the_original_is(
+def test_fork_has_the_state_of_the_original(
     session: Session, clone: Clone, attach: Attach, tsm: str
 ) -> None:
     original = clone(tsm)
@@ -30,11 +30,11 @@ def test_a_fork_goes_on_where_the_original_is(
     with session.factory(DEFAULT_KERNEL).fork(original) as copy:
         assert copy.provider is not None
         assert copy.provider.session == loop.session
-        # The same entry, the same cached report, without a new request.
+        # The copy serves the same entry and cached report without a new request.
         path = report.outblob.path
         assert copy.actors[0].read_file(path) == first == report.read_outblob()
         assert copy.provider.requests == 0
-        # What goes wrong with one does not with the other.
+        # A fault in the copy does not affect the original.
         other = bytes(reversed(NONCE))
         copy.actors[0].write_file(report.inblob.path, other)
         with raises_errno(errno.EIO):
@@ -69,10 +69,10 @@ def test_forks_make_the_same_evidence(session: Session, clone: Clone, attach: At
             guest.actors[0].read_file("/proc/sys/kernel/random/uuid")
             for guest in (original, one, two)
         }
-        assert len(seeds) == 3  # but not the same random numbers
+        assert len(seeds) == 3  # the random numbers differ
 
 
-def test_a_guest_without_a_provider_can_be_forked(session: Session, clone: Clone) -> None:
+def test_fork_without_a_provider(session: Session, clone: Clone) -> None:
     original = clone("class-fixed")
     original.actors[0].write_file("/proc/sys/kernel/hostname", b"here")
     with session.factory(DEFAULT_KERNEL).fork(original) as copy:
@@ -82,7 +82,7 @@ def test_a_guest_without_a_provider_can_be_forked(session: Session, clone: Clone
         assert loop.wait_registered() == 0
 
 
-def test_a_guest_that_is_not_at_rest_cannot_be_forked(
+def test_guest_with_an_open_call_cannot_be_forked(
     session: Session, clone: Clone, attach: Attach
 ) -> None:
     original = clone("mainline")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A guest as the host uses it: actors, modules, the relay, the kernel log."""
+"""A guest: its actors, modules, relay and kernel log."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ from harness.guest.agent import AgentClient
 from harness.guest.call import Call
 from harness.guest.guest import Guest
 from harness.guest.raw_provider import RawProvider
+from harness.guest.stacks import find_blocked
 from harness.interface.find import find_interface
 from harness.interface.report import Report
 from harness.progress import NullProgress
@@ -50,7 +51,7 @@ Clone = Callable[[str], Guest]
 
 @pytest.fixture
 def guest(clone: Clone) -> Guest:
-    """A pristine guest with the kernel's own core, and no provider yet."""
+    """A clone with the kernel's own implementation, without a provider."""
     return clone("mainline")
 
 
@@ -66,14 +67,14 @@ def report(guest: Guest, provider: ProviderLoop) -> Report:
     return entry
 
 
-def _as_they_are(results: Sequence[OpResult]) -> Sequence[OpResult]:
+def _unchanged(results: Sequence[OpResult]) -> Sequence[OpResult]:
     return results
 
 
 # Actors.
 
 
-def test_batch_of_calls_with_their_results_and_times(guest: Guest) -> None:
+def test_batch_returns_results_and_times_in_order(guest: Guest) -> None:
     ops = [
         Op.mkdir("/tmp/d", 0o750),
         Op.open("/tmp/d/f", os.O_RDWR | os.O_CREAT, 0o640),
@@ -89,23 +90,28 @@ def test_batch_of_calls_with_their_results_and_times(guest: Guest) -> None:
         Op.rmdir("/tmp/d"),
     ]
     actor = guest.actors[0]
-    before = actor.start([Op.stat("/")], _as_they_are, "stat").result()[0]
-    call = actor.start(ops, _as_they_are, "batch")
+    before = actor.start([Op.stat("/")], _unchanged, "stat").result()[0]
+    call = actor.start(ops, _unchanged, "batch")
     results = call.results()
-    after = actor.start([Op.stat("/")], _as_they_are, "stat").result()[0]
+    after = actor.start([Op.stat("/")], _unchanged, "stat").result()[0]
     assert call.error() == errno.ENOTDIR
     assert len(results) == 11  # nothing runs after the first error
     assert [one.err for one in results] == [0] * 10 + [errno.ENOTDIR]
     assert [results[at].ret for at in (2, 3, 4, 5, 6, 7, 9, 10)] == [11, 1, 1, 4, 5, 0, 1, -1]
     assert [results[at].data for at in (5, 6, 9)] == [b"ello", b"World", b"f\0"]
-    told = decode_stat(results[8].data)
-    assert (stat.S_ISREG(told.mode), told.mode & 0o777, told.uid, told.size) == (True, 0o640, 0, 11)
+    found = decode_stat(results[8].data)
+    assert (stat.S_ISREG(found.mode), found.mode & 0o777, found.uid, found.size) == (
+        True,
+        0o640,
+        0,
+        11,
+    )
     assert all(one.start_ns <= one.end_ns for one in results)
     assert all(one.end_ns <= other.start_ns for one, other in pairwise(results))
     assert before.end_ns <= results[0].start_ns <= results[-1].end_ns <= after.start_ns
 
 
-def test_file_methods_of_an_actor(guest: Guest) -> None:
+def test_file_methods(guest: Guest) -> None:
     actor = guest.actors[0]
     actor.mkdir("/tmp/d", 0o711)
     assert stat.S_ISDIR(actor.stat("/tmp/d").mode)
@@ -121,13 +127,13 @@ def test_file_methods_of_an_actor(guest: Guest) -> None:
         actor.read_file("/tmp/d")
     assert caught.value.errno == errno.ENOENT
     with pytest.raises(GuestCallError):
-        actor.write_file("/tmp/d", b"is not made")
+        actor.write_file("/tmp/d", b"the file is not created")
     assert actor.read_file("/proc/self/comm") == b"actor-0\n"
     with pytest.raises(ScenarioError, match="longer than one batch"):
         actor.read_file("/dev/zero")
 
 
-def test_failed_batch_leaves_nothing_open(guest: Guest, report: Report) -> None:
+def test_failed_batch_leaves_no_descriptor_open(guest: Guest, report: Report) -> None:
     listing = f"/proc/{guest.actors[0].state().pid}/fd"
     before = guest.actors[1].list(listing)
     for _ in range(3):
@@ -137,7 +143,7 @@ def test_failed_batch_leaves_nothing_open(guest: Guest, report: Report) -> None:
     assert guest.actors[1].list(listing) == before
 
 
-def test_state_of_an_actor_that_the_provider_keeps_waiting(
+def test_state_of_an_actor_blocked_in_the_provider(
     guest: Guest, provider: ProviderLoop, report: Report
 ) -> None:
     reader = guest.actors[1]
@@ -158,14 +164,14 @@ def test_state_of_an_actor_that_the_provider_keeps_waiting(
     assert provider.requests == 1
 
 
-def test_call_that_returns_was_not_blocked(guest: Guest) -> None:
-    call = guest.actors[1].start([Op.stat("/tmp")], _as_they_are, "stat of /tmp")
+def test_wait_until_blocked_fails_when_the_call_returns(guest: Guest) -> None:
+    call = guest.actors[1].start([Op.stat("/tmp")], _unchanged, "stat of /tmp")
     with pytest.raises(ClaimViolatedError, match="stat of /tmp by actor 1> returned"):
         call.wait_until_blocked()
     assert call.result()[0].err == 0
 
 
-def test_blocked_call_is_told_at_its_deadline(
+def test_deadline_error_names_the_place_in_the_kernel(
     guest: Guest, provider: ProviderLoop, report: Report
 ) -> None:
     guest.timeouts = Timeouts()
@@ -180,15 +186,15 @@ def test_blocked_call_is_told_at_its_deadline(
         assert "[tsm_sim]" in str(caught.value)
         with pytest.raises(DeadlineError, match="blocking in no_such_function did not happen"):
             call.wait_until_blocked("no_such_function", seconds=0.2)
-    assert _NONCE in call.result()  # a deadline is no end of the call
+    assert _NONCE in call.result()  # the call goes on after a deadline
 
 
-def test_actors_are_in_system_calls_at_the_same_time(
+def test_actors_run_system_calls_concurrently(
     guest: Guest, provider: ProviderLoop, report: Report
 ) -> None:
     with provider.hold() as gate:
         ops = [Op.open(report.outblob.path), Op.read(4096), Op.close()]
-        calls = [actor.start(ops, _as_they_are, "read") for actor in guest.actors[1:4]]
+        calls = [actor.start(ops, _unchanged, "read") for actor in guest.actors[1:4]]
         gate.wait_for_request()
         for call in calls:
             call.wait_until_blocked()
@@ -199,14 +205,14 @@ def test_actors_are_in_system_calls_at_the_same_time(
     assert latest < min(one[1].end_ns for one in (first, second, third))
 
 
-def _read_of_the_next_log_record(actor: Actor) -> Call[Sequence[OpResult]]:
+def _start_read_of_next_log_record(actor: Actor) -> Call[Sequence[OpResult]]:
     """Start a read that blocks until the kernel logs another record."""
     ops = [Op.open("/dev/kmsg"), Op.lseek(0, os.SEEK_END), Op.read(8192), Op.close()]
-    return actor.start(ops, _as_they_are, "read of the next log record")
+    return actor.start(ops, _unchanged, "read of the next log record")
 
 
-def test_actor_does_one_batch_at_a_time(guest: Guest) -> None:
-    waiting = _read_of_the_next_log_record(guest.actors[1])
+def test_busy_actor_refuses_a_second_batch(guest: Guest) -> None:
+    waiting = _start_read_of_next_log_record(guest.actors[1])
     waiting.wait_until_blocked()
     with pytest.raises(ScenarioError, match="refused: the actor is busy"):
         guest.actors[1].read_file("/proc/uptime")
@@ -234,7 +240,7 @@ def _register_second_provider(actor: Actor, name: str) -> int:
         return second.register(name)
 
 
-def test_another_user_may_read_but_not_write(guest: Guest, report: Report) -> None:
+def test_unprivileged_actor_may_read_but_not_write(guest: Guest, report: Report) -> None:
     actor = guest.actors[4]
     assert actor.state().phase == ActorPhase.DEAD
     actor.spawn(uid=_NOBODY, gid=_NOBODY, cpu=0)
@@ -246,7 +252,7 @@ def test_another_user_may_read_but_not_write(guest: Guest, report: Report) -> No
     assert actor.start_write(report.inblob, b"x" * 64).error() == errno.EACCES
     assert _NONCE in actor.start_read(report.outblob).result()
     with pytest.raises(GuestCallError) as caught:
-        actor.mkdir(f"{_REPORTS}/mine")
+        actor.mkdir(f"{_REPORTS}/other-user")
     assert caught.value.errno == errno.EACCES
     boot_module = actor.read_file("/etc/modules-load").decode().split()[0]  # all may read it
     with pytest.raises(GuestCallError) as caught:
@@ -256,7 +262,7 @@ def test_another_user_may_read_but_not_write(guest: Guest, report: Report) -> No
         guest.actors[5].spawn(cpu=63)
 
 
-def test_idle_actor_is_killed_and_its_slot_filled_again(guest: Guest) -> None:
+def test_slot_of_a_killed_actor_is_spawned_again(guest: Guest) -> None:
     actor = guest.actors[2]
     before = actor.state().pid
     actor.kill()
@@ -274,9 +280,7 @@ def test_idle_actor_is_killed_and_its_slot_filled_again(guest: Guest) -> None:
     assert guest.actors[1].read_file("/proc/self/comm") == b"actor-1\n"
 
 
-def test_actor_is_killed_while_it_waits_for_the_provider(
-    guest: Guest, provider: ProviderLoop, report: Report
-) -> None:
+def test_actor_killed_in_the_provider(guest: Guest, provider: ProviderLoop, report: Report) -> None:
     with provider.hold() as gate:
         call = guest.actors[1].start_read(report.outblob)
         gate.wait_for_request()
@@ -294,10 +298,10 @@ def test_actor_is_killed_while_it_waits_for_the_provider(
     guest.log.assert_clean()
 
 
-def test_guest_that_ends_is_told_whatever_was_asked(guest: Guest) -> None:
-    waiting = _read_of_the_next_log_record(guest.actors[1])
+def test_every_use_of_a_guest_that_ended_raises_guest_lost_error(guest: Guest) -> None:
+    waiting = _start_read_of_next_log_record(guest.actors[1])
     guest.machine.kill()
-    asked: list[Callable[[], object]] = [
+    uses: list[Callable[[], object]] = [
         waiting.result,
         waiting.wait_until_blocked,
         guest.actors[0].state,
@@ -305,10 +309,24 @@ def test_guest_that_ends_is_told_whatever_was_asked(guest: Guest) -> None:
         guest.log.splats,
         lambda: guest.actors[0].read_file("/proc/uptime"),
     ]
-    for ask in asked:
+    for use in uses:
         with pytest.raises(GuestLostError, match="QEMU ended with status -9"):
-            ask()
+            use()
     assert guest.actors[1].describe_state() == "in a guest that does not answer"
+
+
+def test_calls_in_order_without_those_that_only_observe(guest: Guest) -> None:
+    first = guest.actors[1].start([Op.stat("/")], _unchanged, "first")
+    second = guest.actors[0].start([Op.stat("/")], _unchanged, "second")
+    assert second.error() == 0
+    guest.actors[0].read_file("/proc/uptime", in_timeline=False)
+    assert find_blocked(guest.actors[0], "no_such_function") is None
+    assert guest.calls == [first, second]
+    assert guest.open_calls == [second, first]
+    first.result()
+    assert guest.open_calls == [second]
+    guest.settle()
+    assert guest.open_calls == []
 
 
 # The agent port.
@@ -350,7 +368,7 @@ def class_module(session: Session, guest: Guest) -> str:
     return load.path
 
 
-def test_modules_come_and_go(guest: Guest, class_module: str) -> None:
+def test_module_is_loaded_and_unloaded(guest: Guest, class_module: str) -> None:
     actor = guest.actors[0]
     actor.insmod(class_module, "defects=double-free,stale-tail")
     parameter = "/sys/module/tsm_class/parameters/defects"
@@ -373,7 +391,7 @@ def test_modules_come_and_go(guest: Guest, class_module: str) -> None:
         ("/proc/version", "", errno.EINVAL),
     ],
 )
-def test_module_that_cannot_be_loaded(
+def test_module_that_cannot_be_loaded_changes_nothing(
     guest: Guest, path: str, parameters: str, expected: int
 ) -> None:
     before = guest.actors[0].list("/sys/module")
@@ -384,7 +402,7 @@ def test_module_that_cannot_be_loaded(
     assert guest.actors[0].list("/sys/module") == before
 
 
-def test_module_in_use_stays(guest: Guest, provider: ProviderLoop) -> None:
+def test_module_in_use_is_not_unloaded(guest: Guest, provider: ProviderLoop) -> None:
     actor = guest.actors[0]
     for name in ("tsm", "tsm_sim"):
         with pytest.raises(GuestCallError) as caught:
@@ -393,7 +411,7 @@ def test_module_in_use_stays(guest: Guest, provider: ProviderLoop) -> None:
     with pytest.raises(GuestCallError) as caught:
         actor.rmmod("no_such_module")
     assert caught.value.errno == errno.ENOENT
-    guest.relay(start=False)  # the relay's open device was what the driver was in use for
+    guest.relay(start=False)  # closes the device: nothing uses the driver any more
     actor.rmmod("tsm_sim")
     actor.rmmod("tsm")
     assert not actor.exists(_REPORTS)
@@ -403,19 +421,19 @@ def test_module_in_use_stays(guest: Guest, provider: ProviderLoop) -> None:
 
 
 def _wait_for_hello(guest: Guest, provider: ProviderLoop, before: int) -> None:
-    deadline = guest.timeouts.deadline(20.0, "the driver's next greeting")
+    deadline = guest.timeouts.deadline(20.0, "the driver's next HELLO")
     while provider.session == before:
         guest.session.ping()
         deadline.remaining()
 
 
-def test_provider_comes_back_with_the_relay(guest: Guest, provider: ProviderLoop) -> None:
+def test_restarted_relay_registers_the_provider_again(guest: Guest, provider: ProviderLoop) -> None:
     actor, session = guest.actors[0], provider.session
     guest.relay(start=False)
     with pytest.raises(GuestCallError) as caught:
         actor.mkdir(f"{_REPORTS}/early")
     assert caught.value.errno == errno.ENXIO
-    guest.relay(start=False)  # has nothing to do
+    guest.relay(start=False)  # it is stopped already
     guest.relay(start=True)
     with pytest.raises(ScenarioError, match="refused RELAY: BUSY"):
         guest.relay(start=True)
@@ -427,7 +445,7 @@ def test_provider_comes_back_with_the_relay(guest: Guest, provider: ProviderLoop
     guest.log.assert_clean()
 
 
-def test_relay_that_stops_fails_what_is_in_flight(
+def test_stopped_relay_fails_the_request_in_flight(
     guest: Guest, provider: ProviderLoop, report: Report
 ) -> None:
     with provider.hold() as gate:
@@ -441,15 +459,15 @@ def test_relay_that_stops_fails_what_is_in_flight(
 
 
 def _wait_for_no_provider(guest: Guest) -> None:
-    """Until the guest has seen its host leave: configfs makes no entry without a provider."""
+    """Wait until the provider is unregistered: configfs then makes no entry."""
     deadline = guest.timeouts.deadline(20.0, "the provider's end")
     entry = f"{_REPORTS}/probe"
-    while guest.actors[0].start([Op.mkdir(entry)], _as_they_are, "mkdir").error() == 0:
+    while guest.actors[0].start([Op.mkdir(entry)], _unchanged, "mkdir").error() == 0:
         guest.actors[0].rmdir(entry)
         deadline.remaining()
 
 
-def test_a_task_can_be_preferred(guest: Guest) -> None:
+def test_set_fifo_priority(guest: Guest) -> None:
     sleeper = guest.actors[2]
     stat = f"/proc/{sleeper.state().pid}/stat"
 
@@ -465,7 +483,7 @@ def test_a_task_can_be_preferred(guest: Guest) -> None:
         guest.actors[0].set_fifo_priority(2**22 + 1)
 
 
-def test_another_host_may_take_over(
+def test_second_provider_after_the_first_was_detached(
     guest: Guest, provider: ProviderLoop, attach: Callable[[Guest], ProviderLoop]
 ) -> None:
     guest.detach()
@@ -478,7 +496,7 @@ def test_another_host_may_take_over(
     assert (provider.requests, second.requests) == (0, 1)
 
 
-def test_hosts_may_follow_at_once(guest: Guest, session: Session) -> None:
+def test_providers_replace_each_other_without_a_wait(guest: Guest, session: Session) -> None:
     for seed in range(6):
         loop = guest.attach(session.provider(DEFAULT_PROVIDER, seed))
         assert loop.wait_registered() == 0
@@ -491,43 +509,43 @@ def test_hosts_may_follow_at_once(guest: Guest, session: Session) -> None:
 # The kernel log.
 
 
-def test_line_of_an_actor_comes_with_the_stream(guest: Guest) -> None:
+def test_log_has_the_line_an_actor_wrote(guest: Guest) -> None:
     guest.actors[1].write_file("/dev/kmsg", b"<4>before the mark\n")
     mark = guest.log.mark()
-    guest.actors[1].write_file("/dev/kmsg", b"<4>a word from an actor\n")
+    guest.actors[1].write_file("/dev/kmsg", b"<4>a line of an actor\n")
     assert guest.log.splats(mark) == []
     (record,) = [one for one in guest.log.records if one.sequence >= mark]
-    assert (record.text, record.level, record.from_kernel) == ("a word from an actor", 4, False)
+    assert (record.text, record.level, record.from_kernel) == ("a line of an actor", 4, False)
     assert record.sequence == mark
     assert guest.log.mark() == mark + 1
     assert record.time_s > 0
 
 
-def test_what_a_program_writes_is_no_report(guest: Guest) -> None:
+def test_splat_written_by_a_program_is_ignored(guest: Guest) -> None:
     for line in (b"BUG: KASAN: double-free in kfree\n", b"<0>Kernel panic - not syncing: no\n"):
         guest.actors[0].write_file("/dev/kmsg", line)
     assert guest.log.splats() == []
     guest.log.assert_clean()
 
 
-def test_lines_of_many_writers_are_whole_and_in_order(guest: Guest) -> None:
+def test_log_keeps_lines_of_concurrent_writers_whole_and_in_order(guest: Guest) -> None:
     guest.actors[0].write_file("/dev/kmsg", b"before the mark\n")
     mark, lines = guest.log.mark(), 50
     calls = []
     for actor in guest.actors[:4]:
         writes = [Op.write(f"{actor!r} line {number}\n".encode()) for number in range(lines)]
         ops = [Op.open("/dev/kmsg", os.O_WRONLY), *writes, Op.close()]
-        calls.append(actor.start(ops, _as_they_are, "lines"))
+        calls.append(actor.start(ops, _unchanged, "lines"))
     assert [call.error() for call in calls] == [0] * 4
     assert guest.log.mark() == mark + 4 * lines
     assert guest.log.lost == 0
     texts = [one.text for one in guest.log.records if one.sequence >= mark]
     for actor in guest.actors[:4]:
-        mine = [text for text in texts if text.startswith(f"{actor!r} ")]
-        assert mine == [f"{actor!r} line {number}" for number in range(lines)]
+        own = [text for text in texts if text.startswith(f"{actor!r} ")]
+        assert own == [f"{actor!r} line {number}" for number in range(lines)]
 
 
-def test_report_of_a_real_kernel_is_recognised(
+def test_splat_of_the_kernel_is_found(
     clone: Clone, attach: Callable[[Guest], ProviderLoop]
 ) -> None:
     guest = clone("class-posted")
@@ -541,7 +559,7 @@ def test_report_of_a_real_kernel_is_recognised(
         entry.read_outblob()
     guest.log.assert_clean()
     mark = guest.log.mark()
-    entry.read_outblob()  # frees again what the failure freed
+    entry.read_outblob()  # frees the report that the failed read has freed
     (found,) = guest.log.splats(mark)
     assert (found.kind, found.first_sequence >= mark) == (SplatKind.SLUB, True)
     assert "already free" in found.title

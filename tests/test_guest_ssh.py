@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The shell in a guest: streams, statuses, copies, and a guest that dies meanwhile."""
+"""SSH to a guest: streams, exit statuses, copied files, and a guest that ends in a command."""
 
 from __future__ import annotations
 
@@ -16,10 +16,7 @@ import paramiko
 import pytest
 
 from harness.access.ssh import SshSession
-from harness.errors import (
-    GuestLostError,
-    UsageError,
-)
+from harness.errors import GuestLostError, UsageError
 from harness.guest.guest import Guest
 from harness.session import Session
 from harness.settings import DEFAULT_KERNEL
@@ -29,7 +26,7 @@ Clone = Callable[[str], Guest]
 
 @pytest.fixture
 def guest(clone: Clone) -> Guest:
-    """A pristine guest with the kernel's own core, and no provider yet."""
+    """A clone with the kernel's own implementation, without a provider."""
     return clone("mainline")
 
 
@@ -45,18 +42,22 @@ def _run(shell: SshSession, *command: str, stdin: int | None = None) -> tuple[in
 
 
 def _feed(shell: SshSession, command: str, data: bytes, file: Path) -> tuple[int, bytes, bytes]:
-    """Run ``command`` with ``data``, kept in ``file``, as its input."""
+    """Run ``command`` with ``data`` as its input; ``file`` holds it."""
     file.write_bytes(data)
     with file.open("rb") as stream:
         return _run(shell, command, stdin=stream.fileno())
 
 
-def test_shell_passes_streams_and_status(shell: SshSession, tmp_path: Path) -> None:
-    told = _run(shell, "sh", "-c", "echo out; echo err >&2; exit 7")
-    assert told == (7, b"out\n", b"err\n")
-    assert _run(shell, "echo $((6 * 7))") == (0, b"42\n", b"")  # one word is a shell's line ...
-    told = _run(shell, "printf", "%s|", "a b", "$HOME", "'q'")
-    assert told == (0, b"a b|$HOME|'q'|", b"")  # ... several are a command and its words
+def test_run_forwards_streams_and_exit_status(shell: SshSession, tmp_path: Path) -> None:
+    found = _run(shell, "sh", "-c", "echo out; echo err >&2; exit 7")
+    assert found == (7, b"out\n", b"err\n")
+    assert _run(shell, "echo $((6 * 7))") == (
+        0,
+        b"42\n",
+        b"",
+    )  # one argument is a line for the shell
+    found = _run(shell, "printf", "%s|", "a b", "$HOME", "'q'")
+    assert found == (0, b"a b|$HOME|'q'|", b"")  # several are a command and its arguments
     assert _run(shell, "no-such-command")[0] == 127
     data = random.Random(1).randbytes(300_000)
     assert _feed(shell, "cat", data, tmp_path / "input") == (0, data, b"")
@@ -64,14 +65,14 @@ def test_shell_passes_streams_and_status(shell: SshSession, tmp_path: Path) -> N
     assert _run(shell, "cat") == (0, b"", b"")
 
 
-def test_shell_copies_files_both_ways(shell: SshSession, guest: Guest, tmp_path: Path) -> None:
+def test_push_and_pull_copy_files(shell: SshSession, guest: Guest, tmp_path: Path) -> None:
     source, target = tmp_path / "source", tmp_path / "target"
     data = random.Random(2).randbytes(300_000) + b"\r\n\0\xff"
     source.write_bytes(data)
     source.chmod(0o751)
     shell.push(source, "/tmp/with a blank")
-    told = guest.actors[0].stat("/tmp/with a blank")
-    assert (told.mode & 0o777, told.size) == (0o751, len(data))
+    found = guest.actors[0].stat("/tmp/with a blank")
+    assert (found.mode & 0o777, found.size) == (0o751, len(data))
     shell.pull("/tmp/with a blank", target)
     assert target.read_bytes() == data
     target.write_bytes(b"stays")
@@ -88,7 +89,7 @@ def test_shell_copies_files_both_ways(shell: SshSession, guest: Guest, tmp_path:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["source", "target"]
 
 
-def test_push_of_much_that_is_refused(shell: SshSession, tmp_path: Path) -> None:
+def test_refused_push_of_a_large_file_raises_usage_error(shell: SshSession, tmp_path: Path) -> None:
     source = tmp_path / "source"
     source.write_bytes(bytes(1 << 20))
     with pytest.raises(UsageError, match="cannot write /none/file"):
@@ -96,34 +97,34 @@ def test_push_of_much_that_is_refused(shell: SshSession, tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("name", ["KILL", "TERM"])
-def test_command_that_a_signal_ends(shell: SshSession, name: str) -> None:
+def test_exit_status_of_a_command_killed_by_a_signal(shell: SshSession, name: str) -> None:
     number = signal.Signals[f"SIG{name}"]
     assert _run(shell, f"kill -{name} $$")[0] == 128 + number
 
 
 def _transports() -> set[threading.Thread]:
-    return {one for one in threading.enumerate() if isinstance(one, paramiko.Transport)}
+    return {thread for thread in threading.enumerate() if isinstance(thread, paramiko.Transport)}
 
 
 class _KillAtOutput(io.BytesIO):
-    """Has a guest killed when its command has printed something, while that goes on."""
+    """An output that kills the guest when its command prints something."""
 
     def __init__(self, guest: Guest) -> None:
         super().__init__()
         self._killer = threading.Thread(target=guest.machine.kill)
 
     def write(self, data: object) -> int:
-        """Take the output as the signal to kill."""
+        """Start to kill the guest."""
         self._killer.start()
         return len(cast(bytes, data))
 
 
-def test_guest_that_dies_during_a_command(shell: SshSession, guest: Guest) -> None:
+def test_guest_that_ends_during_a_command(shell: SshSession, guest: Guest) -> None:
     with pytest.raises(GuestLostError):
         shell.run(["echo started; sleep 600"], None, _KillAtOutput(guest), io.BytesIO())
 
 
-def test_command_that_prints_much_before_it_reads(
+def test_command_that_prints_much_before_it_reads_its_input(
     shell: SshSession, guest: Guest, tmp_path: Path
 ) -> None:
     watchdog = threading.Timer(guest.timeouts.scaled(30), guest.machine.kill)
@@ -136,7 +137,7 @@ def test_command_that_prints_much_before_it_reads(
     assert (status, len(stdout), stdout[-8:]) == (0, 5_000_008, b"1000000\n")
 
 
-def test_shells_one_after_the_other(guest: Guest, session: Session) -> None:
+def test_sessions_one_after_another(guest: Guest, session: Session) -> None:
     for number in range(3):
         with SshSession(guest, session.image(DEFAULT_KERNEL).ssh_keys) as shell:
             assert _run(shell, f"echo {number}") == (0, b"%d\n" % number, b"")
@@ -150,7 +151,7 @@ def test_wrong_host_key_is_refused(guest: Guest, session: Session) -> None:
     assert guest.actors[0].read_file("/proc/uptime")
 
 
-def test_refused_host_key_leaves_no_connection(guest: Guest, session: Session) -> None:
+def test_refused_host_key_leaves_no_thread(guest: Guest, session: Session) -> None:
     keys, before = session.image(DEFAULT_KERNEL).ssh_keys, _transports()
     with pytest.raises(GuestLostError, match="another host key"):
         SshSession(guest, replace(keys, host_public=b"another"))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What a hostile guest may say on the agent port: a lost guest at worst, and in bounds."""
+"""Hostile input on the agent port: at worst a lost guest, and never unbounded memory or time."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ from tsmw.constants import (
 from tsmw.frame import HEAD, Frame, FrameParser, encode_frame
 from tsmw.ops import RESULT, RUN_REPLY
 
-# A hostile guest: bytes on the agent's connection.
+# Hostile bytes on the agent's connection.
 
 
 def _reply(request: Frame, payload: bytes = b"", status: int = Status.OK) -> bytes:
@@ -49,7 +49,7 @@ def _reply(request: Frame, payload: bytes = b"", status: int = Status.OK) -> byt
     return encode_frame(Frame(kind, 0, request.session, request.id, status, payload))
 
 
-def _greeting(request: Frame, payload: bytes | None = None, status: int = Status.OK) -> bytes:
+def _hello_reply(request: Frame, payload: bytes | None = None, status: int = Status.OK) -> bytes:
     nonce = AGENT_HELLO.unpack(request.payload)[0]
     hello = AGENT_HELLO_REPLY.pack(nonce, 1, 8, 65496) + b"6.1-hostile"
     return _reply(request, hello if payload is None else payload, status)
@@ -61,19 +61,19 @@ def _log_event(records: Sequence[bytes], session: int = 0) -> bytes:
 
 
 def _giant(length: int) -> bytes:
-    """The header of a frame that announces more than a frame may have."""
+    """The header of a frame that announces a longer payload than allowed."""
     head = HEAD.pack(MAGIC, VERSION, FrameType.LOG, 0, 0, 0, length, 0, 0)
     return head + crc32(head).to_bytes(4, "little")
 
 
 class _StillReadingError(Exception):
-    """The client goes on reading although it was to come to an end."""
+    """The client reads on although it should have returned."""
 
 
-class _Hose:
-    """Stands in for a connection whose other end always has more to say: ``more(n)`` is next.
+class _EndlessConnection:
+    """A connection that always has more data: the ``n``-th receive returns ``more(n)``.
 
-    After ``limit`` pieces it raises ``last``.
+    After ``limit`` receives it raises ``last``.
     """
 
     def __init__(
@@ -87,29 +87,29 @@ class _Hose:
         self._parser = FrameParser()
 
     def settimeout(self, _: float) -> None:
-        """Nothing ever waits here."""
+        """Ignored: nothing waits here."""
 
     def sendall(self, data: bytes) -> None:
-        """Note the requests."""
+        """Record the requests."""
         self.requests += self._parser.feed(data)
 
     def recv(self, _: int) -> bytes:
-        """The next piece, whatever its length."""
+        """The next data, which may be longer than asked for."""
         if self.received >= self._limit:
             raise self._last
         self.received += 1
         return self._more(self.received)
 
 
-class _Ears:
-    """What a client has heard: deaths of actors, and the kernel log."""
+class _Events:
+    """The events a client has received: deaths of actors, and the kernel log."""
 
     def __init__(self) -> None:
         self.deaths: list[tuple[int, int]] = []
         self.log = KernelLog(lambda: None)
 
     def client(self, connection: object) -> AgentClient:
-        """A client of ``connection`` that tells these ears; its session is 0 until it greets."""
+        """A client that reports its events here; its session is 0 until it sends HELLO."""
         return AgentClient(
             cast(socket.socket, connection),
             on_log=lambda batch: self.log.feed(batch.records, batch.lost),
@@ -140,23 +140,23 @@ _ENDLESS: dict[str, Callable[[int], bytes]] = {
 
 @pytest.mark.parametrize("name", _ENDLESS)
 def test_endless_stream_ends_at_the_deadline(name: str) -> None:
-    ears, hose = _Ears(), _Hose(_ENDLESS[name], limit=10**9)
-    client = ears.client(hose)
+    events, connection = _Events(), _EndlessConnection(_ENDLESS[name], limit=10**9)
+    client = events.client(connection)
     with pytest.raises(DeadlineError, match=r"an answer did not happen within 0\.1 s"):
         client.call(FrameType.PING, b"", Timeouts().deadline(0.1, "an answer"))
-    assert hose.received > 1
-    assert ears.deaths == []
-    assert bool(ears.log.records) == (name == "log")
+    assert connection.received > 1
+    assert events.deaths == []
+    assert bool(events.log.records) == (name == "log")
 
 
 @pytest.mark.parametrize("name", [name for name in _ENDLESS if name != "log"])
-def test_endless_stream_is_not_kept(name: str) -> None:
-    hose = _Hose(_ENDLESS[name], limit=400, last=BlockingIOError)
-    client = _Ears().client(hose)
+def test_endless_stream_is_not_stored(name: str) -> None:
+    connection = _EndlessConnection(_ENDLESS[name], limit=400, last=BlockingIOError)
+    client = _Events().client(connection)
     client.send(FrameType.PING, b"")
     tracemalloc.start()
     try:
-        while hose.received < 400:
+        while connection.received < 400:
             client.poll()
         kept = tracemalloc.get_traced_memory()[0]
     finally:
@@ -164,36 +164,36 @@ def test_endless_stream_is_not_kept(name: str) -> None:
     assert kept < 3 * MAX_PAYLOAD
 
 
-def test_answer_comes_through_what_surrounds_it() -> None:
+def test_reply_is_found_between_noise_and_other_frames() -> None:
     death = encode_frame(Frame(FrameType.ACTOR_DIED, payload=struct.pack("<Ii", 3, 9)))
     before = [_ENDLESS["noise"](1), _giant(200_000) + bytes(200_000), death]
 
     def more(at: int) -> bytes:
         if at <= len(before):
             return before[at - 1]
-        (request,) = hose.requests
+        (request,) = connection.requests
         return _reply(request, b"the answer") + _reply(request, b"another")
 
-    hose = _Hose(more, len(before) + 1, last=BlockingIOError)
-    ears = _Ears()
-    client = ears.client(hose)
+    connection = _EndlessConnection(more, len(before) + 1, last=BlockingIOError)
+    events = _Events()
+    client = events.client(connection)
     deadline = Timeouts().deadline(20.0, "the answer")
     assert client.call(FrameType.PING, b"", deadline) == b"the answer"
-    assert ears.deaths == [(3, 9)]
+    assert events.deaths == [(3, 9)]
 
 
-def test_kernel_log_without_end_is_cut_and_no_evidence(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_endless_kernel_log_is_cut_and_inconclusive(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("harness.oracle.kernel_log.MAX_RECORDS", 1000)
-    ears, hose = _Ears(), _Hose(_numbered, limit=30, last=BlockingIOError)
-    ears.client(hose).poll()
-    assert len(ears.log.records) == 1000
-    assert ears.log.lost == 2000
+    events, connection = _Events(), _EndlessConnection(_numbered, limit=30, last=BlockingIOError)
+    events.client(connection).poll()
+    assert len(events.log.records) == 1000
+    assert events.log.lost == 2000
     with pytest.raises(HarnessError, match="2000 kernel log records are missing"):
-        ears.log.assert_clean()
+        events.log.assert_clean()
 
 
-def test_what_has_arrived_comes_to_an_end() -> None:
-    client = _Ears().client(_Hose(_numbered, limit=500))
+def test_poll_returns_while_the_guest_keeps_sending() -> None:
+    client = _Events().client(_EndlessConnection(_numbered, limit=500))
     client.poll()
 
 
@@ -201,15 +201,15 @@ def test_what_has_arrived_comes_to_an_end() -> None:
     "payload",
     [b"", bytes(7), bytes(8) + b"\1", bytes(8) + b"\xff\xff\xff\xff", bytes(8) + b"\5\0\0\0four"],
 )
-def test_malformed_log_is_a_broken_protocol(payload: bytes) -> None:
+def test_malformed_log_is_a_lost_guest(payload: bytes) -> None:
     frame = encode_frame(Frame(FrameType.LOG, payload=payload))
-    client = _Ears().client(_Hose(lambda at: frame, limit=1, last=BlockingIOError))
+    client = _Events().client(_EndlessConnection(lambda at: frame, limit=1, last=BlockingIOError))
     with pytest.raises(GuestLostError, match="broke the protocol"):
         client.poll()
 
 
-def test_no_more_requests_than_a_guest_can_be_asked_to_remember() -> None:
-    client = _Ears().client(_Hose(lambda at: b"", limit=0, last=BlockingIOError))
+def test_number_of_outstanding_requests_is_limited() -> None:
+    client = _Events().client(_EndlessConnection(lambda at: b"", limit=0, last=BlockingIOError))
     for _ in range(256):
         client.send(FrameType.PING)
     with pytest.raises(ScenarioError, match="more than 256 requests"):
@@ -217,7 +217,7 @@ def test_no_more_requests_than_a_guest_can_be_asked_to_remember() -> None:
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_any_payload_in_any_frame_is_survived(seed: int) -> None:
+def test_random_payloads_in_all_frame_types_raise_only_guest_lost_error(seed: int) -> None:
     rng = random.Random(seed)
     kinds = [*FrameType, *(kind | REPLY for kind in FrameType)]
 
@@ -226,10 +226,10 @@ def test_any_payload_in_any_frame_is_survived(seed: int) -> None:
         head = (rng.randrange(2), 0, rng.randrange(4), rng.randrange(256))
         return encode_frame(Frame(rng.choice(kinds), *head, payload))
 
-    hose = _Hose(piece, limit=500, last=BlockingIOError)
-    client = _Ears().client(hose)
+    connection = _EndlessConnection(piece, limit=500, last=BlockingIOError)
+    client = _Events().client(connection)
     asked = [client.send(FrameType.PING) for _ in range(3)]
-    while hose.received < 500:
+    while connection.received < 500:
         try:
             client.poll()
         except GuestLostError as error:
@@ -237,37 +237,37 @@ def test_any_payload_in_any_frame_is_survived(seed: int) -> None:
     assert any(client.has_reply(ident) for ident in asked)
 
 
-# A hostile guest: an agent that breaks the protocol where a test says so.
+# An agent that breaks the protocol.
 
 Answer = Callable[[Frame], bytes]
 
 
-class _Agent:
-    """A machine whose agent answers every request with success and nothing else.
+class _FakeAgent:
+    """A machine whose agent replies to every request with success and an empty payload.
 
-    ``answers`` has what it sends instead, by frame type; nothing at all ends the connection.
+    ``answers`` has other replies, by frame type; an empty reply ends the connection.
     """
 
-    directory = Path(os.devnull, "none")  # a guest removes its machine's: this cannot be there
+    directory = Path(os.devnull, "none")  # Guest.close() removes it: it cannot exist
 
     def __init__(self, **answers: Answer) -> None:
         self.killed = False
-        self._answers: dict[int, Answer] = {FrameType.HELLO: _greeting}
+        self._answers: dict[int, Answer] = {FrameType.HELLO: _hello_reply}
         self._answers |= {FrameType[name]: answer for name, answer in answers.items()}
         self._ours, self._theirs = socket.socketpair()
         self._thread = threading.Thread(target=self._serve, daemon=True)
         self._thread.start()
 
     def connect(self, _: str) -> socket.socket:
-        """The host's end of the agent's port."""
+        """The host's end of the agent port."""
         return self._ours
 
     def exit_text(self) -> str:
-        """Nothing was printed."""
+        """QEMU printed nothing."""
         return ""
 
     def kill(self) -> None:
-        """Note that the machine was ended."""
+        """Record the end of the machine."""
         self.killed = True
 
     def guest(self, *, seconds: float = 20.0) -> Guest:
@@ -286,32 +286,32 @@ class _Agent:
 
 
 def _results(*results: tuple[int, int, bytes]) -> Answer:
-    """An answer to RUN with these results: return value, errno, data."""
+    """A reply to RUN with these results: return value, errno, data."""
     parts = [RESULT.pack(ret, err, len(data), 1, 2) + data for ret, err, data in results]
     return lambda frame: _reply(frame, RUN_REPLY.pack(len(results), 0) + b"".join(parts))
 
 
-def test_agent_that_keeps_the_protocol_is_believed() -> None:
-    with _Agent(RUN=_results((0, 0, bytes(24)))).guest() as guest:
+def test_agent_that_keeps_the_protocol_is_accepted() -> None:
+    with _FakeAgent(RUN=_results((0, 0, bytes(24)))).guest() as guest:
         assert guest.kernel_release == "6.1-hostile"
         assert len(guest.actors) == 8
         assert guest.actors[0].stat("/anything").size == 0
 
 
 @pytest.mark.parametrize(
-    ("hello", "words"),
+    ("hello", "message"),
     [
         (lambda frame: b"", "the connection to the guest ended"),
-        (lambda frame: _greeting(frame, b"short"), "broke the protocol"),
-        (lambda frame: _greeting(frame, bytes(16)), "HELLO of another session"),
+        (lambda frame: _hello_reply(frame, b"short"), "broke the protocol"),
+        (lambda frame: _hello_reply(frame, bytes(16)), "HELLO of another session"),
         (lambda frame: bytes(100), "did not happen within 0.2 s"),
     ],
     ids=["ends", "short", "other-nonce", "mute"],
 )
-def test_bad_greeting_is_a_lost_guest(hello: Answer, words: str) -> None:
-    machine = _Agent(HELLO=hello)
-    with pytest.raises((GuestLostError, DeadlineError), match=words):
-        machine.guest(seconds=0.2 if "0.2" in words else 20.0)
+def test_bad_hello_reply_is_a_lost_guest(hello: Answer, message: str) -> None:
+    machine = _FakeAgent(HELLO=hello)
+    with pytest.raises((GuestLostError, DeadlineError), match=message):
+        machine.guest(seconds=0.2 if "0.2" in message else 20.0)
     assert machine.killed
 
 
@@ -325,7 +325,7 @@ def test_bad_greeting_is_a_lost_guest(hello: Answer, words: str) -> None:
     ],
 )
 def test_bad_state_is_a_lost_guest(state: bytes) -> None:
-    with _Agent(STATE=lambda frame: _reply(frame, state)).guest() as guest:
+    with _FakeAgent(STATE=lambda frame: _reply(frame, state)).guest() as guest:
         with pytest.raises(GuestLostError, match="broke the protocol"):
             guest.actors[0].state()
         assert guest.actors[0].describe_state() == "in a guest that does not answer"
@@ -342,7 +342,7 @@ def test_bad_state_is_a_lost_guest(state: bytes) -> None:
 )
 def test_bad_results_are_a_lost_guest(run: Answer) -> None:
     with (
-        _Agent(RUN=run).guest() as guest,
+        _FakeAgent(RUN=run).guest() as guest,
         pytest.raises(GuestLostError, match="broke the protocol"),
     ):
         guest.actors[0].read_file("/anything")
@@ -350,7 +350,7 @@ def test_bad_results_are_a_lost_guest(run: Answer) -> None:
 
 def test_fewer_results_than_calls_are_a_lost_guest() -> None:
     with (
-        _Agent(RUN=_results()).guest() as guest,
+        _FakeAgent(RUN=_results()).guest() as guest,
         pytest.raises(GuestLostError, match="broke the protocol"),
     ):
         guest.actors[0].stat("/anything")
@@ -358,7 +358,7 @@ def test_fewer_results_than_calls_are_a_lost_guest() -> None:
 
 def test_malformed_stat_is_a_lost_guest() -> None:
     with (
-        _Agent(RUN=_results((0, 0, b"short"))).guest() as guest,
+        _FakeAgent(RUN=_results((0, 0, b"short"))).guest() as guest,
         pytest.raises(GuestLostError, match="broke the protocol"),
     ):
         guest.actors[0].stat("/anything")
@@ -370,46 +370,46 @@ def _death(frame: Frame, status: int) -> bytes:
 
 
 @pytest.mark.parametrize(
-    ("status", "words"),
+    ("status", "message"),
     [(9, "signal SIGKILL"), (3 << 8, "exit status 3"), (-1, "exit status 255")],
 )
-def test_death_of_an_actor_is_told(status: int, words: str) -> None:
+def test_death_of_an_actor_is_reported(status: int, message: str) -> None:
     with (
-        _Agent(RUN=lambda frame: _death(frame, status)).guest() as guest,
-        pytest.raises(ActorDiedError, match=words),
+        _FakeAgent(RUN=lambda frame: _death(frame, status)).guest() as guest,
+        pytest.raises(ActorDiedError, match=message),
     ):
         guest.actors[0].read_file("/anything")
 
 
-def test_death_by_a_signal_without_a_name_is_told() -> None:
+def test_death_by_a_signal_without_a_name_is_reported() -> None:
     with (
-        _Agent(RUN=lambda frame: _death(frame, 40)).guest() as guest,
+        _FakeAgent(RUN=lambda frame: _death(frame, 40)).guest() as guest,
         pytest.raises(ActorDiedError, match="signal 40"),
     ):
         guest.actors[0].read_file("/anything")
 
 
-def test_death_of_a_slot_that_does_not_exist_is_ignored() -> None:
+def test_death_in_a_slot_that_does_not_exist_is_ignored() -> None:
     def ping(frame: Frame) -> bytes:
         return encode_frame(
             Frame(FrameType.ACTOR_DIED, 0, frame.session, 0, 0, struct.pack("<Ii", 8, 9))
         ) + _reply(frame, frame.payload)
 
-    with _Agent(PING=ping, RUN=_results((0, 0, bytes(24)))).guest() as guest:
+    with _FakeAgent(PING=ping, RUN=_results((0, 0, bytes(24)))).guest() as guest:
         assert guest.session.ping() > 0
         assert [one.stat("/").size for one in guest.actors] == [0] * 8
 
 
 def test_agent_of_another_version_is_refused() -> None:
     def hello(frame: Frame) -> bytes:
-        return _greeting(frame, status=Status.UNSUPPORTED)
+        return _hello_reply(frame, status=Status.UNSUPPORTED)
 
     with pytest.raises(HarnessError):
-        _Agent(HELLO=hello).guest()
+        _FakeAgent(HELLO=hello).guest()
 
 
-def test_machine_that_fails_when_measured_is_ended() -> None:
-    machine = _Agent(PING=lambda frame: b"")
+def test_machine_that_fails_the_ping_measurement_is_killed() -> None:
+    machine = _FakeAgent(PING=lambda frame: b"")
     with pytest.raises(GuestLostError):
         Guest.booted(cast(Machine, machine))
     assert machine.killed

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What happens when a run is cut short, starved or shared: a clean end, and never a PASS."""
+"""Runs that are interrupted, killed, out of disk, or share a cache: clean ends, never a PASS."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ _SECONDS = 60.0
 
 
 class Run:
-    """A ``tsm-harness`` process whose every trace lies below one directory."""
+    """A ``tsm-harness`` process that writes below one directory only."""
 
-    def __init__(self, root: Path, cache: Path, *words: str, workers: int = 2) -> None:
+    def __init__(self, root: Path, cache: Path, *arguments: str, workers: int = 2) -> None:
         self.temporary = root / "tmp"
         self.temporary.mkdir(exist_ok=True)
         self.output = root / "output"
-        command = [sys.executable, "-m", "harness", *words, "-n", str(workers)]
+        command = [sys.executable, "-m", "harness", *arguments, "-n", str(workers)]
         command += ["--cache", str(cache), "--artifacts", str(root / "artifacts")]
         with self.output.open("wb") as output:
             self.process = subprocess.Popen(
@@ -43,33 +43,33 @@ class Run:
             )
 
     def guests(self) -> list[psutil.Process]:
-        """The emulators that were started from this run's directory."""
+        """Every QEMU that was started from this run's directory."""
         found = []
         for process in psutil.process_iter(["name", "cmdline"]):
-            words = " ".join(process.info["cmdline"] or ())
-            if process.info["name"].startswith("qemu") and str(self.temporary) in words:
+            arguments = " ".join(process.info["cmdline"] or ())
+            if process.info["name"].startswith("qemu") and str(self.temporary) in arguments:
                 found.append(process)
         return found
 
     def descendants(self) -> list[psutil.Process]:
-        """Every process below this one."""
+        """Every descendant process."""
         return psutil.Process(self.process.pid).children(recursive=True)
 
     def workers(self) -> list[psutil.Process]:
-        """The processes that run cells side by side."""
+        """The worker processes."""
         children = psutil.Process(self.process.pid).children()
         return [one for one in children if one.name().startswith("python")]
 
     def wait(self) -> int:
-        """Wait for the end; the exit status."""
+        """Wait for the end of the run; returns its exit status."""
         return self.process.wait(_SECONDS)
 
     def text(self) -> str:
-        """What it printed."""
+        """The output so far."""
         return self.output.read_text(encoding="utf-8", errors="replace")
 
     def nothing_left(self) -> bool:
-        """Whether no emulator and no run directory is left."""
+        """Whether no QEMU and no run directory exists."""
         return not self.guests() and not list(self.temporary.glob("tsm-harness-*"))
 
 
@@ -77,25 +77,32 @@ def _until(condition: Callable[[], object], what: str) -> None:
     deadline = time.monotonic() + _SECONDS
     while not condition():
         assert time.monotonic() < deadline, f"{what} did not happen"
-        time.sleep(0.02)  # another process's state: there is nothing to wait on
+        time.sleep(0.02)  # the state of another process: no event to wait for
 
 
 @pytest.fixture
 def cache(session: Session) -> Path:
-    """A cache with everything the default run needs."""
+    """A cache with everything that the default run needs."""
     for tsm in DEFAULT_TSMS:
         session.template(DEFAULT_KERNEL, tsm)
     session.provider("sev-snp", 0)
     return session.cache.root
 
 
+def _copy_without_templates(cache: Path, target: Path) -> Path:
+    target.mkdir()
+    parts = [str(part) for part in cache.iterdir() if part.name != "template"]
+    subprocess.run(["cp", "-a", "--reflink=auto", *parts, str(target)], check=True)
+    return target
+
+
 @pytest.fixture
 def launch(tmp_path: Path, cache: Path) -> Iterator[Callable[..., Run]]:
-    """Starts runs, and ends those that a failed test left running."""
+    """Starts runs; kills those that a failed test left running."""
     runs: list[Run] = []
 
-    def start(*words: str, workers: int = 2) -> Run:
-        runs.append(Run(tmp_path, cache, *words, workers=workers))
+    def start(*arguments: str, workers: int = 2) -> Run:
+        runs.append(Run(tmp_path, cache, *arguments, workers=workers))
         return runs[-1]
 
     yield start
@@ -107,17 +114,17 @@ def launch(tmp_path: Path, cache: Path) -> Iterator[Callable[..., Run]]:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("workers", [1, 2])
-def test_interrupted_run_ends_clean_and_without_a_verdict(
+def test_interrupted_run_cleans_up_and_exits_125(
     launch: Callable[..., Run], number: signal.Signals, workers: int
 ) -> None:
     run = launch(*_LONG, workers=workers)
     _until(run.guests, "the first guest")
-    if number == signal.SIGINT:  # as a terminal does it: to the whole foreground group
+    if number == signal.SIGINT:  # a terminal sends it to the whole foreground process group
         os.killpg(run.process.pid, number)
     else:
         run.process.send_signal(number)
     assert run.wait() == 125, run.text()
-    _until(run.nothing_left, "the end of every trace")
+    _until(run.nothing_left, "the end of every QEMU and of the run directory")
     assert "Traceback" not in run.text()
 
 
@@ -128,29 +135,27 @@ def test_killed_run_leaves_nothing_behind(launch: Callable[..., Run], workers: i
     below = run.descendants()
     run.process.kill()
     run.wait()
-    _until(run.nothing_left, "the end of every trace")
+    _until(run.nothing_left, "the end of every QEMU and of the run directory")
     _until(lambda: not any(one.is_running() for one in below), "the end of every process")
 
 
-def test_interrupted_while_a_template_boots(tmp_path: Path, cache: Path) -> None:
-    fresh = tmp_path / "cache"
-    subprocess.run(["cp", "-a", str(cache), str(fresh)], check=True)
-    subprocess.run(["rm", "-rf", str(fresh / "template")], check=True)
+def test_interrupt_while_a_template_boots_leaves_no_template(tmp_path: Path, cache: Path) -> None:
+    fresh = _copy_without_templates(cache, tmp_path / "cache")
     run = Run(tmp_path, fresh, "run", "R1")
     _until(run.guests, "the booting guest")
     os.killpg(run.process.pid, signal.SIGINT)
     assert run.wait() == 125, run.text()
-    _until(run.nothing_left, "the end of every trace")
+    _until(run.nothing_left, "the end of every QEMU and of the run directory")
     assert not [path for path in (fresh / "template").glob("*") if not path.name.startswith(".")]
 
 
-def test_killed_worker_costs_its_cell_only(launch: Callable[..., Run], tmp_path: Path) -> None:
+def test_killed_worker_loses_only_its_cell(launch: Callable[..., Run], tmp_path: Path) -> None:
     verdicts = tmp_path / "verdicts.json"
     run = launch("run", "--tsm", "class-fixed", "--json", str(verdicts))
     _until(lambda: run.guests() and len(run.workers()) == 2, "both workers")
     run.workers()[0].kill()
     assert run.wait() in (0, 125), run.text()
-    _until(run.nothing_left, "the end of every trace")
+    _until(run.nothing_left, "the end of every QEMU and of the run directory")
     cells = json.loads(verdicts.read_bytes())["cells"]
     decided = [cell for cell in cells if cell["status"] in ("PASS", "FAIL", "SKIP")]
     assert len(decided) >= len(cells) - 2
@@ -158,9 +163,7 @@ def test_killed_worker_costs_its_cell_only(launch: Callable[..., Run], tmp_path:
 
 
 def test_two_runs_share_a_cache_without_templates(tmp_path: Path, cache: Path) -> None:
-    fresh = tmp_path / "cache"
-    subprocess.run(["cp", "-a", str(cache), str(fresh)], check=True)
-    subprocess.run(["rm", "-rf", str(fresh / "template")], check=True)
+    fresh = _copy_without_templates(cache, tmp_path / "cache")
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
     runs = [
@@ -173,11 +176,11 @@ def test_two_runs_share_a_cache_without_templates(tmp_path: Path, cache: Path) -
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small file system needs root")
 @pytest.mark.parametrize("where", ["cache", "TMPDIR"])
-def test_full_disk_is_said_plainly(tmp_path: Path, cache: Path, where: str) -> None:
+def test_full_disk_is_reported(tmp_path: Path, cache: Path, where: str) -> None:
     small = tmp_path / "small"
     small.mkdir()
-    # Without free inodes nothing can be made, whatever the size; a directory that cannot take a
-    # single byte is not even used: Python then looks for another one.
+    # TMPDIR: limit inodes, not bytes. Python writes a file to check a temporary directory, and uses
+    # another directory if that fails.
     limit = "size=2m" if where == "cache" else "nr_inodes=6"
     subprocess.run(["mount", "-t", "tmpfs", "-o", limit, "tmpfs", str(small)], check=True)
     try:
@@ -192,17 +195,17 @@ def test_full_disk_is_said_plainly(tmp_path: Path, cache: Path, where: str) -> N
             command, env=environment, capture_output=True, text=True, timeout=120, check=False,
             cwd=tmp_path,
         )  # fmt: skip
-        said = done.stdout + done.stderr
-        assert done.returncode == 125, said
-        assert "Traceback" not in said
-        assert "PASS" not in said.replace("expected PASS", "")
-        assert "disk is full" in said or "No space left" in said
+        output = done.stdout + done.stderr
+        assert done.returncode == 125, output
+        assert "Traceback" not in output
+        assert "PASS" not in output.replace("expected PASS", "")
+        assert "disk is full" in output or "No space left" in output
     finally:
         subprocess.run(["umount", "-l", str(small)], check=True)
 
 
-def test_files_cannot_grow_without_bound(clone: Callable[[str], object], session: Session) -> None:
-    guest = session.factory(DEFAULT_KERNEL).clone(session.factory(DEFAULT_KERNEL).template())
-    with guest:
+def test_size_of_files_is_limited(session: Session) -> None:
+    factory = session.factory(DEFAULT_KERNEL)
+    with factory.clone(factory.template()) as guest:
         soft, _ = resource.prlimit(guest.machine.pid, resource.RLIMIT_FSIZE)
         assert 0 < soft <= 64 << 20

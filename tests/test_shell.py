@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""``shell`` on a terminal: the one over ssh, the console behind it, and a guest that hangs."""
+"""``shell`` on a terminal: over ssh, at the serial console, and with a guest that hangs."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ _SECONDS = 60
 
 @pytest.fixture
 def shell(session: Session, tmp_path: Path) -> Iterator[Callable[..., pexpect.spawn[str]]]:
-    """Starts ``tsm-harness shell`` on a terminal of its own."""
+    """Starts ``tsm-harness shell`` on a new pseudo-terminal."""
     session.template(DEFAULT_KERNEL, "mainline")
     started: list[pexpect.spawn[str]] = []
 
-    def start(*words: str) -> pexpect.spawn[str]:
-        command = ["-m", "harness", "shell", "--cache", str(session.cache.root), *words]
-        environment = os.environ | {"TERM": "dum"}
+    def start(*arguments: str) -> pexpect.spawn[str]:
+        command = ["-m", "harness", "shell", "--cache", str(session.cache.root), *arguments]
+        environment = os.environ | {"TERM": "dumb"}
         child = pexpect.spawn(
             sys.executable,
             command,
@@ -53,7 +53,7 @@ def _end(child: pexpect.spawn[str]) -> int | None:
     return child.exitstatus
 
 
-def test_a_shell_over_ssh_gives_its_status(shell: Callable[..., pexpect.spawn[str]]) -> None:
+def test_ssh_shell_returns_its_exit_status(shell: Callable[..., pexpect.spawn[str]]) -> None:
     child = shell()
     child.expect_exact("guest# ")
     child.sendline("ls -d /sys/kernel/config/tsm/report; echo $((6 * 7)); tty")
@@ -62,7 +62,9 @@ def test_a_shell_over_ssh_gives_its_status(shell: Callable[..., pexpect.spawn[st
     assert _end(child) == 5
 
 
-def test_a_hung_guest_is_left_for_its_console(shell: Callable[..., pexpect.spawn[str]]) -> None:
+def test_ctrl_bracket_leaves_a_hung_shell_for_the_console(
+    shell: Callable[..., pexpect.spawn[str]],
+) -> None:
     child = shell()
     child.expect_exact("guest# ")
     child.sendline("kill -STOP $(pidof dropbear); echo not to be seen")
@@ -80,7 +82,7 @@ def test_a_hung_guest_is_left_for_its_console(shell: Callable[..., pexpect.spawn
     assert _end(child) == 0
 
 
-def test_a_boot_is_watched_from_its_first_line(
+def test_console_shows_the_boot_from_its_first_line(
     shell: Callable[..., pexpect.spawn[str]],
 ) -> None:
     child = shell("--console")
@@ -95,8 +97,8 @@ def test_commands_at_the_console_of_a_clone(clone: Callable[[str], Guest]) -> No
     screen = io.BytesIO()
     with Console(guest.machine) as console:
         console.run([b"cat /proc/1/comm", b"uname -r"], screen, seconds=_SECONDS)
-    said = screen.getvalue().decode("utf-8", "replace")
-    assert guest.kernel_release in said
-    assert re.search(r"^init\r?$", said, re.MULTILINE)
+    output = screen.getvalue().decode("utf-8", "replace")
+    assert guest.kernel_release in output
+    assert re.search(r"^init\r?$", output, re.MULTILINE)
     logged = guest.machine.console_bytes().decode("utf-8", "replace")
     assert guest.kernel_release in logged

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The emulator's self-test: silent on sound flags, and not on a guest whose memory is damaged."""
+"""The emulator's stress test: passes with sound flags, fails when the memory is damaged."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _PAGE = 4096
 
 @contextmanager
 def _writable_clone(session: Session, directory: Path) -> Iterator[tuple[Guest, Path]]:
-    """A clone whose memory is a file the host can write to as well."""
+    """A clone whose memory is a file that the host can write to."""
     factory = session.factory(DEFAULT_KERNEL)
     template, memory = factory.template(), directory / "memory"
     copy_sparse(template.memory, memory)
@@ -37,7 +37,7 @@ def _writable_clone(session: Session, directory: Path) -> Iterator[tuple[Guest, 
 
 
 def _damage(memory: Path, until: threading.Event) -> None:
-    """What an unsound emulator does, only faster: bits of used pages change by themselves."""
+    """Flip bits of pages in use, as an unsound emulator does, but faster."""
     source = random.Random(1)
     with memory.open("r+b") as file, mmap.mmap(file.fileno(), 0) as content:
         pages = len(content) // _PAGE
@@ -46,13 +46,13 @@ def _damage(memory: Path, until: threading.Event) -> None:
                 content[page * _PAGE + source.randrange(_PAGE)] ^= 1 << source.randrange(8)
 
 
-def test_chosen_flags_are_sound(clone: Callable[[str], Guest]) -> None:
+def test_stress_passes_with_the_chosen_flags(clone: Callable[[str], Guest]) -> None:
     outcome = stress(clone("class-fixed"), rounds=60)
     assert outcome.sound, outcome.evidence
     assert "240 rounds" in outcome.evidence
 
 
-def test_a_corrupted_guest_is_noticed(session: Session, tmp_path: Path) -> None:
+def test_stress_fails_in_a_corrupted_guest(session: Session, tmp_path: Path) -> None:
     over = threading.Event()
     with _writable_clone(session, tmp_path) as (guest, memory):
         damage = threading.Thread(target=_damage, args=(memory, over))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Templates and clones: pristine copies, damage that is found, boots that fail."""
+"""Templates and clones: independent copies, damage that is detected, boots that fail."""
 
 from __future__ import annotations
 
@@ -38,31 +38,31 @@ _REPORTS = "/sys/kernel/config/tsm/report"
 _PAGE = 4096
 
 
-class _Steps:
-    """Progress that remembers the first word of every step: what had to be made."""
+class _RecordedSteps:
+    """Progress that records the first word of every step."""
 
     def __init__(self) -> None:
         self.verbs: list[str] = []
 
     def step(self, words: str, total: int | None = None) -> AbstractContextManager[Step]:
-        """Note the step; show nothing."""
+        """Record the step; show nothing."""
         self.verbs.append(words.partition(" ")[0])
         return NullProgress().step(words, total)
 
 
-def _create(guest: Guest, path: str, data: bytes) -> None:
+def _create_file(guest: Guest, path: str, data: bytes) -> None:
     ops = [Op.open(path, os.O_WRONLY | os.O_CREAT, 0o644), Op.write(data), Op.close()]
     errors = guest.actors[0].start(ops, lambda got: [one.err for one in got], path).result()
     assert errors == [0, 0, 0]
 
 
-def _content(path: Path) -> str:
+def _sha256(path: Path) -> str:
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _emulators(run: RunDirectory) -> list[str]:
-    """The emulators that were started from a run directory."""
+    """The command lines of every QEMU started from a run directory."""
     found = []
     for process in psutil.process_iter(["name", "cmdline"]):
         words = " ".join(process.info["cmdline"] or ())
@@ -74,35 +74,35 @@ def _emulators(run: RunDirectory) -> list[str]:
 # Clones.
 
 
-def test_clone_is_pristine(
+def test_clones_are_independent_of_each_other_and_of_the_template(
     clone: Callable[[str], Guest], attach: Callable[[Guest], ProviderLoop], session: Session
 ) -> None:
     template = session.template(DEFAULT_KERNEL, "mainline")
-    before = _content(template.memory), _content(template.state)
+    before = _sha256(template.memory), _sha256(template.state)
     first = clone("mainline")
     attach(first)
     actor = first.actors[0]
     timeout = actor.read_file("/proc/sys/kernel/hung_task_timeout_secs")
     assert timeout != b"77\n"
-    _create(first, "/tmp/mine", b"first")
+    _create_file(first, "/tmp/own", b"first")
     actor.write_file("/proc/sys/kernel/hung_task_timeout_secs", b"77\n")
-    actor.mkdir(f"{_REPORTS}/mine")
+    actor.mkdir(f"{_REPORTS}/first")
     first.actors[1].kill()
     first.actors[1].wait_until_dead()
 
     second = clone("mainline")
     other = second.actors[0]
-    assert not other.exists("/tmp/mine")
+    assert not other.exists("/tmp/own")
     assert other.read_file("/proc/sys/kernel/hung_task_timeout_secs") == timeout
     assert other.list(_REPORTS) == ()
     assert [one.state().phase.name for one in second.actors[:4]] == ["IDLE"] * 4
-    assert actor.read_file("/tmp/mine") == b"first"
-    assert actor.list(_REPORTS) == ("mine",)
-    assert (_content(template.memory), _content(template.state)) == before
+    assert actor.read_file("/tmp/own") == b"first"
+    assert actor.list(_REPORTS) == ("first",)
+    assert (_sha256(template.memory), _sha256(template.state)) == before
     Template.load(template.directory, template.emulator, verify=True)
 
 
-def test_clones_have_randomness_of_their_own(clone: Callable[[str], Guest]) -> None:
+def test_clones_have_different_random_numbers(clone: Callable[[str], Guest]) -> None:
     drawn = []
     for _ in range(4):
         actor = clone("mainline").actors[0]
@@ -114,19 +114,19 @@ def test_clones_have_randomness_of_their_own(clone: Callable[[str], Guest]) -> N
 
 
 def _guest_time(guest: Guest) -> float:
-    """The guest's CLOCK_REALTIME, to a second: when it booted, by that clock, and how long ago."""
+    """The guest's CLOCK_REALTIME, to a second: the time of its boot plus its uptime."""
     actor = guest.actors[0]
     boot = int(actor.read_file("/proc/stat").partition(b"btime ")[2].split()[0])
     return boot + float(actor.read_file("/proc/uptime").split()[0])
 
 
-def test_clock_of_a_clone_is_set_to_now(
+def test_clock_of_a_clone_is_the_hosts(
     clone: Callable[[str], Guest], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     start = time.time()
     shown = _guest_time(clone("mainline"))
     assert start - 2 <= shown <= time.time() + 1
-    # A template made a moment ago would show the same; one in another year does not.
+    # A template made a moment ago would pass the check above without a clock that is set.
     year = 366 * 86400
     real = time.time_ns
     with monkeypatch.context() as patched:
@@ -135,7 +135,7 @@ def test_clock_of_a_clone_is_set_to_now(
     assert start + year - 2 <= _guest_time(later) <= time.time() + year + 1
 
 
-def test_four_clones_side_by_side(clone: Callable[[str], Guest], session: Session) -> None:
+def test_four_clones_at_the_same_time(clone: Callable[[str], Guest], session: Session) -> None:
     guests = [clone("mainline") for _ in range(4)]
     loops = [
         one.attach(session.provider(DEFAULT_PROVIDER, seed)) for seed, one in enumerate(guests)
@@ -145,7 +145,7 @@ def test_four_clones_side_by_side(clone: Callable[[str], Guest], session: Sessio
     reports = [find_interface(guest).report() for guest in guests]
     for guest, report, nonce in zip(guests, reports, nonces, strict=True):
         report.write_inblob(nonce)
-        _create(guest, "/tmp/mine", nonce)
+        _create_file(guest, "/tmp/own", nonce)
     calls = [
         guest.actors[1].start_read(r.outblob) for guest, r in zip(guests, reports, strict=True)
     ]
@@ -154,10 +154,10 @@ def test_four_clones_side_by_side(clone: Callable[[str], Guest], session: Sessio
     assert len(set(blobs)) == 4
     assert [loop.requests for loop in loops] == [1] * 4
     guests[0].machine.kill()
-    assert [guest.actors[0].read_file("/tmp/mine") for guest in guests[1:]] == nonces[1:]
+    assert [guest.actors[0].read_file("/tmp/own") for guest in guests[1:]] == nonces[1:]
 
 
-# Damage, of synthetic templates.
+# Damage to synthetic templates.
 
 
 def _emulator(root: Path) -> Emulator:
@@ -167,7 +167,7 @@ def _emulator(root: Path) -> Emulator:
 
 
 def _synthetic(entry: Path, emulator: Emulator) -> Path:
-    """A template of two islands of data in a sea of zeroes, and some state."""
+    """A template with two extents of data between holes, and a state."""
     entry.mkdir(parents=True)
     with (entry / "memory").open("xb") as memory:
         memory.truncate(1 << 20)
@@ -205,7 +205,7 @@ def _flip_memory(entry: Path, _: Emulator) -> None:
     _flip(memory, data + 100)
 
 
-def _foreign(entry: Path, emulator: Emulator) -> None:
+def _other_emulator(entry: Path, emulator: Emulator) -> None:
     _change_manifest(entry, emulator=replace(emulator, smp=emulator.smp + 1).identity())
 
 
@@ -215,7 +215,7 @@ def _cut(path: Path) -> None:
 
 Damage = Callable[[Path, Emulator], object]
 
-_CHEAP: dict[str, Damage] = {
+_DAMAGE: dict[str, Damage] = {
     "memory-truncated": lambda entry, _: _cut(entry / "memory"),
     "memory-grown": lambda entry, _: os.truncate(
         entry / "memory", (entry / "memory").stat().st_size + _PAGE
@@ -231,10 +231,10 @@ _CHEAP: dict[str, Damage] = {
     "manifest-list": lambda entry, _: (entry / "manifest.json").write_bytes(b"[]"),
     "manifest-unknown-field": lambda entry, _: _change_manifest(entry, more=1),
     "other-schema": lambda entry, _: _change_manifest(entry, schema=0),
-    "foreign-emulator": _foreign,
+    "foreign-emulator": _other_emulator,
 }
 
-_DEEP: dict[str, Damage] = {
+_MEMORY_DAMAGE: dict[str, Damage] = {
     "memory-flipped": _flip_memory,
     "memory-first-byte": lambda entry, _: _flip(entry / "memory", 0),
     "memory-last-byte": lambda entry, _: _flip(
@@ -244,34 +244,36 @@ _DEEP: dict[str, Damage] = {
 
 
 @pytest.mark.parametrize("verify", [False, True])
-def test_whole_template_is_loaded(sealed: tuple[Path, Emulator], verify: bool) -> None:
+def test_undamaged_template_is_loaded(sealed: tuple[Path, Emulator], verify: bool) -> None:
     entry, emulator = sealed
     template = Template.load(entry, emulator, verify=verify)
     assert (template.directory, template.ping_s) == (entry, 0.00125)
 
 
 @pytest.mark.parametrize("verify", [False, True])
-@pytest.mark.parametrize("name", _CHEAP)
-def test_damage_that_is_cheap_to_see_is_always_seen(
+@pytest.mark.parametrize("name", _DAMAGE)
+def test_damage_to_anything_but_memory_pages_is_always_detected(
     sealed: tuple[Path, Emulator], name: str, verify: bool
 ) -> None:
     entry, emulator = sealed
-    _CHEAP[name](entry, emulator)
+    _DAMAGE[name](entry, emulator)
     with pytest.raises(BuildError, match="damaged"):
         Template.load(entry, emulator, verify=verify)
 
 
-@pytest.mark.parametrize("name", _DEEP)
-def test_damaged_byte_is_seen_when_asked_to_look(sealed: tuple[Path, Emulator], name: str) -> None:
+@pytest.mark.parametrize("name", _MEMORY_DAMAGE)
+def test_damaged_memory_byte_is_detected_with_verify(
+    sealed: tuple[Path, Emulator], name: str
+) -> None:
     entry, emulator = sealed
-    _DEEP[name](entry, emulator)
+    _MEMORY_DAMAGE[name](entry, emulator)
     Template.load(entry, emulator, verify=False)
     with pytest.raises(BuildError, match="damaged"):
         Template.load(entry, emulator, verify=True)
 
 
 @pytest.mark.parametrize("ping", [None, "fast", [1]])
-def test_ping_that_is_no_number_is_damage(sealed: tuple[Path, Emulator], ping: object) -> None:
+def test_ping_that_is_not_a_number_is_damage(sealed: tuple[Path, Emulator], ping: object) -> None:
     entry, emulator = sealed
     _change_manifest(entry, ping_s=ping)
     with pytest.raises(BuildError, match="damaged"):
@@ -279,54 +281,54 @@ def test_ping_that_is_no_number_is_damage(sealed: tuple[Path, Emulator], ping: o
 
 
 @pytest.mark.parametrize("mode", ["never", "always"])
-def test_copy_with_other_holes_is_whole(sealed: tuple[Path, Emulator], mode: str) -> None:
+def test_copy_with_other_holes_is_undamaged(sealed: tuple[Path, Emulator], mode: str) -> None:
     entry, emulator = sealed
     with (entry / "memory").open("r+b") as memory:
         memory.seek(1 << 18)
         memory.write(bytes(1 << 16))
     seal(entry, emulator, 0.001)
-    original = _content(entry / "memory")
+    original = _sha256(entry / "memory")
     copy = entry / "copy"
     subprocess.run(["cp", f"--sparse={mode}", str(entry / "memory"), str(copy)], check=True)
     copy.rename(entry / "memory")
-    assert _content(entry / "memory") == original
+    assert _sha256(entry / "memory") == original
     Template.load(entry, emulator, verify=True)
 
 
-def test_sparse_copy_is_the_same_and_sparse(sealed: tuple[Path, Emulator]) -> None:
+def test_copy_sparse_keeps_content_and_holes(sealed: tuple[Path, Emulator]) -> None:
     source, target = sealed[0] / "memory", sealed[0] / "copy"
     copy_sparse(source, target)
-    assert _content(target) == _content(source)
+    assert _sha256(target) == _sha256(source)
     assert target.stat().st_blocks * 512 < target.stat().st_size // 2
     with pytest.raises(HostError, match="File exists"):
         copy_sparse(source, target)
 
 
-# Damage, of real templates in a cache of their own.
+# Damage to real templates in a cache of their own.
 
 
 @dataclass(frozen=True)
-class Shelf:
-    """A private cache that holds copies of the real base and of one staged template."""
+class PrivateCache:
+    """A private cache with copies of the real base and of one staged template."""
 
-    bench: Session
+    session: Session
     cache: Cache
     base: Path
     staged: Path
     loads: tuple[ModuleLoad, ...]
 
-    def factory(self) -> tuple[GuestFactory, _Steps]:
-        """A factory that knows nothing yet, and what it will have had to make."""
-        real, steps = self.bench.factory(DEFAULT_KERNEL), _Steps()
-        run = self.bench.run_directory
+    def factory(self) -> tuple[GuestFactory, _RecordedSteps]:
+        """A new factory, and the steps it takes from now on."""
+        real, steps = self.session.factory(DEFAULT_KERNEL), _RecordedSteps()
+        run = self.session.run_directory
         return GuestFactory(real.image, real.emulator, self.cache, run, steps), steps
 
 
 @pytest.fixture(scope="module")
-def shelf(session: Session, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shelf]:
+def private(session: Session, tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrivateCache]:
     loads = session.build(DEFAULT_KERNEL, "mainline").loads
     factory = session.factory(DEFAULT_KERNEL)
-    root = tmp_path_factory.mktemp("shelf")
+    root = tmp_path_factory.mktemp("private")
     for template in (factory.template(), factory.template(loads)):
         copy = root / "template" / template.directory.name
         copy.parent.mkdir(exist_ok=True)
@@ -337,11 +339,11 @@ def shelf(session: Session, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         root / "template" / one.directory.name
         for one in (factory.template(), factory.template(loads))
     )
-    yield Shelf(session, Cache(root), base, staged, loads)
-    shutil.rmtree(root)  # pytest would keep these hundreds of megabytes for three runs
+    yield PrivateCache(session, Cache(root), base, staged, loads)
+    shutil.rmtree(root)  # hundreds of megabytes, which pytest would keep for three runs
 
 
-def _works(factory: GuestFactory, template: Template) -> None:
+def _assert_clone_works(factory: GuestFactory, template: Template) -> None:
     with factory.clone(template) as guest:
         assert b"\ntsm " in b"\n" + guest.actors[0].read_file("/proc/modules")
         guest.log.assert_clean()
@@ -361,68 +363,68 @@ def _works(factory: GuestFactory, template: Template) -> None:
         "foreign-emulator",
     ],
 )
-def test_damaged_template_is_made_anew(shelf: Shelf, name: str) -> None:
-    factory, steps = shelf.factory()
-    assert factory.template(shelf.loads).directory == shelf.staged
-    assert steps.verbs == []  # whole until now: what follows is for the damage alone
-    (_CHEAP | _DEEP)[name](shelf.staged, factory.emulator)
+def test_damaged_template_is_made_again(private: PrivateCache, name: str) -> None:
+    factory, steps = private.factory()
+    assert factory.template(private.loads).directory == private.staged
+    assert steps.verbs == []  # undamaged: nothing is made
+    (_DAMAGE | _MEMORY_DAMAGE)[name](private.staged, factory.emulator)
 
-    factory, steps = shelf.factory()
-    template = factory.template(shelf.loads)
+    factory, steps = private.factory()
+    template = factory.template(private.loads)
     assert steps.verbs == ["loading"]
-    assert template.directory == shelf.staged
-    _works(factory, template)
-    Template.load(shelf.staged, factory.emulator, verify=True)
-    assert sorted(shelf.staged.parent.iterdir()) == sorted([shelf.base, shelf.staged])
+    assert template.directory == private.staged
+    _assert_clone_works(factory, template)
+    Template.load(private.staged, factory.emulator, verify=True)
+    assert sorted(private.staged.parent.iterdir()) == sorted([private.base, private.staged])
 
 
-def test_damaged_base_is_booted_anew(shelf: Shelf) -> None:
-    factory, _ = shelf.factory()
-    staged = _content(shelf.staged / "memory")
-    _flip_memory(shelf.base, factory.emulator)
-    damaged = _content(shelf.base / "memory")
+def test_damaged_base_is_booted_again(private: PrivateCache) -> None:
+    factory, _ = private.factory()
+    staged = _sha256(private.staged / "memory")
+    _flip_memory(private.base, factory.emulator)
+    damaged = _sha256(private.base / "memory")
 
-    factory, steps = shelf.factory()
-    template = factory.template(shelf.loads)
-    assert steps.verbs == ["booting"]  # what was staged from the base when it was whole still is
-    assert _content(shelf.staged / "memory") == staged
-    assert _content(shelf.base / "memory") != damaged
-    Template.load(shelf.base, factory.emulator, verify=True)
-    _works(factory, template)
-    assert sorted(shelf.base.parent.iterdir()) == sorted([shelf.base, shelf.staged])
+    factory, steps = private.factory()
+    template = factory.template(private.loads)
+    assert steps.verbs == ["booting"]  # the staged template, made before the damage, is good
+    assert _sha256(private.staged / "memory") == staged
+    assert _sha256(private.base / "memory") != damaged
+    Template.load(private.base, factory.emulator, verify=True)
+    _assert_clone_works(factory, template)
+    assert sorted(private.base.parent.iterdir()) == sorted([private.base, private.staged])
 
 
-def test_module_that_does_not_load_leaves_no_template(shelf: Shelf) -> None:
-    factory, _ = shelf.factory()
-    _, driver = shelf.bench.build(DEFAULT_KERNEL, "class-fixed").loads
+def test_module_that_does_not_load_leaves_no_template(private: PrivateCache) -> None:
+    factory, _ = private.factory()
+    _, driver = private.session.build(DEFAULT_KERNEL, "class-fixed").loads
     with pytest.raises(BuildError, match=r"the guest refused .*/tsm-sim\.ko") as caught:
         factory.template([driver])  # without the module that it imports register_tsm() from
     assert "Unknown symbol register_tsm" in str(caught.value)
-    assert sorted(shelf.base.parent.iterdir()) == sorted([shelf.base, shelf.staged])
-    assert _emulators(shelf.bench.run_directory) == []
+    assert sorted(private.base.parent.iterdir()) == sorted([private.base, private.staged])
+    assert _emulators(private.session.run_directory) == []
 
 
-# What a template is made of decides its key.
+# The key of a template.
 
 _CONTENT = Path(__file__)
 
 
 class _FullCache(Cache):
-    """A cache in which every entry is there already: a synthetic template for ``emulator``."""
+    """A cache in which every entry exists: a synthetic template for ``emulator``."""
 
     def __init__(self, root: Path, emulator: Emulator) -> None:
         super().__init__(root)
         self._emulator = emulator
 
     def get_or_make(self, kind: str, key: str, make: Callable[[Path], None]) -> Path:
-        """The entry; ``make`` is not asked."""
+        """The entry; ``make`` is not called."""
         entry = self.root / kind / key
         return entry if entry.is_dir() else _synthetic(entry, self._emulator)
 
 
 @dataclass(frozen=True)
 class _Inputs:
-    """What goes into a key, and what can be changed of it."""
+    """The inputs of a key that the tests change."""
 
     emulator: Emulator
     image: str = "image"
@@ -432,10 +434,10 @@ class _Inputs:
     )
 
 
-def _key(bench: Session, root: Path, inputs: _Inputs) -> str:
-    image = replace(bench.factory(DEFAULT_KERNEL).image, key=inputs.image)
+def _key(session: Session, root: Path, inputs: _Inputs) -> str:
+    image = replace(session.factory(DEFAULT_KERNEL).image, key=inputs.image)
     cache = _FullCache(root / f"cache{len(list(root.iterdir()))}", inputs.emulator)
-    factory = GuestFactory(image, inputs.emulator, cache, bench.run_directory, NullProgress())
+    factory = GuestFactory(image, inputs.emulator, cache, session.run_directory, NullProgress())
     return factory.template(inputs.loads).directory.name
 
 
@@ -500,15 +502,15 @@ def test_upgraded_emulator_changes_the_key(session: Session, tmp_path: Path) -> 
 
 @dataclass(frozen=True)
 class Attempt:
-    """A factory of an image that may not come up, with a cache and run directory of its own."""
+    """A factory of an image that does not boot, with a cache and run directory of its own."""
 
     factory: GuestFactory
-    steps: _Steps
+    steps: _RecordedSteps
     cache: Cache
     run: RunDirectory
 
     def fails(self) -> BuildError:
-        """What the factory says; nothing of the attempt but its console may be left."""
+        """The error of the boot, which may leave nothing but its console log."""
         with pytest.raises(BuildError) as caught:
             self.factory.template()
         assert self.steps.verbs == ["booting"]
@@ -517,7 +519,7 @@ class Attempt:
         return caught.value
 
     def console(self) -> str:
-        """What was kept of it."""
+        """The console log that was kept."""
         return (self.cache.root / "last-failed-boot.log").read_text(errors="replace")
 
 
@@ -528,7 +530,11 @@ def attempt(session: Session, tmp_path: Path) -> Iterator[Callable[[bytes], Atte
     def make(initramfs: bytes) -> Attempt:
         path = tmp_path / "initramfs"
         path.write_bytes(initramfs)
-        real, steps, cache = session.factory(DEFAULT_KERNEL), _Steps(), Cache(tmp_path / "cache")
+        real, steps, cache = (
+            session.factory(DEFAULT_KERNEL),
+            _RecordedSteps(),
+            Cache(tmp_path / "cache"),
+        )
         runs.append(RunDirectory())
         image = replace(real.image, initramfs=path, key="broken")
         factory = GuestFactory(image, real.emulator, cache, runs[-1], steps)
@@ -540,7 +546,7 @@ def attempt(session: Session, tmp_path: Path) -> Iterator[Callable[[bytes], Atte
         assert not run.path.exists()
 
 
-def test_boot_that_panics_is_told_with_the_console(attempt: Callable[[bytes], Attempt]) -> None:
+def test_error_of_a_boot_that_panics_has_the_console(attempt: Callable[[bytes], Attempt]) -> None:
     broken = attempt(b"no archive at all" * 1000)
     error = broken.fails()
     console = broken.console()
@@ -554,10 +560,10 @@ def test_boot_that_panics_is_told_with_the_console(attempt: Callable[[bytes], At
     with pytest.raises(BuildError) as again:
         broken.factory.template(())
     assert again.value is error
-    assert broken.steps.verbs == ["booting"]  # once is enough
+    assert broken.steps.verbs == ["booting"]  # it is not booted again
 
 
-def test_boot_that_powers_off_is_told_with_the_console(
+def test_error_of_a_boot_that_powers_off_has_the_console(
     attempt: Callable[[bytes], Attempt],
 ) -> None:
     busybox = shutil.which("busybox")
@@ -573,7 +579,7 @@ def test_boot_that_powers_off_is_told_with_the_console(
 def test_boot_that_hangs_ends_at_its_deadline(
     attempt: Callable[[bytes], Attempt], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # So short that no emulated kernel is ready by then: hanging looks the same from here.
+    # No emulated kernel is ready so soon; to the harness that is a guest that hangs.
     monkeypatch.setattr("harness.guest.guest._BOOT_SECONDS", 0.8)
     broken = attempt(b"")
     start = time.monotonic()

@@ -24,11 +24,11 @@ class Descriptor:
     Methods raise :class:`harness.errors.InterfaceCallError` with the guest's errno.
     """
 
-    def __init__(self, actor: Actor, path: str, flags: int = os.O_RDONLY, mode: int = 0) -> None:
+    def __init__(self, actor: Actor, path: str, flags: int = os.O_RDONLY) -> None:
         self.actor = actor
         self.path = path
         self._fd = -1
-        self._fd = self._run(Op.open(path, flags, mode)).ret
+        self._fd = self._run(Op.open(path, flags)).ret
 
     def __enter__(self) -> Self:
         return self
