@@ -90,7 +90,7 @@ class DeadlineError(HarnessError):
     """A condition did not become true in time; the message names the condition."""
 
 
-class KernelFault(TsmHarnessError):  # noqa: N818 - evidence, not an error of ours
+class KernelFault(TsmHarnessError):  # noqa: N818 - a finding, not an error
     """The kernel under test misbehaved."""
 
 
