@@ -26,7 +26,7 @@ from tests.test_revisions import core, repository
 __all__ = ["core", "repository"]  # the fixtures
 
 ROOT = Path(__file__).parent.parent
-PAGES = ("docs/tutorial.md", "docs/how-to.md", "docs/extending.md")
+PAGES = ("README.md", "docs/tutorial.md", "docs/how-to.md", "docs/extending.md")
 # What takes a kernel build is run on a packaged kernel; builds have tests of their own.
 STAND_INS = (
     (re.compile(r"(--kernel(?:-build|-config)?) ~/\S+"), ""),
@@ -144,7 +144,17 @@ def test_the_reference_lists_every_claim() -> None:
         assert f"| {claim.id} | {claim.raised_by} | {claim.demand}" in text
 
 
-@pytest.mark.parametrize("name", ["README.md", *PAGES, "docs/reference.md"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *PAGES,
+        "docs/architecture.md",
+        "docs/glossary.md",
+        "docs/reference.md",
+        "CONTRIBUTING.md",
+        "CHANGES.md",
+    ],
+)
 def test_links_lead_somewhere(name: str) -> None:
     page = ROOT / name
     links = re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", page.read_text())
