@@ -19,8 +19,9 @@ driver's WARN when a token is longer than announced.
 from __future__ import annotations
 
 from providers_sim.evidence.arm_cca.describe import describe
+from providers_sim.evidence.arm_cca.faults import FAULTS  # fills ArmCca.faults
 from providers_sim.evidence.arm_cca.provider import ArmCca, ArmCcaOptions
 
-__all__ = ["PROVIDER", "ArmCca", "ArmCcaOptions", "describe"]
+__all__ = ["FAULTS", "PROVIDER", "ArmCca", "ArmCcaOptions", "describe"]
 
 PROVIDER = ArmCca

@@ -8,23 +8,20 @@ RMM's side: Arm DEN0137, RSI_ATTESTATION_TOKEN_INIT and RSI_ATTESTATION_TOKEN_CO
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from providers_sim.fault_table import Answer, FaultTable, refuse
+from providers_sim.evidence.arm_cca.provider import ArmCca
+from providers_sim.fault_table import Answer, refuse
 from providers_sim.keys import derive_ec_key
 from tsmw.constants import Status
 from tsmw.report import Evidence, ReportRequest
-
-if TYPE_CHECKING:
-    from providers_sim.evidence.arm_cca.provider import ArmCca
 
 __all__ = ["FAULTS"]
 
 _DEBUG_LIFECYCLE = 0x4002
 
-FAULTS = FaultTable()
+FAULTS = ArmCca.faults
 
 
 @FAULTS.define("cca-init-refused", "EINVAL")

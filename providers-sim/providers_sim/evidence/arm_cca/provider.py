@@ -21,7 +21,6 @@ from providers_sim.evidence.arm_cca.claims import (
     RealmClaims,
     SwComponent,
 )
-from providers_sim.evidence.arm_cca.faults import FAULTS
 from providers_sim.evidence.arm_cca.token import Outer, bind, encode_token, sign_claims
 from providers_sim.evidence.cose import cose_key, encode
 from providers_sim.evidence.x509_build import public_key_files
@@ -77,7 +76,7 @@ class ArmCca(Provider[ArmCcaOptions]):
     id: ClassVar[str] = "arm-cca"
     kernel_name: ClassVar[str] = "arm_cca_guest"
     options_type = ArmCcaOptions
-    faults: ClassVar[FaultTable] = FAULTS
+    faults: ClassVar[FaultTable] = FaultTable()
     # The driver has no visibility callback: all attributes are visible, most have no effect.
     attrs = mask(*Attr)
     bin_attrs = mask(*BinAttr)

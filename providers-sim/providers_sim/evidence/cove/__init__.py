@@ -21,8 +21,9 @@ chooses (the kernel's interface has no field for it), local attestation.
 from __future__ import annotations
 
 from providers_sim.evidence.cove.describe import describe
+from providers_sim.evidence.cove.faults import FAULTS  # fills Cove.faults
 from providers_sim.evidence.cove.provider import Cove, CoveOptions
 
-__all__ = ["PROVIDER", "Cove", "CoveOptions", "describe"]
+__all__ = ["FAULTS", "PROVIDER", "Cove", "CoveOptions", "describe"]
 
 PROVIDER = Cove

@@ -8,18 +8,15 @@ Extension"). Linux has no driver for CoVE: the errno of each error is a suggesti
 from __future__ import annotations
 
 import errno
-from typing import TYPE_CHECKING
 
-from providers_sim.fault_table import Answer, FaultTable, refuse
+from providers_sim.evidence.cove.provider import Cove
+from providers_sim.fault_table import Answer, refuse
 from tsmw.constants import Status
 from tsmw.report import ReportRequest
 
-if TYPE_CHECKING:
-    from providers_sim.evidence.cove.provider import Cove
-
 __all__ = ["FAULTS"]
 
-FAULTS = FaultTable()
+FAULTS = Cove.faults
 
 
 @FAULTS.define("cove-busy", "EBUSY")

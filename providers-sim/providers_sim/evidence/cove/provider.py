@@ -32,7 +32,6 @@ from providers_sim.evidence.cove.evidence import (
     encode_uccs,
     sign_token,
 )
-from providers_sim.evidence.cove.faults import FAULTS
 from providers_sim.evidence.x509_build import public_key_files
 from providers_sim.fault_table import FaultTable
 from providers_sim.keys import derive, derive_ec_key, derive_ed25519_key
@@ -88,7 +87,7 @@ class Cove(Provider[CoveOptions]):
     id: ClassVar[str] = "cove"
     kernel_name: ClassVar[str] = "cove_guest"
     options_type = CoveOptions
-    faults: ClassVar[FaultTable] = FAULTS
+    faults: ClassVar[FaultTable] = FaultTable()
     # A verifier finds the issuer of a certificate in its tokens, so there is no auxblob.
     attrs = mask(Attr.GENERATION, Attr.PROVIDER)
     bin_attrs = mask(BinAttr.INBLOB, BinAttr.OUTBLOB)

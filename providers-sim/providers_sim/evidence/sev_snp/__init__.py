@@ -21,8 +21,9 @@ virtual TPM has a P-256 endorsement key; Coconut's has RSA-2048.
 from __future__ import annotations
 
 from providers_sim.evidence.sev_snp.describe import describe
+from providers_sim.evidence.sev_snp.faults import FAULTS  # fills SevSnp.faults
 from providers_sim.evidence.sev_snp.provider import SevSnp, SevSnpOptions
 
-__all__ = ["PROVIDER", "SevSnp", "SevSnpOptions", "describe"]
+__all__ = ["FAULTS", "PROVIDER", "SevSnp", "SevSnpOptions", "describe"]
 
 PROVIDER = SevSnp

@@ -11,7 +11,6 @@ from __future__ import annotations
 import errno
 import math
 from dataclasses import replace
-from typing import TYPE_CHECKING
 from uuid import UUID
 
 from providers_sim.errors import ProviderError
@@ -21,13 +20,11 @@ from providers_sim.evidence.sev_snp.certificates import (
     encode_entry,
     encode_table,
 )
-from providers_sim.fault_table import Answer, FaultTable, refuse
+from providers_sim.evidence.sev_snp.provider import SevSnp
+from providers_sim.fault_table import Answer, refuse
 from providers_sim.keys import derive
 from tsmw.constants import Status
 from tsmw.report import ReportRequest
-
-if TYPE_CHECKING:
-    from providers_sim.evidence.sev_snp.provider import SevSnp
 
 __all__ = ["FAULTS"]
 
@@ -37,7 +34,7 @@ _INVALID_PARAM, _INVALID_KEY = 0x16, 0x27
 _MESSAGE_FLAWS = ("sequence", "type", "version", "size", "tag")
 _SVSM_TRIES = 3
 
-FAULTS = FaultTable()
+FAULTS = SevSnp.faults
 
 
 def _with_table(snp: SevSnp, request: ReportRequest, auxblob: bytes) -> Answer:

@@ -15,7 +15,6 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from providers_sim.errors import ProviderError, ProviderRefusal
 from providers_sim.evidence.sev_snp.certificates import BUFFER_SIZE, GUIDS, encode_table
-from providers_sim.evidence.sev_snp.faults import FAULTS
 from providers_sim.evidence.sev_snp.manifest import VTPM, encode_services, endorsement_key_area
 from providers_sim.evidence.sev_snp.pki import PRODUCTS, Pki
 from providers_sim.evidence.sev_snp.report import (
@@ -72,7 +71,7 @@ class SevSnp(Provider[SevSnpOptions]):
     id: ClassVar[str] = "sev-snp"
     kernel_name: ClassVar[str] = "sev_guest"
     options_type = SevSnpOptions
-    faults: ClassVar[FaultTable] = FAULTS
+    faults: ClassVar[FaultTable] = FaultTable()
     inblob_sizes: ClassVar[range] = range(64, 65)
 
     tcb: Tcb = Tcb(boot_loader=3, tee=0, snp=20, microcode=209)

@@ -21,8 +21,9 @@ DICE-style quotes, quote version 3 (SGX), the driver's WARN when TDREPORT fails.
 from __future__ import annotations
 
 from providers_sim.evidence.tdx.describe import describe
+from providers_sim.evidence.tdx.faults import FAULTS  # fills Tdx.faults
 from providers_sim.evidence.tdx.provider import Tdx, TdxOptions
 
-__all__ = ["PROVIDER", "Tdx", "TdxOptions", "describe"]
+__all__ = ["FAULTS", "PROVIDER", "Tdx", "TdxOptions", "describe"]
 
 PROVIDER = Tdx

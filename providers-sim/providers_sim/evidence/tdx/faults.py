@@ -12,15 +12,12 @@ from __future__ import annotations
 
 import errno
 import math
-from typing import TYPE_CHECKING
 
 from providers_sim.errors import ProviderError
-from providers_sim.fault_table import Answer, FaultTable, refuse
+from providers_sim.evidence.tdx.provider import Tdx
+from providers_sim.fault_table import Answer, refuse
 from tsmw.constants import Status
 from tsmw.report import Evidence, ReportRequest
-
-if TYPE_CHECKING:
-    from providers_sim.evidence.tdx.provider import Tdx
 
 __all__ = ["FAULTS"]
 
@@ -32,7 +29,7 @@ _TDREPORT = {
     "other": Status.IO,
 }
 
-FAULTS = FaultTable()
+FAULTS = Tdx.faults
 
 
 def _failed(tdx: Tdx, request: ReportRequest, reason: str, *, after_s: float = 1.0) -> Answer:

@@ -12,7 +12,6 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from providers_sim.errors import ProviderError, ProviderRefusal
 from providers_sim.evidence.tdx.collateral import TcbStatus, make_collateral
-from providers_sim.evidence.tdx.faults import FAULTS
 from providers_sim.evidence.tdx.pki import CPU_SVN, make_authority, pck_certificate, pck_key
 from providers_sim.evidence.tdx.quote import (
     QeReport,
@@ -91,7 +90,7 @@ class Tdx(Provider[TdxOptions]):
     id: ClassVar[str] = "tdx"
     kernel_name: ClassVar[str] = "tdx_guest"
     options_type = TdxOptions
-    faults: ClassVar[FaultTable] = FAULTS
+    faults: ClassVar[FaultTable] = FaultTable()
     attrs = mask(Attr.GENERATION, Attr.PROVIDER)
     bin_attrs = mask(BinAttr.INBLOB, BinAttr.OUTBLOB)
     inblob_sizes: ClassVar[range] = range(64, 65)
