@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The run report for a terminal: a table of verdicts, then each result that is not as expected.
+"""The run report for a terminal: a table of verdicts, then the results that need an explanation.
 
 The tables have a row per claim and a column per implementation. They are plain ASCII, fit into 80
 columns and need no colour. A guest's text is shown without control characters and markup.
@@ -29,6 +29,7 @@ from harness.verdict import (
 __all__ = ["print_report"]
 
 _MAX_DETAIL = 4000
+_MAX_EXPECTED_FAILS = 3  # with more of them, the table is the overview and details would bury it
 _STYLES = {
     Status.PASS: "green",
     Status.FAIL: "yellow",
@@ -42,7 +43,7 @@ _UNEXPECTED_STYLE = "bold red"
 def print_report(run: RunResult, console: Console) -> None:
     """Print the tables, each result that is not as expected, and the summary.
 
-    ``!`` marks an unexpected verdict. ``2/5`` after a verdict: 2 of the 5 results of this claim
+    Expected FAILs are explained, too, when there are only a few. ``!`` marks an unexpected verdict. ``2/5`` after a verdict: 2 of the 5 results of this claim
     and implementation have it.
     """
     for kernel, provider in sorted({(r.cell.kernel, r.cell.provider) for r in run.results}):
@@ -86,14 +87,16 @@ def _style(result: CellResult) -> str:
 
 
 def _grouped(results: Sequence[CellResult]) -> list[tuple[CellResult, int]]:
-    """Return the results that are not as expected, each with the number of its repeats.
+    """Return the results to explain, each with the number of its repeats.
 
-    ERRORs and MISSes for the same reason are one entry. Each unexpected verdict has its own.
+    These are the results that are not as expected, and expected FAILs when there are few. ERRORs and MISSes for the same reason are one entry. Each unexpected verdict has its own.
     """
     groups: dict[object, list[CellResult]] = {}
+    known = [r for r in results if r.status is Status.FAIL and not r.unexpected]
+    explained = known if len(known) <= _MAX_EXPECTED_FAILS else []
     for result in results:
-        if not result.as_expected:
-            cell = result.cell if result.unexpected else None
+        if not result.as_expected or result in explained:
+            cell = result.cell if result.decided else None
             groups.setdefault((result.status, result.detail, cell), []).append(result)
     return [(members[0], len(members) - 1) for members in groups.values()]
 
@@ -109,6 +112,8 @@ def _print_details(result: CellResult, repeats: int, console: Console) -> None:
     notes = []
     if result.unexpected:
         notes.append(f"expected {result.expected.value}, got {result.status.value}")
+    elif result.status is Status.FAIL:
+        notes.append("as expected: this implementation is known to break the claim")
     if result.infrastructure_retries:
         notes.append(f"retried {result.infrastructure_retries} times after a harness error")
     _print_lines(console, [*notes, *printable(result.detail, _MAX_DETAIL).splitlines()])
@@ -130,7 +135,8 @@ def _print_lines(console: Console, lines: Iterable[str]) -> None:
 def _summary(results: Sequence[CellResult]) -> Text:
     counts = ", ".join(f"{n} {status}" for status, n in summary(results).items() if n)
     unexpected = sum(result.unexpected for result in results)
-    text = f"\n{len(results)} cells: {counts or 'nothing ran'}"
+    cells = "1 cell" if len(results) == 1 else f"{len(results)} cells"
+    text = f"\n{cells}: {counts or 'nothing ran'}"
     if unexpected:
         text += f"; {unexpected} not as expected (!)"
     elif exit_status(results) == EXIT_AS_EXPECTED:
