@@ -7,33 +7,25 @@ And compiled for every interface of a core that there is, from one source.
 from __future__ import annotations
 
 import errno
-import os
 import random
 import re
-import shutil
 import signal
-import struct
-import subprocess
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import pairwise
-from pathlib import Path
 from zlib import crc32
 
 import pytest
-from elftools.elf.elffile import ELFFile
-from elftools.elf.sections import SymbolTableSection
 
 from harness.errors import ActorDiedError
 from harness.guest.call import Call, checked
 from harness.guest.guest import Guest
 from harness.interface.find import find_interface
 from harness.interface.report import Report
-from harness.paths import guest_images_directory
 from harness.session import Session
-from harness.settings import DEFAULT_KERNEL, DEFAULT_PROVIDER
+from harness.settings import DEFAULT_PROVIDER
 from providers_sim import Fault, ProviderLoop
 from providers_sim.faults import Corruption
 from tsmw.constants import (
@@ -45,7 +37,6 @@ from tsmw.constants import (
     OPTIONAL_TLV,
     REPLY,
     VERSION,
-    Api,
     FrameFlag,
     FrameType,
     HelloTag,
@@ -1030,179 +1021,6 @@ def test_readers_come_back_whatever_is_answered(raw: SetRaw, attach: Attach, see
     it.report.write_inblob(_NEXT_NONCE)
     assert it.report.read_outblob() == provider.issued[-1].evidence.outblob
     it.guest.log.assert_clean()
-
-
-# One C file for each API, chosen by Kbuild.
-
-_API = Path(__file__).parent / "data" / "tsm_api"
-_OWN = guest_images_directory() / "modules"
-
-
-@dataclass(frozen=True)
-class ApiCase:
-    """A header, the C file that serves it, and the functions the driver then calls."""
-
-    file: str
-    api: Api
-    register: tuple[str, ...]
-    include: Path | None = None
-    blobs: int = 3
-
-
-APIS = {
-    "class": ApiCase(
-        "api_class",
-        Api.CLASS,
-        ("register_tsm", "unregister_tsm"),
-        _OWN / "tsm-class" / "include",
-        blobs=1,
-    ),
-    "6.7": ApiCase(
-        "api_6_7",
-        Api.TSM_6_7,
-        ("tsm_register", "tsm_unregister", "tsm_report_default_type", "tsm_report_extra_type"),
-        _API / "6.7",
-    ),
-    # The packaged kernel's own header.
-    "6.11": ApiCase("api_6_11", Api.TSM_6_11, ("tsm_register", "tsm_unregister")),
-    "6.16": ApiCase(
-        "api_6_16",
-        Api.TSM_REPORT,
-        ("tsm_report_register", "tsm_report_unregister"),
-        _API / "6.16",
-    ),
-    # A user's implementation brings its header, whatever the kernel's version.
-    "dir": ApiCase(
-        "api_6_11",
-        Api.TSM_6_11,
-        ("tsm_register", "tsm_unregister"),
-        Path(__file__).parent / "data" / "implementation" / "include",
-    ),
-}
-
-Compile = Callable[..., subprocess.CompletedProcess[str]]
-
-
-@pytest.fixture
-def sources(tmp_path: Path) -> Path:
-    """A copy of the driver, beside what it includes."""
-    for name in ("modules", "include"):
-        shutil.copytree(guest_images_directory() / name, tmp_path / name)
-    return tmp_path / "modules" / "tsm-sim"
-
-
-@pytest.fixture
-def compiling(session: Session, sources: Path) -> Compile:
-    """Compiles the driver against the packaged kernel, warnings being errors."""
-    build = session.kernel(DEFAULT_KERNEL).build
-
-    def run(*words: str) -> subprocess.CompletedProcess[str]:
-        command = ["make", "-C", str(build), f"M={sources}", "-j2", "KCFLAGS=-g0 -Werror", *words]
-        environment = {"PATH": os.environ["PATH"], "HOME": str(sources), "LC_ALL": "C"}
-        return subprocess.run(
-            command, env=environment, capture_output=True, text=True, timeout=120, check=False
-        )
-
-    return run
-
-
-def _symbols(elf: ELFFile) -> SymbolTableSection:
-    table = elf.get_section_by_name(".symtab")
-    assert isinstance(table, SymbolTableSection)
-    return table
-
-
-def _undefined(path: Path) -> set[str]:
-    with path.open("rb") as file:
-        symbols = _symbols(ELFFile(file)).iter_symbols()
-        return {one.name for one in symbols if one["st_shndx"] == "SHN_UNDEF"}
-
-
-def _defined(path: Path) -> set[str]:
-    with path.open("rb") as file:
-        symbols = _symbols(ELFFile(file)).iter_symbols()
-        return {
-            one.name
-            for one in symbols
-            if one["st_shndx"] != "SHN_UNDEF" and one["st_info"]["bind"] == "STB_GLOBAL"
-        }
-
-
-def _u32s(path: Path, name: str) -> tuple[int, int]:
-    """The first two integers of an initialised variable in an object file."""
-    with path.open("rb") as file:
-        elf = ELFFile(file)
-        found = _symbols(elf).get_symbol_by_name(name)
-        assert found is not None
-        (symbol,) = found
-        data: bytes = elf.get_section(symbol["st_shndx"]).data()
-        first, second = struct.unpack_from("<II", data, symbol["st_value"])
-    return first, second
-
-
-def test_only_the_api_files_include_the_header(sources: Path) -> None:
-    including = {
-        path.name for path in sources.glob("*.[ch]") if "<linux/tsm.h>" in path.read_text()
-    }
-    api_files = {path.name for path in sources.glob("api_*.c")}
-    assert including == {*api_files, "api_configfs.h"}
-    assert api_files == {f"{case.file}.c" for case in APIS.values()}
-    named = re.findall(r"(\w+):\w+", (sources / "Kbuild").read_text().partition("apis := ")[2])
-    assert api_files == {f"api_{name}.c" for name in named}
-
-
-def _objects(sources: Path, compiling: Compile, include: Path | None, *targets: str) -> list[Path]:
-    """Have Kbuild list the driver's objects, in their order, and compile ``targets``."""
-    variables = [f"TSM_INCLUDE={include}"] if include else []
-    done = compiling(*variables, "tsm-sim.mod", *targets)
-    assert done.returncode == 0, done.stderr
-    return [sources / Path(name).name for name in (sources / "tsm-sim.mod").read_text().split()]
-
-
-@pytest.mark.parametrize("name", APIS)
-def test_each_header_is_served_by_its_api_file(
-    compiling: Compile, sources: Path, name: str
-) -> None:
-    case = APIS[name]
-    target = f"{case.file}.o"
-    objects = _objects(sources, compiling, case.include, target)
-    assert [path.name for path in objects if path.name.startswith("api_")] == [target]
-    functions = {symbol for one in APIS.values() for symbol in one.register}
-    assert _undefined(sources / target) & functions == set(case.register)
-    assert _u32s(sources / target, "tsm_sim_api") == (case.api, case.blobs * (_OUTBLOB_MAX + 1))
-
-
-def test_a_file_calls_only_files_listed_before_it(compiling: Compile, sources: Path) -> None:
-    objects = _objects(sources, compiling, None, "tsm-sim.o")
-    assert {path.name for path in objects} >= {"frame.o", "api_6_11.o", "device.o"}
-    everything = set[str]().union(*map(_defined, objects))
-    before: set[str] = set()
-    for path in objects:
-        before |= _defined(path)
-        assert _undefined(path) & everything <= before, path.name
-
-
-def test_an_unknown_header_is_an_error(compiling: Compile, tmp_path: Path) -> None:
-    (tmp_path / "api" / "linux").mkdir(parents=True)
-    (tmp_path / "api" / "linux" / "tsm.h").write_text("int tsm_enroll(void);\n")
-    done = compiling(f"TSM_INCLUDE={tmp_path / 'api'}", "tsm-sim.o")
-    assert done.returncode != 0
-    assert "tsm.h has none of the identifiers in" in done.stderr
-
-
-def test_a_changed_interface_does_not_compile(compiling: Compile, tmp_path: Path) -> None:
-    text = (_API / "6.16" / "linux" / "tsm.h").read_text()
-    lacking = text.replace("\tu8 *manifestblob;\n", "").replace(
-        "\n#endif", "\nstatic int idle;\n\n#endif"
-    )
-    assert lacking.count("\n") == text.count("\n") + 1
-    header = tmp_path / "api" / "linux" / "tsm.h"
-    header.parent.mkdir(parents=True)
-    header.write_text(lacking)
-    done = compiling(f"TSM_INCLUDE={tmp_path / 'api'}", "api_6_16.o")
-    assert done.returncode != 0
-    assert "no member named 'manifestblob'" in done.stderr
-    assert "[-Werror=unused-variable]" in done.stderr  # warnings are errors here
 
 
 @pytest.mark.parametrize("tsm", ["class-fixed", "mainline"])

@@ -131,8 +131,8 @@ def test_claims_that_reading_a_patch_decides(invoke: Invoke, tmp_path: Path) -> 
     assert done.returncode == 1, done.stdout
     assert verdicts(tmp_path) == {"R1": "FAIL", "T4": "FAIL", "K4": "FAIL"}
     output = " ".join(done.stdout.split())
-    assert "report.c:47: kvfree(tsm_state.outblob);" in output
-    assert "core.c:81: return rc;" in output
+    assert "report.c:51: kvfree(tsm_class_state.outblob);" in output
+    assert "class.c:80: return rc;" in output
     assert "class_create()" in output
 
 
@@ -147,7 +147,7 @@ def test_a_directory_with_the_configfs_interface_is_run(invoke: Invoke, tmp_path
 
 
 def test_an_implementation_that_panics_fails_with_the_panic(invoke: Invoke, tmp_path: Path) -> None:
-    show = 'return sysfs_emit(buf, "%lu\\n", tsm_state.generation);'
+    show = 'return sysfs_emit(buf, "%lu\\n", tsm_class_state.generation);'
     patch = as_patch(tmp_path, {show: f'panic("deliberate panic"); {show}'})
     done = invoke("run", "T1", "--tsm", f"patch:{patch}", "--json", "out.json")
     assert done.returncode == 1
@@ -158,7 +158,7 @@ def test_an_implementation_that_panics_fails_with_the_panic(invoke: Invoke, tmp_
 def test_a_patch_that_does_not_build_is_an_error_with_the_compilers_errors(
     invoke: Invoke, tmp_path: Path
 ) -> None:
-    patch = as_patch(tmp_path, {"drop_report();": "drop_report(1, 2);"} | CORRECT_FREE)
+    patch = as_patch(tmp_path, {"free_report();": "free_report(1, 2);"} | CORRECT_FREE)
     done = invoke("run", "R1", "--tsm", f"patch:{patch}", "--json", "out.json")
     assert done.returncode == 125
     assert "too many arguments to function" in done.stdout

@@ -96,8 +96,8 @@ struct tsmw_tlv {
 /* TLVs of the host's HELLO reply. Integers are __le32. */
 #define TSMW_HELLO_NAME			1	/* provider name, no NUL, <= 64 bytes */
 #define TSMW_HELLO_PRIVLEVEL_FLOOR	2
-#define TSMW_HELLO_ATTRS		3	/* bit n: attribute n visible (enum tsm_attr_index) */
-#define TSMW_HELLO_BIN_ATTRS		4	/* bit n: binary attribute n visible */
+#define TSMW_HELLO_ATTRS		3	/* bit n: show attribute n of enum tsm_attr_index */
+#define TSMW_HELLO_BIN_ATTRS		4	/* bit n: of enum tsm_bin_attr_index */
 #define TSMW_HELLO_TIMEOUT_MS		5	/* of one request; 0 = none */
 
 /* TLVs of a REPORT request. */
@@ -107,7 +107,7 @@ struct tsmw_tlv {
 #define TSMW_REQ_SERVICE_PROVIDER	4
 #define TSMW_REQ_SERVICE_GUID		5	/* 16 bytes */
 #define TSMW_REQ_MANIFEST_VERSION	6	/* __le32 */
-#define TSMW_REQ_FORMAT			7	/* __le32: sysfs class only, 0 default, 1 extended */
+#define TSMW_REQ_FORMAT			7	/* __le32, sysfs class only: enum tsm_format */
 
 /* The first frame of a REPORT reply begins with this; the blobs follow, back to back. */
 struct tsmw_report_reply {
@@ -150,8 +150,8 @@ enum tsmw_status {
 #define TSMA_LOG_SYNC		0x15	/* -> __le64 sequence number of the last record */
 #define TSMA_RESEED		0x16	/* __le64 UNIX time in ns, 8 to 512 random bytes */
 #define TSMA_RELAY		0x17	/* __le32: 1 start, 0 stop */
-#define TSMA_ECHO		0x18	/* __le64 n; after the reply, the next n bytes come back raw */
-#define TSMA_STRESS		0x19	/* __le32 processes, __le32 rounds -> __le64 rounds done */
+#define TSMA_ECHO		0x18	/* __le64 n; the n bytes after the reply are echoed */
+#define TSMA_STRESS		0x19	/* __le32 processes, __le32 rounds -> __le64 rounds */
 #define TSMA_LOG		0x48
 #define TSMA_ACTOR_DIED		0x49	/* __le32 actor, __le32 wait status */
 
@@ -190,7 +190,7 @@ struct tsma_op {
 	__u16 code;		/* enum tsma_op_code */
 	__u16 reserved;
 	__s32 fd;
-	__u32 arg;		/* open flags, mkdir mode, lseek whence, delete_module flags, priority */
+	__u32 arg;		/* flags of open and delete_module, mode, whence, priority */
 	__u32 mode;		/* open mode */
 	__u64 offset;		/* PRIORITY: task id */
 	__u32 count;		/* bytes to read */
@@ -236,7 +236,7 @@ struct tsma_state_reply {
 enum tsma_phase { TSMA_IDLE = 0, TSMA_IN_CALL = 1, TSMA_DEAD = 2 };
 
 struct tsma_log {		/* records {__le32 length, /dev/kmsg text} follow */
-	__u64 lost;		/* records that the kernel overwrote before they were read, in all */
+	__u64 lost;		/* count of records overwritten before they were read */
 } __packed;
 
 #define TSMW_PORT_AGENT		"org.tsm-harness.agent"

@@ -25,6 +25,7 @@ static const struct {
 } defects[] = {
 #include "defect_list.h"
 };
+
 #undef DEFECT
 
 static_assert(DEFECT_COUNT <= BITS_PER_LONG);

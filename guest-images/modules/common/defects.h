@@ -17,6 +17,7 @@ enum defect {
 #include "defect_list.h"
 	DEFECT_COUNT
 };
+
 #undef DEFECT
 
 extern unsigned long tsm_defects_enabled;

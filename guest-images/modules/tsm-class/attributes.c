@@ -5,6 +5,7 @@
 #include <linux/hex.h>
 #include <linux/kernfs.h>
 #include <linux/kstrtox.h>
+#include <linux/lockdep.h>
 #include <linux/seq_file.h>
 #include <linux/string.h>
 #include <linux/sysfs.h>
@@ -13,11 +14,11 @@
 #include "defects.h"
 #include "state.h"
 
-/* Store @len bytes of @value; under tsm_lock for write. */
 static void set_inblob(const u8 *value, size_t len)
 {
-	struct tsm_desc *desc = &tsm_state.desc;
+	struct tsm_desc *desc = &tsm_class_state.desc;
 
+	lockdep_assert_held_write(&tsm_class_lock);
 	if (!memcmp(desc->inblob, value, len)) {
 		if (has_defect(DEFECT_SAME_VALUE) && len == desc->inblob_len)
 			return;
@@ -28,7 +29,7 @@ static void set_inblob(const u8 *value, size_t len)
 	if (!has_defect(DEFECT_STALE_TAIL))
 		memset(desc->inblob + len, 0, sizeof(desc->inblob) - len);
 	desc->inblob_len = len;
-	tsm_state.generation++;
+	tsm_class_state.generation++;
 }
 
 static ssize_t inblob_write(struct file *file, struct kobject *kobj,
@@ -40,8 +41,8 @@ static ssize_t inblob_write(struct file *file, struct kobject *kobj,
 	if (count > TSM_INBLOB_MAX)
 		return -EFBIG;
 
-	guard(rwsem_write)(&tsm_lock);
-	if (!tsm_state.ops)
+	guard(rwsem_write)(&tsm_class_lock);
+	if (!tsm_class_state.ops)
 		return -ENXIO;
 	set_inblob(buf, count);
 	return count;
@@ -50,9 +51,9 @@ static ssize_t inblob_write(struct file *file, struct kobject *kobj,
 static ssize_t inhex_show(struct device *dev, struct device_attribute *attr,
 			  char *buf)
 {
-	guard(rwsem_read)(&tsm_lock);
-	return sysfs_emit(buf, "%*phN\n", (int)tsm_state.desc.inblob_len,
-			  tsm_state.desc.inblob);
+	guard(rwsem_read)(&tsm_class_lock);
+	return sysfs_emit(buf, "%*phN\n", (int)tsm_class_state.desc.inblob_len,
+			  tsm_class_state.desc.inblob);
 }
 
 static ssize_t inhex_store(struct device *dev, struct device_attribute *attr,
@@ -65,8 +66,8 @@ static ssize_t inhex_store(struct device *dev, struct device_attribute *attr,
 	    count - digits > 1 || hex2bin(value, buf, digits / 2))
 		return -EINVAL;
 
-	guard(rwsem_write)(&tsm_lock);
-	if (!tsm_state.ops)
+	guard(rwsem_write)(&tsm_class_lock);
+	if (!tsm_class_state.ops)
 		return -ENXIO;
 	set_inblob(value, digits / 2);
 	return count;
@@ -76,16 +77,16 @@ static DEVICE_ATTR_RW(inhex);
 static ssize_t generation_show(struct device *dev,
 			       struct device_attribute *attr, char *buf)
 {
-	guard(rwsem_read)(&tsm_lock);
-	return sysfs_emit(buf, "%lu\n", tsm_state.generation);
+	guard(rwsem_read)(&tsm_class_lock);
+	return sysfs_emit(buf, "%lu\n", tsm_class_state.generation);
 }
 static DEVICE_ATTR_RO(generation);
 
 /*
- * sysfs serves a binary file in pieces of a page and has no open() to keep a
- * report in. kernfs does have a word per open file that sysfs leaves alone,
- * and zero at first: the serial of the report fits. kernfs serialises the
- * reads of one open file.
+ * sysfs reads a binary file in pieces of a page and has no callback for open(),
+ * which could keep the report. The priv pointer of a kernfs_open_file is NULL at
+ * first and not used by sysfs: it holds the serial of the report. kernfs
+ * serialises the reads of one open file.
  */
 static ssize_t outblob_read(struct file *file, struct kobject *kobj,
 			    bin_attr_arg attr, char *buf, loff_t pos,
@@ -96,7 +97,7 @@ static ssize_t outblob_read(struct file *file, struct kobject *kobj,
 	unsigned long bound = (unsigned long)open_file->priv;
 	ssize_t rc;
 
-	rc = tsm_report_read(kobj_to_dev(kobj), &bound, buf, pos, count);
+	rc = tsm_class_read_report(kobj_to_dev(kobj), &bound, buf, pos, count);
 	open_file->priv = (void *)bound;
 	return rc;
 }
@@ -104,13 +105,13 @@ static ssize_t outblob_read(struct file *file, struct kobject *kobj,
 static void lock_for_show(void)
 {
 	if (!has_defect(DEFECT_UNLOCKED_SHOW))
-		down_read(&tsm_lock);
+		down_read(&tsm_class_lock);
 }
 
 static void unlock_after_show(void)
 {
 	if (!has_defect(DEFECT_UNLOCKED_SHOW))
-		up_read(&tsm_lock);
+		up_read(&tsm_class_lock);
 }
 
 static ssize_t privlevel_show(struct device *dev,
@@ -119,7 +120,7 @@ static ssize_t privlevel_show(struct device *dev,
 	ssize_t len;
 
 	lock_for_show();
-	len = sysfs_emit(buf, "%u\n", tsm_state.desc.privlevel);
+	len = sysfs_emit(buf, "%u\n", tsm_class_state.desc.privlevel);
 	unlock_after_show();
 	return len;
 }
@@ -137,12 +138,12 @@ static ssize_t privlevel_store(struct device *dev,
 	if (value > TSM_PRIVLEVEL_MAX && !has_defect(DEFECT_PRIVLEVEL_UNBOUNDED))
 		return -EINVAL;
 
-	guard(rwsem_write)(&tsm_lock);
-	if (!tsm_state.ops)
+	guard(rwsem_write)(&tsm_class_lock);
+	if (!tsm_class_state.ops)
 		return -ENXIO;
-	if (value != tsm_state.desc.privlevel || !has_defect(DEFECT_SAME_VALUE)) {
-		tsm_state.desc.privlevel = value;
-		tsm_state.generation++;
+	if (value != tsm_class_state.desc.privlevel || !has_defect(DEFECT_SAME_VALUE)) {
+		tsm_class_state.desc.privlevel = value;
+		tsm_class_state.generation++;
 	}
 	return count;
 }
@@ -160,7 +161,7 @@ static ssize_t format_show(struct device *dev, struct device_attribute *attr,
 
 	lock_for_show();
 	len = sysfs_emit(buf, "%s\n",
-			 format_names[tsm_state.desc.outblob_format]);
+			 format_names[tsm_class_state.desc.outblob_format]);
 	unlock_after_show();
 	return len;
 }
@@ -173,13 +174,13 @@ static ssize_t format_store(struct device *dev, struct device_attribute *attr,
 	if (value < 0)
 		return value;
 
-	guard(rwsem_write)(&tsm_lock);
-	if (!tsm_state.ops)
+	guard(rwsem_write)(&tsm_class_lock);
+	if (!tsm_class_state.ops)
 		return -ENXIO;
-	if (value != (int)tsm_state.desc.outblob_format ||
+	if (value != (int)tsm_class_state.desc.outblob_format ||
 	    !has_defect(DEFECT_SAME_VALUE)) {
-		tsm_state.desc.outblob_format = value;
-		tsm_state.generation++;
+		tsm_class_state.desc.outblob_format = value;
+		tsm_class_state.generation++;
 	}
 	return count;
 }
@@ -242,7 +243,7 @@ const struct attribute_group tsm_extra_attribute_group = {
 };
 EXPORT_SYMBOL_GPL(tsm_extra_attribute_group);
 
-const struct attribute_group *tsm_default_groups[] = {
+const struct attribute_group *tsm_class_default_groups[] = {
 	&tsm_default_attribute_group,
 	NULL
 };

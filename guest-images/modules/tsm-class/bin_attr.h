@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Types of binary attributes that differ between kernels, taken from the one at hand. */
+/* Types of binary attributes, which differ between kernels: those of this kernel. */
 #ifndef TSM_CLASS_BIN_ATTR_H
 #define TSM_CLASS_BIN_ATTR_H
 
 #include <linux/sysfs.h>
 
 /*
- * Callbacks take a pointer to the attribute up to 6.12, and a pointer to const
- * in 7.3; in between one kind of callback changed after the other, and so did
- * the pointers that a group lists.
+ * The argument of callbacks is a pointer up to 6.12 and a pointer to const in
+ * 7.3. Between these, each kind of callback changed in another release, as did
+ * the elements of a group's array.
  */
 #define BIN_ATTR_ARG(callback, type) \
 	typeof(_Generic((callback), type: (struct bin_attribute *)NULL, \

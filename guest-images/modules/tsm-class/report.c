@@ -1,18 +1,22 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* The cached report: when it is valid, how it is replaced, how it is read. */
+/* The state of the class and the cached report: made, replaced, read. */
 #include <linux/cleanup.h>
 #include <linux/device.h>
 #include <linux/err.h>
+#include <linux/lockdep.h>
 #include <linux/mm.h>
 #include <linux/string.h>
 
 #include "defects.h"
 #include "state.h"
 
+DECLARE_RWSEM(tsm_class_lock);
+struct tsm_class_state tsm_class_state;
+
 static bool report_is_current(void)
 {
-	return tsm_state.outblob &&
-	       tsm_state.report_generation == tsm_state.generation;
+	return tsm_class_state.outblob &&
+	       tsm_class_state.report_generation == tsm_class_state.generation;
 }
 
 static int check_report(u8 *blob, size_t len)
@@ -31,9 +35,9 @@ static int check_report(u8 *blob, size_t len)
 }
 
 /*
- * Replace the cached report. As proposed, the freed report stayed in place
- * during the call, where a second reader found it, and after a failed one,
- * where the next reader did; each defect brings back one of the two.
+ * Replace the cached report. The posted code left the pointer to the freed
+ * report in place during report_new, for a second reader, and after a failure of
+ * report_new, for the next one. Each of the two has a defect of its own.
  */
 static int make_report(struct device *dev)
 {
@@ -41,33 +45,35 @@ static int make_report(struct device *dev)
 	u8 *blob;
 	int rc;
 
-	/* As proposed, a length that was not set was whatever had been there. */
+	/* In the posted code, a length that report_new does not set is stale. */
 	if (has_defect(DEFECT_NULL_REPORT))
-		len = tsm_state.outblob_len;
-	kvfree(tsm_state.outblob);
+		len = tsm_class_state.outblob_len;
+	kvfree(tsm_class_state.outblob);
 	if (!has_defect(DEFECT_DOUBLE_FREE) && !has_defect(DEFECT_READER_RACE))
-		tsm_state.outblob = NULL;
+		tsm_class_state.outblob = NULL;
 
-	blob = tsm_state.ops->report_new(dev, &tsm_state.desc, &len);
+	blob = tsm_class_state.ops->report_new(dev, &tsm_class_state.desc, &len);
 	rc = check_report(blob, len);
 	if (rc) {
 		if (!has_defect(DEFECT_DOUBLE_FREE))
-			tsm_state.outblob = NULL;
+			tsm_class_state.outblob = NULL;
 		return rc;
 	}
-	tsm_state.outblob = blob;
-	tsm_state.outblob_len = len;
-	tsm_state.report_generation = tsm_state.generation;
-	tsm_state.serial++;
+	tsm_class_state.outblob = blob;
+	tsm_class_state.outblob_len = len;
+	tsm_class_state.report_generation = tsm_class_state.generation;
+	tsm_class_state.serial++;
 	return 0;
 }
 
-/* Under tsm_lock, for write if the report may have to be made. */
+/* Make the report unless the cached one is current. */
 static int ensure_report(struct device *dev)
 {
-	if (!tsm_state.ops)
+	/* For write, except with DEFECT_READER_RACE. */
+	lockdep_assert_held(&tsm_class_lock);
+	if (!tsm_class_state.ops)
 		return -ENXIO;
-	if (!tsm_state.desc.inblob_len)
+	if (!tsm_class_state.desc.inblob_len)
 		return -EINVAL;
 	if (report_is_current())
 		return 0;
@@ -76,29 +82,28 @@ static int ensure_report(struct device *dev)
 
 static ssize_t copy_report(char *buf, loff_t pos, size_t count)
 {
-	return memory_read_from_buffer(buf, count, &pos, tsm_state.outblob,
-				       tsm_state.outblob_len);
+	return memory_read_from_buffer(buf, count, &pos, tsm_class_state.outblob,
+				       tsm_class_state.outblob_len);
 }
 
 static ssize_t start_reading(unsigned long *bound, char *buf, loff_t pos,
 			     size_t count)
 {
-	*bound = tsm_state.serial;
+	*bound = tsm_class_state.serial;
 	return copy_report(buf, pos, count);
 }
 
 /*
- * A further piece of a report. Once begun, a report may be read to its end
- * even if something was written meanwhile: it is whole, and it was current
- * when the reader began.
+ * Read a further piece of a report. A report that was current when the reader
+ * began can be read to its end, also after a write.
  */
 static ssize_t continue_reading(unsigned long bound, char *buf, loff_t pos,
 				size_t count)
 {
-	guard(rwsem_read)(&tsm_lock);
-	if (!tsm_state.ops)
+	guard(rwsem_read)(&tsm_class_lock);
+	if (!tsm_class_state.ops)
 		return -ENXIO;
-	if (!tsm_state.outblob || tsm_state.serial != bound)
+	if (!tsm_class_state.outblob || tsm_class_state.serial != bound)
 		return -ESTALE;
 	return copy_report(buf, pos, count);
 }
@@ -108,19 +113,19 @@ static ssize_t read_from_start(struct device *dev, unsigned long *bound,
 {
 	int rc;
 
-	scoped_guard(rwsem_read, &tsm_lock) {
-		if (tsm_state.ops && report_is_current())
+	scoped_guard(rwsem_read, &tsm_class_lock) {
+		if (tsm_class_state.ops && report_is_current())
 			return start_reading(bound, buf, pos, count);
 	}
 
-	/* Another reader may have been here first: ensure_report looks again. */
-	guard(rwsem_write)(&tsm_lock);
+	/* Another reader may have made it meanwhile: ensure_report() checks again. */
+	guard(rwsem_write)(&tsm_class_lock);
 	rc = ensure_report(dev);
 	return rc ? rc : start_reading(bound, buf, pos, count);
 }
 
-ssize_t tsm_report_read(struct device *dev, unsigned long *bound, char *buf,
-			loff_t pos, size_t count)
+ssize_t tsm_class_read_report(struct device *dev, unsigned long *bound,
+			      char *buf, loff_t pos, size_t count)
 {
 	int rc;
 
@@ -129,7 +134,7 @@ ssize_t tsm_report_read(struct device *dev, unsigned long *bound, char *buf,
 	if (!has_defect(DEFECT_READER_RACE))
 		return read_from_start(dev, bound, buf, pos, count);
 
-	guard(rwsem_read)(&tsm_lock);
+	guard(rwsem_read)(&tsm_class_lock);
 	rc = ensure_report(dev);
 	return rc ? rc : start_reading(bound, buf, pos, count);
 }

@@ -2,6 +2,7 @@
 /* The files of an entry. */
 #include <linux/cleanup.h>
 #include <linux/kstrtox.h>
+#include <linux/lockdep.h>
 #include <linux/minmax.h>
 #include <linux/module.h>
 #include <linux/slab.h>
@@ -12,39 +13,41 @@
 #include "entry.h"
 
 /*
- * Under the entry's lock. As it is, nothing stands in the way: a report is
- * valid by a flag, so that counters that meet do no harm.
+ * Without the defect every write is allowed: a flag tells whether the report is
+ * valid, so that the counter of writes may overflow.
  */
-static int may_write(const struct entry *entry)
+static int check_write(const struct entry *entry)
 {
+	lockdep_assert_held(&entry->lock);
 	if (has_defect(DEFECT_SILENT_REFUSAL) && entry->written == entry->made - 1)
 		return -EBUSY;
 	return 0;
 }
 
-/* @option: that part of the entry, to know it again */
-static void was_written(struct entry *entry, const void *option)
+/* Count a write of @option, which is the address of its member of the entry. */
+static void count_write(struct entry *entry, const void *option)
 {
 	bool again = entry->latest == option && !entry->valid;
 
+	lockdep_assert_held(&entry->lock);
 	entry->latest = option;
 	entry->valid = false;
 	if (!again || !has_defect(DEFECT_COALESCED_COUNT))
 		WRITE_ONCE(entry->written, entry->written + 1);
 }
 
-/* Store a plain value in @option, a part of the entry. */
+/* Copy @value to @option, a member of the entry. */
 static int set_option(struct entry *entry, void *option, const void *value,
 		      size_t size)
 {
 	int rc;
 
 	guard(mutex)(&entry->lock);
-	rc = may_write(entry);
+	rc = check_write(entry);
 	if (rc)
 		return rc;
 	memcpy(option, value, size);
-	was_written(entry, option);
+	count_write(entry, option);
 	return 0;
 }
 
@@ -53,10 +56,10 @@ static ssize_t report_generation_show(struct config_item *item, char *page)
 	unsigned long written;
 
 	if (has_defect(DEFECT_ONE_LOCK))
-		down_read(&registration);
+		down_read(&tsm_configfs_registration);
 	written = READ_ONCE(to_entry(item)->written);
 	if (has_defect(DEFECT_ONE_LOCK))
-		up_read(&registration);
+		up_read(&tsm_configfs_registration);
 	if (has_defect(DEFECT_DOUBLE_COUNT))
 		written *= 2;
 	return sysfs_emit(page, "%lu\n", written);
@@ -66,32 +69,33 @@ CONFIGFS_ATTR_RO(report_, generation);
 static ssize_t report_provider_show(struct config_item *item, char *page)
 {
 	if (has_defect(DEFECT_UNCHECKED_PROVIDER))
-		return sysfs_emit(page, "%s\n", READ_ONCE(provider.ops)->name);
+		return sysfs_emit(page, "%s\n", READ_ONCE(tsm_configfs_provider.ops)->name);
 
-	guard(rwsem_read)(&registration);
-	if (!provider.ops)
+	guard(rwsem_read)(&tsm_configfs_registration);
+	if (!tsm_configfs_provider.ops)
 		return -ENXIO;
-	return sysfs_emit(page, "%s\n", provider.ops->name);
+	return sysfs_emit(page, "%s\n", tsm_configfs_provider.ops->name);
 }
 CONFIGFS_ATTR_RO(report_, provider);
 
 static ssize_t report_privlevel_floor_show(struct config_item *item, char *page)
 {
-	guard(rwsem_read)(&registration);
-	if (!provider.ops)
+	guard(rwsem_read)(&tsm_configfs_registration);
+	if (!tsm_configfs_provider.ops)
 		return -ENXIO;
-	return sysfs_emit(page, "%u\n", provider.ops->privlevel_floor);
+	return sysfs_emit(page, "%u\n", tsm_configfs_provider.ops->privlevel_floor);
 }
 CONFIGFS_ATTR_RO(report_, privlevel_floor);
 
-/* A level is one of the provider's, hence its registration. */
 static int check_privlevel(unsigned int value)
 {
-	if (!provider.ops)
+	/* The lowest level is the provider's. */
+	lockdep_assert_held(&tsm_configfs_registration);
+	if (!tsm_configfs_provider.ops)
 		return -ENXIO;
 	if (has_defect(DEFECT_LOOSE_PRIVLEVEL))
 		return 0;
-	if (value < provider.ops->privlevel_floor ||
+	if (value < tsm_configfs_provider.ops->privlevel_floor ||
 	    value > TSM_REPORT_PRIVLEVEL_MAX)
 		return -EINVAL;
 	return 0;
@@ -107,7 +111,7 @@ static ssize_t report_privlevel_store(struct config_item *item, const char *page
 	rc = kstrtouint(page, 0, &value);
 	if (rc)
 		return rc;
-	guard(rwsem_read)(&registration);
+	guard(rwsem_read)(&tsm_configfs_registration);
 	return check_privlevel(value) ?:
 	       set_option(entry, &entry->report.desc.privlevel, &value,
 			  sizeof(value)) ?: (ssize_t)count;
@@ -128,21 +132,21 @@ static ssize_t report_service_provider_store(struct config_item *item,
 			return -ENOMEM;
 	}
 	guard(mutex)(&entry->lock);
-	rc = may_write(entry);
+	rc = check_write(entry);
 	if (rc) {
 		kfree(name);
 		return rc;
 	}
 	kfree(entry->report.desc.service_provider);
 	entry->report.desc.service_provider = name;
-	was_written(entry, &entry->report.desc.service_provider);
+	count_write(entry, &entry->report.desc.service_provider);
 	return count;
 }
 CONFIGFS_ATTR_WO(report_, service_provider);
 
 static int parse_guid(const char *page, guid_t *guid)
 {
-	const char *rest = page + min(strlen(page), (size_t)UUID_STRING_LEN);
+	const char *rest = page + min_t(size_t, strlen(page), UUID_STRING_LEN);
 	int rc = guid_parse(page, guid);
 
 	if (!rc && strcmp(rest, "") && strcmp(rest, "\n"))
@@ -182,9 +186,9 @@ static ssize_t report_service_manifest_version_store(struct config_item *item,
 CONFIGFS_ATTR_WO(report_, service_manifest_version);
 
 /*
- * Called at close with all that was written, or with nothing when what was
- * written did not fit. configfs drops what this returns, so that whatever can
- * be refused was refused before.
+ * configfs calls this at close with everything that was written, or with nothing
+ * if that was too long, and ignores the result. Hence nothing else is refused
+ * here.
  */
 static ssize_t report_inblob_write(struct config_item *item, const void *buf,
 				   size_t count)
@@ -197,19 +201,19 @@ static ssize_t report_inblob_write(struct config_item *item, const void *buf,
 	if (!count && !has_defect(DEFECT_WIPING_REFUSAL))
 		return -EINVAL;
 	guard(mutex)(&entry->lock);
-	rc = may_write(entry);
+	rc = check_write(entry);
 	if (rc)
 		return rc;
 	memset(desc->inblob, 0, sizeof(desc->inblob));
 	if (len)
 		memcpy(desc->inblob, buf, len);
 	desc->inblob_len = len;
-	was_written(entry, &desc->inblob);
+	count_write(entry, &desc->inblob);
 	return count;
 }
 CONFIGFS_BIN_ATTR_WO(report_, inblob, NULL, TSM_REPORT_INBLOB_MAX);
 
-/* There only with a defect. */
+/* With DEFECT_READABLE_NONCE. */
 static ssize_t report_inblob_read(struct config_item *item, void *buf, size_t count)
 {
 	struct entry *entry = to_entry(item);
@@ -223,24 +227,24 @@ static ssize_t report_inblob_read(struct config_item *item, void *buf, size_t co
 
 static ssize_t report_outblob_read(struct config_item *item, void *buf, size_t count)
 {
-	return report_read(to_entry(item), BLOB_OUT, buf, count);
+	return tsm_configfs_read_blob(to_entry(item), BLOB_OUT, buf, count);
 }
 CONFIGFS_BIN_ATTR_RO(report_, outblob, NULL, TSM_REPORT_OUTBLOB_MAX);
 
 static ssize_t report_auxblob_read(struct config_item *item, void *buf, size_t count)
 {
-	return report_read(to_entry(item), BLOB_AUX, buf, count);
+	return tsm_configfs_read_blob(to_entry(item), BLOB_AUX, buf, count);
 }
 CONFIGFS_BIN_ATTR_RO(report_, auxblob, NULL, TSM_REPORT_OUTBLOB_MAX);
 
 static ssize_t report_manifestblob_read(struct config_item *item, void *buf,
 					size_t count)
 {
-	return report_read(to_entry(item), BLOB_MANIFEST, buf, count);
+	return tsm_configfs_read_blob(to_entry(item), BLOB_MANIFEST, buf, count);
 }
 CONFIGFS_BIN_ATTR_RO(report_, manifestblob, NULL, TSM_REPORT_OUTBLOB_MAX);
 
-/* Their order is that of the indices a provider is asked about. */
+/* In the order of enum tsm_attr_index. */
 static struct configfs_attribute *attrs[] = {
 	&report_attr_generation,
 	&report_attr_provider,
@@ -252,6 +256,7 @@ static struct configfs_attribute *attrs[] = {
 	NULL
 };
 
+/* In the order of enum tsm_bin_attr_index. */
 static struct configfs_bin_attribute *bin_attrs[] = {
 	&report_attr_inblob,
 	&report_attr_outblob,
@@ -260,53 +265,56 @@ static struct configfs_bin_attribute *bin_attrs[] = {
 	NULL
 };
 
-/* The provider may have left since the entry was made: what it said then counts. */
+/*
+ * configfs asks for the visible files after it made the entry. The provider may
+ * have unregistered in between, so that make_item() has stored its answers.
+ */
 static bool is_visible(struct config_item *item, struct configfs_attribute *attr,
 		       int n)
 {
 	if (has_defect(DEFECT_LATE_ATTRIBUTES)) {
-		guard(rwsem_read)(&registration);
-		return provider_shows(n);
+		guard(rwsem_read)(&tsm_configfs_registration);
+		return tsm_configfs_attr_visible(n);
 	}
-	return to_entry(item)->shown & BIT(n);
+	return to_entry(item)->visible_attrs & BIT(n);
 }
 
 static bool is_bin_visible(struct config_item *item,
 			   struct configfs_bin_attribute *attr, int n)
 {
 	if (has_defect(DEFECT_LATE_ATTRIBUTES)) {
-		guard(rwsem_read)(&registration);
-		return provider_shows_blob(n);
+		guard(rwsem_read)(&tsm_configfs_registration);
+		return tsm_configfs_bin_attr_visible(n);
 	}
-	return to_entry(item)->shown_blobs & BIT(n);
+	return to_entry(item)->visible_bin_attrs & BIT(n);
 }
 
-static void release(struct config_item *item)
+static void free_entry(struct config_item *item)
 {
 	struct entry *entry = to_entry(item);
 
-	report_forget(entry);
+	tsm_configfs_free_report(entry);
 	kfree(entry->report.desc.service_provider);
 	kfree(entry);
 }
 
-static struct configfs_item_operations item_ops = { .release = release };
+static struct configfs_item_operations item_ops = { .release = free_entry };
 
-static struct configfs_group_operations visibility = {
+static struct configfs_group_operations visibility_ops = {
 	.is_visible = is_visible,
 	.is_bin_visible = is_bin_visible,
 };
 
-const struct config_item_type entry_type = {
+const struct config_item_type tsm_configfs_entry_type = {
 	.ct_owner = THIS_MODULE,
 	.ct_item_ops = &item_ops,
-	.ct_group_ops = &visibility,
+	.ct_group_ops = &visibility_ops,
 	.ct_attrs = attrs,
 	.ct_bin_attrs = bin_attrs,
 };
 
-/* What defects change about the files themselves. */
-void attributes_init(void)
+/* Apply the defects of the files' modes and sizes. */
+void tsm_configfs_init_attributes(void)
 {
 	if (has_defect(DEFECT_READABLE_NONCE)) {
 		report_attr_inblob.cb_attr.ca_mode = 0600;

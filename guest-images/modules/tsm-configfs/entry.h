@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * A report entry, and the one provider.
+ * An entry of tsm/report, and the provider.
  *
- * Locks, outermost first: registration, the lock of an entry. A report is made
- * with registration held for reading and the entry's lock: it delays who uses
- * the same entry, and the provider's leaving, and nobody else.
+ * Locks, outermost first: tsm_configfs_registration, entry.lock. A report is made
+ * with the registration held for reading and with the entry's lock: meanwhile
+ * other users of that entry and the provider's unregistration wait, and nothing
+ * else does.
  */
 #ifndef TSM_CONFIGFS_ENTRY_H
 #define TSM_CONFIGFS_ENTRY_H
 
+#include <linux/atomic.h>
 #include <linux/configfs.h>
 #include <linux/mutex.h>
 #include <linux/rwsem.h>
@@ -16,21 +18,23 @@
 
 /**
  * struct entry - a directory below tsm/report
- * @shown: bit for each attribute the provider wanted to show when it was made
- * @shown_blobs: the same of the binary ones
- * @lock: of all that follows
- * @report: what was written, and what was made of it
- * @written: writes; also read without the lock, to be shown
- * @made: @written when the report was made. Both follow @report, where a
- *	provider that lets counters meet expects them.
- * @valid: the report is of the options as they are
+ * @item: its configfs item
+ * @visible_attrs: bit for each attribute that the provider showed when the entry
+ *	was made
+ * @visible_bin_attrs: bit for each such binary attribute
+ * @lock: protects all members below
+ * @report: the options that were written, and the report made from them
+ * @written: count of writes; generation shows it without the lock
+ * @made: @written when the report was made. Both counters follow @report, as in
+ *	the kernel's struct tsm_report_state: tsm-sim sets them to overflow
+ * @valid: the report was made from the current options
  * @latest: the option that was written last
  */
 struct entry {
 	struct config_item item;
-	unsigned int shown;
-	unsigned int shown_blobs;
-	struct mutex lock;
+	unsigned int visible_attrs;
+	unsigned int visible_bin_attrs;
+	struct mutex lock;	/* see above */
 	struct tsm_report report;
 	unsigned long written;
 	unsigned long made;
@@ -44,41 +48,44 @@ static inline struct entry *to_entry(struct config_item *item)
 }
 
 /**
- * struct provider - who makes the reports
- * @ops: NULL while there is nobody
- * @priv: handed to @ops' report_new
+ * struct provider - the provider and its entries
+ * @ops: NULL while there is no provider
+ * @priv: argument of report_new
+ * @entries: number of entries; increased with the registration held
  */
 struct provider {
 	const struct tsm_report_ops *ops;
 	void *priv;
+	atomic_t entries;
 };
 
-/* core.c; provider is under registration */
-extern struct rw_semaphore registration;
-extern struct provider provider;
-bool provider_shows(unsigned int n);
-bool provider_shows_blob(unsigned int n);
-
-/* attributes.c */
-extern const struct config_item_type entry_type;
-void attributes_init(void);
+/* provider.c */
+extern struct rw_semaphore tsm_configfs_registration;	/* protects the next one */
+extern struct provider tsm_configfs_provider;
+bool tsm_configfs_attr_visible(unsigned int n);
+bool tsm_configfs_bin_attr_visible(unsigned int n);
 
 /* report.c */
 enum blob { BLOB_OUT, BLOB_AUX, BLOB_MANIFEST };
 
-void report_forget(struct entry *entry);
+void tsm_configfs_free_report(struct entry *entry);
 
 /*
- * What configfs asks for twice when a blob is first read: its size, with no
- * @buf, and then to fill @buf. Returns the blob's length, or
+ * Read a blob. configfs calls this twice when a blob is first read: without @buf
+ * for the size, and then to fill @buf. Returns the length of the blob, or
  *   -ENXIO   there is no provider
  *   -EINVAL  no inblob was written
- *   -EACCES  the report is still to be made, and the caller has no privileges
- *   -EAGAIN  the report was replaced by one of another size between the two;
- *            reading again gives that one
- *   -EFBIG, -EIO  a blob of the provider's is too long, or there is no outblob
- * and every errno of report_new.
+ *   -EACCES  a report must be made, and the caller lacks CAP_SYS_ADMIN
+ *   -EAGAIN  a report of another size replaced the one of the first call; the
+ *            next read returns it
+ *   -EFBIG, -EIO  a blob of the provider is too long, or there is no outblob
+ * or an errno of report_new.
  */
-ssize_t report_read(struct entry *entry, enum blob which, void *buf, size_t count);
+ssize_t tsm_configfs_read_blob(struct entry *entry, enum blob which, void *buf,
+			       size_t count);
+
+/* attributes.c */
+extern const struct config_item_type tsm_configfs_entry_type;
+void tsm_configfs_init_attributes(void);
 
 #endif

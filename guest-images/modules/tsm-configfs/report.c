@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* The report of an entry: when it is valid, how it is made, how it is read. */
+/* The report of an entry: made, read, freed. */
 #include <linux/capability.h>
 #include <linux/cleanup.h>
+#include <linux/lockdep.h>
 #include <linux/minmax.h>
 #include <linux/mm.h>
 #include <linux/string.h>
@@ -9,7 +10,7 @@
 #include "defects.h"
 #include "entry.h"
 
-void report_forget(struct entry *entry)
+void tsm_configfs_free_report(struct entry *entry)
 {
 	struct tsm_report *report = &entry->report;
 
@@ -27,7 +28,7 @@ void report_forget(struct entry *entry)
 	report->manifestblob_len = 0;
 }
 
-/* The result of report_new, after a look at what it left. */
+/* Check the report of report_new, which returned @rc. */
 static int check_report(const struct tsm_report *report, int rc)
 {
 	if (rc)
@@ -42,13 +43,14 @@ static int check_report(const struct tsm_report *report, int rc)
 
 static int make_report(struct entry *entry)
 {
+	const struct provider *provider = &tsm_configfs_provider;
 	int rc;
 
-	report_forget(entry);
-	rc = provider.ops->report_new(&entry->report, provider.priv);
+	tsm_configfs_free_report(entry);
+	rc = provider->ops->report_new(&entry->report, provider->priv);
 	rc = check_report(&entry->report, rc);
 	if (rc) {
-		report_forget(entry);
+		tsm_configfs_free_report(entry);
 		return rc;
 	}
 	entry->made = entry->written;
@@ -56,10 +58,13 @@ static int make_report(struct entry *entry)
 	return 0;
 }
 
-/* @anew: a report that is there already will not do. */
+/* Make the report unless there is a valid one. @anew: also if there is. */
 static int ensure_report(struct entry *entry, bool anew)
 {
-	if (!provider.ops && !(has_defect(DEFECT_ORPHAN_REPORT) && entry->valid))
+	lockdep_assert_held(&tsm_configfs_registration);
+	lockdep_assert_held(&entry->lock);
+	if (!tsm_configfs_provider.ops &&
+	    !(has_defect(DEFECT_ORPHAN_REPORT) && entry->valid))
 		return has_defect(DEFECT_OLD_ERRNO) ? -ENOTTY : -ENXIO;
 	if (!entry->report.desc.inblob_len)
 		return -EINVAL;
@@ -80,8 +85,8 @@ static ssize_t copy_blob(const u8 *blob, size_t len, void *buf, size_t count)
 	return len;
 }
 
-static ssize_t read_locked(struct entry *entry, enum blob which, void *buf,
-			   size_t count)
+static ssize_t read_blob_locked(struct entry *entry, enum blob which, void *buf,
+				size_t count)
 {
 	const struct tsm_report *report = &entry->report;
 	int rc;
@@ -92,21 +97,24 @@ static ssize_t read_locked(struct entry *entry, enum blob which, void *buf,
 		return rc;
 	switch (which) {
 	case BLOB_AUX:
-		return copy_blob(report->auxblob, report->auxblob_len, buf, count);
+		return copy_blob(report->auxblob, report->auxblob_len, buf,
+				 count);
 	case BLOB_MANIFEST:
 		return copy_blob(report->manifestblob, report->manifestblob_len,
 				 buf, count);
 	default:
-		return copy_blob(report->outblob, report->outblob_len, buf, count);
+		return copy_blob(report->outblob, report->outblob_len, buf,
+				 count);
 	}
 }
 
-ssize_t report_read(struct entry *entry, enum blob which, void *buf, size_t count)
+ssize_t tsm_configfs_read_blob(struct entry *entry, enum blob which, void *buf,
+			       size_t count)
 {
 	if (has_defect(DEFECT_ONE_LOCK)) {
-		guard(rwsem_write)(&registration);
-		return read_locked(entry, which, buf, count);
+		guard(rwsem_write)(&tsm_configfs_registration);
+		return read_blob_locked(entry, which, buf, count);
 	}
-	guard(rwsem_read)(&registration);
-	return read_locked(entry, which, buf, count);
+	guard(rwsem_read)(&tsm_configfs_registration);
+	return read_blob_locked(entry, which, buf, count);
 }

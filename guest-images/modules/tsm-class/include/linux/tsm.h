@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Provider interface of the sysfs class "tsm", as it was proposed for review.
+ * Interface between the sysfs class "tsm" and a provider, as in the patch that
+ * was posted for review.
  *
- * This header stands in for the kernel's <linux/tsm.h>, which describes the
- * configfs interface. It defines the kernel's include guards too, so that one
- * compilation unit sees only one of the two.
+ * The header replaces the kernel's <linux/tsm.h>, which declares the configfs
+ * interface. It defines the kernel's include guards too, so that no compilation
+ * unit includes both.
  */
 #ifndef TSM_CLASS_TSM_H
 #define TSM_CLASS_TSM_H
 
 #ifdef __TSM_H
-#error "the kernel's <linux/tsm.h> was included first: put the class's include directory first"
+#error "the kernel's <linux/tsm.h> was included first: put this directory first"
 #endif
 #define __TSM_H
 #define __LINUX_TSM_H
@@ -20,9 +21,6 @@
 
 struct attribute_group;
 struct device;
-
-/* Tells a provider which core it is compiled for. */
-#define TSM_CLASS		1
 
 #define TSM_INBLOB_MAX		64
 #define TSM_OUTBLOB_MAX		SZ_32K
@@ -39,11 +37,11 @@ enum tsm_format {
 };
 
 /**
- * struct tsm_desc - what a report is asked for
+ * struct tsm_desc - the options of a report
  * @privlevel: privilege level, 0 to %TSM_PRIVLEVEL_MAX
  * @inblob_len: bytes of @inblob that were written
- * @inblob: the caller's data, a nonce as a rule; zero beyond @inblob_len
- * @outblob_format: wanted form of the report
+ * @inblob: the caller's data, usually a nonce; zero beyond @inblob_len
+ * @outblob_format: format of the report
  */
 struct tsm_desc {
 	unsigned int privlevel;
@@ -55,9 +53,9 @@ struct tsm_desc {
 /**
  * struct tsm_ops - a provider
  * @name: for messages
- * @report_new: make a report. Called in process context with the class's lock
- *	held for write; may sleep. Stores the length and returns memory that
- *	kvfree() frees, or an ERR_PTR() whose errno reaches the reader as it is.
+ * @report_new: make a report. Called in process context with the lock of the
+ *	class held for write; may sleep. Sets the length and returns memory that
+ *	kvfree() frees, or an ERR_PTR(), whose errno the reader gets.
  */
 struct tsm_ops {
 	const char *name;

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Provider interface of the configfs core, with the names it has since 6.16.
+ * Interface between tsm-configfs and a provider, with the names of Linux 6.16.
  *
- * This header stands in for the kernel's <linux/tsm.h>, whose core cannot be
- * loaded beside this one, and defines its include guards too.
+ * The header replaces the kernel's <linux/tsm.h>, whose implementation cannot be
+ * loaded beside tsm-configfs, and defines its include guards too.
  */
 #ifndef TSM_CONFIGFS_TSM_H
 #define TSM_CONFIGFS_TSM_H
 
 #ifdef __TSM_H
-#error "the kernel's <linux/tsm.h> was included first: put this core's include directory first"
+#error "the kernel's <linux/tsm.h> was included first: put this directory first"
 #endif
 #define __TSM_H
 #define __LINUX_TSM_H
@@ -22,7 +22,7 @@
 #define TSM_REPORT_INBLOB_MAX		64
 #define TSM_REPORT_PRIVLEVEL_MAX	3
 
-/* What the kernel at hand lets its readers have. */
+/* As in the header of the kernel that the module is built for. */
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(7, 0, 0)
 #define TSM_REPORT_OUTBLOB_MAX		SZ_16M
 #else
@@ -30,13 +30,13 @@
 #endif
 
 /**
- * struct tsm_report_desc - what a report is asked for
+ * struct tsm_report_desc - the options of a report
  * @privlevel: privilege level, from the provider's floor to
  *	%TSM_REPORT_PRIVLEVEL_MAX
  * @inblob_len: bytes of @inblob that were written
- * @inblob: the caller's data, a nonce as a rule; zero beyond @inblob_len
- * @service_provider: who is asked for it, NULL for the TSM itself
- * @service_guid: the service asked for, all zero for every one
+ * @inblob: the caller's data, usually a nonce; zero beyond @inblob_len
+ * @service_provider: the service that makes the report, NULL for the TSM itself
+ * @service_guid: the service to report on, all zero for all services
  * @service_manifest_version: version of the service's manifest
  */
 struct tsm_report_desc {
@@ -49,11 +49,14 @@ struct tsm_report_desc {
 };
 
 /**
- * struct tsm_report - what a provider is given, and what it gives
- * @desc: what is asked for
- * @outblob: the report; kvfree() frees this and the others
- * @auxblob: what comes with it, certificates as a rule; NULL for nothing
- * @manifestblob: the manifest of the services; NULL for nothing
+ * struct tsm_report - argument of report_new: options in, blobs out
+ * @desc: the options
+ * @outblob_len: bytes of @outblob
+ * @outblob: the report; kvfree() frees all blobs
+ * @auxblob_len: bytes of @auxblob
+ * @auxblob: data that belongs to it, usually certificates; NULL for none
+ * @manifestblob_len: bytes of @manifestblob
+ * @manifestblob: the manifest of the services; NULL for none
  */
 struct tsm_report {
 	struct tsm_report_desc desc;
@@ -67,13 +70,12 @@ struct tsm_report {
 
 /**
  * struct tsm_report_ops - a provider
- * @name: what "provider" shows
- * @privlevel_floor: lowest privilege level it makes reports for
- * @report_new: fill in the blobs of a report. Called in process context with the
- *	provider's registration and the entry locked; may sleep. What it returns
- *	reaches the reader.
- * @report_attr_visible: whether an entry has the attribute of this index
- * @report_bin_attr_visible: the same of the binary ones
+ * @name: content of the file "provider"
+ * @privlevel_floor: lowest privilege level of its reports
+ * @report_new: set the blobs of a report. Called in process context with the
+ *	registration and the entry locked; may sleep. The reader gets its errno
+ * @report_attr_visible: true if an entry has attribute @n; NULL for all
+ * @report_bin_attr_visible: true if an entry has binary attribute @n; NULL for all
  */
 struct tsm_report_ops {
 	const char *name;

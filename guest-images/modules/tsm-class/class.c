@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* The class, and the registration of the one provider it can have. */
+/* The class, and the registration of its one provider. */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
 #include <linux/cleanup.h>
 #include <linux/device.h>
 #include <linux/err.h>
+#include <linux/lockdep.h>
 #include <linux/mm.h>
 #include <linux/module.h>
 #include <linux/mutex.h>
@@ -13,17 +14,14 @@
 #include "defects.h"
 #include "state.h"
 
-DECLARE_RWSEM(tsm_lock);
-struct tsm_state tsm_state;
-
 /*
- * Serialises registration against itself. It is taken before tsm_lock, and by
- * no attribute, so that the device can be removed while attributes finish.
+ * Serialises registrations. It is taken outside tsm_class_lock, and by no
+ * attribute: the device can be removed while attributes finish.
  */
-static DEFINE_MUTEX(registration);
+static DEFINE_MUTEX(registration_mutex);
 static struct device *tsm_device;
 
-static const struct class constant_class = { .name = "tsm" };
+static const struct class static_class = { .name = "tsm" };
 static const struct class *tsm_class;
 
 static int create_device(struct device *parent,
@@ -32,39 +30,40 @@ static int create_device(struct device *parent,
 	struct device *dev;
 
 	dev = device_create_with_groups(tsm_class, parent, MKDEV(0, 0), NULL,
-					groups ?: tsm_default_groups, "tsm0");
+					groups ?: tsm_class_default_groups, "tsm0");
 	if (IS_ERR(dev))
 		return PTR_ERR(dev);
 	tsm_device = dev;
 	return 0;
 }
 
-static void drop_report(void)
+static void free_report(void)
 {
-	kvfree(tsm_state.outblob);
-	tsm_state.outblob = NULL;
-	tsm_state.outblob_len = 0;
+	kvfree(tsm_class_state.outblob);
+	tsm_class_state.outblob = NULL;
+	tsm_class_state.outblob_len = 0;
 }
 
-static void detach(void)
+static void detach_provider(void)
 {
-	tsm_state.ops = NULL;
-	drop_report();
+	lockdep_assert_held_write(&tsm_class_lock);
+	tsm_class_state.ops = NULL;
+	free_report();
 	if (has_defect(DEFECT_STATE_SURVIVES))
 		return;
-	memset(&tsm_state.desc, 0, sizeof(tsm_state.desc));
-	tsm_state.generation = 0;
-	tsm_state.report_generation = 0;
+	memset(&tsm_class_state.desc, 0, sizeof(tsm_class_state.desc));
+	tsm_class_state.generation = 0;
+	tsm_class_state.report_generation = 0;
 }
 
 /**
  * register_tsm - make @ops the provider and create tsm0
- * @ops: must stay valid until unregister_tsm()
+ * @ops: valid until unregister_tsm()
  * @parent: the provider's device, parent of tsm0
  * @groups: attribute groups of tsm0, NULL for the default group
  *
- * Return: 0; -EINVAL for an incomplete call; -EBUSY when there is a provider
- * already; or an errno of the creation of the device.
+ * Return: 0; -EINVAL if an argument is missing; -EBUSY when there is a provider;
+ * or the errno of a failure to create the device.
  */
 int register_tsm(const struct tsm_ops *ops, struct device *parent,
 		 const struct attribute_group **groups)
@@ -74,28 +73,28 @@ int register_tsm(const struct tsm_ops *ops, struct device *parent,
 	if (!ops || !ops->report_new || !parent)
 		return -EINVAL;
 
-	guard(mutex)(&registration);
-	if (tsm_state.ops) {
+	guard(mutex)(&registration_mutex);
+	if (tsm_class_state.ops) {
 		pr_err("%s refused: %s is registered\n", ops->name,
-		       tsm_state.ops->name);
+		       tsm_class_state.ops->name);
 		return has_defect(DEFECT_SECOND_REGISTER) ? 0 : -EBUSY;
 	}
 
-	/* Before the device, whose attributes can be used once it exists. */
-	scoped_guard(rwsem_write, &tsm_lock)
-		tsm_state.ops = ops;
+	/* Before the device exists, because attributes can then be used. */
+	scoped_guard(rwsem_write, &tsm_class_lock)
+		tsm_class_state.ops = ops;
 	rc = create_device(parent, groups);
 	if (rc) {
-		scoped_guard(rwsem_write, &tsm_lock)
-			detach();
+		scoped_guard(rwsem_write, &tsm_class_lock)
+			detach_provider();
 	}
 	return rc;
 }
 EXPORT_SYMBOL_GPL(register_tsm);
 
 /**
- * unregister_tsm - remove tsm0 and forget the provider
- * @ops: what was given to register_tsm()
+ * unregister_tsm - remove tsm0 and the provider
+ * @ops: the one passed to register_tsm()
  *
  * When it returns, no report_new of @ops runs or will run.
  *
@@ -103,17 +102,17 @@ EXPORT_SYMBOL_GPL(register_tsm);
  */
 int unregister_tsm(const struct tsm_ops *ops)
 {
-	guard(mutex)(&registration);
-	if (!ops || tsm_state.ops != ops)
+	guard(mutex)(&registration_mutex);
+	if (!ops || tsm_class_state.ops != ops)
 		return -EBUSY;
 
 	/*
-	 * Removing the device waits for the attributes in use, and these wait
-	 * for tsm_lock: it must not be held here. Those that come in between
-	 * find no provider.
+	 * device_unregister() waits for attributes in use, and these wait for
+	 * tsm_class_lock. It must therefore run without the lock; attributes
+	 * that are used in between fail with -ENXIO.
 	 */
-	scoped_guard(rwsem_write, &tsm_lock) {
-		detach();
+	scoped_guard(rwsem_write, &tsm_class_lock) {
+		detach_provider();
 		if (has_defect(DEFECT_UNREGISTER_DEADLOCK))
 			device_unregister(tsm_device);
 	}
@@ -124,13 +123,13 @@ int unregister_tsm(const struct tsm_ops *ops)
 }
 EXPORT_SYMBOL_GPL(unregister_tsm);
 
-static int make_class(void)
+static int create_class(void)
 {
 	if (has_defect(DEFECT_DYNAMIC_CLASS)) {
 		tsm_class = class_create("tsm");
 		return PTR_ERR_OR_ZERO(tsm_class);
 	}
-	tsm_class = &constant_class;
+	tsm_class = &static_class;
 	return class_register(tsm_class);
 }
 
@@ -141,9 +140,9 @@ static int __init tsm_class_init(void)
 	rc = tsm_defects_init();
 	if (rc)
 		return rc;
-	rc = make_class();
+	rc = create_class();
 	if (rc)
-		pr_err("class \"tsm\" cannot be created (%d); has the kernel one of its own?\n",
+		pr_err("cannot create class \"tsm\" (%d); does the kernel have one?\n",
 		       rc);
 	return rc;
 }
