@@ -16,9 +16,10 @@ import pytest
 from harness.claims.catalogue import catalogue
 from harness.errors import HarnessError
 from harness.plugin.collector import Collector
+from harness.prepare import WorkerContext, prepare
 from harness.progress import Progress
 from harness.qemu.rundir import RunDirectory
-from harness.session import Prepared, Session
+from harness.session import Session
 from harness.settings import Settings
 from harness.verdict import CellResult, RunResult
 
@@ -39,12 +40,15 @@ def run_cells(
     collected.
     """
     with Session(settings, progress) as session:
-        prepared = session.prepare()
+        prepared = prepare(session, settings)
         host = session.describe_host()
-    collector = Collector(on_result, on_start)
     scratch = RunDirectory()
     try:
-        code = _pytest(_arguments(settings, prepared, workers, scratch.path / "pytest"), collector)
+        worker = WorkerContext(prepared.failures, scratch.subdirectory("cells"))
+        collector = Collector(worker.cells, on_result, on_start)
+        basetemp = scratch.path / "pytest"
+        code = _pytest(_arguments(settings, worker, workers, basetemp), collector)
+        results = [*collector.results.values(), *collector.missed]
     finally:
         scratch.close()
     broken = code not in (0, 1, pytest.ExitCode.INTERRUPTED)
@@ -53,7 +57,7 @@ def run_cells(
         raise HarnessError(
             f"the scenarios cannot be collected:\n{reason}", hint=f"run `pytest {_scenarios()}`"
         )
-    results = sorted([*collector.results.values(), *collector.missed], key=_order(settings))
+    results.sort(key=_order(settings))
     return RunResult(results, host, code == pytest.ExitCode.INTERRUPTED, prepared.notes)
 
 
@@ -61,7 +65,9 @@ def _scenarios() -> Path:
     return catalogue().directory
 
 
-def _arguments(settings: Settings, prepared: Prepared, workers: int, scratch: Path) -> list[str]:
+def _arguments(
+    settings: Settings, worker: WorkerContext, workers: int, basetemp: Path
+) -> list[str]:
     arguments = [
         str(_scenarios()),
         f"--rootdir={_scenarios().parent}",
@@ -69,8 +75,8 @@ def _arguments(settings: Settings, prepared: Prepared, workers: int, scratch: Pa
         "-p", "no:terminal", "-p", "no:cacheprovider",
         "-c", os.devnull,
         *settings.pytest_arguments(),
-        f"--tsm-prepared={prepared.to_json()}",
-        f"--basetemp={scratch}",
+        f"--tsm-worker={worker.to_argument()}",
+        f"--basetemp={basetemp}",
     ]  # fmt: skip
     if workers > 1:
         arguments += ["-p", "xdist", "--dist=worksteal"]

@@ -1,21 +1,19 @@
 # SPDX-License-Identifier: MIT
-"""Everything a run needs besides the scenarios: kernels, images, templates, guests, providers.
+"""The objects that the commands of one process share: kernels, images, templates and guests.
 
-A kernel spec becomes an image. The image, booted, with an implementation loaded, becomes a
-template. A clone of the template is handed out, and a provider is made to go with it.
+A kernel becomes an image. The image, booted, with an implementation loaded, becomes a template.
+Guests are clones of the template, and each gets a provider.
 """
 
 from __future__ import annotations
 
-import contextlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from functools import cached_property
 from importlib.metadata import version
 
 from harness.cache import Cache
-from harness.errors import BuildError, HostError, TsmHarnessError
+from harness.errors import BuildError, TsmHarnessError
 from harness.guest.guest import Guest
 from harness.images.image import GuestImage, prepare_image
 from harness.implementations.model import Build
@@ -36,44 +34,29 @@ from harness.vm.pool import ClonePool
 from harness.vm.template import Template
 from providers_sim import AnyProvider, create
 
-__all__ = ["Prepared", "Session"]
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """What the parent of a worker process found out, so that the worker need not.
-
-    ``failures`` says why a (kernel, core) pair cannot run, by ``kernel tsm``; ``notes`` are for
-    the user: what was done to what he brought.
-    """
-
-    failures: dict[str, str] = field(default_factory=dict)
-    notes: list[str] = field(default_factory=list)
-
-    def to_json(self) -> str:
-        """As one word of a command line; the notes stay with the parent."""
-        return json.dumps(self.failures)
-
-    @classmethod
-    def from_json(cls, text: str) -> Prepared | None:
-        """The inverse; None for the empty text of a process that has no such parent."""
-        return cls(json.loads(text)) if text else None
+__all__ = ["Session"]
 
 
 class Session:
-    """Makes and remembers what a run needs; nothing is made before it is asked for.
+    """Makes each object when it is first used, and keeps it; a context manager.
 
-    ``prepared`` marks a worker whose parent has verified the cache. Use it as a context manager.
+    Kernels and implementations are named as on the command line. ``failures`` marks a worker
+    process, whose parent has verified the cache: it holds why the parent could not prepare an
+    implementation on a kernel, by ``KERNEL TSM``.
     """
 
     def __init__(
-        self, settings: Settings, progress: Progress, *, prepared: Prepared | None = None
+        self,
+        settings: Settings,
+        progress: Progress,
+        *,
+        failures: Mapping[str, str] | None = None,
     ) -> None:
         self._settings = settings
         self.progress = progress
-        self._prepared = prepared
-        self._kernels: dict[str, Kernel] = {}
-        self._lacking: dict[str, TsmHarnessError] = {}
+        self._is_worker = failures is not None
+        self._failures = failures or {}
+        self._kernels: dict[str, Kernel | TsmHarnessError] = {}
         self._builds: dict[tuple[str, str], Build] = {}
         self._factories: dict[str, GuestFactory] = {}
         self._pools: dict[str, ClonePool] = {}
@@ -87,7 +70,7 @@ class Session:
         self.close()
 
     def close(self) -> None:
-        """End every clone nobody took and remove the run directory."""
+        """End the clones in the pools, and remove the run directory."""
         try:
             for pool in self._pools.values():
                 pool.close()
@@ -97,12 +80,12 @@ class Session:
 
     @cached_property
     def cache(self) -> Cache:
-        """The cache, in the directory asked for or the user's own."""
+        """The cache, in the directory of the settings or in that of the user."""
         return Cache(cache_directory(self._settings.cache))
 
     @cached_property
     def emulator(self) -> Emulator:
-        """QEMU as found; its accelerator is chosen with the first image."""
+        """QEMU, before an accelerator is chosen."""
         return find_emulator(self._settings.qemu, self._settings)
 
     @property
@@ -112,134 +95,117 @@ class Session:
             self._run = RunDirectory()
         return self._run
 
-    def kernel(self, spec: str) -> Kernel:
-        """The kernel ``spec`` names, fetched when it has to be; a failure is not tried again."""
-        if spec in self._lacking:
-            raise self._lacking[spec].with_traceback(None)
-        if spec not in self._kernels:
-            try:
-                self._kernels[spec] = resolve_kernel(
-                    spec,
-                    self.cache,
-                    self.progress,
-                    build=self._settings.kernel_build,
-                    config=self._settings.kernel_config,
-                    trusted=self._prepared is not None,
-                )
-            except TsmHarnessError as error:
-                self._lacking[spec] = error
-                raise
-        return self._kernels[spec]
+    def kernel(self, name: str) -> Kernel:
+        """Return a kernel, which is fetched or built if needed; a failure is raised every time."""
+        if name not in self._kernels:
+            self._kernels[name] = self._resolve(name)
+        found = self._kernels[name]
+        if isinstance(found, TsmHarnessError):
+            raise found.with_traceback(None)
+        return found
 
-    def image(self, spec: str) -> GuestImage:
-        """The image of a kernel: one initramfs for every implementation."""
-        return prepare_image(self.kernel(spec), self.cache, self.progress)
+    def _resolve(self, name: str) -> Kernel | TsmHarnessError:
+        try:
+            return resolve_kernel(
+                name,
+                self.cache,
+                self.progress,
+                build=self._settings.kernel_build,
+                config=self._settings.kernel_config,
+                trusted=self._is_worker,
+            )
+        except TsmHarnessError as error:
+            return error
 
-    def accelerator(self, spec: str) -> Choice:
-        """KVM or TCG, proved with this kernel's image if no answer is known yet."""
+    def image(self, kernel: str) -> GuestImage:
+        """Return the image of a kernel: its initramfs is the same for every implementation."""
+        return prepare_image(self.kernel(kernel), self.cache, self.progress)
+
+    def accelerator(self, kernel: str) -> Choice:
+        """Choose KVM or TCG; if the choice is not cached, a probe guest of this kernel decides."""
         if self._choice is None:
-            boot = boot_of(self.image(spec))
+            boot = boot_of(self.image(kernel))
             self._choice = choose_accelerator(
                 self.emulator, boot, self.cache.root, self.run_directory, self.progress
             )
         return self._choice
 
-    def factory(self, spec: str) -> GuestFactory:
-        """Where guests of this kernel are made."""
-        if spec not in self._factories:
-            emulator = self.emulator.with_accelerator(self.accelerator(spec).accelerator)
-            self._factories[spec] = GuestFactory(
-                self.image(spec),
+    def factory(self, kernel: str) -> GuestFactory:
+        """Return the factory that makes the guests of a kernel."""
+        if kernel not in self._factories:
+            emulator = self.emulator.with_accelerator(self.accelerator(kernel).accelerator)
+            self._factories[kernel] = GuestFactory(
+                self.image(kernel),
                 emulator,
                 self.cache,
                 self.run_directory,
                 self.progress,
-                trusted=self._prepared is not None,
+                trusted=self._is_worker,
             )
-        return self._factories[spec]
+        return self._factories[kernel]
 
-    def build(self, spec: str, tsm: str) -> Build:
-        """The modules of an implementation and its provider driver, built for a kernel."""
-        if (spec, tsm) not in self._builds:
+    def build(self, kernel: str, tsm: str) -> Build:
+        """Return the modules of an implementation and its provider driver, built for a kernel."""
+        if (kernel, tsm) not in self._builds:
             implementation = parse_implementation(tsm)
-            self._builds[spec, tsm] = implementation.build(
-                self.kernel(spec), self.cache, self.progress
+            self._builds[kernel, tsm] = implementation.build(
+                self.kernel(kernel), self.cache, self.progress
             )
-        return self._builds[spec, tsm]
+        return self._builds[kernel, tsm]
 
-    def template(self, spec: str, tsm: str) -> Template:
-        """The template of a kernel with an implementation and its provider driver loaded."""
-        return self.factory(spec).template(self.build(spec, tsm).loads)
+    def template(self, kernel: str, tsm: str) -> Template:
+        """Return the template of a kernel with an implementation and its driver loaded."""
+        return self.factory(kernel).template(self.build(kernel, tsm).loads)
 
-    def source_lines(self, spec: str, tsm: str) -> SourceLines:
-        """Looks up source lines in the debug information of a kernel and its loaded modules."""
-        tree = self.kernel(spec).build
-        files = {"": tree / "vmlinux", **self.build(spec, tsm).debug_files}
+    def source_lines(self, kernel: str, tsm: str) -> SourceLines:
+        """Return what finds source lines in the debug information of a kernel and its modules."""
+        tree = self.kernel(kernel).build
+        files = {"": tree / "vmlinux", **self.build(kernel, tsm).debug_files}
         return SourceLines(files, (tree / "source").resolve())
 
-    def take_guest(self, spec: str, tsm: str) -> Guest:
-        """A pristine guest; the next one of its kind is begun."""
-        if failure := self.preparation_failure(spec, tsm):
+    def take_guest(self, kernel: str, tsm: str) -> Guest:
+        """Return a pristine guest, and start the next clone of its template."""
+        if failure := self.preparation_failure(kernel, tsm):
             raise BuildError(failure)
-        if spec not in self._pools:
-            self._pools[spec] = ClonePool(self.factory(spec))
-        return self._pools[spec].take(self.template(spec, tsm))
+        if kernel not in self._pools:
+            self._pools[kernel] = ClonePool(self.factory(kernel))
+        return self._pools[kernel].take(self.template(kernel, tsm))
 
-    def preparation_failure(self, spec: str, tsm: str) -> str:
+    def preparation_failure(self, kernel: str, tsm: str) -> str:
         """Return why the parent process could not prepare this pair, or an empty string."""
-        return self._prepared.failures.get(f"{spec} {tsm}", "") if self._prepared else ""
+        return self._failures.get(f"{kernel} {tsm}", "")
 
-    def provider(self, ident: str, seed: int) -> AnyProvider:
-        """A simulated TEE whose evidence depends on ``seed`` and this cache's test PKI alone."""
-        return create(ident, seed=seed, pki_dir=self.cache.root / "pki")
+    def provider(self, spec: str, seed: int) -> AnyProvider:
+        """Return a simulated TEE: ``seed`` and the test PKI of the cache determine its evidence."""
+        return create(spec, seed=seed, pki_dir=self.cache.root / "pki")
 
-    def prepare(self) -> Prepared:
-        """Make every template the settings ask for; what cannot be made is noted, not raised.
-
-        Only a kernel that cannot be what was meant ends it at once, with :class:`UsageError`.
-        """
-        failures, notes = {}, []
-        for spec in self._settings.kernels:
-            with contextlib.suppress(HostError, BuildError):  # its cores will say so
-                self.kernel(spec)
-            for tsm in self._settings.tsms:
-                try:
-                    self.template(spec, tsm)
-                    release, build = self.release(spec), self.build(spec, tsm)
-                    notes += [f"{tsm} on {release}: {note}" for note in build.notes]
-                except TsmHarnessError as error:
-                    failures[f"{spec} {tsm}"] = _words(error)
-        for ident in self._settings.providers:
-            self.provider(ident, 0)
-        return Prepared(failures, notes)
-
-    def release(self, spec: str) -> str:
-        """The kernel's full release, or its spec when it could not be had."""
+    def release(self, kernel: str) -> str:
+        """Return the full release of a kernel, or its name if it is not available."""
         try:
-            return self.kernel(spec).release
+            return self.kernel(kernel).release
         except TsmHarnessError:
-            return spec
+            return kernel
 
-    def config(self, spec: str) -> Mapping[str, str]:
-        """The kernel's configuration; empty when it could not be had."""
+    def config(self, kernel: str) -> Mapping[str, str]:
+        """Return the configuration of a kernel; empty if the kernel is not available."""
         try:
-            return self.kernel(spec).config
+            return self.kernel(kernel).config
         except TsmHarnessError:
             return {}
 
     def versions(self) -> dict[str, str]:
-        """What the evidence of a cell says about how it came to be."""
+        """Describe the host for the evidence of a cell; empty without an emulator."""
         try:
             described = self.describe_host()
-        except TsmHarnessError:  # no emulator: the cell says so itself
+        except TsmHarnessError:
             return {}
         return {name: json.dumps(value) for name, value in described.items()}
 
     def describe_host(self) -> dict[str, object]:
-        """The host's part of a report."""
-        accelerator = self._choice.accelerator if self._choice else "not chosen"
-        emulator = self.emulator
+        """Describe the host for a run report."""
+        emulator, accelerator = self.emulator, "not chosen"
         if self._choice is not None:
+            accelerator = self._choice.accelerator
             emulator = emulator.with_accelerator(self._choice.accelerator)
         return describe_host(
             harness_version=version("tsm-harness"),
@@ -247,7 +213,3 @@ class Session:
             accelerator=accelerator,
             cpu_flags=emulator.cpu.split(","),
         )
-
-
-def _words(error: TsmHarnessError) -> str:
-    return f"{error}\nhint: {error.hint}" if error.hint else str(error)

@@ -142,7 +142,7 @@ def _rate(results: Sequence[CellResult]) -> Iterator[str]:
     if decided:
         seconds = [result.duration_s for result in decided]
         yield (
-            f"{name}: {fails} of {len(results)} reproduced it ({fails / len(decided):.1%}); "
+            f"{name}: {fails} of {len(decided)} reproduced it ({fails / len(decided):.1%}); "
             f"median {statistics.median(seconds):.3f} s, longest {max(seconds):.3f} s"
         )
     else:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -21,15 +22,18 @@ _MAX_TRACEBACK = 500  # characters
 class Collector:
     """A plugin that takes each result as it comes in.
 
-    ``on_start`` is called with the number of cells, ``on_result`` with each result. ``missed`` are
-    the cells without a result: their worker died, or the run was interrupted.
+    Workers write the cells that they have collected into ``directory``. ``on_start`` is called with
+    the number of cells, ``on_result`` with each result. ``missed`` are the cells without a result:
+    their worker died, or the run was interrupted.
     """
 
     def __init__(
         self,
+        directory: Path,
         on_result: Callable[[CellResult], None] = lambda _: None,
         on_start: Callable[[int], None] = lambda _: None,
     ) -> None:
+        self._directory = directory
         self._on_result = on_result
         self._on_start = on_start
         self._collected: list[str] = []
@@ -49,13 +53,6 @@ class Collector:
         if not self._collected:
             self._collected = list(ids)
             self._on_start(len(ids))
-
-    @pytest.hookimpl(optionalhook=True)
-    def pytest_testnodedown(self, node: object, error: object) -> None:
-        """Take the cells that a worker has collected."""
-        output: dict[str, dict[str, str]] = getattr(node, "workeroutput", {})
-        for nodeid, text in output.get(PROPERTY, {}).items():
-            self._cells[nodeid] = cell_from_json(json.loads(text))
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         """Keep the errors of the collection."""
@@ -83,7 +80,15 @@ class Collector:
     def missed(self) -> list[CellResult]:
         """A MISS for each cell that was collected and has no result."""
         left = [nodeid for nodeid in self._collected if nodeid not in self.results]
-        return [self._cells.get(nodeid) or _unknown(nodeid) for nodeid in left]
+        cells = self._cells or (self._cells_of_workers() if left else {})
+        return [cells.get(nodeid) or _unknown(nodeid) for nodeid in left]
+
+    def _cells_of_workers(self) -> dict[str, CellResult]:
+        """Read the file of one worker: all of them have collected the same cells."""
+        for path in self._directory.glob("*.json"):
+            cells = json.loads(path.read_bytes())
+            return {nodeid: cell_from_json(cell) for nodeid, cell in cells.items()}
+        return {}
 
 
 def _unknown(nodeid: str) -> CellResult:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 import traceback
 from dataclasses import replace
@@ -20,7 +21,9 @@ from harness.plugin.options import SETTINGS
 from harness.plugin.prediction import expected_of
 from harness.plugin.stash import SESSION
 from harness.plugin.verdicts import Verdict, deciding_error, verdict_of
+from harness.prepare import WorkerContext
 from harness.report.artifacts import write_artifacts
+from harness.report.output import write_atomically
 from harness.report.run_json import cell_as_json
 from harness.settings import Settings
 from harness.verdict import Cell, CellResult, Status
@@ -28,20 +31,19 @@ from harness.verdict import Cell, CellResult, Status
 __all__ = ["PROPERTY", "results_before_run"]
 
 PROPERTY = "tsm-harness"
-"""Name of the property of a pytest report, and of a worker's output, that carries results."""
+"""Name of the property of a pytest report that carries a result."""
 
 _MAX_TIMELINE = 14  # lines of a result; the artifacts have them all
 _STARTED = pytest.StashKey[float]()
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Send the cells to the parent of a worker, which otherwise knows only their names."""
-    output = getattr(session.config, "workeroutput", None)
-    if output is not None:
-        output[PROPERTY] = {
-            nodeid: json.dumps(cell_as_json(result))
-            for nodeid, result in results_before_run(session).items()
-        }
+    """Write the cells of a worker into a file; xdist sends only their names to the parent."""
+    worker = WorkerContext.from_argument(session.config.option.tsm_worker)
+    if worker is not None and hasattr(session.config, "workerinput"):
+        missed = {ident: cell_as_json(each) for ident, each in results_before_run(session).items()}
+        write_atomically(worker.cells / f"{os.getpid()}.json", json.dumps(missed).encode())
 
 
 def results_before_run(session: pytest.Session) -> dict[str, CellResult]:

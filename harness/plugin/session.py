@@ -9,26 +9,28 @@ import pytest
 
 from harness.plugin.options import SETTINGS
 from harness.plugin.stash import SESSION
+from harness.prepare import WorkerContext
 from harness.progress import NullProgress
-from harness.session import Prepared, Session
+from harness.session import Session
 
 __all__: list[str] = []
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add the option that tells a worker what its parent has prepared."""
+    """Add the option that a worker process gets from its parent."""
     parser.getgroup("tsm-harness").addoption(
-        "--tsm-prepared", default="", help="(internal) what the parent process has prepared"
+        "--tsm-worker", default="", help="(internal) what a worker process needs, as JSON"
     )
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
     """Make the session; it fetches, builds and boots only when a scenario needs it."""
     config = session.config
-    prepared = Prepared.from_json(config.option.tsm_prepared)
-    if prepared is not None:  # a worker is started with SIGINT ignored: see runner
+    worker = WorkerContext.from_argument(config.option.tsm_worker)
+    if worker is not None:  # a worker is started with SIGINT ignored: see runner
         signal.signal(signal.SIGINT, signal.default_int_handler)
-    config.stash[SESSION] = Session(config.stash[SETTINGS], NullProgress(), prepared=prepared)
+    failures = worker.failures if worker else None
+    config.stash[SESSION] = Session(config.stash[SETTINGS], NullProgress(), failures=failures)
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

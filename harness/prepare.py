@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: MIT
+"""Prepares what a run needs, so that its worker processes find it in the cache."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from dataclasses import dataclass, field
+from itertools import product
+from pathlib import Path
+
+from harness.errors import BuildError, HostError, TsmHarnessError
+from harness.session import Session
+from harness.settings import Settings
+
+__all__ = ["Prepared", "WorkerContext", "prepare"]
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What the preparation found.
+
+    ``failures`` holds why an implementation cannot run on a kernel, by ``KERNEL TSM``; ``notes``
+    say how the user's sources were changed to build them.
+    """
+
+    failures: dict[str, str] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class WorkerContext:
+    """What a worker process gets from its parent.
+
+    ``failures`` are those of the preparation. Each worker writes the cells that it has collected
+    into a file in ``cells``: the parent can tell which were not run, even if every worker dies.
+    """
+
+    failures: dict[str, str]
+    cells: Path
+
+    def to_argument(self) -> str:
+        """Encode the context for a command line."""
+        return json.dumps({"failures": self.failures, "cells": str(self.cells)})
+
+    @classmethod
+    def from_argument(cls, text: str) -> WorkerContext | None:
+        """Decode the context; None for the empty text of a process without such a parent."""
+        if not text:
+            return None
+        values = json.loads(text)
+        return cls(values["failures"], Path(values["cells"]))
+
+
+def prepare(session: Session, settings: Settings) -> Prepared:
+    """Make the template of every kernel and implementation of the settings.
+
+    A failure is recorded, except a :class:`UsageError` about a kernel, which is raised.
+    """
+    prepared = Prepared()
+    for kernel in settings.kernels:
+        with contextlib.suppress(HostError, BuildError):  # recorded for each implementation below
+            session.kernel(kernel)
+    pairs = list(product(settings.kernels, settings.tsms))
+    with session.progress.step("preparing", total=len(pairs)) as step:
+        for kernel, tsm in pairs:
+            step.describe(f"preparing {tsm} on {kernel}")
+            try:
+                session.template(kernel, tsm)
+                notes = session.build(kernel, tsm).notes
+                prefix = f"{tsm} on {session.release(kernel)}"
+                prepared.notes.extend(f"{prefix}: {note}" for note in notes)
+            except TsmHarnessError as error:
+                hint = f"\nhint: {error.hint}" if error.hint else ""
+                prepared.failures[f"{kernel} {tsm}"] = f"{error}{hint}"
+            step.advance(1)
+    for provider in settings.providers:
+        session.provider(provider, 0)
+    return prepared
