@@ -43,8 +43,8 @@ _UNEXPECTED_STYLE = "bold red"
 def print_report(run: RunResult, console: Console) -> None:
     """Print the tables, each result that is not as expected, and the summary.
 
-    Expected FAILs are explained, too, when there are only a few. ``!`` marks an unexpected verdict. ``2/5`` after a verdict: 2 of the 5 results of this claim
-    and implementation have it.
+    Expected FAILs are explained, too, when there are only a few. ``!`` marks an unexpected
+    verdict. ``2/5`` after a verdict: 2 of the 5 results of this claim and implementation have it.
     """
     for kernel, provider in sorted({(r.cell.kernel, r.cell.provider) for r in run.results}):
         members = [r for r in run.results if (r.cell.kernel, r.cell.provider) == (kernel, provider)]
@@ -89,7 +89,8 @@ def _style(result: CellResult) -> str:
 def _grouped(results: Sequence[CellResult]) -> list[tuple[CellResult, int]]:
     """Return the results to explain, each with the number of its repeats.
 
-    These are the results that are not as expected, and expected FAILs when there are few. ERRORs and MISSes for the same reason are one entry. Each unexpected verdict has its own.
+    These are the results that are not as expected, and expected FAILs when there are few. ERRORs
+    and MISSes for the same reason are one entry. Each unexpected verdict has its own.
     """
     groups: dict[object, list[CellResult]] = {}
     known = [r for r in results if r.status is Status.FAIL and not r.unexpected]
