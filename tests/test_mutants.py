@@ -12,7 +12,7 @@ from rich.console import Console
 from harness.claims.catalogue import catalogue
 from harness.claims.scope import Scope
 from harness.cli.mutants import _undecided
-from harness.implementations.defects import all_defects, defects_breaking
+from harness.implementations.defects import all_defects, defects_breaking, defects_of
 from harness.report.mutants import print_mutants
 from harness.verdict import Cell, CellResult, Status
 from scenarios import test_conformance
@@ -25,9 +25,11 @@ def result(claim: str, tsm: str, status: Status, expected: Status) -> CellResult
     return CellResult(cell, status, expected, 0.1, rerun=f"run {claim}")
 
 
-def printed(results: Sequence[CellResult], undecided: dict[str, str] | None = None) -> str:
+def printed(
+    results: Sequence[CellResult], undecided: dict[str, str] | None = None, width: int = 100
+) -> str:
     out = io.StringIO()
-    print_mutants(results, undecided or {}, Console(file=out, width=100))
+    print_mutants(results, undecided or {}, Console(file=out, width=width))
     return out.getvalue()
 
 
@@ -39,7 +41,7 @@ def test_a_defect_that_no_selected_scenario_detects_is_reported() -> None:
             result("C1", "defect:old-errno", F, F),
         ]
     )
-    assert "defect:loose-guid: no selected scenario detects this defect" in text
+    assert "no selected scenario detects defect:loose-guid" in text
     assert "old-errno: no" not in text
 
 
@@ -112,3 +114,13 @@ def _parts() -> list[tuple[str, Scope]]:
         if mark.name == "claim"
     ]
     return [(mark.args[0], mark.kwargs["scope"]) for mark in marks]
+
+
+def test_a_narrow_terminal_gets_several_tables() -> None:
+    mutants = [f"defect:{name}" for name in all_defects() if name in defects_of("class")]
+    results = [result("R1", tsm, P, P) for tsm in ("class-fixed", *mutants)]
+    text = printed(results, width=20)
+    tables = [line for line in text.splitlines() if line.startswith(("|", "+"))]
+    assert max(map(len, tables)) <= 20
+    assert text.count("|claim|a|") == -(-len(results) // 6)
+    assert all(tsm in text for tsm in mutants)

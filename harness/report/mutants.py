@@ -18,11 +18,13 @@ from rich.text import Text
 
 from harness.implementations.model import InterfaceKind
 from harness.implementations.spec import parse_implementation
+from harness.report.text import print_text
 from harness.verdict import CellResult, Status, most_important
 
 __all__ = ["print_mutants"]
 
 _LETTERS = [*string.ascii_lowercase, *string.ascii_uppercase]
+_CLAIM_COLUMNS = 8  # of a table: the claim, and the borders beside it
 _SIGNS = {Status.FAIL: "F", Status.PASS: ".", Status.SKIP: "S", Status.ERROR: "E", Status.MISS: "?"}
 _MISTAKES = {
     Status.PASS: "missed",
@@ -44,30 +46,35 @@ def print_mutants(
     interfaces: dict[InterfaceKind, list[str]] = {}
     for tsm in dict.fromkeys(result.cell.tsm for result in results):
         interfaces.setdefault(parse_implementation(tsm).interface, []).append(tsm)
+    columns = min(len(_LETTERS), max(1, (console.width - _CLAIM_COLUMNS) // 2))
     for tsms in interfaces.values():
-        console.print(_table(results, tsms))
-        for letter, tsm in zip(_LETTERS, tsms, strict=False):
-            reason = undecided.get(tsm.partition(":")[2], "")
-            note = f" (no scenario: {reason})" if reason else ""
-            console.print(f"{letter}  {tsm}{note}", soft_wrap=True)
-    for tsm in _without_effect(results):
-        console.print(
-            f"{tsm}: no selected scenario detects this defect; select other claims, or another "
-            "--provider",
-            soft_wrap=True,
+        for start in range(0, len(tsms), columns):
+            part = tsms[start : start + columns]
+            console.print(_table(results, part))
+            for letter, tsm in zip(_LETTERS, part, strict=False):
+                reason = undecided.get(tsm.partition(":")[2], "")
+                note = f" (no scenario: {reason})" if reason else ""
+                print_text(console, f"{letter}  {tsm}{note}")
+    if ineffective := _without_effect(results):
+        print_text(
+            console,
+            f"no selected scenario detects {', '.join(ineffective)}; select other claims, or "
+            "another --provider",
         )
-    console.print("F: the claim fails; .: it passes; !: not as expected, see below")
+    print_text(console, "F: the claim fails; .: it passes; !: not as expected, see below")
     for result in results:
         if not result.as_expected:
             cell = result.cell
             mistake = _MISTAKES[result.status]
             line = f"{mistake}: {cell.claim} {cell.scenario} on {cell.tsm}; {result.rerun}"
-            console.print(Text(line), soft_wrap=True)
+            print_text(console, line, copyable=True)
 
 
 def _table(results: Sequence[CellResult], tsms: Sequence[str]) -> Table:
     # No padding, so that all mutants of an interface fit into 80 columns.
-    table = Table("claim", *_LETTERS[: len(tsms)], box=box.ASCII2, padding=0)
+    table = Table(box=box.ASCII2, padding=0)
+    for head in ("claim", *_LETTERS[: len(tsms)]):
+        table.add_column(head, overflow="fold")
     for claim in dict.fromkeys(result.cell.claim for result in results):
         row = [
             _cell([r for r in results if (r.cell.claim, r.cell.tsm) == (claim, tsm)])

@@ -7,7 +7,7 @@ columns and need no colour. A guest's text is shown without control characters a
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from rich import box
 from rich.console import Console
@@ -15,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from harness.oracle.printable import printable
+from harness.report.text import print_text
 from harness.verdict import (
     EXIT_AS_EXPECTED,
     CellResult,
@@ -52,9 +53,9 @@ def print_report(run: RunResult, console: Console) -> None:
         console.print(_table(members))
     if run.undecided:
         reasons = "; ".join(f"{claim} ({reason})" for claim, reason in run.undecided.items())
-        console.print(Text(f"claims without a scenario: {printable(reasons)}"))
+        print_text(console, f"claims without a scenario: {reasons}")
     for note in run.notes:
-        console.print(Text(printable(note)), soft_wrap=True)
+        print_text(console, note)
     for result, repeats in _grouped(run.results):
         _print_details(result, repeats, console)
     console.print(_summary(run.results), soft_wrap=True)
@@ -109,7 +110,7 @@ def _print_details(result: CellResult, repeats: int, console: Console) -> None:
         f"[{cell.kernel}, {cell.tsm}, {cell.provider}, seed {cell.seed}]"
     )
     console.print()
-    console.print(Text(printable(title), style=_style(result)), soft_wrap=True)
+    print_text(console, title, style=_style(result))
     notes = []
     if result.unexpected:
         notes.append(f"expected {result.expected.value}, got {result.status.value}")
@@ -117,20 +118,17 @@ def _print_details(result: CellResult, repeats: int, console: Console) -> None:
         notes.append("as expected: this implementation is known to break the claim")
     if result.infrastructure_retries:
         notes.append(f"retried {result.infrastructure_retries} times after a harness error")
-    _print_lines(console, [*notes, *printable(result.detail, _MAX_DETAIL).splitlines()])
+    lines = [*notes, *printable(result.detail, _MAX_DETAIL).splitlines()]
     if result.timeline:
-        _print_lines(console, ["timeline:", *(f"  {line}" for line in result.timeline)])
-    if result.rerun:
-        _print_lines(console, [f"rerun: {printable(result.rerun)}"])
-    if result.artifacts:
-        _print_lines(console, [f"recorded: {printable(str(result.artifacts))}"])
-    if repeats:
-        _print_lines(console, [f"and {repeats} more {result.status.value} for the same reason"])
-
-
-def _print_lines(console: Console, lines: Iterable[str]) -> None:
+        lines += ["timeline:", *(f"  {line}" for line in result.timeline)]
     for line in lines:
-        console.print(Text(f"  {line}"), soft_wrap=True)
+        print_text(console, f"  {line}")
+    if result.rerun:
+        print_text(console, f"  rerun: {result.rerun}", copyable=True)
+    if result.artifacts:
+        print_text(console, f"  recorded: {result.artifacts}", copyable=True)
+    if repeats:
+        print_text(console, f"  and {repeats} more {result.status.value} for the same reason")
 
 
 def _summary(results: Sequence[CellResult]) -> Text:
