@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Timelines: the order of events, what is open, hostile words."""
+"""Timelines: the order of events, calls that have not returned, and a guest's text."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ SPANS = [
     Span("actor 2", "write to inblob", 10.1, 10.2, "ok"),
     Span("actor 3", "read of generation", 10.3, None, "has not returned"),
 ]
-MARKS = [Mark(9.9, "the driver tells of its registration"), Mark(10.4, "request 2 arrives")]
+MARKS = [Mark(9.9, "the driver reports its registration"), Mark(10.4, "request 2 arrives")]
 
 
-def test_events_are_in_order_and_calls_that_enclose_others_have_two() -> None:
+def test_events_are_in_order_and_a_call_around_others_has_two_lines() -> None:
     assert timeline_text(SPANS, MARKS) == [
-        "      0.0 ms  provider  the driver tells of its registration",
+        "      0.0 ms  provider  the driver reports its registration",
         "    100.0 ms  actor 1   read of outblob ...",
         "    200.0 ms  actor 2   write to inblob: ok",
         "    400.0 ms  actor 3   read of generation ...",
@@ -28,7 +28,7 @@ def test_events_are_in_order_and_calls_that_enclose_others_have_two() -> None:
     assert timeline_text([], []) == []
 
 
-def test_what_crossed_the_port_becomes_marks() -> None:
+def test_frames_of_the_provider_port_become_marks() -> None:
     entry = {"time": 1.5, "type": "REPORT", "id": 7, "status": "OK", "fault": "inject=-5"}
     other = {"time": 2.0, "type": "PING", "id": 1, "status": "OK", "fault": ""}
     note = {"time": 3.0, "type": "NOTE", "id": 0, "status": "", "fault": "", "summary": "held"}
@@ -38,7 +38,7 @@ def test_what_crossed_the_port_becomes_marks() -> None:
     ]
 
 
-def test_the_picture_is_one_and_shows_every_call() -> None:
+def test_the_picture_is_valid_svg_with_every_call() -> None:
     hostile = Span("actor 4", 'read of "<script>&\x1b[31m', 10.0, 10.6, "ok")
     picture = timeline_svg([*SPANS, hostile], MARKS).replace("\x1b", "")
     root = ElementTree.fromstring(picture)

@@ -1,15 +1,14 @@
 # SPDX-License-Identifier: MIT
-"""The directory kept of a cell that FAILed or could not be decided.
+"""Writes the evidence of a cell with the status FAIL or ERROR into a directory.
 
-Files, each left out when there is nothing to put in: ``console.log`` (the serial console, as it
-came), ``kernel.log`` (the kernel log, one line each: time, level, caller, text; frames of stacks
-with file and line where they are known), ``transcript.jsonl`` (what crossed the provider port),
-``timeline.txt`` and ``timeline.svg`` (who was in which call, and what the provider did),
-``qemu.txt`` (the command line), ``rerun.txt``, ``versions.json``, ``verdict.json``; of a FAIL also
-``bundle.json`` (see ``bundle``).
+The files are ``console.log`` (the serial console, unchanged), ``kernel.log`` (level, time, caller
+and text of each record; stack frames with file and line if they are known), ``transcript.jsonl``
+(the frames on the provider port), ``timeline.txt`` and ``timeline.svg`` (calls of the actors, and
+events of the provider), ``qemu.txt`` (the command line), ``rerun.txt``, ``versions.json`` and
+``verdict.json``. A file without content is left out. The plugin adds ``bundle.json`` for a FAIL.
 
-A guest may print without end and the disk may be full: sizes are capped, and nothing here raises
-over the verdict.
+The size of a file is limited, because a guest may print without end. No function raises: a full
+disk must not change a verdict.
 """
 
 from __future__ import annotations
@@ -31,27 +30,17 @@ from harness.verdict import Cell, CellResult
 __all__ = ["MAX_FILE", "Evidence", "artifact_directory", "write_artifacts"]
 
 MAX_FILE = 8 * 1024 * 1024
-"""Bytes kept of one file: its first quarter and its last three; what lies between is counted."""
+"""Limit of a file in bytes: a quarter from its start, the rest from its end."""
 
-_FILES = (
-    "console.log",
-    "kernel.log",
-    "transcript.jsonl",
-    "timeline.txt",
-    "timeline.svg",
-    "qemu.txt",
-    "rerun.txt",
-    "versions.json",
-    "verdict.json",
-)
+_VERDICT = "verdict.json"
 _UNSAFE = re.compile(r"[^A-Za-z0-9.+-]+")
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """What was recorded while the cell ran; leave out what does not exist.
+    """What was recorded while the cell ran; every member may be empty.
 
-    ``console`` may be the file the emulator writes. ``transcript`` holds JSON objects in order.
+    ``console`` may be the file that the emulator writes. ``transcript`` has JSON objects in order.
     """
 
     console: bytes | Path | None = None
@@ -63,12 +52,12 @@ class Evidence:
     source: SourceLines = field(default_factory=SourceLines)
 
     def timeline(self) -> list[str]:
-        """What led to the verdict, a line an event."""
+        """Return the events before the verdict, one a line."""
         return timeline_text(self.spans, provider_marks(self.transcript))
 
 
 def artifact_directory(root: Path, cell: Cell) -> Path:
-    """Name the cell's directory: readable, without characters that mean something, unique."""
+    """Return the directory of a cell: readable, unique, without characters special to a shell."""
     parts = (cell.claim, cell.scenario, cell.kernel, cell.tsm, cell.provider, str(cell.seed))
     readable = "_".join(_UNSAFE.sub("-", part).strip("-.")[:40] for part in parts)
     digest = hashlib.sha256("\0".join(parts).encode("utf-8", "replace")).hexdigest()
@@ -76,19 +65,32 @@ def artifact_directory(root: Path, cell: Cell) -> Path:
 
 
 def write_artifacts(root: Path, result: CellResult, evidence: Evidence) -> Path | None:
-    """Write the cell's directory below ``root`` and return it; None when it cannot be made.
+    """Write the directory of a cell below ``root`` and return it; None if it cannot be made.
 
-    A file that cannot be written is named in ``verdict.json``, under ``not_written``.
+    ``verdict.json`` lists the files that could not be written, under ``not_written``.
     """
     directory = artifact_directory(root, result.cell)
+    makers = _makers(result, evidence)
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        for name in _FILES:  # of an earlier run: no evidence of this one
+        for name in (*makers, _VERDICT):  # an earlier run may have left them
             if (directory / name).is_file():
                 (directory / name).unlink()
     except OSError:
         return None
-    makers: dict[str, Callable[[], bytes]] = {
+    problems = {
+        name: problem
+        for name, make in makers.items()
+        if (problem := _write(directory / name, make))
+    }
+    verdict = cell_as_json(result) | {"artifacts": str(directory), "not_written": problems}
+    _write(directory / _VERDICT, lambda: _json(verdict))
+    return directory
+
+
+def _makers(result: CellResult, evidence: Evidence) -> dict[str, Callable[[], bytes]]:
+    """Return a function for each file that makes its content."""
+    return {
         "console.log": lambda: _console(evidence.console),
         "kernel.log": lambda: _lines(
             evidence.source.decode(map(_record_line, evidence.kernel_log))
@@ -104,18 +106,10 @@ def write_artifacts(root: Path, result: CellResult, evidence: Evidence) -> Path 
         "rerun.txt": lambda: _lines([result.rerun]),
         "versions.json": lambda: _json(dict(evidence.versions)) if evidence.versions else b"",
     }
-    problems = {
-        name: problem
-        for name, make in makers.items()
-        if (problem := _write(directory / name, make))
-    }
-    verdict = cell_as_json(result) | {"artifacts": str(directory), "not_written": problems}
-    _write(directory / "verdict.json", lambda: _json(verdict))
-    return directory
 
 
 def _write(path: Path, make: Callable[[], bytes]) -> str:
-    """Write one file; return what went wrong, or nothing."""
+    """Write one file; return the error message, or an empty string."""
     try:
         data = make()
         if data.strip():
@@ -147,7 +141,7 @@ def _capped(head: bytes, tail: bytes, omitted: int) -> bytes:
 
 
 def _lines(lines: Iterable[str]) -> bytes:
-    """Join lines; beyond the cap, keep the first and the last, as of a console."""
+    """Join lines; if they exceed the limit, keep the first and the last of them."""
     head, tail = bytearray(), bytearray()
     omitted = 0
     for line in lines:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What a report says about the host a run was made on."""
+"""Describes the host in a run report."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ __all__ = ["describe_host"]
 def describe_host(
     *, harness_version: str, qemu_version: str, accelerator: str, cpu_flags: Sequence[str]
 ) -> dict[str, object]:
-    """Describe the host: what is needed to judge, or to repeat, a result obtained on it.
+    """Return what is needed to interpret, or to repeat, a result obtained on this host.
 
-    ``cpus`` are those this process may use; ``cpu_flags`` is the guest's processor model and its
-    changes, as given to QEMU.
+    ``cpus`` is the number of processors that this process may use; ``cpu_flags`` is the guest's
+    processor model and its flags, as given to QEMU.
     """
     return {
         "harness": harness_version,
