@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: MIT
-"""The claims: what reviewers of the TSM report interface demanded, and what should come of each.
+"""The claims: what reviewers of the TSM report interface demanded, and which verdicts are expected.
 
-Source of the claims: the review of "tsm: Introduce a shared ABI for attestation reports", version
-2, on linux-coco, August 2023; the code posted there; drivers/virt/coco of 6.12 and 7.3 and their
-ABI documentation. The source of a core's expected verdict is the core itself: the switches of
-``tsm-class`` and ``tsm-configfs`` in ``guest-images/modules``, and drivers/virt/coco/tsm.c for
-``mainline``.
+Sources: the review of "tsm: Introduce a shared ABI for attestation reports", version 2, on
+linux-coco, August 2023; the code posted there; drivers/virt/coco of Linux 6.12 and 7.3 and its ABI
+documentation. The expected verdicts follow from the implementations: the ``defect_list.h`` of
+``tsm-class`` and ``tsm-configfs`` in ``guest-images/modules``, and for ``mainline``
+drivers/virt/coco/tsm.c.
 
-S, G, R, T, K and J are of the review, by reviewer; P are defects of the posted code that nobody
-mentioned; F are defects of the merged code; C is what the merged interface documents; U are the
-protocols its clients use.
+The ids S, G, R, T, K and J are from the review, one letter per reviewer. P are defects of the
+posted code that the review does not mention, F are defects of the merged code, C is what the ABI
+documentation of the merged code says, U are the protocols of its users.
 """
 
 from __future__ import annotations
@@ -23,128 +23,177 @@ _HOPKINS, _PIOTROWSKI = "Roy Hopkins", "Jeremi Piotrowski"
 _POSTED, _MERGED = "reading the posted code", "reading the merged code"
 _ABI, _CLIENTS = "the kernel's ABI documentation", "clients of the interface"
 
+_LORE = "https://lore.kernel.org/r/"
+_MAIL_KROAH = f"{_LORE}2023081432-evade-proofing-fb8c@gregkh"
+_MAIL_PIOTROWSKI_0_5 = f"{_LORE}57f3a05e-8fcd-4656-beea-56bb8365ae64@linux.microsoft.com"
+_MAIL_PIOTROWSKI_2_5 = f"{_LORE}e1a7a56d-b77c-4728-a8c7-be8db640c909@linux.microsoft.com"
+_MAIL_LENDACKY_15 = f"{_LORE}53d6b712-e2e6-9188-51c7-6190a42dcc5f@amd.com"  # 15 August
+_MAIL_LENDACKY_16 = f"{_LORE}7fada981-bc73-774e-bff3-e9be56c52b66@amd.com"  # 16 August
+_MAIL_HOPKINS = f"{_LORE}9e8938589b295b7ae8c4c281be886d065edf60a5.camel@suse.de"
+_MAIL_ORTIZ = f"{_LORE}ZOYOXTsveEhPCHq2@vermeer"
+_MAIL_GREG = f"{_LORE}20230828104635.GA10014@wind.enjellic.com"
+
 _REVIEW = (
     Claim(
         "S1",
         _ORTIZ,
-        "No caller takes a report over another caller's nonce for its own: it cannot happen, or "
-        "the generation protocol flags it.",
+        "A caller never takes a report over another caller's nonce for its own: either this "
+        "cannot happen, or the generation check flags it.",
+        link=_MAIL_ORTIZ,
     ),
     Claim(
         "S2",
         _ORTIZ,
-        "Attestation is repeated: writing the nonce again gives a fresh report, also of "
-        "measurements that have changed.",
+        "Writing the same nonce again gives a new report, which shows measurements that have "
+        "changed since.",
+        link=_MAIL_ORTIZ,
     ),
     Claim(
         "S3",
         _ORTIZ,
-        "A good report is not flagged because another caller wrote after it was made.",
+        "The generation check does not flag a valid report because another caller wrote after "
+        "it was made.",
+        link=_MAIL_ORTIZ,
         impossible_on=("class",),
     ),
-    Claim("S4", _ORTIZ, "The contact in the documentation is linux-coco.", undecided="text"),
+    Claim(
+        "S4",
+        _ORTIZ,
+        "The ABI documentation names linux-coco as the contact.",
+        link=_MAIL_ORTIZ,
+        undecided="it is about documentation",
+    ),
     Claim(
         "G1",
         _GREG,
-        "A single writer never sees a conflict of generations.",
+        "A single writer never sees a generation conflict.",
+        link=_MAIL_GREG,
     ),
     Claim(
         "R1",
         _HOPKINS,
-        "A failed regeneration frees the old report once.",
+        "If regenerating a report fails, the old report is freed once, not twice.",
+        link=_MAIL_HOPKINS,
     ),
     Claim(
         "J1",
         _PIOTROWSKI,
-        "Readers that meet share one report: it is made once and the old one freed once.",
+        "Concurrent readers share one report: the provider makes it once, and the old one is "
+        "freed once.",
+        link=_MAIL_PIOTROWSKI_2_5,
     ),
     Claim(
         "J2",
         _PIOTROWSKI,
-        "Several callers have reports of their own at the same time.",
+        "Several callers can have reports of their own at the same time.",
+        link=_MAIL_PIOTROWSKI_0_5,
         impossible_on=("class",),
     ),
     Claim(
         "T1",
         _LENDACKY,
-        "Every write moves the generation, also one that writes the value already there.",
+        "Every write increments the generation, even if it writes the value that is already set.",
+        link=_MAIL_LENDACKY_16,
     ),
     Claim(
         "T1b",
         _LENDACKY,
-        "Who asks for the extended format does not get the default one unawares.",
+        "A request for the extended format never silently returns the default one.",
+        link=_MAIL_LENDACKY_16,
     ),
     Claim(
         "T2",
         _LENDACKY,
-        "The length of the nonce is not used to index speculatively.",
-        undecided="speculation leaves nothing that a guest could see; the parser is gone since",
+        "The length of the nonce is not used as a speculative array index.",
+        link=_MAIL_LENDACKY_15,
+        undecided="speculation leaves no trace in a guest, and version 3 has no hex parser",
     ),
     Claim(
         "T3",
         _LENDACKY,
-        "A shorter nonce leaves nothing of a longer one before it.",
+        "A shorter nonce leaves no bytes of the previous nonce in the buffer that the provider "
+        "gets.",
+        link=_MAIL_LENDACKY_15,
         fails_on_mainline=True,
     ),
     Claim(
         "T4",
         _LENDACKY,
-        "Registering a second provider fails, and says so.",
+        "Registering a second provider fails with an error.",
+        link=_MAIL_LENDACKY_15,
     ),
-    Claim("T5", _LENDACKY, "Lines have no more than 100 columns.", undecided="style of the text"),
+    Claim(
+        "T5",
+        _LENDACKY,
+        "A line may have up to 100 columns, so that a call fits on one line.",
+        link=_MAIL_LENDACKY_15,
+        undecided="it is about coding style",
+    ),
     Claim(
         "K1",
         _KROAH,
-        "The nonce goes in as bytes, as the report comes out.",
+        "The nonce is written as binary data, in the same way as the report is read.",
+        link=_MAIL_KROAH,
     ),
     Claim(
         "K2",
         _KROAH,
         "The nonce cannot be read back.",
+        link=_MAIL_KROAH,
     ),
     Claim(
         "K3",
         _KROAH,
-        "A privilege level outside the documented range is refused.",
+        "A privilege level outside the documented range is rejected.",
+        link=_MAIL_KROAH,
     ),
     Claim(
         "K4",
         _KROAH,
-        "The class is a constant structure, not made by class_create().",
+        "The class is a static constant structure, not created with class_create().",
+        link=_MAIL_KROAH,
     ),
-    Claim("K5", _KROAH, "The format is published somewhere.", undecided="documentation"),
+    Claim(
+        "K5",
+        _KROAH,
+        "The format of the report is published.",
+        link=_MAIL_KROAH,
+        undecided="it is about documentation",
+    ),
     Claim(
         "K6",
         _KROAH,
-        "A nonce on the stack does not grow.",
-        undecided="of code to come; configfs keeps it on the heap",
+        "The nonce buffer on the stack does not grow too large.",
+        link=_MAIL_KROAH,
+        undecided="it is about future code, and configfs keeps the nonce on the heap",
     ),
 )
 _OF_THE_POSTED_CODE = (
     Claim(
         "P1",
         _POSTED,
-        "A nonce that is the beginning of the one before it is stored.",
+        "A nonce that is a prefix of the previous nonce is stored.",
     ),
     Claim(
         "P4",
         _POSTED,
-        "Unregistering a provider while attributes are read comes to an end.",
+        "Unregistering a provider finishes even while attributes are being read.",
     ),
     Claim(
         "P5",
         _POSTED,
-        "What is still open when the provider leaves gives an error, not an oops.",
+        "A file that is still open when the provider unregisters returns errors; the kernel "
+        "does not oops.",
     ),
     Claim(
         "P6",
         _POSTED,
-        "The next provider makes no report from what was written for the last one.",
+        "A new provider makes no report from the nonce written for the previous provider.",
     ),
     Claim(
         "P7",
         _POSTED,
-        "A report read in parts is one report.",
+        "A report that is read in several parts is one report, not parts of two.",
     ),
     Claim(
         "P8",
@@ -154,92 +203,94 @@ _OF_THE_POSTED_CODE = (
     Claim(
         "P9",
         _POSTED,
-        "Readers that meet while the provider fails free the old report once.",
+        "If concurrent readers get an error from the provider, the old report is freed once.",
     ),
     Claim(
         "P10",
         _POSTED,
-        "Unregistering after a failed regeneration frees the old report once.",
+        "If a provider unregisters after a failed regeneration, the old report is freed once.",
     ),
     Claim(
         "P11",
         _POSTED,
-        "A provider that was refused does not believe that it is registered.",
-        undecided="the consequence of T4, decided there",
+        "A provider whose registration failed does not continue as if it were registered.",
+        undecided="it follows from T4, which is decided",
     ),
     Claim(
         "P12",
         _POSTED,
-        "A provider that succeeds without a report harms nobody but its reader.",
+        "If the provider returns success without a report, the reader gets an error or no "
+        "bytes; the kernel does not oops.",
         fails_on_mainline=True,
     ),
     Claim(
         "P13",
         _POSTED,
-        "A caller without privileges cannot read the nonce.",
+        "An unprivileged user cannot read the nonce.",
     ),
     Claim(
         "P14",
         _POSTED,
-        "A slow report does not delay who only asks for the generation.",
+        "A slow report does not block reading the generation.",
         impossible_on=("class",),
-        mended_by=("reader-race",),  # the report is made under the read lock
+        mended_by=("reader-race",),  # it makes the report under the read lock
         fails_on_mainline=True,
     ),
     Claim(
         "P15",
         _POSTED,
-        "What selects TSM_REPORTS uses it.",
-        undecided="of a series' Kconfig, not of a kernel that runs",
+        "A driver that selects TSM_REPORTS uses it.",
+        undecided="it is about the Kconfig of a series, not about a running kernel",
     ),
 )
 _OF_THE_MERGED_CODE = (
     Claim(
         "F1",
         _MERGED,
-        "A blob that the next report lacks is empty: nothing is read where the last one was.",
+        "A blob that the new report does not have reads as empty, not through a NULL pointer.",
         fails_on_mainline=True,
     ),
     Claim(
         "F2",
         _MERGED,
-        "A report that changes between a reader's two passes is neither cut nor padded.",
+        "If the report changes its size during a read, the reader still gets one whole report.",
         fails_on_mainline=True,
     ),
     Claim(
         "F3",
         _MERGED,
-        "A nonce that is refused leaves the one before it in force.",
+        "A rejected nonce leaves the previous nonce in place.",
         fails_on_mainline=True,
     ),
     Claim(
         "F4",
         _MERGED,
-        "A nonce that is not stored is refused, also when the counters of writes and reads meet.",
+        "A write of a nonce that is not stored fails, also when the write counter wraps around "
+        "to the read counter.",
         fails_on_mainline=True,
     ),
     Claim(
         "F6",
         _MERGED,
-        "When the provider has left, no report is served.",
+        "No report is served after the provider has unregistered.",
         fails_on_mainline=True,
     ),
     Claim(
         "F7",
         _MERGED,
-        "A slow report does not delay who makes an entry of his own.",
+        "A slow report does not block the creation of another entry.",
         fails_on_mainline=True,
     ),
     Claim(
         "F8",
         _MERGED,
-        "A caller without privileges cannot have reports made.",
+        "An unprivileged user cannot make the provider create a report.",
         fails_on_mainline=True,
     ),
     Claim(
         "F10",
         _MERGED,
-        "An entry that is made while the provider leaves has its attributes, or is refused.",
+        "An entry created while the provider unregisters has its attributes, or mkdir fails.",
         fails_on_mainline=True,
     ),
 )
@@ -247,19 +298,23 @@ _OF_THE_INTERFACE = (
     Claim(
         "C1",
         _ABI,
-        "Each call fails with the errno that is documented, and only then.",
+        "Each call fails with the documented errno, and only in the documented cases.",
     ),
     Claim(
         "C2",
         _ABI,
-        "Each provider's attributes are there, with their modes.",
+        "Each provider's attributes exist, with the documented modes.",
     ),
     Claim(
         "C3",
         _ABI,
-        "A nonce is stored at close, whole, in one or several writes.",
+        "The nonce is stored at close, complete, whether it was written in one or several calls.",
     ),
-    Claim("C4", _ABI, "An open file goes on with the report it began with."),
+    Claim(
+        "C4",
+        _ABI,
+        "An open file keeps returning the report of its first read.",
+    ),
     Claim(
         "C5",
         _ABI,
@@ -268,17 +323,17 @@ _OF_THE_INTERFACE = (
     Claim(
         "U1",
         _CLIENTS,
-        "The documented protocol tells a good report from a conflict.",
+        "The documented protocol distinguishes a valid report from a conflict.",
     ),
     Claim(
         "U2",
         _CLIENTS,
-        "Who shares an entry learns of every conflict.",
+        "A caller that shares an entry detects every conflict.",
     ),
     Claim(
         "U3",
         _CLIENTS,
-        "Who tries again after a conflict gets a report of his own.",
+        "A caller that retries after a conflict gets a report over its own nonce.",
     ),
 )
 
@@ -286,4 +341,4 @@ CLAIMS = {
     claim.id: claim
     for claim in (*_REVIEW, *_OF_THE_POSTED_CODE, *_OF_THE_MERGED_CODE, *_OF_THE_INTERFACE)
 }
-"""Every claim by its id, in the order a report shows them."""
+"""Every claim by its id, in the order of a run report."""

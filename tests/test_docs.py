@@ -141,7 +141,8 @@ def test_the_reference_is_what_the_command_prints() -> None:
 def test_the_reference_lists_every_claim() -> None:
     text = (ROOT / "docs" / "reference.md").read_text(encoding="utf-8")
     for claim in catalogue().claims.values():
-        assert f"| {claim.id} | {claim.raised_by} | {claim.demand}" in text
+        source = f"[{claim.raised_by}]({claim.link})" if claim.link else claim.raised_by
+        assert f"| {claim.id} | {source} | {claim.demand}" in text
 
 
 @pytest.mark.parametrize(

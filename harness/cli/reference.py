@@ -103,7 +103,8 @@ def _claims() -> Iterator[str]:
     rows = []
     for claim in catalogue().claims.values():
         note = f" *No scenario decides it: {claim.undecided}.*" if claim.undecided else ""
-        rows.append((claim.id, claim.raised_by, claim.demand + note))
+        source = f"[{claim.raised_by}]({claim.link})" if claim.link else claim.raised_by
+        rows.append((claim.id, source, claim.demand + note))
     yield from _table(("claim", "raised by", "demand"), rows)
 
 
