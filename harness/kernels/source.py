@@ -20,13 +20,18 @@ __all__ = ["fetch_source"]
 _LAYOUT = "1"
 
 
-def fetch_source(named: PackagedSource, cache: Cache, progress: Progress) -> Path:
+def fetch_source(
+    named: PackagedSource, cache: Cache, progress: Progress, *, only: tuple[str, ...] = ()
+) -> Path:
     """The unpacked tree of a ``linux-source`` package, fetched when the cache lacks it.
 
-    A cached tree is never updated: an update would build its kernels anew. Raises
-    :class:`harness.errors.HostError` when the package cannot be fetched.
+    ``only`` limits the tree to the files that match one of these patterns. A cached tree is never
+    updated: an update would build its kernels anew. Raises :class:`harness.errors.HostError` when
+    the package cannot be fetched.
     """
-    key = hashlib.sha256(repr((_LAYOUT, named)).encode()).hexdigest()
+    key = _key(named)
+    if only and not cache.has("source", key):
+        key = _key(named, only)
 
     def fetch(directory: Path) -> None:
         with cache.lock(f"apt/{named.name.replace(':', '-')}") as state:
@@ -39,15 +44,21 @@ def fetch_source(named: PackagedSource, cache: Cache, progress: Progress) -> Pat
         with progress.step(f"unpacking {named.package}"):
             unpack_archive(archive, archives)
             [tarball] = archives.glob("usr/src/linux-source-*.tar.xz")
-            _untar(tarball, directory)
+            _untar(tarball, directory, only)
         shutil.rmtree(archives)
 
     [tree] = cache.get_or_make("source", key, fetch).glob("linux-source-*")
     return tree
 
 
-def _untar(tarball: Path, directory: Path) -> None:
+def _key(named: PackagedSource, *only: tuple[str, ...]) -> str:
+    return hashlib.sha256(repr((_LAYOUT, named, *only)).encode()).hexdigest()
+
+
+def _untar(tarball: Path, directory: Path, only: tuple[str, ...]) -> None:
     command = ["tar", "-xJf", str(tarball), "-C", str(directory)]
+    if only:
+        command += ["--wildcards", *only]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise BuildError(f"cannot unpack {tarball.name}: {done.stderr.strip()[-400:]}")
