@@ -238,10 +238,11 @@ class Service:
             self.requests += 1
             self.in_flight[frame.id] = pending
             self.max_in_flight_seen = max(self.max_in_flight_seen, len(self.in_flight))
-            if self.gate is not None:
-                self.gate.append(pending)
+            gate = self.gate
+            if gate is not None:
+                gate.append(pending)
                 pending.held = True
-        if not pending.held:
+        if gate is None:  # Otherwise release() may already have cleared ``held``.
             self.proceed(pending)
 
     def _on_cancel(self, frame: Frame, ident: int) -> None:
