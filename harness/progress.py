@@ -1,54 +1,59 @@
 # SPDX-License-Identifier: MIT
-"""How long steps show themselves: live bars on a terminal, plain lines elsewhere."""
+"""Shows the progress of long steps: live bars on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
+import functools
+import io
+import os
+import sys
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol
 
-from rich.console import Console
+from rich.console import Console, ConsoleDimensions
 from rich.progress import (
     BarColumn,
-    MofNCompleteColumn,
+    ProgressColumn,
     SpinnerColumn,
+    Task,
     TaskID,
-    TaskProgressColumn,
     TextColumn,
     TimeElapsedColumn,
 )
 from rich.progress import Progress as RichProgress
+from rich.text import Text
 
-__all__ = ["NullProgress", "Progress", "Step", "terminal_progress"]
+__all__ = ["NullProgress", "Progress", "Step", "stderr_progress", "terminal_progress"]
 
 _PLAIN_SECONDS = 10.0  # between two lines of one step
-_COUNTED = 1 << 20  # a total below it counts things, one above bytes
+_MAX_COUNT = 1 << 20  # a total below counts things, one above counts bytes
 
 
 class Step(Protocol):
-    """A step that is going on."""
+    """A step that is running."""
 
     def advance(self, amount: int) -> None:
-        """So much more of the step's total is done."""
+        """Add ``amount`` to what is done of the total."""
 
-    def describe(self, words: str) -> None:
-        """Show other words for what is going on."""
+    def describe(self, text: str) -> None:
+        """Replace the text of the step."""
 
 
 class Progress(Protocol):
-    """Where steps are shown."""
+    """Shows steps."""
 
-    def step(self, words: str, total: int | None = None) -> AbstractContextManager[Step]:
-        """Show ``words`` while the context lasts; ``total`` makes it a bar."""
+    def step(self, text: str, total: int | None = None) -> AbstractContextManager[Step]:
+        """Show a step during the context; one with a ``total`` has a bar."""
 
 
-class _SilentStep:
+class _NullStep:
     def advance(self, amount: int) -> None:
         pass
 
-    def describe(self, words: str) -> None:
+    def describe(self, text: str) -> None:
         pass
 
 
@@ -56,34 +61,34 @@ class NullProgress:
     """Shows nothing."""
 
     @contextmanager
-    def step(self, words: str, total: int | None = None) -> Iterator[Step]:
-        """Do as asked, silently."""
-        yield _SilentStep()
+    def step(self, text: str, total: int | None = None) -> Iterator[Step]:
+        """Return a step that is not shown."""
+        yield _NullStep()
 
 
 class _PlainStep:
-    """Says now and then how far a step has come."""
+    """Prints a line from time to time."""
 
-    def __init__(self, console: Console, words: str, total: int | None) -> None:
+    def __init__(self, console: Console, text: str, total: int | None) -> None:
         self._console = console
-        self._words = words
+        self._text = text
         self._total = total
         self._done = 0
-        self._said = time.monotonic()
+        self._printed = time.monotonic()
 
     def advance(self, amount: int) -> None:
         self._done += amount
-        now = time.monotonic()
-        if self._total and now - self._said >= _PLAIN_SECONDS:
-            self._said = now
-            share = f"{self._done / self._total:.0%}"
-            self._console.print(f"{self._words}: {share} done", markup=False)
+        if self._total:
+            self._print(f"{self._text}: {self._done / self._total:.0%} done")
 
-    def describe(self, words: str) -> None:
+    def describe(self, text: str) -> None:
+        self._print(text)
+
+    def _print(self, line: str) -> None:
         now = time.monotonic()
-        if now - self._said >= _PLAIN_SECONDS:
-            self._said = now
-            self._console.print(words, markup=False)
+        if now - self._printed >= _PLAIN_SECONDS:
+            self._printed = now
+            self._console.print(line, markup=False)
 
 
 class _PlainProgress:
@@ -91,13 +96,13 @@ class _PlainProgress:
         self._console = console
 
     @contextmanager
-    def step(self, words: str, total: int | None = None) -> Iterator[Step]:
-        self._console.print(f"{words} ...", markup=False)
+    def step(self, text: str, total: int | None = None) -> Iterator[Step]:
+        self._console.print(f"{text} ...", markup=False)
         start = time.monotonic()
-        yield _PlainStep(self._console, words, total)
+        yield _PlainStep(self._console, text, total)
         seconds = time.monotonic() - start
         if seconds >= 1:
-            self._console.print(f"{words}: done in {seconds:.1f} s", markup=False)
+            self._console.print(f"{text}: done in {seconds:.1f} s", markup=False)
 
 
 class _LiveStep:
@@ -108,12 +113,23 @@ class _LiveStep:
     def advance(self, amount: int) -> None:
         self._display.advance(self._task, amount)
 
-    def describe(self, words: str) -> None:
-        self._display.update(self._task, description=words)
+    def describe(self, text: str) -> None:
+        self._display.update(self._task, description=text)
+
+
+class _DoneColumn(ProgressColumn):
+    """Shows how many things are done, or the share of the bytes."""
+
+    def render(self, task: Task) -> Text:
+        if task.total is None:
+            return Text()
+        if task.total >= _MAX_COUNT:
+            return Text(f"{task.percentage:.0f}%", style="progress.percentage")
+        return Text(f"{task.completed:.0f}/{task.total:.0f}", style="progress.download")
 
 
 class _LiveProgress:
-    """All steps share one display, which lives as long as any of them: threads may overlap."""
+    """All steps, also those of other threads, share one display while any of them runs."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -122,29 +138,28 @@ class _LiveProgress:
         self._steps = 0
 
     @contextmanager
-    def step(self, words: str, total: int | None = None) -> Iterator[Step]:
-        display = self._enter(total)
-        task = display.add_task(words, total=total)
+    def step(self, text: str, total: int | None = None) -> Iterator[Step]:
+        display = self._enter()
+        task = display.add_task(text, total=total)
         try:
             yield _LiveStep(display, task)
         finally:
             display.remove_task(task)
             self._leave(display)
 
-    def _enter(self, total: int | None) -> RichProgress:
+    def _enter(self) -> RichProgress:
         with self._lock:
             if self._display is None:
-                counted = total is not None and total < _COUNTED
                 self._display = RichProgress(
                     SpinnerColumn(),
                     TextColumn("{task.description}", markup=False),
                     BarColumn(bar_width=24),
-                    MofNCompleteColumn() if counted else TaskProgressColumn(),
+                    _DoneColumn(),
                     TimeElapsedColumn(),
                     console=self._console,
                     transient=True,
-                    # rich would put back, at the end, the streams it found at the start: with a
-                    # display that starts while stdout is captured, those are the captured ones.
+                    # rich would restore, at the end, the streams that it found at the start. A
+                    # display that starts while pytest captures them would restore captured ones.
                     redirect_stdout=False,
                     redirect_stderr=False,
                 )
@@ -160,6 +175,33 @@ class _LiveProgress:
                 self._display = None
 
 
+class _DescriptorConsole(Console):
+    """Takes the size from the terminal it writes to; rich asks descriptors 0 to 2."""
+
+    @property  # type: ignore[misc] # rich also lets one set it
+    def size(self) -> ConsoleDimensions:
+        try:
+            return ConsoleDimensions(*os.get_terminal_size(self.file.fileno()))
+        except OSError:
+            return super().size
+
+
 def terminal_progress(console: Console) -> Progress:
-    """Live on a terminal, a line at the start and end of each step otherwise."""
-    return _LiveProgress(console) if console.is_terminal else _PlainProgress(console)
+    """Show steps live on a terminal; elsewhere print a line at the start and end of each."""
+    live = console.is_terminal and not console.is_dumb_terminal
+    return _LiveProgress(console) if live else _PlainProgress(console)
+
+
+@functools.cache
+def stderr_progress() -> Progress:
+    """Show steps on standard error.
+
+    They are written to a duplicate of the descriptor, since pytest replaces descriptors 0 to 2
+    while a scenario runs in this process.
+    """
+    try:
+        descriptor = os.dup(sys.stderr.fileno())
+    except (OSError, io.UnsupportedOperation):  # a stream of a test
+        return terminal_progress(Console(stderr=True))
+    stream = os.fdopen(descriptor, "w", encoding=sys.stderr.encoding)
+    return terminal_progress(_DescriptorConsole(file=stream))

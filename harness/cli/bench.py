@@ -14,6 +14,7 @@ from rich.table import Table
 
 from harness.bench import measure, virtme
 from harness.cli import options
+from harness.progress import stderr_progress
 from harness.report.output import write_atomically
 from harness.session import Session
 from harness.settings import Settings
@@ -58,7 +59,7 @@ def bench(settings: Settings, rounds: int, json_file: Path | None) -> None:
 
     Each number is compared with a baseline that is measured in the same run.
     """
-    with Session(settings, options.progress()) as session:
+    with Session(settings, stderr_progress()) as session:
         rows = _measure(session, settings, rounds)
         host = session.describe_host()
     _print_table(rows, Console(highlight=False))

@@ -6,10 +6,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from harness.cli import options
 from harness.cli.live import LiveRun
 from harness.cli.messages import print_note
 from harness.matrix.jobs import Job, jobs_of_settings
+from harness.progress import stderr_progress
 from harness.qemu.capacity import parallel_guests
 from harness.runner import run_cells
 from harness.session import Session
@@ -40,7 +40,7 @@ def decide(settings: Settings, workers: Workers) -> RunResult:
     """Decide the claims that the settings select."""
     if workers.cluster is not None:
         return decide_jobs(jobs_of_settings(settings), settings, workers)
-    with LiveRun(options.progress()) as live:
+    with LiveRun(stderr_progress()) as live:
         guests = workers.guests(settings)
         outcome = run_cells(settings, guests, live.progress, live.show, live.start)
     return _report_interrupt(outcome)
@@ -53,7 +53,7 @@ def decide_jobs(jobs: Sequence[Job], settings: Settings, workers: Workers) -> Ru
     # Imported here since Dask takes a second, and most runs need no cluster.
     from harness.cluster.engine import run_on_cluster  # noqa: PLC0415
 
-    progress = options.progress()
+    progress = stderr_progress()
     with Session(settings, progress) as session, LiveRun(progress) as live:
         live.start(None)
         outcome = run_on_cluster(

@@ -13,6 +13,7 @@ from rich.text import Text
 
 from harness.cli import options
 from harness.errors import HostError, TsmHarnessError
+from harness.progress import stderr_progress
 from harness.report.text import print_text
 from harness.session import Session
 from harness.settings import Settings
@@ -50,7 +51,7 @@ def doctor(settings: Settings, rounds: int) -> int:
     with a stress test that the emulator does not corrupt guests. The first failure ends it.
     """
     console, healthy = Console(highlight=False), True
-    with Session(settings, options.progress()) as session:
+    with Session(settings, stderr_progress()) as session:
         for finding in _examine(session, settings.kernels[0], rounds):
             healthy = healthy and finding.good
             mark, style = ("ok", "green") if finding.good else ("FAIL", "bold red")

@@ -15,6 +15,7 @@ from harness.cli import options
 from harness.errors import HarnessError
 from harness.paths import cache_directory
 from harness.prepare import prepare
+from harness.progress import stderr_progress
 from harness.report.text import print_text
 from harness.session import Session
 from harness.settings import Settings
@@ -52,7 +53,7 @@ def list_(cache: Path | None) -> None:
 @options.settings()
 def build(settings: Settings) -> None:
     """Fetch, build and boot what a run with the same options needs, so that it starts at once."""
-    with Session(settings, options.progress()) as session:
+    with Session(settings, stderr_progress()) as session:
         failures = prepare(session, settings).failures
     if failures:
         reasons = "\n".join(f"{pair}: {reason}" for pair, reason in failures.items())

@@ -10,10 +10,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import click
-from rich.console import Console
 
 from harness.option import Option, Use
-from harness.progress import Progress, terminal_progress
 from harness.settings import Settings
 
 __all__ = [
@@ -21,7 +19,6 @@ __all__ = [
     "OUTPUT_FILE",
     "history",
     "host_settings",
-    "progress",
     "setting",
     "settings",
     "workers",
@@ -163,8 +160,3 @@ def _type(declared: Option) -> click.ParamType[Any]:
         bounded = (declared.lowest, declared.highest) != (None, None)
         return click.IntRange(declared.lowest, declared.highest) if bounded else click.INT
     return click.STRING
-
-
-def progress() -> Progress:
-    """Return what shows the progress of long steps: on standard error, apart from the output."""
-    return terminal_progress(Console(stderr=True))

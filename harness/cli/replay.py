@@ -13,6 +13,7 @@ from rich.console import Console
 from harness.bundle import Outcome, read_bundle
 from harness.cli import options
 from harness.cli.decide import Workers, decide, exit_status_of
+from harness.progress import stderr_progress
 from harness.report.table import print_report
 from harness.report.text import print_text
 from harness.session import Session
@@ -56,7 +57,7 @@ def replay(bundle: Path, kernel: str | None, host: dict[str, Any]) -> int:
 
 def _compare_kernels(expected: Outcome, settings: Settings, console: Console) -> str:
     """Return the digest of the kernel that ran; print a note when it is not the recorded one."""
-    with Session(settings, options.progress()) as session:
+    with Session(settings, stderr_progress()) as session:
         kernel = session.kernel(settings.kernels[0])
     if kernel.digest != expected.digest:
         print_text(

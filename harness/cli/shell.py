@@ -19,6 +19,7 @@ from harness.cli import options
 from harness.cli.messages import print_note
 from harness.errors import GuestLostError, UsageError
 from harness.guest.guest import Guest
+from harness.progress import stderr_progress
 from harness.qemu.machine import Machine
 from harness.session import Session
 from harness.settings import Settings
@@ -104,7 +105,7 @@ def exec_(
         if not Path(local).is_file():
             raise UsageError(f"--push {local}: no such file", hint="give the path of a file")
     with (
-        Session(settings, options.progress()) as session,
+        Session(settings, stderr_progress()) as session,
         _guest(session, settings, behaviour) as guest,
         _ssh(session, settings, guest) as ssh,
     ):
@@ -130,7 +131,7 @@ def shell(settings: Settings, behaviour: Behaviour, console: bool) -> int:
     Ctrl-] switches to the serial console of the guest, which works even if the guest hangs.
     Ctrl-] at the console leaves.
     """
-    with Session(settings, options.progress()) as session:
+    with Session(settings, stderr_progress()) as session:
         if console:
             return _watch_boot(session, settings)
         with _guest(session, settings, behaviour) as guest:
