@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """The merged interface as it is documented: C1 to C5.
 
-Source: Documentation/ABI/testing/configfs-tsm-report, and fs/configfs and drivers/virt/coco of
-Linux 6.12 and 7.3, where both agree.
+Sources: Documentation/ABI/testing/configfs-tsm-report; fs/configfs and drivers/virt/coco of Linux
+6.12 and 7.3, as far as both agree.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from harness.interface.report import Report
 from harness.oracle.expect import demand
 from providers_sim import ProviderLoop
 from providers_sim.provider import Attr, BinAttr
+from scenarios.common import respawn_unprivileged
 
 _REPORTS = "/sys/kernel/config/tsm/report"
-_NOBODY = 65534
 _TEXT_SIZE = 4096
 _LARGEST, _LARGEST_SINCE_7_0 = 32768, 16 << 20
-_MOST = 49152  # bytes of one read: they fit one frame of the agent
+_MAX_READ = 49152  # bytes: they fit into one frame of the agent
 _WRITE_ONLY = {"inblob", "privlevel", "service_provider", "service_guid",
                "service_manifest_version"}  # fmt: skip
 
@@ -37,13 +37,13 @@ Row = tuple[str, Callable[[], object], int]
 
 @dataclass(frozen=True)
 class Entry:
-    """A report entry and the calls on it, by an actor whose errno counts."""
+    """A report entry, and calls on it that raise the errno of the guest."""
 
     actor: Actor
     path: str
 
     def file(self, name: str) -> str:
-        """The path of an attribute."""
+        """Return the path of an attribute."""
         return f"{self.path}/{name}"
 
     def write(self, name: str, value: bytes) -> None:
@@ -51,31 +51,32 @@ class Entry:
         with Descriptor(self.actor, self.file(name), os.O_WRONLY) as opened:
             opened.write(value)
 
-    def read(self, name: str, count: int = _MOST) -> bytes:
+    def read(self, name: str, count: int = _MAX_READ) -> bytes:
         """Open, read once, close."""
         with Descriptor(self.actor, self.file(name)) as opened:
             return opened.read(count)
 
-    def call(self, name: str, flags: int, what: str, *values: bytes | int) -> None:
-        """Open with ``flags`` and make one call on the descriptor."""
+    def call(self, name: str, flags: int, method: str, *values: bytes | int) -> None:
+        """Open with ``flags`` and call one method of the descriptor."""
         with Descriptor(self.actor, self.file(name), flags) as opened:
-            getattr(opened, what)(*values)
+            getattr(opened, method)(*values)
 
 
 @pytest.fixture
 def entry(report: Report) -> Entry:
-    """An entry of the first actor's."""
+    """The report entry of the first actor."""
     return Entry(report.actor, report.outblob.path.rpartition("/")[0])
 
 
 def _check(rows: Iterable[Row]) -> None:
-    """Every call ends with its errno (0: succeeds); all that do not are told."""
-    wrong = []
-    for what, call, wanted in rows:
+    """Demand that each call ends with its errno (0: success); list all that do not."""
+    wrong = {}
+    for what, call, expected in rows:
         got = _errno(call)
-        if got != wanted:
-            wrong.append(f"{what}: {_name(got)} instead of {_name(wanted)}")
-    demand(not wrong, "; ".join(wrong))
+        if got != expected:
+            wrong[what] = f"{_name(got)} instead of {_name(expected)}"
+    details = "; ".join(f"{what}: {errnos}" for what, errnos in wrong.items())
+    demand(not wrong, details, subject=details)
 
 
 def _errno(call: Callable[[], object]) -> int:
@@ -93,20 +94,22 @@ def _name(number: int) -> str:
 @claim("C1", only="configfs", broken_by=("short-names",))
 def test_errno_of_directories(entry: Entry, actors: tuple[Actor, ...]) -> None:
     own, other = entry.actor, actors[3]
-    other.kill()
-    other.wait_until_dead()
-    other.spawn(uid=_NOBODY, gid=_NOBODY)
+    respawn_unprivileged(other)
     _check(
         [
-            ("an entry that exists", lambda: own.mkdir(entry.path), errno.EEXIST),
-            ("a name of 255", lambda: own.mkdir(f"{_REPORTS}/{'n' * 255}"), 0),
-            ("a name of 256", lambda: own.mkdir(f"{_REPORTS}/{'n' * 256}"), errno.ENAMETOOLONG),
-            ("a caller without privileges", lambda: other.mkdir(f"{_REPORTS}/x"), errno.EACCES),
-            ("below an entry", lambda: own.mkdir(f"{entry.path}/x"), errno.EPERM),
-            ("beside report", lambda: own.mkdir("/sys/kernel/config/tsm/x"), errno.EPERM),
-            ("removing report", lambda: own.rmdir(_REPORTS), errno.EPERM),
-            ("removing an entry", lambda: own.rmdir(entry.path), 0),
-            ("removing it again", lambda: own.rmdir(entry.path), errno.ENOENT),
+            ("mkdir of an existing entry", lambda: own.mkdir(entry.path), errno.EEXIST),
+            ("mkdir with 255 characters", lambda: own.mkdir(f"{_REPORTS}/{'n' * 255}"), 0),
+            (
+                "mkdir with 256 characters",
+                lambda: own.mkdir(f"{_REPORTS}/{'n' * 256}"),
+                errno.ENAMETOOLONG,
+            ),
+            ("mkdir by an unprivileged user", lambda: other.mkdir(f"{_REPORTS}/x"), errno.EACCES),
+            ("mkdir below an entry", lambda: own.mkdir(f"{entry.path}/x"), errno.EPERM),
+            ("mkdir beside report", lambda: own.mkdir("/sys/kernel/config/tsm/x"), errno.EPERM),
+            ("rmdir of report", lambda: own.rmdir(_REPORTS), errno.EPERM),
+            ("rmdir of an entry", lambda: own.rmdir(entry.path), 0),
+            ("rmdir of a removed entry", lambda: own.rmdir(entry.path), errno.ENOENT),
         ]
     )
 
@@ -119,31 +122,31 @@ def test_errno_of_opening(entry: Entry) -> None:
     _check(
         [
             ("inblob for reading", opening("inblob", os.O_RDONLY), errno.EACCES),
-            ("inblob for both", opening("inblob", os.O_RDWR), errno.EACCES),
+            ("inblob for reading and writing", opening("inblob", os.O_RDWR), errno.EACCES),
             ("outblob for writing", opening("outblob", os.O_WRONLY), errno.EACCES),
-            ("outblob for both", opening("outblob", os.O_RDWR), errno.EACCES),
+            ("outblob for reading and writing", opening("outblob", os.O_RDWR), errno.EACCES),
             ("generation for writing", opening("generation", os.O_WRONLY), errno.EACCES),
-            ("a new file", opening("new", os.O_WRONLY | os.O_CREAT), errno.EACCES),
-            ("no such file", opening("new", os.O_RDONLY), errno.ENOENT),
-            ("inblob to truncate", opening("inblob", os.O_WRONLY | os.O_TRUNC), 0),
-            ("inblob to append", opening("inblob", os.O_WRONLY | os.O_APPEND), 0),
+            ("creating a file", opening("new", os.O_WRONLY | os.O_CREAT), errno.EACCES),
+            ("a file that does not exist", opening("new", os.O_RDONLY), errno.ENOENT),
+            ("inblob with O_TRUNC", opening("inblob", os.O_WRONLY | os.O_TRUNC), 0),
+            ("inblob with O_APPEND", opening("inblob", os.O_WRONLY | os.O_APPEND), 0),
         ]
     )
 
 
 @claim("C1", only="configfs", broken_by=("truncated-nonce",))
 def test_errno_of_the_nonce(entry: Entry) -> None:
-    def calling(what: str, *values: bytes | int) -> Callable[[], object]:
-        return lambda: entry.call("inblob", os.O_WRONLY, what, *values)
+    def calling(method: str, *values: bytes | int) -> Callable[[], object]:
+        return lambda: entry.call("inblob", os.O_WRONLY, method, *values)
 
     _check(
         [
-            ("64 bytes", calling("write", bytes(64)), 0),
-            ("65 bytes", calling("write", bytes(65)), errno.EFBIG),
-            ("one byte at 63", calling("pwrite", b"x", 63), 0),
-            ("one byte at 64", calling("pwrite", b"x", 64), errno.EFBIG),
-            ("one byte at 2^40", calling("pwrite", b"x", 1 << 40), errno.EFBIG),
-            ("no byte", calling("write", b""), errno.EFAULT),
+            ("writing 64 bytes", calling("write", bytes(64)), 0),
+            ("writing 65 bytes", calling("write", bytes(65)), errno.EFBIG),
+            ("writing at offset 63", calling("pwrite", b"x", 63), 0),
+            ("writing at offset 64", calling("pwrite", b"x", 64), errno.EFBIG),
+            ("writing at offset 2^40", calling("pwrite", b"x", 1 << 40), errno.EFBIG),
+            ("writing 0 bytes", calling("write", b""), errno.EFAULT),
             ("a seek", calling("lseek", 0), errno.ESPIPE),
         ]
     )
@@ -179,15 +182,15 @@ def test_errno_of_the_report(entry: Entry, guest: Guest, provider: ProviderLoop)
     own = (errno.EIO, errno.ETIMEDOUT, errno.EAGAIN, errno.EBUSY, errno.ENOMEM, errno.ENOTTY)
     _check(
         [
-            ("without a nonce", lambda: entry.read("outblob"), errno.EINVAL),
-            ("with one", oversize(100), 0),
-            ("nothing asked of it", lambda: entry.call("outblob", 0, "read", 0), errno.EFAULT),
+            ("reading without a nonce", lambda: entry.read("outblob"), errno.EINVAL),
+            ("reading with a nonce", oversize(100), 0),
+            ("reading 0 bytes", lambda: entry.call("outblob", 0, "read", 0), errno.EFAULT),
             ("a seek", lambda: entry.call("outblob", 0, "lseek", 0), errno.ESPIPE),
-            ("the largest there is", oversize(largest), 0),
-            ("one larger", oversize(largest + 1), errno.EFBIG),
-            ("a new nonce", lambda: entry.write("inblob", bytes(64)), 0),
-            *((f"the provider's {_name(number)}", failing(number), number) for number in own),
-            ("an entry removed meanwhile", removed, errno.ENOENT),
+            ("a report of the largest size", oversize(largest), 0),
+            ("a report one byte larger", oversize(largest + 1), errno.EFBIG),
+            ("writing a new nonce", lambda: entry.write("inblob", bytes(64)), 0),
+            *((f"the provider returns {_name(number)}", failing(number), number) for number in own),
+            ("reading after rmdir", removed, errno.ENOENT),
         ]
     )
 
@@ -221,7 +224,7 @@ def test_errno_of_the_privilege_level(entry: Entry, provider: ProviderLoop) -> N
 
 
 @claim("C1", only="configfs", needs="service_guid", broken_by=("loose-guid",))
-def test_errno_of_the_services(entry: Entry) -> None:
+def test_errno_of_the_service_attributes(entry: Entry) -> None:
     guid = b"c476f1eb-0123-45a5-9641-b4e7dde5bfe3"
     rows: list[tuple[str, bytes, int]] = [
         ("service_guid", guid, 0),
@@ -246,30 +249,30 @@ def test_errno_without_a_provider(entry: Entry, provider: ProviderLoop) -> None:
     provider.going_away()
     provider.wait_registered()
     rows: list[Row] = [
-        ("a new entry", lambda: entry.actor.mkdir(f"{_REPORTS}/x"), errno.ENXIO),
-        ("provider", lambda: entry.read("provider"), errno.ENXIO),
-        ("a nonce", lambda: entry.write("inblob", bytes(64)), 0),
-        ("a new report", lambda: entry.read("outblob"), errno.ENXIO),
+        ("mkdir", lambda: entry.actor.mkdir(f"{_REPORTS}/x"), errno.ENXIO),
+        ("reading provider", lambda: entry.read("provider"), errno.ENXIO),
+        ("writing a nonce", lambda: entry.write("inblob", bytes(64)), 0),
+        ("reading a new report", lambda: entry.read("outblob"), errno.ENXIO),
     ]
     if entry.actor.exists(entry.file("privlevel")):
         rows += [
-            ("privlevel", lambda: entry.write("privlevel", b"1"), errno.ENXIO),
-            ("privlevel_floor", lambda: entry.read("privlevel_floor"), errno.ENXIO),
+            ("writing privlevel", lambda: entry.write("privlevel", b"1"), errno.ENXIO),
+            ("reading privlevel_floor", lambda: entry.read("privlevel_floor"), errno.ENXIO),
         ]
     _check(rows)
 
 
 @claim("C1", only="configfs", broken_by=("uncounted-entries",))
-def test_no_provider_registers_while_there_are_entries(
+def test_registering_fails_while_entries_exist(
     entry: Entry, guest: Guest, provider: ProviderLoop
 ) -> None:
     second = guest.attach(provider.provider.clone())
     got = second.wait_registered()
-    demand(got == errno.EBUSY, f"registering ended with {_name(got)} instead of EBUSY")
+    demand(got == errno.EBUSY, f"registering gives {_name(got)} instead of EBUSY")
     entry.actor.rmdir(entry.path)
     third = guest.attach(provider.provider.clone())
     got = third.wait_registered()
-    demand(got == 0, f"without entries, registering ended with {_name(got)}")
+    demand(got == 0, f"without entries, registering gives {_name(got)}")
 
 
 @claim("C2", only="configfs")
@@ -278,9 +281,12 @@ def test_attributes_and_their_modes(entry: Entry, provider: ProviderLoop) -> Non
     wanted = {attr.name.lower() for attr in Attr if tsm.attrs >> attr & 1}
     blobs = {attr.name.lower() for attr in BinAttr if tsm.bin_attrs >> attr & 1}
     names = set(entry.actor.list(entry.path))
-    told = [f"no {name}" for name in sorted((wanted | blobs) - names)]
-    told += [f"a {name}" for name in sorted(names - wanted - blobs)]
-    demand(not told, f"of this provider, there is {', '.join(told)}")
+    missing, extra = sorted((wanted | blobs) - names), sorted(names - wanted - blobs)
+    demand(
+        not missing and not extra,
+        f"missing attributes: {', '.join(missing)}; unexpected attributes: {', '.join(extra)}",
+        subject=f"-{missing} +{extra}",
+    )
     wrong = []
     for name in sorted(names):
         found = entry.actor.stat(entry.file(name))
@@ -305,15 +311,27 @@ def test_a_nonce_is_stored_at_close(
     opened = Descriptor(entry.actor, entry.file("inblob"), os.O_WRONLY)
     for half in (second[:32], second[32:]):
         opened.write(half)
-        demand(int(entry.read("generation")) == before, "it is stored before the file is closed")
+        demand(
+            int(entry.read("generation")) == before, "the nonce is stored before the file is closed"
+        )
     entry.read("outblob")
-    demand(provider.issued[-1].request.inblob == first, "a report is over a nonce not yet stored")
+    demand(
+        provider.issued[-1].request.inblob == first,
+        "a report is over a nonce that is not stored yet",
+    )
     opened.close()
-    demand(int(entry.read("generation")) == before + 1, "two writes and a close do not count once")
+    demand(
+        int(entry.read("generation")) == before + 1,
+        "two writes and a close do not increment the generation by 1",
+    )
     entry.read("outblob")
-    demand(provider.issued[-1].request.inblob == second, "what was written in parts is not whole")
+    demand(
+        provider.issued[-1].request.inblob == second, "a nonce written in two parts is not complete"
+    )
     Descriptor(entry.actor, entry.file("inblob"), os.O_WRONLY).close()
-    demand(int(entry.read("generation")) == before + 1, "opening and closing counts as a write")
+    demand(
+        int(entry.read("generation")) == before + 1, "opening and closing increments the generation"
+    )
 
 
 @claim("C4", only="configfs")
@@ -326,9 +344,12 @@ def test_an_open_file_keeps_its_report(
         first = provider.issued[-1].evidence.outblob
         entry.write("inblob", nonce())
         again = entry.read("outblob")
-        whole = opened.pread(_MOST, 0)
-    demand(head == first[:16] and whole == first, "an open file goes on with another report")
-    demand(again == provider.issued[-1].evidence.outblob != first, "a new open reads the old one")
+        whole = opened.pread(_MAX_READ, 0)
+    demand(head == first[:16] and whole == first, "an open file continues with another report")
+    demand(
+        again == provider.issued[-1].evidence.outblob != first,
+        "a newly opened file has the old report",
+    )
 
 
 @claim("C5", only="configfs")
@@ -341,9 +362,12 @@ def test_a_report_is_made_once(
              if entry.actor.exists(entry.file(name))]  # fmt: skip
     for name in [*blobs, *blobs]:
         entry.read(name)
-    demand(provider.requests == 1, f"for one nonce {provider.requests} reports were made")
+    demand(provider.requests == 1, f"the provider made {provider.requests} reports for one nonce")
     entry.write("inblob", own)
     provider.fail_next(errno.EIO)
-    demand(_errno(lambda: entry.read("outblob")) == errno.EIO, "the failure is not seen")
+    demand(
+        _errno(lambda: entry.read("outblob")) == errno.EIO,
+        "the read does not return the provider's EIO",
+    )
     entry.read("outblob")
-    demand(provider.requests == 3, "a failed report is not made again")
+    demand(provider.requests == 3, "a report that failed is not made again")

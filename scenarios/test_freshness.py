@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Whose report it is, and how fresh: S2, T1b, J2, G1."""
+"""For whom and when a report was made: S2, T1b, J2, G1."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from harness.interface.find import Interface
 from harness.interface.report import Report
 from harness.oracle.expect import demand
 from providers_sim import ProviderLoop
+from scenarios.common import nonce_of
 
 _ROUNDS = 12
 _CALLERS = 6
-_SPAWNED = 4  # actors there are to begin with
+_SPAWNED = 4  # actors that a guest starts with
 _EXTENDED = 1
 
 
@@ -30,8 +31,8 @@ def test_the_same_nonce_again_gives_a_fresh_report(
         provider.extend(0, bytes(48))
     report.write_inblob(own)
     second = report.read_outblob()
-    demand(provider.requests == 2, "the second report is the first one, from the cache")
-    demand(not measured or first != second, "the report does not show the measurement's change")
+    demand(provider.requests == 2, "the second read returns the first report from the cache")
+    demand(not measured or first != second, "the report does not show the changed measurement")
 
 
 @claim("G1")
@@ -43,12 +44,14 @@ def test_a_single_writer_sees_no_conflict(
         report.write_inblob(own)
         blob = report.read_outblob()
         after = report.read_generation()
-        demand(after == before + 1, f"the generation moved by {after - before}, not by 1")
-        demand(_made_for(blob, provider) == own, "the report is over another nonce")
+        demand(
+            after == before + 1, f"a write increments the generation by {after - before}, not by 1"
+        )
+        demand(nonce_of(blob, provider) == own, "the report is over another nonce")
 
 
 @claim("T1b", only="class", needs="format")
-def test_an_extended_report_does_not_become_a_default_one_unawares(
+def test_an_extended_request_never_silently_gets_the_default_format(
     interface: Interface,
     actors: tuple[Actor, ...],
     provider: ProviderLoop,
@@ -56,18 +59,18 @@ def test_an_extended_report_does_not_become_a_default_one_unawares(
 ) -> None:
     alice, bob = interface.report(actors[1]), interface.report(actors[2])
     alice.write_inblob(nonce())
-    alice.write("format", "extended")  # from an attestation before
+    alice.write("format", "extended")  # of an earlier attestation
     bob.write("format", "extended")
     before = alice.read_generation()
     alice.write("format", "extended")
     bob.write("format", "default")
     alice.read_outblob()
-    asked = provider.issued[-1].request.format
+    requested = provider.issued[-1].request.format
     flagged = alice.read_generation() != before + 1
     demand(
-        asked == _EXTENDED or flagged,
-        "Alice asked for the extended format and got the default one, and the generation had "
-        "moved by one, as if nobody else had written",
+        requested == _EXTENDED or flagged,
+        "Alice requested the extended format and got the default one; the generation is one "
+        "higher, as if nobody else had written",
     )
 
 
@@ -85,14 +88,9 @@ def test_callers_have_reports_of_their_own(
     for caller, own in zip(callers, nonces, strict=True):
         caller.write_inblob(own)
     reading = [caller.actor.start_read(caller.outblob) for caller in callers]
-    over = [_made_for(call.result(), provider) for call in reading]
-    own_ones = sum(got == own for got, own in zip(over, nonces, strict=True))
+    reported = [nonce_of(call.result(), provider) for call in reading]
+    correct = sum(got == own for got, own in zip(reported, nonces, strict=True))
     demand(
-        own_ones == _CALLERS,
-        f"of {_CALLERS} callers, {own_ones} got a report over the nonce they wrote",
+        correct == _CALLERS,
+        f"{correct} of {_CALLERS} callers got a report over the nonce that they wrote",
     )
-
-
-def _made_for(outblob: bytes, provider: ProviderLoop) -> bytes | None:
-    made = (issued for issued in provider.issued if issued.evidence.outblob == outblob)
-    return next((issued.request.inblob for issued in made), None)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""How the nonce goes in, and who may look at it: K1, K2, F3."""
+"""Writing the nonce: K1, K2, F3."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ def test_the_nonce_is_any_64_bytes(
     report: Report, provider: ProviderLoop, actors: tuple[Actor, ...]
 ) -> None:
     name = report.inblob.path.rpartition("/")[2]
-    demand(name == "inblob", f"the nonce goes in as text, through {name}")
+    demand(name == "inblob", f"the nonce is written as text, to {name}")
     report.write_inblob(_EVERY_KIND)
     with provider.hold() as gate:
         reading = actors[1].start_read(report.outblob)
-        asked = gate.wait_for_request()[0].inblob
+        inblob = gate.wait_for_request()[0].inblob
     reading.result()
-    demand(asked == _EVERY_KIND, f"the provider was given {asked.hex()}")
+    demand(inblob == _EVERY_KIND, f"the provider got {inblob.hex()}")
 
 
 @claim("K2")
@@ -38,7 +38,7 @@ def test_the_nonce_cannot_be_read_back(report: Report, nonce: Callable[[], bytes
 
 
 @claim("F3")
-def test_a_nonce_that_is_refused_leaves_the_last_one(
+def test_a_rejected_nonce_leaves_the_previous_one(
     report: Report, provider: ProviderLoop, nonce: Callable[[], bytes]
 ) -> None:
     own = nonce()
@@ -47,6 +47,6 @@ def test_a_nonce_that_is_refused_leaves_the_last_one(
     with raises_errno(errno.EFBIG, errno.EINVAL):
         report.write("inblob", bytes(65))
     moved = report.read_generation() - before
-    demand(moved == 0, f"a write that was refused moved the generation by {moved}")
+    demand(moved == 0, f"a rejected write increments the generation by {moved}")
     report.actor.read_file(report.outblob.path)
-    demand(provider.issued[-1].request.inblob == own, "the nonce before it is lost")
+    demand(provider.issued[-1].request.inblob == own, "the previous nonce is lost")

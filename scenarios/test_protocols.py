@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The protocols that clients of the interface use: U1 to U3."""
+"""The protocols that users of the interface follow: U1 to U3."""
 
 from __future__ import annotations
 
@@ -10,13 +10,19 @@ from harness.guest.actor import Actor
 from harness.interface.report import Report
 from harness.oracle.expect import demand
 from providers_sim import ProviderLoop
+from scenarios.common import nonce_of
 
 _STEPS = ("generation", "write", "read", "generation")
 _TRIES = 5
 
 
 class Client:
-    """Attests as documented: the generation before, the nonce, the report, the generation after."""
+    """A caller that attests as documented: read generation, write nonce, read report, compare.
+
+    After an attestation, ``own`` is the nonce it wrote, ``over`` the nonce of the report it read
+    (None if the provider did not make the report), and ``flagged`` whether the generation shows
+    another write than its own.
+    """
 
     def __init__(self, report: Report, provider: ProviderLoop) -> None:
         self._report = report
@@ -27,16 +33,14 @@ class Client:
         self._before = 0
 
     def attest(self, own: bytes, disturb: Callable[[int], None] = lambda _: None) -> None:
-        """One attestation over ``own``; ``disturb`` is called before each step and at the end."""
+        """Attest once with the nonce ``own``; call ``disturb`` before each step and at the end."""
         self.own = own
         for number, step in enumerate(_STEPS):
             disturb(number)
             if step == "write":
                 self._report.write_inblob(own)
             elif step == "read":
-                blob = self._report.read_outblob()
-                made = [i for i in self._provider.issued if i.evidence.outblob == blob]
-                self.over = made[-1].request.inblob if made else None
+                self.over = nonce_of(self._report.read_outblob(), self._provider)
             elif number == 0:
                 self._before = self._report.read_generation()
             else:
@@ -45,7 +49,7 @@ class Client:
 
 
 @claim("U1")
-def test_the_protocol_tells_good_from_conflict(
+def test_the_protocol_distinguishes_a_report_from_a_conflict(
     report: Report,
     provider: ProviderLoop,
     actors: tuple[Actor, ...],
@@ -53,19 +57,21 @@ def test_the_protocol_tells_good_from_conflict(
 ) -> None:
     alice, bob = Client(report, provider), report.shared_with(actors[2])
     alice.attest(nonce())
-    demand(alice.over == alice.own, "undisturbed, the report is over another nonce")
-    demand(not alice.flagged, "undisturbed, a good report is flagged")
+    demand(alice.over == alice.own, "without a conflict, the report is over another nonce")
+    demand(not alice.flagged, "without a conflict, a valid report is flagged")
 
     def disturb(step: int) -> None:
         if step == 2:
             bob.write_inblob(nonce())
 
     alice.attest(nonce(), disturb)
-    demand(alice.flagged, "another caller wrote in between, and the generation does not show it")
+    demand(
+        alice.flagged, "another caller wrote before the read, and the generation does not show it"
+    )
 
 
 @claim("U2")
-def test_every_conflict_is_learned_of(
+def test_every_conflict_is_detected(
     report: Report,
     provider: ProviderLoop,
     actors: tuple[Actor, ...],
@@ -81,12 +87,12 @@ def test_every_conflict_is_learned_of(
         alice.attest(nonce(), disturb)
         demand(
             alice.flagged or alice.over == alice.own,
-            f"disturbed before step {place + 1}, a report over another nonce passes for good",
+            f"after a write before step {place + 1}, a report over another nonce is not flagged",
         )
 
 
 @claim("U3")
-def test_trying_again_succeeds(
+def test_a_retry_gets_the_callers_own_report(
     report: Report,
     provider: ProviderLoop,
     actors: tuple[Actor, ...],
@@ -104,5 +110,5 @@ def test_trying_again_succeeds(
         alice.attest(nonce(), disturb)
         if not alice.flagged:
             break
-    demand(not alice.flagged, f"{_TRIES} tries, and each is flagged")
-    demand(alice.over == alice.own, "a try passes for good, over another nonce")
+    demand(not alice.flagged, f"all of {_TRIES} attempts are flagged")
+    demand(alice.over == alice.own, "an attempt that is not flagged is over another nonce")

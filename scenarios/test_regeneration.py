@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What happens to the cached report when a new one is made: R1, J1."""
+"""Replacing the cached report by a new one: R1, J1."""
 
 from __future__ import annotations
 
@@ -43,11 +43,11 @@ def test_concurrent_readers_share_one_report(
         first = actors[1].start_read(report.outblob)
         gate.wait_for_request()
         second = actors[2].start_read(report.outblob)
-        # On the core's lock, or in a request of its own: then the old report went twice.
+        # It waits for the lock, or for a request of its own, with the old report freed twice.
         second.wait_until_blocked()
         kernel_log.assert_clean()
         demand(
             gate.arrived == 1,
-            f"{gate.arrived} readers were in the provider at once, each making the report anew",
+            f"{gate.arrived} readers were in the provider at once, each making a new report",
         )
     demand(first.result() == second.result(), "two readers of one generation got different reports")

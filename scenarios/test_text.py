@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Claims that the text of a core decides: K4, and what R1 and T4 are in one that a user brings."""
+"""Claims that the sources of an implementation decide: K4, and R1 and T4 for a user's sources."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ _RULES = Path(__file__).parent / "rules"
 
 @claim("K4", only="class", sources="any")
 def test_the_class_is_a_constant(source_text: SourceText) -> None:
-    made = source_text.symbols() & {"class_create", "__class_create"}  # the latter up to 6.3
-    demand(not made, "the class is made by class_create()")
+    called = source_text.symbols() & {"class_create", "__class_create"}  # the latter up to 6.3
+    demand(not called, "the class is created with class_create()")
 
 
 @claim("R1", sources="user")
-def test_what_is_freed_is_forgotten(source_text: SourceText) -> None:
+def test_a_freed_pointer_is_cleared(source_text: SourceText) -> None:
     found = source_text.find(_RULES / "freed_and_kept.cocci")
-    demand(not found, f"freed, and on a way out still pointed to: {'; '.join(found)}")
+    demand(not found, f"a freed pointer is kept on a path to a return: {'; '.join(found)}")
 
 
 @claim("T4", sources="user")
-def test_what_is_returned_was_set(source_text: SourceText) -> None:
+def test_a_returned_variable_was_set(source_text: SourceText) -> None:
     found = source_text.find(_RULES / "returned_unset.cocci")
-    demand(not found, f"on a way to its return nothing has set it: {'; '.join(found)}")
-    said = source_text.warnings()
-    demand(not said, f"the compiler says: {'; '.join(said)}")
+    demand(not found, f"on a path to this return, the variable is not set: {'; '.join(found)}")
+    warnings = source_text.warnings()
+    demand(not warnings, f"the compiler warns: {'; '.join(warnings)}")

@@ -51,7 +51,7 @@ def test_a_bundle_carries_the_core_that_a_user_brought(invoke: Invoke, tmp_path:
     shutil.move(only_bundle(tmp_path / "kept"), moved)
     done = invoke("replay", str(moved))
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "the same outcome 1 of 1 times: FAIL, after a nonce of" in done.stdout
+    assert "the same outcome 1 of 1 times: FAIL, behind a nonce of" in done.stdout
 
 
 def test_outcomes_are_compared_by_status_and_cause() -> None:

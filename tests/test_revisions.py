@@ -224,7 +224,7 @@ def test_the_command_finds_the_commit_and_caches_verdicts(
     done = invoke(*words, "--good", commits[0])
     assert done.returncode == 0, done.stdout + done.stderr
     assert f"{commits[3]} is the first bad commit" in done.stdout
-    assert "tsm: save a memset: bad: T3 FAIL: after a nonce of 32 bytes" in done.stdout
+    assert "tsm: save a memset: bad: T3 FAIL: behind a nonce of 32 bytes" in done.stdout
     again = invoke(*words, "--good", commits[0])
     assert again.stdout.count("(cached)") == done.stdout.count(": bad") + done.stdout.count(
         ": good"

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""Scenarios that no defect of ours can trip are shown a interface that does not keep the promise.
+"""Scenarios that no defect of ours breaks fail on an interface that breaks their demand.
 
-What configfs itself does with an open file, no core can undo; the sysfs class has never done it.
+They demand what configfs itself does with an open file. The sysfs class does not do it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from tests.conftest import Attach, Clone
 
 Scenario = Callable[[Entry, ProviderLoop, Callable[[], bytes]], None]
 
-# Not by their own names: they would be collected here.
+# Under their own names, pytest would collect them here.
 STORED_AT_CLOSE: Scenario = test_conformance.test_a_nonce_is_stored_at_close
 KEEPS_ITS_REPORT: Scenario = test_conformance.test_an_open_file_keeps_its_report
 
@@ -34,10 +34,10 @@ def on(guest: Guest, path: str) -> Entry:
     ("scenario", "seen"),
     [
         (STORED_AT_CLOSE, "stored before the file is closed"),
-        (KEEPS_ITS_REPORT, "goes on with another report"),
+        (KEEPS_ITS_REPORT, "continues with another report"),
     ],
 )
-def test_what_configfs_promises_the_class_does_not_keep(
+def test_the_sysfs_class_breaks_what_configfs_does(
     scenario: Scenario, seen: str, clone: Clone, attach: Attach
 ) -> None:
     shared = clone("class-fixed")
@@ -47,7 +47,9 @@ def test_what_configfs_promises_the_class_does_not_keep(
 
 
 @pytest.mark.parametrize("scenario", [STORED_AT_CLOSE, KEEPS_ITS_REPORT])
-def test_our_configfs_core_keeps_it(scenario: Scenario, clone: Clone, attach: Attach) -> None:
+def test_our_configfs_implementation_passes(
+    scenario: Scenario, clone: Clone, attach: Attach
+) -> None:
     guest = clone("configfs-fixed")
     provider = attach(guest)
     entry = "/sys/kernel/config/tsm/report/own"

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What outlives the function is freed, and on a way out the pointer to it is left as it was.
+// A member of an object that outlives the function is freed, and a path to a return keeps the
+// pointer to it.
 
 @global exists@
 global idexpression holder;

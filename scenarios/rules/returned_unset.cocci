@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// A way leads from a declaration to a return of the variable, and nothing has set it. Compilers
-// that take an unset value for whichever suits them say nothing of it.
+// A path leads from the declaration of a variable to its return, and no statement on it sets the
+// variable. Compilers do not warn if their optimisation assumes a value for it.
 
 @unset disable decl_init exists@
 type kind;
