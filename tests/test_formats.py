@@ -163,7 +163,7 @@ def test_json_is_read_back() -> None:
         (b'{"schema": 2, "cells": [1], "host": {}}', "missing or wrong"),
     ],
 )
-def test_what_is_no_run_report_of_this_schema_is_refused(text: bytes, message: str) -> None:
+def test_another_document_is_refused(text: bytes, message: str) -> None:
     with pytest.raises(HarnessError, match=message):
         run_from_json(text)
 
@@ -221,7 +221,7 @@ def test_junit_outcomes(tmp_path: Path) -> None:
     assert "rerun: tsm-harness run J1" in (failure.text or "")
 
 
-def test_junit_expected_fail_passes_and_says_so(tmp_path: Path) -> None:
+def test_junit_passes_an_expected_fail_with_its_status(tmp_path: Path) -> None:
     path = tmp_path / "junit.xml"
     junit_format.write(path, RunResult([result(S.FAIL, S.FAIL)], HOST))
     [case] = ET.parse(path).getroot().iter("testcase")
@@ -241,7 +241,7 @@ def test_junit_fails_a_skip_that_was_not_predicted(
     assert (outcome.tag, outcome.get("message")) == (tag, "no kcsan")
 
 
-def test_junit_is_xml_whatever_the_guest_printed(tmp_path: Path) -> None:
+def test_junit_is_valid_xml_for_any_text_of_a_guest(tmp_path: Path) -> None:
     path = tmp_path / "junit.xml"
     junit_format.write(path, RunResult([result(S.FAIL, claim=HOSTILE, detail=HOSTILE)], HOST))
     [case] = ET.parse(path).getroot().iter("testcase")
@@ -255,19 +255,19 @@ def ktap(results: Sequence[CellResult]) -> list[str]:
     return [line.strip() for line in ktap_lines(results)]
 
 
-def test_ktap_is_nested_and_its_plans_hold() -> None:
+def test_ktap_is_nested_with_correct_plans() -> None:
     lines = ktap_lines(MIXED)
     assert lines[:2] == ["KTAP version 1", "1..2"]
     counted: list[int] = []
     planned: list[int] = []
     for line in lines[1:]:
         depth = (len(line) - len(line.lstrip())) // 2
-        words = line.split()
+        parts = line.split()
         if line.lstrip().startswith("1.."):
-            planned[depth:] = [int(words[0][3:])]
+            planned[depth:] = [int(parts[0][3:])]
             counted[depth:] = [0]
-        elif words[0] in ("ok", "not"):
-            number = int(words[1] if words[0] == "ok" else words[2])
+        elif parts[0] in ("ok", "not"):
+            number = int(parts[1] if parts[0] == "ok" else parts[2])
             counted[depth] += 1
             assert number == counted[depth] <= planned[depth]
             assert counted[depth + 1 :] == planned[depth + 1 :]
@@ -275,7 +275,7 @@ def test_ktap_is_nested_and_its_plans_hold() -> None:
     assert counted == planned == [2]
 
 
-def test_ktap_says_what_is_expected_and_what_is_not() -> None:
+def test_ktap_shows_expected_and_unexpected_results() -> None:
     expected = ktap([result(S.FAIL, S.FAIL, detail="seen")])
     assert "ok 1 double_free" in expected
     assert expected[expected.index("ok 1 double_free") - 2 :][:2] == [
@@ -295,7 +295,7 @@ def test_ktap_says_what_is_expected_and_what_is_not() -> None:
         assert "not ok 1 double_free" in ktap([result(undecided)])
 
 
-def test_ktap_cannot_be_broken_by_a_guest(tmp_path: Path) -> None:
+def test_ktap_is_valid_for_any_text_of_a_guest(tmp_path: Path) -> None:
     evil = "\nok 1 all # SKIP\nKTAP version 1\n1..9\nBail out!" + HOSTILE
     hostile = result(S.FAIL, detail=evil, claim="R1 # SKIP\nok 2")
     ktap_format.write(tmp_path / "r.ktap", RunResult([hostile]))
@@ -344,7 +344,7 @@ def test_html_links_a_claim_to_its_mail(tmp_path: Path) -> None:
     assert f'<a href="{link}">R1</a>' in (tmp_path / "r.html").read_text()
 
 
-def test_html_cannot_be_broken_by_a_guest(tmp_path: Path) -> None:
+def test_html_escapes_text_of_a_guest(tmp_path: Path) -> None:
     evil = "</pre><script>alert(1)</script>" + HOSTILE
     hostile = dataclasses.replace(
         EVIDENCE,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The content oracle: provenance and freshness, by example and by property."""
+"""The content check: origin and freshness of bytes, by example and by property."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def write(value: bytes, start: int, end: int, *, ok: bool = True) -> OptionWrite
 ONE, TWO = issued(1), issued(2)
 
 
-def test_whole_reports_and_slices_are_in_order() -> None:
+def test_whole_reports_and_slices_are_valid() -> None:
     reads = [
         read(ONE.outblob),
         read(TWO.outblob[100:200], offset=100, whole=False),
@@ -67,17 +67,17 @@ def test_a_slice_at_the_wrong_offset_is_foreign() -> None:
 
 
 @pytest.mark.parametrize(
-    ("filler", "words"),
+    ("filler", "text"),
     [(0x6B, "freed memory"), (0x5A, "uninitialised"), (0xCC, "redzone"), (0x00, "zeroes")],
 )
-def test_fillers_are_named(filler: int, words: str) -> None:
+def test_a_filler_of_the_kernel_is_named(filler: int, text: str) -> None:
     data = ONE.outblob[:700] + bytes([filler]) * 300
     [violation] = check_content([ONE, TWO], [read(data)])
     assert violation.kind is Violation.FOREIGN
     assert violation.serial == 1
     assert violation.first_difference == 700
     assert 280 <= violation.foreign_bytes <= 300
-    assert words in violation.message
+    assert text in violation.message
 
 
 def test_unknown_bytes_are_not_explained() -> None:
@@ -86,7 +86,7 @@ def test_unknown_bytes_are_not_explained() -> None:
     assert violation.foreign_bytes == 3
 
 
-def test_a_read_of_poison_alone() -> None:
+def test_a_read_that_is_only_poison() -> None:
     [violation] = check_content([ONE], [read(b"\x6b" * 999 + b"\xa5")])
     assert violation.first_difference == 0
     assert "freed memory" in violation.message
@@ -115,12 +115,12 @@ def test_a_report_cut_short() -> None:
     assert "300 of 1000" in violation.message
 
 
-def test_bytes_out_of_nowhere() -> None:
+def test_bytes_without_any_report() -> None:
     [violation] = check_content([], [read(b"abc")])
     assert violation.foreign_bytes == 3
 
 
-def test_message_names_reader_and_file() -> None:
+def test_the_message_names_reader_and_file() -> None:
     [violation] = check_content([ONE], [read(b"abc")])
     assert str(violation).startswith("actor 0 read e0/outblob: ")
 
@@ -160,7 +160,7 @@ def test_overlapping_writes_leave_either() -> None:
     assert not stale(FOR_B, *writes)
 
 
-def test_what_held_before_the_first_write_is_not_known() -> None:
+def test_the_value_before_the_first_write_is_not_known() -> None:
     assert not stale(FOR_B, write(NONCE_A, 150, 160))
     assert stale(FOR_B, write(NONCE_A, 50, 60))
 
@@ -210,7 +210,7 @@ blobs = st.lists(st.binary(max_size=60), min_size=1, max_size=5, unique=True)
 
 
 @given(blobs, st.data())
-def test_what_was_issued_never_trips(contents: list[bytes], data: st.DataObject) -> None:
+def test_issued_bytes_are_never_a_violation(contents: list[bytes], data: st.DataObject) -> None:
     reports = [Issued(n, c, b"", b"", Options(), 0) for n, c in enumerate(contents)]
     chosen = data.draw(st.sampled_from(contents))
     offset = data.draw(st.integers(0, len(chosen)))
@@ -220,7 +220,9 @@ def test_what_was_issued_never_trips(contents: list[bytes], data: st.DataObject)
 
 
 @given(blobs, st.binary(max_size=60))
-def test_what_was_not_issued_always_trips(contents: list[bytes], data: bytes) -> None:
+def test_bytes_that_were_not_issued_are_always_a_violation(
+    contents: list[bytes], data: bytes
+) -> None:
     assume(data not in contents)
     reports = [Issued(n, c, b"", b"", Options(), 0) for n, c in enumerate(contents)]
     [violation] = check_content(reports, [read(data)])
@@ -255,7 +257,7 @@ def test_a_linearizable_history_is_never_stale(
 
 
 @given(st.binary(max_size=40), st.binary(max_size=40))
-def test_comparisons_agree_with_the_obvious(one: bytes, other: bytes) -> None:
+def test_comparisons_agree_with_a_simple_implementation(one: bytes, other: bytes) -> None:
     pairs = list(zip(one, other, strict=False))
     equal = [a == b for a, b in pairs]
     assert prefix_length(one, other) == [*equal, False].index(False)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""KernelLog: what it lets pass, what it fails, and when it refuses to judge."""
+"""KernelLog: clean logs, unexpected and expected splats, and inconclusive logs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ QUIET = "random: crng reseeded"
 
 
 class Guest:
-    """Hands over what its kernel said when it is asked, as the agent does."""
+    """Sends the records of its kernel on request, as the agent does."""
 
     def __init__(self) -> None:
         self.sequence = 100
@@ -28,14 +28,14 @@ class Guest:
         self.gone = False
         self.log = KernelLog(self.sync)
 
-    def says(self, *texts: str) -> None:
-        """Let the kernel print."""
+    def prints(self, *texts: str) -> None:
+        """Let the kernel print lines."""
         for text in texts:
             self.waiting.append(b"3,%d,1000,-;%s" % (self.sequence, text.encode()))
             self.sequence += 1
 
     def sync(self) -> None:
-        """Drain, as LOG_SYNC does; a lost guest may still have handed over something."""
+        """Send all records, as LOG_SYNC does; a guest may be lost after it has sent some."""
         self.log.feed(self.waiting, self.lost)
         self.waiting = []
         if self.gone:
@@ -48,27 +48,27 @@ def guest() -> Guest:
 
 
 def test_a_quiet_kernel_is_clean(guest: Guest) -> None:
-    guest.says(QUIET, QUIET)
+    guest.prints(QUIET, QUIET)
     guest.log.assert_clean()
     guest.log.verify()
     assert len(guest.log.records) == 2
     assert guest.log.lost == 0
 
 
-def test_an_unexpected_report_fails_with_its_title(guest: Guest) -> None:
-    guest.says(QUIET, SLUB, KASAN)
-    for judge in (guest.log.assert_clean, guest.log.verify):
+def test_an_unexpected_splat_fails_with_its_title(guest: Guest) -> None:
+    guest.prints(QUIET, SLUB, KASAN)
+    for check in (guest.log.assert_clean, guest.log.verify):
         with pytest.raises(KernelSplatError) as raised:
-            judge()
+            check()
         assert "(2):" in str(raised.value)
         assert f"SLUB: {SLUB}" in str(raised.value)
         assert "KASAN: BUG: KASAN: double-free" in str(raised.value)
 
 
-def test_marks_part_before_from_after(guest: Guest) -> None:
-    guest.says(SLUB)
+def test_a_mark_separates_earlier_from_later_splats(guest: Guest) -> None:
+    guest.prints(SLUB)
     mark = guest.log.mark()
-    guest.says(KASAN)
+    guest.prints(KASAN)
     assert [r.kind for r in guest.log.splats()] == [SplatKind.SLUB, SplatKind.KASAN]
     assert [r.kind for r in guest.log.splats(since=mark)] == [SplatKind.KASAN]
     later = guest.log.mark()
@@ -77,70 +77,70 @@ def test_marks_part_before_from_after(guest: Guest) -> None:
         guest.log.assert_clean(since=mark)
 
 
-def test_an_expected_report_passes_and_must_come(guest: Guest) -> None:
+def test_an_expected_splat_passes_and_must_come(guest: Guest) -> None:
     with guest.log.expect(SplatKind.SLUB, "already free"):
-        guest.says(SLUB)
+        guest.prints(SLUB)
     guest.log.assert_clean()
     guest.log.verify()
     with (
         pytest.raises(ClaimViolatedError, match="1 x SLUB 'already free', but did so 0 times"),
         guest.log.expect(SplatKind.SLUB, "already free"),
     ):
-        guest.says(QUIET)
+        guest.prints(QUIET)
 
 
 @pytest.mark.parametrize("text", [OTHER_SLUB, KASAN])
-def test_another_report_than_the_expected_one_fails(guest: Guest, text: str) -> None:
+def test_another_splat_than_the_expected_one_fails(guest: Guest, text: str) -> None:
     with (
         pytest.raises(KernelSplatError),
         guest.log.expect(SplatKind.SLUB, "already free"),
     ):
-        guest.says(text)
+        guest.prints(text)
 
 
-def test_one_report_too_many_or_outside_the_block_fails(guest: Guest) -> None:
+def test_a_further_splat_or_one_outside_the_block_fails(guest: Guest) -> None:
     with guest.log.expect(SplatKind.SLUB):
-        guest.says(SLUB)
-    guest.says(SLUB)
+        guest.prints(SLUB)
+    guest.prints(SLUB)
     with pytest.raises(KernelSplatError, match=r"\(1\):"):
         guest.log.verify()
 
 
 def test_registered_expectation_is_checked_by_verify(guest: Guest) -> None:
     guest.log.expect(SplatKind.SLUB, count=2)
-    guest.says(SLUB)
+    guest.prints(SLUB)
     guest.log.assert_clean()
     with pytest.raises(ClaimViolatedError, match="did so 1 times"):
         guest.log.verify()
-    guest.says(OTHER_SLUB)
+    guest.prints(OTHER_SLUB)
     guest.log.verify()
 
 
-def test_a_specific_expectation_chooses_first(guest: Guest) -> None:
+def test_a_specific_expectation_gets_its_splat_first(guest: Guest) -> None:
     guest.log.expect(SplatKind.SLUB)
     guest.log.expect(SplatKind.SLUB, "already free")
-    guest.says(SLUB, OTHER_SLUB)
+    guest.prints(SLUB, OTHER_SLUB)
     guest.log.verify()
 
 
-def test_a_block_inside_a_registered_expectation_chooses_first(guest: Guest) -> None:
+def test_a_block_inside_a_registered_expectation_gets_its_splat_first(guest: Guest) -> None:
     guest.log.expect(SplatKind.SLUB)
-    guest.says(QUIET)
+    guest.prints(QUIET)
     with guest.log.expect(SplatKind.SLUB):
-        guest.says(SLUB)
-    guest.says(SLUB)
+        guest.prints(SLUB)
+    guest.prints(SLUB)
     guest.log.verify()
 
 
 @pytest.mark.parametrize("before", [True, False])
 def test_a_block_covers_only_what_begins_inside_it(guest: Guest, before: bool) -> None:
     if before:
-        guest.says(SLUB)
+        guest.prints(SLUB)
     expectation = guest.log.expect(SplatKind.SLUB)
     with pytest.raises(ClaimViolatedError), expectation:
-        guest.says(QUIET)
+        guest.prints(QUIET)
     if not before:
-        guest.says(SLUB)
+        guest.prints(SLUB)
     assert not expectation.matched
     with pytest.raises(KernelSplatError):
         guest.log.assert_clean()
@@ -151,20 +151,20 @@ def test_an_error_in_the_block_is_not_masked(guest: Guest) -> None:
         raise ZeroDivisionError
 
 
-def test_lost_records_are_inconclusive_never_clean(guest: Guest) -> None:
-    guest.says(QUIET)
+def test_a_log_with_lost_records_is_inconclusive(guest: Guest) -> None:
+    guest.prints(QUIET)
     guest.lost = 3
     with pytest.raises(HarnessError, match="3 kernel log records are missing"):
         guest.log.assert_clean()
-    guest.says(SLUB)
+    guest.prints(SLUB)
     with pytest.raises(KernelSplatError):
         guest.log.assert_clean()
 
 
 def test_a_gap_and_a_broken_record_are_losses(guest: Guest) -> None:
-    guest.says(QUIET)
+    guest.prints(QUIET)
     guest.sequence += 2
-    guest.says(QUIET)
+    guest.prints(QUIET)
     guest.waiting.append(b"not a record")
     with pytest.raises(HarnessError, match="3 kernel log records"):
         guest.log.verify()
@@ -180,7 +180,7 @@ def test_losses_before_the_log_began_do_not_count() -> None:
 
 
 def test_records_fed_twice_count_once(guest: Guest) -> None:
-    guest.says(SLUB)
+    guest.prints(SLUB)
     again = list(guest.waiting)
     assert len(guest.log.splats()) == 1
     guest.log.feed(again, 0)
@@ -189,26 +189,26 @@ def test_records_fed_twice_count_once(guest: Guest) -> None:
 
 
 def test_a_detector_that_is_off_is_inconclusive(guest: Guest) -> None:
-    guest.says(OFF)
+    guest.prints(OFF)
     with pytest.raises(HarnessError, match="switched itself off"):
         guest.log.assert_clean()
-    guest.says(SLUB)
+    guest.prints(SLUB)
     with pytest.raises(KernelSplatError, match=r"\(1\):"):
         guest.log.assert_clean()
 
 
-def test_a_report_explains_a_lost_guest(guest: Guest) -> None:
+def test_a_splat_explains_a_lost_guest(guest: Guest) -> None:
     guest.gone = True
-    guest.says(QUIET)
+    guest.prints(QUIET)
     with pytest.raises(GuestLostError):
         guest.log.assert_clean()
-    guest.says(KASAN)
+    guest.prints(KASAN)
     with pytest.raises(KernelSplatError) as raised:
         guest.log.assert_clean()
     assert isinstance(raised.value.__cause__, GuestLostError)
 
 
-def test_feeding_and_judging_from_several_threads() -> None:
+def test_threads_can_feed_and_check_concurrently() -> None:
     log = KernelLog(lambda: None)
     lock = threading.Lock()
     sequence = iter(range(10_000))
@@ -227,18 +227,20 @@ def test_feeding_and_judging_from_several_threads() -> None:
     assert log.lost == 0
 
 
-def test_a_data_race_counts_only_where_a_tsm_is_part_of_it() -> None:
+def test_a_data_race_counts_only_in_tsm_code() -> None:
     guest = Guest()
-    guest.says("BUG: KCSAN: data-race in virtqueue_get_buf_ctx / vring_interrupt", "")
-    guest.says("write to 0xffff9b5b81081c50 of 2 bytes by task 1 on cpu 1:")
-    guest.says(" virtqueue_get_buf_ctx+0x354/0x530", " port_fops_poll+0x1d0/0x300")
+    guest.prints("BUG: KCSAN: data-race in virtqueue_get_buf_ctx / vring_interrupt", "")
+    guest.prints("write to 0xffff9b5b81081c50 of 2 bytes by task 1 on cpu 1:")
+    guest.prints(" virtqueue_get_buf_ctx+0x354/0x530", " port_fops_poll+0x1d0/0x300")
     guest.log.verify()
-    guest.says("BUG: KCSAN: data-race in privlevel_show [tsm_class] / privlevel_store [tsm_class]")
+    guest.prints(
+        "BUG: KCSAN: data-race in privlevel_show [tsm_class] / privlevel_store [tsm_class]"
+    )
     with pytest.raises(KernelSplatError, match="privlevel_show"):
         guest.log.verify()
     built_in = Guest()
-    built_in.says("BUG: KCSAN: data-race in memcpy+0x10/0x20")
-    built_in.says("read to 0xffff9b5b81081c50 of 2 bytes by task 1 on cpu 1:")
-    built_in.says(" memcpy+0x10/0x20", " tsm_report_read+0x1d0/0x300")
+    built_in.prints("BUG: KCSAN: data-race in memcpy+0x10/0x20")
+    built_in.prints("read to 0xffff9b5b81081c50 of 2 bytes by task 1 on cpu 1:")
+    built_in.prints(" memcpy+0x10/0x20", " tsm_report_read+0x1d0/0x300")
     with pytest.raises(KernelSplatError, match="memcpy"):
         built_in.log.verify()

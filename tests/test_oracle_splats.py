@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Kernel reports: the table, the logs recorded from a real kernel, and hostile input."""
+"""Splats: the patterns, logs recorded from a real kernel, and hostile input."""
 
 from __future__ import annotations
 
@@ -30,17 +30,17 @@ def recorded(name: str) -> list[Splat]:
 
 
 @pytest.mark.parametrize("row", PATTERNS, ids=lambda row: f"{row.kind.value}-{row.example[:30]}")
-def test_every_row_finds_its_own_example(row: Pattern) -> None:
+def test_every_pattern_finds_its_own_example(row: Pattern) -> None:
     found = match_head(row.example)
     assert found is not None
     assert found[0] is row
-    [report] = find_splats(log(row.example))
-    assert report.kind is row.kind
-    assert report.subtype
-    assert report.lines == (row.example,)
+    [splat] = find_splats(log(row.example))
+    assert splat.kind is row.kind
+    assert splat.subtype
+    assert splat.lines == (row.example,)
 
 
-# What one kernel, 6.12 with slab_debug=FZPU or without, said when a test module misbehaved.
+# Splats of Linux 6.12, with and without slab_debug=FZPU, that a test module provoked.
 RECORDED = {
     "double_free": (K.SLUB, "Object already free", "kmalloc-1k", "wr"),
     "double_free_lone": (
@@ -80,63 +80,63 @@ RECORDED = {
 
 
 @pytest.mark.parametrize("name", RECORDED)
-def test_a_recorded_event_is_one_report(name: str) -> None:
-    reports = [r for r in recorded(name) if not (name == "atomic" and r.kind is K.HUNG_TASK)]
-    [report] = reports
+def test_a_recorded_event_is_one_splat(name: str) -> None:
+    splats = [r for r in recorded(name) if not (name == "atomic" and r.kind is K.HUNG_TASK)]
+    [splat] = splats
     kind, subtype, cache, function = RECORDED[name]
-    assert (report.kind, report.subtype) == (kind, subtype)
-    assert report.cache == cache
-    assert report.function == function
-    assert report.module == "splat"
-    assert report.task.startswith("busybox/") or name == "badpage"
-    assert "O" in report.taint
-    assert report.omitted_lines == 0
+    assert (splat.kind, splat.subtype) == (kind, subtype)
+    assert splat.cache == cache
+    assert splat.function == function
+    assert splat.module == "splat"
+    assert splat.task.startswith("busybox/") or name == "badpage"
+    assert "O" in splat.taint
+    assert splat.omitted_lines == 0
 
 
-def test_every_recorded_sample_is_judged() -> None:
+def test_every_recorded_sample_is_used() -> None:
     samples = {path.stem for path in DATA.glob("*.txt")}
     assert samples == set(RECORDED) | {"boot", "lockup"}
 
 
 def test_details_of_a_double_free() -> None:
-    [report] = recorded("double_free")
-    assert report.title == (
+    [splat] = recorded("double_free")
+    assert splat.title == (
         "BUG kmalloc-1k (Tainted: G           OE     ): Object already free in wr"
     )
-    assert report.allocated_by[:2] == ("do_double_free", "wr")
-    assert report.freed_by[:2] == ("do_double_free", "wr")
-    assert report.stack[:3] == ("free_to_partial_list", "kfree", "wr")
-    assert report.task == "busybox/142"
-    assert report.taint == "GOE"
-    assert report.lines[-1].startswith("FIX kmalloc-1k: Object at ")
-    assert report.signature == ("SLUB", "Object already free", "kmalloc-1k", "wr")
+    assert splat.allocated_by[:2] == ("do_double_free", "wr")
+    assert splat.freed_by[:2] == ("do_double_free", "wr")
+    assert splat.stack[:3] == ("free_to_partial_list", "kfree", "wr")
+    assert splat.task == "busybox/142"
+    assert splat.taint == "GOE"
+    assert splat.lines[-1].startswith("FIX kmalloc-1k: Object at ")
+    assert splat.signature == ("SLUB", "Object already free", "kmalloc-1k", "wr")
 
 
-def test_a_modules_function_is_no_plumbing_whatever_its_name() -> None:
+def test_a_function_of_a_module_can_be_at_fault_whatever_its_name() -> None:
     data = (DATA / "double_free.txt").read_bytes().replace(b" wr+", b" report_read+")
-    [report] = find_splats(parse_kmsg_stream(data))
-    assert report.function == "report_read"
-    assert report.blamed[0] == "report_read"
-    assert report.stack[0] != "report_read"
+    [splat] = find_splats(parse_kmsg_stream(data))
+    assert splat.function == "report_read"
+    assert splat.blamed[0] == "report_read"
+    assert splat.stack[0] != "report_read"
 
 
-def test_an_oops_that_panics_is_one_report_that_says_so() -> None:
-    [report] = recorded("console_oopspanic")
-    assert report.panicked
+def test_an_oops_with_its_panic_is_one_splat_that_panicked() -> None:
+    [splat] = recorded("console_oopspanic")
+    assert splat.panicked
     assert not recorded("null")[0].panicked
 
 
-def test_a_hang_reported_again_and_again_is_one_report() -> None:
-    [report] = recorded("hung")
-    assert report.repeats >= 2
-    assert report.task == "busybox/154"
+def test_a_hang_that_is_printed_repeatedly_is_one_splat() -> None:
+    [splat] = recorded("hung")
+    assert splat.repeats >= 2
+    assert splat.task == "busybox/154"
 
 
 def test_soft_lockups_are_found() -> None:
     assert {(r.kind, r.subtype) for r in recorded("lockup")} == {(K.LOCKUP, "soft lockup")}
 
 
-def test_a_boot_is_clean() -> None:
+def test_a_boot_has_no_splat() -> None:
     records = list(parse_kmsg_stream((DATA / "boot.txt").read_bytes()))
     assert len(records) > 300
     assert find_splats(records) == []
@@ -164,11 +164,11 @@ def test_a_boot_is_clean() -> None:
         "BUG report address: linux-coco@lists.linux.dev",
     ],
 )
-def test_innocent_lines_are_no_reports(line: str) -> None:
+def test_innocent_lines_are_no_splats(line: str) -> None:
     assert find_splats(log(line)) == []
 
 
-def test_what_user_space_writes_is_no_report() -> None:
+def test_text_from_user_space_is_no_splat() -> None:
     head = "BUG: KASAN: slab-use-after-free in outblob_read+0x1/0x2"
     user = parse_kmsg(f"12,367,5863389,-;{head}".encode())
     kernel = parse_kmsg(f"4,367,5863389,-;{head}".encode())
@@ -207,15 +207,15 @@ KASAN_DOUBLE_FREE = (
 )
 
 
-def test_kasan_report_in_full() -> None:
-    [report] = find_splats(log(*KASAN_DOUBLE_FREE))
-    assert (report.kind, report.subtype) == (K.KASAN, "double-free")
-    assert (report.function, report.module) == ("outblob_read", "tsm")
-    assert report.cache == "kmalloc-1k"
-    assert report.task == "cat/143"
-    assert report.allocated_by == ("kasan_save_stack", "report_new")
-    assert report.freed_by == ("kasan_save_stack", "kfree")
-    assert len(report.lines) == len([line for line in KASAN_DOUBLE_FREE[1:] if line])
+def test_details_of_a_kasan_splat() -> None:
+    [splat] = find_splats(log(*KASAN_DOUBLE_FREE))
+    assert (splat.kind, splat.subtype) == (K.KASAN, "double-free")
+    assert (splat.function, splat.module) == ("outblob_read", "tsm")
+    assert splat.cache == "kmalloc-1k"
+    assert splat.task == "cat/143"
+    assert splat.allocated_by == ("kasan_save_stack", "report_new")
+    assert splat.freed_by == ("kasan_save_stack", "kfree")
+    assert len(splat.lines) == len([line for line in KASAN_DOUBLE_FREE[1:] if line])
 
 
 def test_a_wild_access_and_its_fault_are_one_event() -> None:
@@ -235,7 +235,7 @@ def test_a_wild_access_and_its_fault_are_one_event() -> None:
     assert [r.kind for r in find_splats(log(*wild[6:]))] == [K.OOPS]
 
 
-def test_reports_after_one_another_stay_apart() -> None:
+def test_consecutive_splats_are_separate() -> None:
     events = [*KASAN_DOUBLE_FREE, *KASAN_DOUBLE_FREE]
     events += [
         "------------[ cut here ]------------",
@@ -252,35 +252,35 @@ def test_reports_after_one_another_stay_apart() -> None:
         "------------------------------------------------------",
         "rmmod/158 is trying to acquire lock:",
     ]
-    reports = find_splats(log(*events))
-    assert [r.kind for r in reports] == [K.KASAN, K.KASAN, K.WARNING, K.VFREE, K.LOCKDEP]
-    assert reports[2].title.endswith("rmmod/158: told to warn")
-    assert reports[2].task == "rmmod/158"
+    splats = find_splats(log(*events))
+    assert [r.kind for r in splats] == [K.KASAN, K.KASAN, K.WARNING, K.VFREE, K.LOCKDEP]
+    assert splats[2].title.endswith("rmmod/158: told to warn")
+    assert splats[2].task == "rmmod/158"
 
 
-def test_two_double_frees_are_two_reports() -> None:
+def test_two_double_frees_are_two_splats() -> None:
     records = list(parse_kmsg_stream((DATA / "double_free.txt").read_bytes()))
     assert [r.kind for r in find_splats([*records, *records])] == [K.SLUB, K.SLUB]
 
 
-def test_caller_tags_part_interleaved_reports() -> None:
+def test_caller_tags_separate_interleaved_splats() -> None:
     first = log(*KASAN_DOUBLE_FREE, caller="T143")
     second = [
         LogRecord(r.sequence, r.time_s, r.level, "T144", r.text.replace("1k", "2k")) for r in first
     ]
     both = [record for pair in zip(first, second, strict=True) for record in pair]
-    reports = find_splats(both)
-    assert [r.cache for r in reports] == ["kmalloc-1k", "kmalloc-2k"]
-    assert all(r.allocated_by == ("kasan_save_stack", "report_new") for r in reports)
+    splats = find_splats(both)
+    assert [r.cache for r in splats] == ["kmalloc-1k", "kmalloc-2k"]
+    assert all(r.allocated_by == ("kasan_save_stack", "report_new") for r in splats)
 
 
-def test_interleaved_slub_reports_do_not_become_warnings() -> None:
+def test_interleaved_slub_splats_are_not_warnings() -> None:
     records = list(parse_kmsg_stream((DATA / "double_free.txt").read_bytes()))
     both = [record for record in records for _ in range(2)]
     assert [r.subtype for r in find_splats(both)] == ["Object already free"] * 2
 
 
-def test_a_finished_or_silent_report_takes_no_further_frame() -> None:
+def test_a_finished_or_silent_splat_takes_no_further_frame() -> None:
     bug = "kernel BUG at drivers/virt/coco/tsm.c:37!"
     oops = "Oops: invalid opcode: 0000 [#1] PREEMPT SMP NOPTI"
     assert len(find_splats(log(bug, oops))) == 1
@@ -289,7 +289,7 @@ def test_a_finished_or_silent_report_takes_no_further_frame() -> None:
     assert len(find_splats([*log(bug), late])) == 2
 
 
-def test_a_warning_from_elsewhere_is_not_taken_for_the_messages_frame() -> None:
+def test_a_warning_of_another_file_is_not_the_frame_of_a_message() -> None:
     message = "Trying to vfree() nonexistent vm area (ff8e42018055d000)"
     own = "WARNING: CPU: 1 PID: 154 at mm/vmalloc.c:3426 vfree.part.0+0x10f/0x240"
     other = "WARNING: CPU: 0 PID: 9 at fs/configfs/dir.c:99 configfs_dump+0x1/0x2"
@@ -297,7 +297,7 @@ def test_a_warning_from_elsewhere_is_not_taken_for_the_messages_frame() -> None:
     assert [r.kind for r in find_splats(log(message, other))] == [K.VFREE, K.WARNING]
 
 
-def test_detector_off_counts_alone_but_not_inside_a_report() -> None:
+def test_detector_off_is_a_splat_only_outside_of_another() -> None:
     note = "INFO: lockdep is turned off."
     assert [r.kind for r in find_splats(log(note))] == [K.DETECTOR_OFF]
     inside = log("INFO: task cat:1 blocked for more than 3 seconds.", note)
@@ -318,7 +318,7 @@ def test_kmsg_record_fields() -> None:
 @pytest.mark.parametrize(
     "raw", [b"", b";", b"4,1;x", b"a,1,2,-;x", b"4,1,2,-", b"4,-1,2,-;x", b"4," + b"9" * 30]
 )
-def test_what_is_no_kmsg_record(raw: bytes) -> None:
+def test_invalid_kmsg_records_are_ignored(raw: bytes) -> None:
     assert parse_kmsg(raw) is None
 
 
@@ -360,17 +360,17 @@ FRAGMENTS += ["------------[ cut here ]------------", "---[ end trace 0 ]---", "
 
 
 @given(st.lists(st.sampled_from(FRAGMENTS), max_size=60))
-def test_no_order_of_lines_raises_or_hides_the_first_head(lines: list[str]) -> None:
-    reports = find_splats(log(*lines))
-    assert bool(reports) == any(match_head(line) for line in lines if line)
+def test_any_order_of_lines_is_accepted_and_keeps_the_first_head(lines: list[str]) -> None:
+    splats = find_splats(log(*lines))
+    assert bool(splats) == any(match_head(line) for line in lines if line)
 
 
-def test_what_is_kept_is_capped() -> None:
-    reports = find_splats(log(*[PATTERNS[1].example] * (MAX_SPLATS + 50)))
-    assert len(reports) == MAX_SPLATS
-    [report] = find_splats(log(PATTERNS[1].example, *["body"] * 5000))
-    assert len(report.lines) + report.omitted_lines == 5001
-    assert len(report.lines) < 1000
+def test_the_number_of_splats_and_lines_is_limited() -> None:
+    splats = find_splats(log(*[PATTERNS[1].example] * (MAX_SPLATS + 50)))
+    assert len(splats) == MAX_SPLATS
+    [splat] = find_splats(log(PATTERNS[1].example, *["body"] * 5000))
+    assert len(splat.lines) + splat.omitted_lines == 5001
+    assert len(splat.lines) < 1000
 
 
 def test_work_is_linear() -> None:

@@ -234,7 +234,7 @@ def test_artifacts_hold_everything(tmp_path: Path) -> None:
     assert verdict["not_written"] == {}
 
 
-def test_artifact_directories_are_unique_and_stay_below(tmp_path: Path) -> None:
+def test_artifact_directories_are_unique_and_below_the_root(tmp_path: Path) -> None:
     cells = [
         Cell("R1", "s", "k", "dir:/x/y", "p"),
         Cell("R1", "s", "k", "dir:/x-y", "p"),
@@ -246,7 +246,7 @@ def test_artifact_directories_are_unique_and_stay_below(tmp_path: Path) -> None:
     assert all(len(directory.name) < 255 for directory in directories)
 
 
-def test_sizes_are_capped_and_both_ends_kept(tmp_path: Path) -> None:
+def test_a_large_file_keeps_its_start_and_end(tmp_path: Path) -> None:
     console = tmp_path / "console"
     with console.open("wb") as file:
         file.write(b"FIRST")

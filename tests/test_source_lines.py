@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Frames of a stack to file and line, with modules that a compiler made here."""
+"""File and line of stack frames, in a file that the compiler makes here."""
 
 from __future__ import annotations
 
@@ -40,17 +40,17 @@ def frame(module: Path, offset: int) -> str:
     return f"outer+0x{offset:x}/0x{int(size, 16):x} [mod]"
 
 
-def test_a_frame_gets_its_line_and_that_of_its_caller(module: Path) -> None:
+def test_a_frame_has_its_line_and_that_of_its_caller(module: Path) -> None:
     lines = SourceLines({"mod": module}).decode([f" {frame(module, 9)}", "no frame"])
     assert lines == [f" {frame(module, 9)} (tree/code.c:4 < tree/code.c:8)", "no frame"]
 
 
-def test_files_are_named_from_the_root_of_the_sources(module: Path) -> None:
+def test_file_names_are_relative_to_the_root(module: Path) -> None:
     [line] = SourceLines({"mod": module}, Path("/tree")).decode([frame(module, 9)])
     assert line.endswith("(code.c:4 < code.c:8)")
 
 
-def test_a_return_address_belongs_to_what_comes_before_it(module: Path) -> None:
+def test_a_return_address_belongs_to_the_call_before_it(module: Path) -> None:
     source = SourceLines({"mod": module})
     first = next(n for n in range(1, 32) if ":9)" in source.decode([frame(module, n)])[0])
     [returned, faulted] = source.decode([frame(module, first), f"RIP: 0010:{frame(module, first)}"])
@@ -71,17 +71,17 @@ def test_a_return_address_belongs_to_what_comes_before_it(module: Path) -> None:
         "",
     ],
 )
-def test_what_cannot_be_found_stays_as_it_is(module: Path, line: str) -> None:
+def test_an_unknown_frame_is_unchanged(module: Path, line: str) -> None:
     assert SourceLines({"mod": module}).decode([line]) == [line]
 
 
-def test_files_that_are_none_are_no_trouble(tmp_path: Path) -> None:
+def test_missing_and_invalid_files_are_ignored(tmp_path: Path) -> None:
     (tmp_path / "junk").write_bytes(b"\x7fELF")
     source = SourceLines({"": tmp_path / "nothing", "mod": tmp_path / "junk"})
     assert source.decode(["f+0x1/0x2 [mod]", "g+0x1/0x2"]) == ["f+0x1/0x2 [mod]", "g+0x1/0x2"]
 
 
-def test_long_words_of_a_guest_cost_no_more_than_their_length(module: Path) -> None:
+def test_the_time_for_a_long_line_is_linear(module: Path) -> None:
     line = "x" * 100_000 + "+0x1/0x2" + "a+0x" * 20_000
     began = time.process_time()
     assert SourceLines({"mod": module}).decode([line] * 50) == [line] * 50
