@@ -16,9 +16,10 @@ import pytest
 
 from harness.errors import HarnessError, HostError
 from harness.oracle.records import LogRecord
-from harness.report import formats
+from harness.report import run_json
 from harness.report.artifacts import write_artifacts
-from harness.report.formats import FORMATS, html_format, json_format, junit_format, ktap_format
+from harness.report.format import Format
+from harness.report.formats import formats, html_format, json_format, junit_format, ktap_format
 from harness.report.formats.ktap_format import ktap_lines
 from harness.report.host import describe_host
 from harness.report.run_json import run_as_json, run_from_json
@@ -35,16 +36,18 @@ HOST = describe_host(
 RUN = RunResult(MIXED, HOST)
 
 
-# --- the table of formats -----------------------------------------------------------------------
+# --- every format -------------------------------------------------------------------------------
 
 
-def test_every_module_of_a_format_is_in_the_table() -> None:
-    modules = {path.stem for path in Path(formats.__path__[0]).glob("*_format.py")}
-    assert modules == {f"{each.name}_format" for each in FORMATS}
+def test_every_module_of_a_format_is_found() -> None:
+    files = (Path(run_json.__file__).parent / "formats").glob("*_format.py")
+    assert [each.name for each in formats()] == sorted(
+        file.stem.removesuffix("_format") for file in files
+    )
 
 
-@pytest.mark.parametrize("each", FORMATS, ids=lambda each: each.name)
-def test_every_format_writes_every_run(each: formats.Format, tmp_path: Path) -> None:
+@pytest.mark.parametrize("each", formats(), ids=lambda each: each.name)
+def test_every_format_writes_every_run(each: Format, tmp_path: Path) -> None:
     arguments = {name: argument.default for name, argument in each.arguments.items()}
     gone = dataclasses.replace(result(S.ERROR), artifacts=tmp_path / "gone")
     for results in ([], [gone], MIXED):
@@ -57,7 +60,7 @@ def test_every_format_writes_every_run(each: formats.Format, tmp_path: Path) -> 
 
 # --- JSON ---------------------------------------------------------------------------------------
 
-SCHEMA_FILE = Path(formats.__path__[0]).parent / "run.schema.json"
+SCHEMA_FILE = Path(run_json.__file__).parent / "run.schema.json"
 FULL = RunResult(
     [
         dataclasses.replace(

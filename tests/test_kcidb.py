@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -46,7 +47,7 @@ def test_an_invalid_origin_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_missing_library_has_a_hint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kcidb_format, "kcidb_io", None)
+    monkeypatch.setitem(sys.modules, "kcidb_io", None)
     with pytest.raises(HostError) as caught:
         kcidb_format.write(tmp_path / "out", RUN, "my_lab")
     assert "tsm-harness[kcidb]" in caught.value.hint

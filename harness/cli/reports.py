@@ -12,7 +12,7 @@ from typing import TypeVar
 import click
 
 from harness.cli import options
-from harness.report.formats import FORMATS
+from harness.report.formats import formats
 from harness.verdict import RunResult
 
 __all__ = ["ReportFiles", "report_files"]
@@ -29,7 +29,7 @@ class ReportFiles:
 
     def write(self, run: RunResult) -> None:
         """Write the files; raises :class:`HostError` if one cannot be written."""
-        for each in FORMATS:
+        for each in formats():
             path = self.paths[each.name]
             if path is not None:
                 each.write(path, run, **self.arguments[each.name])
@@ -42,7 +42,7 @@ def report_files(command: Callable[..., R]) -> Callable[..., R]:
     def wrapper(**given: object) -> R:
         paths: dict[str, Path | None] = {}
         arguments: dict[str, dict[str, str]] = {}
-        for each in FORMATS:
+        for each in formats():
             path = given.pop(f"{each.name}_file")
             paths[each.name] = path if isinstance(path, Path) else None
             arguments[each.name] = {
@@ -51,7 +51,7 @@ def report_files(command: Callable[..., R]) -> Callable[..., R]:
         return command(reports=ReportFiles(paths, arguments), **given)
 
     decorated = wrapper
-    for each in reversed(FORMATS):
+    for each in reversed(formats()):
         for name, argument in each.arguments.items():
             flag = f"--{each.name}-{name}"
             decorated = click.option(

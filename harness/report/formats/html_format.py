@@ -12,10 +12,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from harness.oracle.printable import printable
+from harness.report.format import Format
 from harness.report.output import write_atomically
 from harness.verdict import (
     CellResult,
@@ -27,7 +27,7 @@ from harness.verdict import (
     summary,
 )
 
-__all__ = ["write"]
+__all__ = ["FORMAT", "write"]
 
 _MAX_PIECE = 48 << 10  # bytes
 _MEANINGS = {
@@ -57,6 +57,12 @@ class _Table:
 
 def write(path: Path, run: RunResult) -> None:
     """Write the run report; raises :class:`HostError` if the file cannot be written."""
+    from jinja2 import (  # noqa: PLC0415 - slow
+        Environment,
+        PackageLoader,
+        StrictUndefined,
+    )
+
     environment = Environment(
         loader=PackageLoader("harness.report.formats", "."),
         autoescape=True,
@@ -143,3 +149,6 @@ def _piece(path: Path) -> str:
     if path.suffix == ".svg":
         return "" if cut else text
     return f"{text}\n[cut: the rest is in {path.name}]" if cut else text
+
+
+FORMAT = Format("html", "Write the verdicts and the evidence as one HTML page.", write)

@@ -14,10 +14,11 @@ from junitparser import Error, Failure, JUnitXml, Skipped, TestCase, TestSuite
 from junitparser.junitparser import Properties, Property
 
 from harness.oracle.printable import printable
+from harness.report.format import Format
 from harness.report.output import write_atomically
 from harness.verdict import Cell, CellResult, RunResult, Status
 
-__all__ = ["write"]
+__all__ = ["FORMAT", "write"]
 
 _MAX_TEXT = 65536
 _MAX_MESSAGE = 300
@@ -81,3 +82,6 @@ def _properties(result: CellResult) -> dict[str, str]:
     if result.infrastructure_retries:
         properties["infrastructure_retries"] = str(result.infrastructure_retries)
     return properties
+
+
+FORMAT = Format("junit", "Write the verdicts as JUnit XML.", write)

@@ -17,15 +17,11 @@ from pathlib import Path
 
 from harness.errors import HostError, UsageError
 from harness.oracle.printable import printable
+from harness.report.format import Argument, Format
 from harness.report.output import write_atomically
 from harness.verdict import CellResult, RunResult
 
-try:
-    import kcidb_io
-except ImportError:  # an extra of the package
-    kcidb_io = None
-
-__all__ = ["write"]
+__all__ = ["FORMAT", "write"]
 
 _ORIGIN = re.compile(r"[a-z0-9_]+")
 _NOT_IN_A_PATH = re.compile(r"[^A-Za-z0-9_-]+")
@@ -39,8 +35,12 @@ def write(path: Path, run: RunResult, origin: str) -> None:
     Raises :class:`UsageError` for an invalid name, and :class:`HostError` if kcidb-io is not
     installed or the file cannot be written.
     """
-    if kcidb_io is None:
-        raise HostError("kcidb-io is not installed", hint="pip install 'tsm-harness[kcidb]'")
+    try:
+        import kcidb_io  # noqa: PLC0415 - an extra of the package, and slow
+    except ImportError as error:
+        raise HostError(
+            "kcidb-io is not installed", hint="pip install 'tsm-harness[kcidb]'"
+        ) from error
     if not _ORIGIN.fullmatch(origin):
         raise UsageError(
             f"{origin!r} is not a valid origin", hint="use lower-case letters, digits and _"
@@ -109,3 +109,11 @@ def _test(
 def _ident(origin: str, *parts: str) -> str:
     digest = hashlib.sha256("\0".join(parts).encode("utf-8", "replace")).hexdigest()
     return f"{origin}:{parts[0]}_{digest[:24]}"
+
+
+FORMAT = Format(
+    "kcidb",
+    "Write the verdicts as KCIDB JSON.",
+    write,
+    {"origin": Argument("tsm_harness", "Name that KCIDB knows the sender by.")},
+)

@@ -13,10 +13,11 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from harness.oracle.printable import printable
+from harness.report.format import Format
 from harness.report.output import write_atomically
 from harness.verdict import CellResult, RunResult, Status
 
-__all__ = ["ktap_lines", "write"]
+__all__ = ["FORMAT", "ktap_lines", "write"]
 
 _INDENT = "  "
 _MAX_DETAIL_LINES = 60
@@ -85,3 +86,6 @@ def _line(number: int, name: str, *, good: bool, skip: str | None) -> str:
 def _name(text: str) -> str:
     """Return a description without blanks, at which some parsers end it, and without ``#``."""
     return _NOT_IN_A_NAME.sub("_", printable(text))
+
+
+FORMAT = Format("ktap", "Write the verdicts as KTAP.", write)
