@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Loads the harness's pytest plugin, so that ``pytest scenarios`` works in a checkout."""
+"""Load the pytest plugin of the harness; ``pytest scenarios`` then works in a checkout."""
 
 from __future__ import annotations
 
