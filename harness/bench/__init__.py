@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: MIT
-"""The measurements of ``bench``, and the same with virtme-ng for comparison."""
+"""Measurements of the command ``bench``, and a boot with virtme-ng as a baseline."""

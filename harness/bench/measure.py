@@ -168,13 +168,13 @@ def _reproduce(factory: GuestFactory, template: Template, provider: AnyProvider)
         report.read_outblob()
         if not guest.log.splats():
             raise HarnessError(
-                "the double free was not reproduced, so its time means nothing",
+                "the double free was not reproduced, so its time cannot be measured",
                 hint="run `tsm-harness reproduce R1` to see why",
             )
 
 
 def private_mib(factory: GuestFactory, template: Template, guests: int = 3) -> float:
-    """Measure the memory of one guest that it does not share with its ``guests`` clones, in MiB."""
+    """Measure the memory that one of ``guests`` clones shares with no other process, in MiB."""
     with ExitStack() as stack:
         running = [stack.enter_context(factory.clone(template)) for _ in range(guests)]
         for guest in running:
