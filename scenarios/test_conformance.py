@@ -281,12 +281,12 @@ def test_attributes_and_their_modes(entry: Entry, provider: ProviderLoop) -> Non
     wanted = {attr.name.lower() for attr in Attr if tsm.attrs >> attr & 1}
     blobs = {attr.name.lower() for attr in BinAttr if tsm.bin_attrs >> attr & 1}
     names = set(entry.actor.list(entry.path))
-    missing, extra = sorted((wanted | blobs) - names), sorted(names - wanted - blobs)
-    demand(
-        not missing and not extra,
-        f"missing attributes: {', '.join(missing)}; unexpected attributes: {', '.join(extra)}",
-        subject=f"-{missing} +{extra}",
-    )
+    differences = [f"{name} is missing" for name in sorted((wanted | blobs) - names)]
+    differences += [
+        f"{name} is not an attribute of this provider" for name in sorted(names - wanted - blobs)
+    ]
+    details = "; ".join(differences)
+    demand(not differences, details, subject=details)
     wrong = []
     for name in sorted(names):
         found = entry.actor.stat(entry.file(name))
@@ -298,7 +298,8 @@ def test_attributes_and_their_modes(entry: Entry, provider: ProviderLoop) -> Non
     mode = stat.S_IMODE(entry.actor.stat(f"{_REPORTS}/private").mode)
     if mode != 0o755:
         wrong.append(f"an entry has mode {mode:o}")
-    demand(not wrong, "; ".join(wrong))
+    details = "; ".join(wrong)
+    demand(not wrong, details, subject=details)
 
 
 @claim("C3", only="configfs")

@@ -15,7 +15,7 @@ __all__ = ["demand", "raises_errno"]
 def demand(holds: bool, observed: str, *, subject: str = "") -> None:
     """Raise :class:`ClaimViolatedError` with what was ``observed``, unless the demand ``holds``.
 
-    Two violations at the same place are told apart by their ``subject``.
+    ``subject`` distinguishes two violations at the same place.
     """
     if not holds:
         raise ClaimViolatedError(observed, subject=subject)

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 
 from harness.oracle.printable import printable
 
-__all__ = ["LogRecord", "parse_console", "parse_kmsg", "parse_kmsg_stream"]
+__all__ = ["LogRecord", "parse_console", "parse_kmsg"]
 
 MAX_TEXT = 8192
 _MAX_NUMBER_DIGITS = 20
@@ -73,15 +73,6 @@ def parse_kmsg(raw: bytes) -> LogRecord | None:
         text=_unescape(text),
         facility=priority >> 3,
     )
-
-
-def parse_kmsg_stream(data: bytes) -> Iterator[LogRecord]:
-    """Parse saved records, one a line; other lines are ignored."""
-    for line in data.split(b"\n"):
-        if line and not line.startswith(b" "):
-            record = parse_kmsg(line)
-            if record is not None:
-                yield record
 
 
 def parse_console(data: bytes) -> Iterator[LogRecord]:
