@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""CCA tokens: their layout, their verification by an independent COSE library, faults of an RMM."""
+"""CCA tokens: layout, verification by an independent COSE library, faults of the RMM."""
 
 from __future__ import annotations
 
@@ -13,17 +13,11 @@ import cbor2
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from cwt import COSE, COSEKey, CWTError
+from cwt import COSE, COSEKey
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from providers_sim import (
-    EvidenceError,
-    ProviderError,
-    ReportRequest,
-    create,
-    describe,
-)
+from providers_sim import EvidenceError, ProviderError, create, describe
 from providers_sim.evidence.arm_cca import ArmCca, ArmCcaOptions
 from providers_sim.evidence.arm_cca.claims import (
     HASHES,
@@ -36,11 +30,20 @@ from providers_sim.evidence.arm_cca.claims import (
 )
 from providers_sim.evidence.arm_cca.faults import FAULTS
 from providers_sim.evidence.arm_cca.token import parse_token
-from tests.describing import description_of
+from tests.evidence import (
+    NONCE,
+    REQUEST,
+    RefusedError,
+    assert_state_restores,
+    description_of,
+    evidence_of,
+    flipped,
+    octets,
+    refusal_of,
+    refuses_malformed_tokens,
+)
 from tsmw.constants import Status
 
-NONCE = bytes(range(64))
-REQUEST = ReportRequest(id=1, inblob=NONCE)
 VARIANTS = [
     {"token": token, "profile": profile, "hash": name}
     for token, profile, name in product(
@@ -54,16 +57,13 @@ def realm(seed: int = 7, **options: Any) -> ArmCca:  # noqa: ANN401
     return ArmCca(ArmCcaOptions(**options), seed=seed)
 
 
-class RefusedError(Exception):
-    """The relying party refuses the token."""
-
-
 def verify_token(token: bytes, cpak_pem: bytes, nonce: bytes = NONCE) -> dict[int, Any]:
-    """Verify as a relying party that trusts only the CPAK does; return the realm's claims.
+    """Verify a token as a relying party that trusts only the CPAK; return the realm's claims.
 
-    The independent library verifies the signatures; the binding is checked on the decoded CBOR.
+    The independent library verifies the signatures. The binding of the realm key is checked on the
+    decoded CBOR.
     """
-    try:
+    with refuses_malformed_tokens():
         outer = cbor2.loads(token)
         tokens = outer.value
         if outer.tag == 907:
@@ -81,10 +81,6 @@ def verify_token(token: bytes, cpak_pem: bytes, nonce: bytes = NONCE) -> dict[in
             key = COSEKey.new({**cbor2.loads(rak), 3: -35})
         COSE.new().decode(tokens[44241], key)
         bound = hashlib.new(claims[44240].replace("-", ""), rak).digest()
-    except (CWTError, ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
-        raise RefusedError(str(error)) from error
-    except cbor2.CBORError as error:
-        raise RefusedError(str(error)) from error
     if platform[10] != bound:
         raise RefusedError("the platform binds another realm key")
     if claims[10] != nonce.ljust(64, b"\0"):
@@ -116,10 +112,8 @@ def test_verifier_accepts_every_variant_and_refuses_damage(variant: dict[str, An
     for payload in payloads:
         start = token.index(payload)
         for offset in range(start, start + len(payload), 7):
-            damaged = bytearray(token)
-            damaged[offset] ^= 0x01
             with pytest.raises(RefusedError):
-                verify_token(bytes(damaged), cpak(cca))
+                verify_token(flipped(token, offset), cpak(cca))
 
 
 @given(st.data())
@@ -131,11 +125,10 @@ def test_verifier_refuses_a_flipped_byte_in_either_signed_range(data: st.DataObj
     signed = data.draw(st.sampled_from([parsed.platform_token, parsed.realm_token]))
     members = cbor2.loads(signed).value
     part = data.draw(st.sampled_from([members[0], members[2], members[3]]))
-    damaged = bytearray(token)
     offset = token.index(signed) + signed.index(part) + data.draw(st.integers(0, len(part) - 1))
-    damaged[offset] ^= data.draw(st.integers(1, 255))
+    damaged = flipped(token, offset, data.draw(st.integers(1, 255)))
     with pytest.raises(RefusedError):
-        verify_token(bytes(damaged), cpak(cca))
+        verify_token(damaged, cpak(cca))
 
 
 def test_verifier_refuses_another_root() -> None:
@@ -147,7 +140,7 @@ def test_verifier_refuses_another_root() -> None:
 
 
 @pytest.mark.parametrize("size", [32, 33, 48, 64])
-def test_challenge_is_the_inblob_padded(size: int) -> None:
+def test_challenge_is_the_inblob_padded_with_zeros(size: int) -> None:
     cca = realm()
     token = cca.report(replace(REQUEST, inblob=NONCE[:size])).outblob
     assert verify_token(token, cpak(cca), NONCE[:size])[10] == NONCE[:size] + bytes(64 - size)
@@ -157,30 +150,29 @@ def test_challenge_is_the_inblob_padded(size: int) -> None:
 @pytest.mark.parametrize("name", ["", *sorted(FAULTS)])
 def test_requests_without_32_to_64_bytes_are_invalid_with_every_fault(size: int, name: str) -> None:
     answer = realm().answer(replace(REQUEST, inblob=bytes(size)), name)
-    assert answer.refusal is not None
-    assert answer.refusal.status is Status.INVALID
+    assert refusal_of(answer).status is Status.INVALID
 
 
 def test_all_attributes_are_visible_and_most_are_ignored() -> None:
     cca = realm()
     assert (cca.attrs, cca.bin_attrs, cca.privlevel_floor) == (0x7F, 0xF, 0)
-    odd = replace(REQUEST, privlevel=3, service_provider=b"svsm", manifest_version=9)
-    assert cca.report(odd) == cca.report(REQUEST)
-    assert (cca.report(odd).auxblob, cca.report(odd).manifestblob) == (b"", b"")
+    other = replace(REQUEST, privlevel=3, service_provider=b"svsm", manifest_version=9)
+    assert cca.report(other) == cca.report(REQUEST)
+    assert (cca.report(other).auxblob, cca.report(other).manifestblob) == (b"", b"")
 
 
 def test_measurements_are_extended() -> None:
     cca = realm(hash="sha-512")
     cca.extend(1, b"event")
-    wanted = hashlib.sha512(bytes(64) + b"event").digest()
-    assert cca.registers() == (bytes(64), wanted, bytes(64), bytes(64))
-    assert verify_token(cca.report(REQUEST).outblob, cpak(cca))[44239][1] == wanted
+    expected = hashlib.sha512(bytes(64) + b"event").digest()
+    assert cca.registers() == (bytes(64), expected, bytes(64), bytes(64))
+    assert verify_token(cca.report(REQUEST).outblob, cpak(cca))[44239][1] == expected
     for register, data in ((4, b"x"), (-1, b"x"), (0, b""), (0, bytes(65))):
         with pytest.raises(ProviderError):
             cca.extend(register, data)
 
 
-def test_personalization_and_lifecycle() -> None:
+def test_personalization_and_lifecycle_are_claims() -> None:
     cca = realm(rpv="c0ffee")
     assert verify_token(cca.report(REQUEST).outblob, cpak(cca))[44235] == b"\xc0\xff\xee" + bytes(
         61
@@ -217,8 +209,8 @@ def test_decoder_is_strict() -> None:
     cca = realm()
     good = cca.report(REQUEST).outblob
     outer = cbor2.loads(good)
-    platform, own = outer.value.values()
-    message = cbor2.loads(own).value
+    platform, realm_token = outer.value.values()
+    message = cbor2.loads(realm_token).value
 
     def wrapped(tag: int, value: object) -> bytes:
         return cbor2.dumps(cbor2.CBORTag(tag, value))
@@ -236,9 +228,9 @@ def test_decoder_is_strict() -> None:
         wrapped(400, outer.value),
         wrapped(907, outer.value),
         wrapped(399, {44234: platform}),
-        wrapped(399, {44234: platform, 44241: own, 1: b""}),
+        wrapped(399, {44234: platform, 44241: realm_token, 1: b""}),
         b"\xd9\x01\x8f\xbf" + cbor2.dumps(outer.value)[1:] + b"\xff",
-        wrapped(399, {44234: platform, 44241: b"\x5f" + own + b"\xff"}),
+        wrapped(399, {44234: platform, 44241: b"\x5f" + realm_token + b"\xff"}),
         *(
             wrapped(399, {44234: platform, 44241: realm_with(**change)})
             for change in (
@@ -263,13 +255,9 @@ def test_decoder_is_strict() -> None:
             parse_token(blob)
 
 
-def octets(size: int) -> st.SearchStrategy[bytes]:
-    return st.binary(min_size=size, max_size=size)
-
-
 @st.composite
 def realm_claims(draw: st.DrawFn) -> RealmClaims:
-    """Any realm claims that the specification allows."""
+    """Draw realm claims that the specification allows."""
     profile = draw(st.sampled_from([None, PROFILES["2023"][0]]))
     name = draw(st.sampled_from(sorted(HASHES)))
     key = b"\x04" + draw(octets(96))
@@ -289,7 +277,7 @@ def realm_claims(draw: st.DrawFn) -> RealmClaims:
 
 @st.composite
 def platform_claims(draw: st.DrawFn) -> PlatformClaims:
-    """Any platform claims that the specification allows."""
+    """Draw platform claims that the specification allows."""
     texts = st.none() | st.text(max_size=10)
     digest = st.sampled_from(sorted(HASHES.values())).flatmap(octets)
     components = st.builds(
@@ -315,24 +303,15 @@ def platform_claims(draw: st.DrawFn) -> PlatformClaims:
 
 @given(realm_claims(), platform_claims())
 @settings(max_examples=80, deadline=None)
-def test_claims_round_trip(own: RealmClaims, platform: PlatformClaims) -> None:
-    assert decode_claims(RealmClaims, encode_claims(own)) == own
-    assert decode_claims(PlatformClaims, encode_claims(platform)) == platform
+def test_claims_round_trip(of_realm: RealmClaims, of_platform: PlatformClaims) -> None:
+    assert decode_claims(RealmClaims, encode_claims(of_realm)) == of_realm
+    assert decode_claims(PlatformClaims, encode_claims(of_platform)) == of_platform
 
 
 def test_same_state_gives_the_same_bytes() -> None:
     cca = realm(token="cmw", hash="sha-512", root=3)
     cca.extend(0, b"x")
-    made = cca.report(REQUEST)
-    state = json.loads(json.dumps(cca.get_state()))
-    other = realm(seed=1)
-    other.set_state(state)
-    assert other.get_state() == state
-    assert other.report(REQUEST) == made
-    assert other.collateral() == cca.collateral()
-    for live in ({}, {"rems": ["00"] * 4, "last_realm": ""}, {**state["live"], "x": 1}):
-        with pytest.raises(EvidenceError):
-            other.set_state({**state, "live": live})
+    assert_state_restores(cca, realm(seed=1), {"rems": ["00"] * 4, "last_realm": ""})
 
 
 @pytest.mark.parametrize(
@@ -340,9 +319,7 @@ def test_same_state_gives_the_same_bytes() -> None:
     [("cca-init-refused", Status.INVALID), ("cca-continue-failed", Status.NO_DEVICE)],
 )
 def test_refusals_have_their_status(name: str, status: Status) -> None:
-    refusal = realm().answer(REQUEST, name).refusal
-    assert refusal is not None
-    assert refusal.status is status
+    assert refusal_of(realm().answer(REQUEST, name)).status is status
 
 
 @pytest.mark.parametrize(
@@ -353,23 +330,20 @@ def test_verifier_refuses_faulty_tokens(name: str) -> None:
     cca = realm()
     verify_token(cca.report(REQUEST).outblob, cpak(cca))
     other = replace(REQUEST, inblob=bytes(reversed(NONCE)))
-    evidence = cca.answer(other, name).evidence
-    assert evidence is not None
+    evidence = evidence_of(cca.answer(other, name))
     with pytest.raises(RefusedError):
         verify_token(evidence.outblob, cpak(cca), other.inblob)
     verify_token(cca.report(other).outblob, cpak(cca), other.inblob)  # the next token is valid
 
 
-def test_the_first_stale_token_is_over_zeros() -> None:
-    evidence = realm().answer(REQUEST, "cca-stale-realm-token").evidence
-    assert evidence is not None
+def test_first_stale_token_has_a_challenge_of_zeros() -> None:
+    evidence = evidence_of(realm().answer(REQUEST, "cca-stale-realm-token"))
     assert parse_token(evidence.outblob).realm.challenge == bytes(64)
 
 
 def test_a_token_longer_than_announced_is_truncated() -> None:
-    answer = realm().answer(REQUEST, "cca-token-too-long", {"announced": 500}).evidence
-    assert answer is not None
-    assert answer.outblob == realm().report(REQUEST).outblob[:500]
+    answer = realm().answer(REQUEST, "cca-token-too-long", {"announced": 500})
+    assert evidence_of(answer).outblob == realm().report(REQUEST).outblob[:500]
 
 
 def test_keys_are_written_in_every_format() -> None:

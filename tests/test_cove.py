@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""CoVE evidence: its layout, its verification by an independent COSE library, faults of a TSM."""
+"""CoVE evidence: layout, verification by an independent COSE library, faults of the TSM."""
 
 from __future__ import annotations
 
 import hashlib
-import json
 from dataclasses import replace
 from itertools import product
 from typing import Any
@@ -12,22 +11,14 @@ from typing import Any
 import cbor2
 import pytest
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
-from cwt import COSE, COSEKey, CWTError
+from cwt import COSE, COSEKey
 from cwt.cose_key_interface import COSEKeyInterface
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from providers_sim import (
-    EvidenceError,
-    ProviderError,
-    ProviderRefusal,
-    ReportRequest,
-    create,
-    describe,
-)
+from providers_sim import EvidenceError, ProviderError, create, describe
 from providers_sim.evidence.cose import cose_key
 from providers_sim.evidence.cove import Cove, CoveOptions
 from providers_sim.evidence.cove.claims import (
@@ -43,11 +34,20 @@ from providers_sim.evidence.cove.claims import (
 )
 from providers_sim.evidence.cove.evidence import parse_evidence
 from providers_sim.evidence.cove.faults import FAULTS
-from tests.describing import description_of
+from tests.evidence import (
+    NONCE,
+    REQUEST,
+    RefusedError,
+    assert_state_restores,
+    description_of,
+    evidence_of,
+    flipped,
+    octets,
+    refusal_of,
+    refuses_malformed_tokens,
+)
 from tsmw.constants import Status
 
-NONCE = bytes(range(64))
-REQUEST = ReportRequest(id=1, inblob=NONCE)
 ALGORITHMS = {"es256": -7, "es384": -35, "eddsa": -8}
 VARIANTS = [
     {"format": form, "algorithm": algorithm}
@@ -61,19 +61,15 @@ def tvm(seed: int = 7, **options: Any) -> Cove:  # noqa: ANN401
     return Cove(CoveOptions(**options), seed=seed)
 
 
-class RefusedError(Exception):
-    """The relying party refuses the evidence."""
-
-
 def verify_evidence(
     blob: bytes, rot: bytes, algorithm: str, nonce: bytes = NONCE
 ) -> dict[int, Any]:
-    """Verify as a relying party that trusts only the root key does; return the TVM's claims.
+    """Verify evidence as a relying party that trusts only the root key; return the TVM's claims.
 
-    ``rot`` is an encoded COSE_Key. The independent library verifies the signatures of tokens,
-    ``cryptography`` those of X.509 certificates.
+    ``rot`` is an encoded COSE_Key. The independent library verifies the signatures of tokens, and
+    ``cryptography`` verifies those of X.509 certificates.
     """
-    try:
+    with refuses_malformed_tokens():
         evidence, certificate = unwrap(blob)
         signer = tsm_key = rot
         for name, label in (("platform", -70001), ("tsm", -70005), ("tvm", -70008)):
@@ -89,17 +85,13 @@ def verify_evidence(
             signer = tsm_key = claims[label]
             if name == "platform" and claims[-70003] != 2:
                 raise RefusedError("the platform is not secured")
-    except (CWTError, ValueError, KeyError, TypeError, AttributeError, InvalidSignature) as error:
-        raise RefusedError(str(error)) from error
-    except cbor2.CBORError as error:
-        raise RefusedError(str(error)) from error
     if claims[10] != nonce:
         raise RefusedError("another challenge")
     return claims
 
 
 def unwrap(blob: bytes) -> tuple[dict[int, Any], object]:
-    """Return the map of tokens, and the certificate around it, if there is one."""
+    """Return the map of tokens, and the certificate that contains it, or None."""
     if blob[0] == 0x30:
         try:
             certificate = x509.load_der_x509_certificate(blob)
@@ -114,12 +106,12 @@ def unwrap(blob: bytes) -> tuple[dict[int, Any], object]:
     if blob[0] == 0xD2:
         payload = cbor2.loads(cbor2.loads(blob).value[2])
         return payload.value[-70011], blob
-    found: dict[int, Any] = cbor2.loads(blob)
-    return found, None
+    evidence: dict[int, Any] = cbor2.loads(blob)
+    return evidence, None
 
 
 def check_certificate(certificate: object, key: COSEKeyInterface, encoded: bytes) -> None:
-    """Verify the TSM's signature of a certificate."""
+    """Verify that the TSM's key signed the certificate; ``encoded`` is that key as a COSE_Key."""
     if isinstance(certificate, bytes):
         COSE.new().decode(certificate, key)
     if not isinstance(certificate, x509.Certificate):
@@ -135,8 +127,8 @@ def check_certificate(certificate: object, key: COSEKeyInterface, encoded: bytes
 
 
 def library_key(encoded: bytes, algorithm: str, kid: bytes | None = None) -> COSEKeyInterface:
-    named = {2: kid} if kid is not None else {}  # the library looks up the key by its id
-    return COSEKey.new({**cbor2.loads(encoded), 3: ALGORITHMS[algorithm], **named})
+    key_id = {2: kid} if kid is not None else {}  # the library selects the key by its id
+    return COSEKey.new({**cbor2.loads(encoded), 3: ALGORITHMS[algorithm], **key_id})
 
 
 def public_key(encoded: bytes) -> object:
@@ -166,10 +158,8 @@ def test_verifier_accepts_every_variant_and_refuses_damage(variant: dict[str, An
     for token in parsed.tokens:
         start = blob.index(token.payload)
         for offset in range(start, start + len(token.payload), 11):
-            damaged = bytearray(blob)
-            damaged[offset] ^= 0x01
             with pytest.raises(RefusedError):
-                verify_evidence(bytes(damaged), rot(cove), algorithm)
+                verify_evidence(flipped(blob, offset), rot(cove), algorithm)
 
 
 @given(st.integers(0, 10_000), st.integers(1, 255), st.sampled_from(["cbor", "x509"]))
@@ -183,10 +173,9 @@ def test_verifier_refuses_a_flipped_byte_anywhere_in_a_certificate(
         signed = x509.load_der_x509_certificate(blob).tbs_certificate_bytes
     else:
         signed = cbor2.loads(blob).value[2]
-    damaged = bytearray(blob)
-    damaged[blob.index(signed) + at % len(signed)] ^= flip
+    damaged = flipped(blob, blob.index(signed) + at % len(signed), flip)
     with pytest.raises(RefusedError):
-        verify_evidence(bytes(damaged), rot(cove), "es384")
+        verify_evidence(damaged, rot(cove), "es384")
 
 
 def test_root_of_trust_is_the_same_for_every_seed() -> None:
@@ -219,8 +208,8 @@ def test_encoding_follows_the_cddl_of_the_specification() -> None:
     assert all(set(part) == {1, 2, 3, 5, 6} for part in claims["platform"][-70004])
     assert [item[1] for item in claims["tvm"][-70010]] == [8, 9, 10, 11]
     assert isinstance(cbor2.loads(claims["tvm"][-70008]), dict)
-    bare = cbor2.loads(tvm(format="evidence", registers=0).report(REQUEST).outblob)
-    assert set(cbor2.loads(bare[266]["tvm"].value[2]).value) == {10, -70008, -70009}
+    without_registers = cbor2.loads(tvm(format="evidence", registers=0).report(REQUEST).outblob)
+    assert set(cbor2.loads(without_registers[266]["tvm"].value[2]).value) == {10, -70008, -70009}
 
 
 def test_cbor_certificate_has_issuer_and_subject() -> None:
@@ -262,10 +251,10 @@ def test_measurements_are_extended(name: str) -> None:
     cove = tvm(hash=name, registers=18)
     cove.extend(17, b"event")
     plain = name.replace("sha-", "sha").replace("sha3-", "sha3_")
-    wanted = hashlib.new(plain, bytes(HASHES[name]) + b"event").digest()
-    assert cove.registers()[17] == wanted
+    expected = hashlib.new(plain, bytes(HASHES[name]) + b"event").digest()
+    assert cove.registers()[17] == expected
     claims = verify_evidence(cove.report(REQUEST).outblob, rot(cove), "es384")
-    assert claims[-70010][17] == {1: 25, 2: wanted, 3: name}
+    assert claims[-70010][17] == {1: 25, 2: expected, 3: name}
     for register, data in ((18, b"x"), (-1, b"x"), (0, b""), (0, bytes(65))):
         with pytest.raises(ProviderError):
             cove.extend(register, data)
@@ -331,13 +320,9 @@ KEY = cbor2.dumps(cose_key(ec.derive_private_key(5, ec.SECP384R1()).public_key()
 TEXT = st.text(max_size=8)
 
 
-def octets(size: int) -> st.SearchStrategy[bytes]:
-    return st.binary(min_size=size, max_size=size)
-
-
 @st.composite
 def components(draw: st.DrawFn) -> Component:
-    """Any component that the specification allows."""
+    """Draw a component that the specification allows."""
     name = draw(st.sampled_from(sorted(HASHES)))
     digest = octets(HASHES[name])
     return Component(
@@ -352,7 +337,7 @@ def components(draw: st.DrawFn) -> Component:
 
 @st.composite
 def measurements(draw: st.DrawFn) -> Measurement:
-    """Any measurement that the specification allows."""
+    """Draw a measurement that the specification allows."""
     name = draw(st.sampled_from(sorted(HASHES)))
     register = draw(st.integers(0, 2**32))
     return Measurement(register=register, value=draw(octets(HASHES[name])), hash_algorithm=name)
@@ -371,40 +356,30 @@ def test_claims_round_trip(data: st.DataObject) -> None:
     tsm = TsmClaims(
         public_key=KEY, sw_components=(data.draw(components()), data.draw(components()))
     )
-    many = st.lists(measurements(), min_size=1, max_size=4).map(tuple)
-    own = TvmClaims(
+    some = st.lists(measurements(), min_size=1, max_size=4).map(tuple)
+    tvm_claims = TvmClaims(
         challenge=data.draw(octets(64)),
         identity=data.draw(st.none() | octets(64)),
         public_key=KEY,
-        initial_measurements=data.draw(many),
-        runtime_measurements=data.draw(st.none() | many),
+        initial_measurements=data.draw(some),
+        runtime_measurements=data.draw(st.none() | some),
     )
     assert decode_claims(PlatformClaims, encode_claims(platform)) == platform
     assert decode_claims(TsmClaims, encode_claims(tsm)) == tsm
-    assert decode_claims(TvmClaims, encode_claims(own)) == own
+    assert decode_claims(TvmClaims, encode_claims(tvm_claims)) == tvm_claims
 
 
 def test_same_state_gives_the_same_bytes() -> None:
     cove = tvm(format="x509", hash="sha3-512", root=3)
     cove.extend(0, b"x")
-    made = cove.report(REQUEST)
-    state = json.loads(json.dumps(cove.get_state()))
-    other = tvm(seed=1)
-    other.set_state(state)
-    assert other.get_state() == state
-    assert other.report(REQUEST) == made
-    assert other.collateral() == cove.collateral()
-    for live in ({}, {"runtime": [], "last_challenge": ""}, {**state["live"], "x": 1}):
-        with pytest.raises(EvidenceError):
-            other.set_state({**state, "live": live})
+    assert_state_restores(cove, tvm(seed=1), {"runtime": [], "last_challenge": ""})
 
 
 @pytest.mark.parametrize("size", [0, 32, 63])
 @pytest.mark.parametrize("name", ["", *sorted(FAULTS)])
 def test_requests_without_64_bytes_are_invalid_with_every_fault(size: int, name: str) -> None:
     answer = tvm().answer(replace(REQUEST, inblob=bytes(size)), name)
-    assert answer.refusal is not None
-    assert answer.refusal.status is Status.INVALID
+    assert refusal_of(answer).status is Status.INVALID
 
 
 @pytest.mark.parametrize(
@@ -417,8 +392,7 @@ def test_requests_without_64_bytes_are_invalid_with_every_fault(size: int, name:
     ],
 )
 def test_refusals_have_status_and_errno(name: str, status: Status, value: int) -> None:
-    refusal = tvm().answer(REQUEST, name).refusal
-    assert isinstance(refusal, ProviderRefusal)
+    refusal = refusal_of(tvm().answer(REQUEST, name))
     assert (refusal.status, refusal.value) == (status, value)
 
 
@@ -428,14 +402,13 @@ def test_verifier_refuses_faulty_evidence(name: str, variant: dict[str, Any]) ->
     cove = tvm(**variant)
     cove.report(REQUEST)
     other = replace(REQUEST, inblob=bytes(reversed(NONCE)))
-    evidence = cove.answer(other, name).evidence
-    assert evidence is not None
+    evidence = evidence_of(cove.answer(other, name))
     with pytest.raises(RefusedError):
         verify_evidence(evidence.outblob, rot(cove), variant["algorithm"], other.inblob)
     verify_evidence(cove.report(other).outblob, rot(cove), variant["algorithm"], other.inblob)
 
 
-def test_the_fault_table_is_complete() -> None:
+def test_fault_table_is_complete() -> None:
     assert len(FAULTS) == 7
     assert all(fault.summary and fault.outcome for fault in FAULTS.values())
 
@@ -459,7 +432,7 @@ def test_evidence_is_described(variant: dict[str, Any]) -> None:
     assert ("issuer" in text) is (variant["format"] != "evidence")
 
 
-def test_an_x509_certificate_with_a_damaged_subject_is_described() -> None:
+def test_x509_certificate_with_a_damaged_subject_is_described() -> None:
     blob = tvm(format="x509").report(REQUEST).outblob
     name = x509.load_der_x509_certificate(blob).subject.rfc4514_string().removeprefix("CN=")
     damaged = blob.replace(name.encode(), b"\xff" + name[1:].encode())  # not UTF-8

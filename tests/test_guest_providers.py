@@ -26,7 +26,7 @@ from providers_sim.evidence.sev_snp.manifest import VTPM
 from providers_sim.evidence.tdx import Tdx
 from tests import test_arm_cca, test_cove, test_sev_snp, test_sev_snp_faults, test_tdx
 from tests.conftest import Clone
-from tests.describing import description_of
+from tests.evidence import description_of
 
 NONCE = bytes(range(64))
 BASE = {"generation", "provider", "inblob", "outblob"}

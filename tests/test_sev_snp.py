@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""SEV-SNP evidence: its layout, and its verification by an independent library."""
+"""SEV-SNP evidence: layout, and verification by an independent library."""
 
 from __future__ import annotations
 
@@ -52,10 +52,9 @@ from providers_sim.evidence.sev_snp.report import (
     parse_report,
 )
 from providers_sim.pki_store import PkiStore
+from tests.evidence import NONCE, REQUEST, evidence_of, flipped, octets
 from tsmw.constants import Status
 
-NONCE = bytes(range(64))
-REQUEST = ReportRequest(id=1, inblob=NONCE)
 KEY = ec.derive_private_key(1, ec.SECP384R1())
 PSS = padding.PSS(mgf=padding.MGF1(hashes.SHA384()), salt_length=48)
 
@@ -67,7 +66,7 @@ def guest(pki_dir: Path, seed: int = 7, **options: Any) -> SevSnp:  # noqa: ANN4
 
 @dataclass(frozen=True)
 class Sample:
-    """A provider, the directory of its PKI, its evidence for REQUEST, and its collateral."""
+    """A provider, its PKI directory, its evidence for REQUEST, and its collateral."""
 
     provider: SevSnp
     pki_dir: Path
@@ -90,7 +89,7 @@ def other_root(sample: Sample) -> dict[str, bytes]:
 def verify_report(
     collateral: dict[str, bytes], outblob: bytes, *, nonce: bytes = NONCE, **other: bytes
 ) -> None:
-    """Verify with the independent library; ``other`` replaces collateral (ark, ask, vcek)."""
+    """Verify a report with the independent library; ``other`` replaces certificates by name."""
     certificates = {name: collateral[f"{name}.der"] for name in ("vcek", "ask", "ark")} | other
     pin = hashlib.sha256(collateral["ark.der"]).digest()
     policy = Policy(report_data=nonce, max_vmpl=3)
@@ -98,7 +97,7 @@ def verify_report(
 
 
 def rejection(collateral: dict[str, bytes], outblob: bytes, **other: bytes) -> FailKind:
-    """Return the reason for which the independent library rejects the evidence."""
+    """Return the reason for which the independent library refuses the evidence."""
     with pytest.raises(Fail) as fail:
         verify_report(collateral, outblob, **other)
     return fail.value.kind
@@ -118,16 +117,16 @@ def test_verifier_accepts_every_variant(
     assert (report.version, report.vmpl, report.key_info) == (version, vmpl, 0)
     assert rejection(collateral, outblob, nonce=bytes(64)) is FailKind.REPORT_DATA
     for offset in range(0, SIGNED_SIZE, 13):
-        damaged = bytearray(outblob)
-        damaged[offset] ^= 0x10
         with pytest.raises(Fail):
-            verify_report(collateral, bytes(damaged))
+            verify_report(collateral, flipped(outblob, offset, 0x10))
 
 
 @pytest.mark.parametrize("product", ["milan", "genoa"])
 @pytest.mark.parametrize("version", [2, 3, 5])
-def test_reports_signed_by_a_vlek_verify(sample: Sample, product: str, version: int) -> None:
-    # The library supports only VCEKs, but its functions accept either key.
+def test_verifier_accepts_reports_that_a_vlek_signs(
+    sample: Sample, product: str, version: int
+) -> None:
+    # verify() supports only VCEKs; the functions that it calls also accept a VLEK.
     provider = guest(sample.pki_dir, version=version, product=product, key="vlek")
     outblob, files = provider.report(REQUEST).outblob, provider.collateral()
     report = Report.parse(outblob)
@@ -136,10 +135,8 @@ def test_reports_signed_by_a_vlek_verify(sample: Sample, product: str, version: 
     verify_chain(files["vlek.der"], files["asvk.der"], files["ark.der"], pin)
     assert outblob[0x48:0x4C] == b"\x04\0\0\0"
     for offset in range(0, SIGNED_SIZE, 13):
-        damaged = bytearray(outblob)
-        damaged[offset] ^= 0x10
         with pytest.raises(Fail):
-            Report.parse(bytes(damaged)).verify_signature(files["vlek.der"])
+            Report.parse(flipped(outblob, offset, 0x10)).verify_signature(files["vlek.der"])
     other = guest(sample.pki_dir, product=product, key="vlek", root=1).collateral()
     with pytest.raises(Fail):
         verify_chain(files["vlek.der"], other["asvk.der"], files["ark.der"], pin)
@@ -162,30 +159,25 @@ def test_verifier_refuses_another_root(sample: Sample, other_root: dict[str, byt
 
 def test_verifier_refuses_another_chip_and_tcb(sample: Sample) -> None:
     outblob = sample.evidence.outblob
-    for failure, kind in (
+    for fault, kind in (
         ("snp-certs-other-chip", FailKind.CHIP_ID_MISMATCH),
         ("snp-certs-other-tcb", FailKind.TCB_MISMATCH),
     ):
-        answer = sample.provider.answer(REQUEST, failure)
-        assert answer.evidence is not None
-        vcek = dict(parse_table(answer.evidence.auxblob))[GUIDS["VCEK"]]
+        evidence = evidence_of(sample.provider.answer(REQUEST, fault))
+        vcek = dict(parse_table(evidence.auxblob))[GUIDS["VCEK"]]
         assert rejection(sample.collateral, outblob, vcek=vcek) is kind
 
 
 @given(offset=st.integers(0, SIGNED_SIZE - 1), flip=st.integers(1, 255))
 def test_verifier_refuses_a_flipped_byte(sample: Sample, offset: int, flip: int) -> None:
-    outblob = bytearray(sample.evidence.outblob)
-    outblob[offset] ^= flip
     with pytest.raises(Fail):
-        verify_report(sample.collateral, bytes(outblob))
+        verify_report(sample.collateral, flipped(sample.evidence.outblob, offset, flip))
 
 
-def test_verifier_refuses_any_flipped_byte_of_each_member(sample: Sample) -> None:
+def test_verifier_refuses_a_flipped_bit_in_every_member(sample: Sample) -> None:
     for offset in range(0, SIGNED_SIZE, 8):
-        outblob = bytearray(sample.evidence.outblob)
-        outblob[offset] ^= 0x01
         with pytest.raises(Fail):
-            verify_report(sample.collateral, bytes(outblob))
+            verify_report(sample.collateral, flipped(sample.evidence.outblob, offset))
 
 
 def test_members_are_at_the_specified_offsets(sample: Sample) -> None:
@@ -207,7 +199,7 @@ def test_members_are_at_the_specified_offsets(sample: Sample) -> None:
 
 
 def test_decoder_reads_a_report_of_real_hardware() -> None:
-    # The independent verifier includes a report signed by an AMD processor.
+    # The independent library contains a report that an AMD processor signed.
     blob = vectors.attestation()
     report = parse_report(blob)
     assert report.report_id_ma == b"\xff" * 32
@@ -254,11 +246,11 @@ def test_encoder_refuses_invalid_members(sample: Sample) -> None:
 
 @st.composite
 def reports(draw: st.DrawFn) -> AttestationReport:
-    """Any report that the specification allows."""
+    """Draw a report that the specification allows."""
     version = draw(st.sampled_from([2, 3, 4, 5]))
 
-    def octets(size: int) -> bytes:
-        return draw(st.binary(min_size=size, max_size=size))
+    def drawn(size: int) -> bytes:
+        return draw(octets(size))
 
     def number(bits: int) -> int:
         return draw(st.integers(0, (1 << bits) - 1))
@@ -267,26 +259,26 @@ def reports(draw: st.DrawFn) -> AttestationReport:
         version=version,
         guest_svn=number(32),
         policy=number(64) | 1 << 17,
-        family_id=octets(16),
-        image_id=octets(16),
+        family_id=drawn(16),
+        image_id=drawn(16),
         vmpl=number(2),
-        current_tcb=octets(8),
+        current_tcb=drawn(8),
         platform_info=number(64),
         key_info=number(32),
-        report_data=octets(64),
-        measurement=octets(48),
-        host_data=octets(32),
-        id_key_digest=octets(48),
-        author_key_digest=octets(48),
-        report_id=octets(32),
-        report_id_ma=octets(32),
-        reported_tcb=octets(8),
-        cpuid=octets(3) if version > 2 else bytes(3),
-        chip_id=octets(64),
-        committed_tcb=octets(8),
-        current=octets(3),
-        committed=octets(3),
-        launch_tcb=octets(8),
+        report_data=drawn(64),
+        measurement=drawn(48),
+        host_data=drawn(32),
+        id_key_digest=drawn(48),
+        author_key_digest=drawn(48),
+        report_id=drawn(32),
+        report_id_ma=drawn(32),
+        reported_tcb=drawn(8),
+        cpuid=drawn(3) if version > 2 else bytes(3),
+        chip_id=drawn(64),
+        committed_tcb=drawn(8),
+        current=drawn(3),
+        committed=drawn(3),
+        launch_tcb=drawn(8),
         launch_mit_vector=number(64) if version > 4 else 0,
         current_mit_vector=number(64) if version > 4 else 0,
     )
@@ -409,7 +401,9 @@ def test_damaged_certificate_tables_are_refused(broken: bytes) -> None:
         parse_table(broken)
 
 
-@pytest.mark.filterwarnings("ignore:Parsed a serial number")  # AMD's VCEKs have 0
+@pytest.mark.filterwarnings(
+    "ignore:Parsed a serial number"
+)  # the VCEKs of AMD have the serial number 0
 def test_certificates_have_the_structure_of_amds(sample: Sample) -> None:
     ark, ask, vcek = (
         x509.load_der_x509_certificate(sample.collateral[f"{name}.der"])
@@ -425,8 +419,8 @@ def test_certificates_have_the_structure_of_amds(sample: Sample) -> None:
     assert [e.oid for e in vcek.extensions] == [e.oid for e in real_vcek.extensions]
     assert [a.oid for a in vcek.subject] == [a.oid for a in real_vcek.subject]
     for certificate, real in ((ark, vectors.ark()), (ask, vectors.ask())):
-        wanted = {(e.oid, e.critical) for e in x509.load_der_x509_certificate(real).extensions}
-        assert {(e.oid, e.critical) for e in certificate.extensions} == wanted
+        expected = {(e.oid, e.critical) for e in x509.load_der_x509_certificate(real).extensions}
+        assert {(e.oid, e.critical) for e in certificate.extensions} == expected
     crl = x509.load_der_x509_crl(sample.collateral["crl.der"])
     key = ark.public_key()
     assert isinstance(key, rsa.RSAPublicKey)
@@ -436,7 +430,7 @@ def test_certificates_have_the_structure_of_amds(sample: Sample) -> None:
     assert chain == [ask, ark]
 
 
-def test_damaged_pki_directory_is_an_error(sample: Sample, tmp_path: Path) -> None:
+def test_damaged_or_occupied_pki_directory_is_an_error(sample: Sample, tmp_path: Path) -> None:
     occupied = tmp_path / "file"
     occupied.write_text("in the way")
     with pytest.raises(EvidenceError, match="cannot be used"):

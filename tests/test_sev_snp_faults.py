@@ -1,11 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""SEV-SNP: each fault of the table, the services of an SVSM, and descriptions of blobs."""
+"""SEV-SNP: every fault of the table, the services of an SVSM, and descriptions of blobs."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from uuid import UUID
@@ -33,13 +32,10 @@ from providers_sim.evidence.sev_snp.manifest import (
     parse_services,
 )
 from providers_sim.evidence.sev_snp.report import parse_report
-from tests.describing import description_of
+from tests.evidence import NONCE, REQUEST, description_of, evidence_of, refusal_of
 from tsmw.constants import Status
 
-NONCE = bytes(range(64))
-REQUEST = ReportRequest(id=1, inblob=NONCE)
 SERVICES = replace(REQUEST, service_provider=b"svsm", service_guid=bytes(16))
-ALL = sorted(FAULTS)
 
 REFUSED = {
     "snp-vmm-error": (Status.IO, True),
@@ -57,7 +53,18 @@ SVSM_REFUSED = (
     "snp-svsm-unknown-service",
     "snp-svsm-manifest-version",
 )
-SUCCEEDS = set(FAULTS) - set(REFUSED) - set(SVSM_REFUSED) - {"snp-throttled"}
+NO_CERTIFICATES = ("snp-no-certs", "snp-certs-no-size")
+BAD_CERTIFICATES = (
+    "snp-certs-clamped",
+    "snp-certs-garbage",
+    "snp-certs-missing",
+    "snp-certs-no-size",
+    "snp-certs-other-chip",
+    "snp-certs-other-tcb",
+    "snp-certs-truncated",
+    "snp-certs-wrapped",
+    "snp-certs-wrong-guid",
+)
 
 
 @pytest.fixture(scope="module")
@@ -66,8 +73,8 @@ def pki_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def snp(pki_dir: Path) -> Iterator[SevSnp]:
-    yield SevSnp(seed=7, pki_dir=pki_dir)
+def snp(pki_dir: Path) -> SevSnp:
+    return SevSnp(seed=7, pki_dir=pki_dir)
 
 
 @pytest.fixture
@@ -76,14 +83,15 @@ def svsm(pki_dir: Path) -> SevSnp:
 
 
 def verify_with_table(snp: SevSnp, report: bytes, auxblob: bytes, nonce: bytes = NONCE) -> None:
-    """Verify with the independent library and the certificates of ``auxblob``."""
+    """Verify a report with the independent library and the certificates in ``auxblob``."""
     table = dict(parse_table(auxblob))
     chain = [table[GUIDS[name]] for name in ("VCEK", "ASK", "ARK")]
     pin = hashlib.sha256(snp.collateral()["ark.der"]).digest()
     verify(report, *chain, pin, Policy(report_data=nonce))
 
 
-def wiped(snp: SevSnp) -> bool:
+def has_wiped_key(snp: SevSnp) -> bool:
+    """Return whether the driver refuses requests because it has wiped its key."""
     try:
         snp.admit(REQUEST)
     except ProviderRefusal as refusal:
@@ -93,7 +101,8 @@ def wiped(snp: SevSnp) -> bool:
 
 
 def test_every_fault_has_a_test() -> None:
-    assert set(FAULTS) >= set(REFUSED) | set(SVSM_REFUSED)
+    groups = (REFUSED, SVSM_REFUSED, NO_CERTIFICATES, BAD_CERTIFICATES)
+    assert set(FAULTS) == {"snp-throttled", "snp-chip-key-masked"}.union(*groups)
     assert all(fault.summary and fault.outcome for fault in FAULTS.values())
 
 
@@ -102,20 +111,19 @@ def test_refusals_wipe_the_key_only_where_the_driver_does(snp: SevSnp, name: str
     status, wipes = REFUSED[name]
     answer = snp.answer(REQUEST, name)
     assert answer.evidence is None
-    assert answer.refusal is not None
-    assert answer.refusal.status is status
-    assert not wiped(snp)  # not before the guest is answered
+    assert refusal_of(answer).status is status
+    assert not has_wiped_key(snp)  # not before the guest gets its answer
     if answer.then is not None:
         answer.then()
-    assert wiped(snp) is wipes
-    if wipes:  # permanently: the state keeps it, only a new guest has a valid key
+    assert has_wiped_key(snp) is wipes
+    if wipes:  # the state includes the wiped key; only a new guest has a valid key
         snp.set_state(json.loads(json.dumps(snp.get_state())))
-        assert wiped(snp)
+        assert has_wiped_key(snp)
         snp.reset()
-        assert not wiped(snp)
+        assert not has_wiped_key(snp)
 
 
-def test_a_wiped_key_is_not_needed_for_refused_and_svsm_requests(svsm: SevSnp) -> None:
+def test_refused_and_svsm_requests_do_not_need_the_key(svsm: SevSnp) -> None:
     svsm.wipe_key()
     svsm.admit(replace(REQUEST, inblob=bytes(63)))
     svsm.admit(SERVICES)
@@ -133,63 +141,57 @@ def test_short_throttling_delays_the_answer(snp: SevSnp, seconds: float, after: 
 
 def test_long_throttling_is_a_timeout_and_wipes_the_key(snp: SevSnp) -> None:
     answer = snp.answer(REQUEST, "snp-throttled", {"seconds": 60.0})
-    assert answer.refusal is not None
-    assert (answer.refusal.status, answer.after_s) == (Status.TIMEOUT, 60.0)
+    assert (refusal_of(answer).status, answer.after_s) == (Status.TIMEOUT, 60.0)
     assert answer.then is not None
     answer.then()
-    assert wiped(snp)
+    assert has_wiped_key(snp)
 
 
 def test_sequence_numbers_advance_by_two_until_exhausted(snp: SevSnp) -> None:
     assert snp.live_state()["sequence"] == 1
     snp.report(REQUEST)
     assert snp.live_state()["sequence"] == 3
-    snp.answer(REQUEST, "snp-certs-too-large")  # uses one, too
+    snp.answer(REQUEST, "snp-certs-too-large")  # it uses a sequence number, too
     assert snp.live_state()["sequence"] == 5
     snp.answer(REQUEST, "snp-sequence-exhausted")
     with pytest.raises(ProviderRefusal):
         snp.report(REQUEST)
 
 
-@pytest.mark.parametrize("name", ["snp-no-certs", "snp-certs-no-size"])
+@pytest.mark.parametrize("name", NO_CERTIFICATES)
 def test_no_certificates_is_a_success(snp: SevSnp, name: str) -> None:
     answer = snp.answer(REQUEST, name)
-    assert answer.evidence is not None
-    assert answer.evidence.auxblob == b""
+    evidence = evidence_of(answer)
+    assert evidence.auxblob == b""
     assert not answer.keep_lengths
-    assert parse_report(answer.evidence.outblob).report_data == NONCE
+    assert parse_report(evidence.outblob).report_data == NONCE
 
 
 def test_stale_length_keeps_the_lengths(snp: SevSnp) -> None:
     assert snp.answer(REQUEST, "snp-no-certs", {"stale_length": True}).keep_lengths
 
 
-@pytest.mark.parametrize("name", sorted(n for n in SUCCEEDS if n.startswith("snp-certs")))
+@pytest.mark.parametrize("name", BAD_CERTIFICATES)
 def test_verifier_refuses_bad_certificates(snp: SevSnp, name: str) -> None:
     good = snp.report(REQUEST)
     verify_with_table(snp, good.outblob, good.auxblob)
-    answer = snp.answer(REQUEST, name)
-    assert answer.evidence is not None
-    assert answer.evidence.outblob == good.outblob
-    assert len(answer.evidence.auxblob) <= 16384
+    bad = evidence_of(snp.answer(REQUEST, name))
+    assert bad.outblob == good.outblob
+    assert len(bad.auxblob) <= 16384
     with pytest.raises((Fail, EvidenceError, KeyError)):
-        verify_with_table(snp, answer.evidence.outblob, answer.evidence.auxblob)
+        verify_with_table(snp, bad.outblob, bad.auxblob)
 
 
-def test_a_clamped_table_fills_the_buffer_and_a_wrapped_one_has_only_entries(snp: SevSnp) -> None:
-    clamped, wrapped = (
-        snp.answer(REQUEST, f"snp-certs-{name}").evidence for name in ("clamped", "wrapped")
-    )
-    assert clamped is not None
-    assert wrapped is not None
+def test_clamped_table_fills_the_buffer_and_wrapped_table_has_only_entries(snp: SevSnp) -> None:
+    clamped = evidence_of(snp.answer(REQUEST, "snp-certs-clamped"))
+    wrapped = evidence_of(snp.answer(REQUEST, "snp-certs-wrapped"))
     assert len(clamped.auxblob) == 16384
     offset, length = (int.from_bytes(wrapped.auxblob[at : at + 4], "little") for at in (16, 20))
     assert (offset + length) % (1 << 32) == len(wrapped.auxblob) == 48
 
 
-def test_a_report_with_a_masked_chip_key_does_not_verify(snp: SevSnp) -> None:
-    evidence = snp.answer(REQUEST, "snp-chip-key-masked").evidence
-    assert evidence is not None
+def test_report_with_a_masked_chip_key_does_not_verify(snp: SevSnp) -> None:
+    evidence = evidence_of(snp.answer(REQUEST, "snp-chip-key-masked"))
     report = parse_report(evidence.outblob)
     assert (report.chip_id, report.key_info) == (bytes(64), 0x1E)
     assert not any(evidence.outblob[0x2A0:])
@@ -197,13 +199,12 @@ def test_a_report_with_a_masked_chip_key_does_not_verify(snp: SevSnp) -> None:
         verify_with_table(snp, evidence.outblob, evidence.auxblob)
 
 
-@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize("name", sorted(FAULTS))
 def test_requests_that_the_driver_refuses_are_invalid_with_every_fault(
     snp: SevSnp, name: str
 ) -> None:
     answer = snp.answer(replace(REQUEST, inblob=bytes(63)), name)
-    assert answer.refusal is not None
-    assert answer.refusal.status is Status.INVALID
+    assert refusal_of(answer).status is Status.INVALID
     assert answer.then is None
 
 
@@ -220,7 +221,7 @@ def test_parameters_are_checked() -> None:
 
 
 @pytest.mark.parametrize("guid", [None, bytes(16), VTPM.bytes_le])
-def test_service_attestation(svsm: SevSnp, guid: bytes | None) -> None:
+def test_services_are_attested(svsm: SevSnp, guid: bytes | None) -> None:
     evidence = svsm.report(replace(SERVICES, service_guid=guid))
     nonce = hashlib.sha512(NONCE + evidence.manifestblob).digest()
     assert len(evidence.auxblob) == 16384
@@ -237,12 +238,11 @@ def test_service_attestation(svsm: SevSnp, guid: bytes | None) -> None:
         assert name == VTPM
         assert evidence.manifestblob[24:40].hex() == "ebf176c42301a5459641b4e7dde5bfe3"
     x, y = (int.from_bytes(area[at : at + 32], "big") for at in (56, 90))
-    ec.EllipticCurvePublicNumbers(
-        x, y, ec.SECP256R1()
-    ).public_key()  # the coordinates are on the curve
+    # public_key() raises ValueError when the coordinates are not on the curve.
+    ec.EllipticCurvePublicNumbers(x, y, ec.SECP256R1()).public_key()
 
 
-def test_a_guest_under_an_svsm_has_its_own_reports(svsm: SevSnp) -> None:
+def test_guest_under_an_svsm_also_gets_reports_of_its_own_privlevel(svsm: SevSnp) -> None:
     evidence = svsm.report(replace(REQUEST, privlevel=2))
     assert parse_report(evidence.outblob).vmpl == 2
     assert evidence.manifestblob == b""
@@ -266,11 +266,10 @@ def test_requests_for_unknown_services_are_refused(svsm: SevSnp, bad: ReportRequ
 
 
 @pytest.mark.parametrize("name", SVSM_REFUSED)
-def test_faults_of_the_svsm(svsm: SevSnp, name: str) -> None:
+def test_faults_of_the_svsm_refuse_only_requests_for_services(svsm: SevSnp, name: str) -> None:
     answer = svsm.answer(SERVICES, name)
-    assert answer.refusal is not None
-    assert answer.refusal.status is Status.INVALID
-    assert not wiped(svsm)
+    assert refusal_of(answer).status is Status.INVALID
+    assert not has_wiped_key(svsm)
     with pytest.raises(ProviderError, match="needs a request for a service"):
         svsm.answer(replace(REQUEST, privlevel=2), name)
 
@@ -284,7 +283,7 @@ def test_manifests_round_trip(services: list[tuple[UUID, bytes]]) -> None:
             parse_services(broken)
 
 
-def test_a_manifest_with_too_many_entries_is_refused() -> None:
+def test_manifest_with_too_many_entries_is_refused() -> None:
     head = SERVICES_TABLE.bytes_le + (24).to_bytes(4, "little") + (1 << 31).to_bytes(4, "little")
     with pytest.raises(EvidenceError):
         parse_services(head)
@@ -318,9 +317,8 @@ def test_tables_and_manifests_are_described(snp: SevSnp, svsm: SevSnp) -> None:
     real = [(GUIDS["VCEK"], vectors.vcek()), (GUIDS["ASK"], vectors.ask())]
     with pytest.warns(match="serial number"):
         assert "CN=SEV-VCEK" in description_of(encode_table(real))
-    garbage = snp.answer(REQUEST, "snp-certs-truncated").evidence
-    assert garbage is not None
-    assert "damaged" in description_of(garbage.auxblob)
+    truncated = evidence_of(snp.answer(REQUEST, "snp-certs-truncated"))
+    assert "damaged" in description_of(truncated.auxblob)
     services = description_of(svsm.report(SERVICES).manifestblob)
     assert "vTPM: c476f1eb-0123-45a5-9641-b4e7dde5bfe3, 122 bytes" in services
 
@@ -338,7 +336,7 @@ def test_description_accepts_any_bytes(data: bytes, kind: str) -> None:
     assert kind == "nothing" or len(data) < 8 or node is not None
 
 
-def test_leaf_certificates_name_their_issuer(snp: SevSnp) -> None:
+def test_vcek_names_its_issuer_in_every_encoding(snp: SevSnp) -> None:
     files = snp.collateral()
     leaf = x509.load_pem_x509_certificate(files["vcek.pem"])
     issuer = x509.load_pem_x509_certificate(files["ask.pem"])

@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""TDX quotes: their layout, and their verification by an independent library."""
+"""TDX quotes: layout, and verification by an independent library."""
 
 from __future__ import annotations
 
 import hashlib
-import json
 from dataclasses import asdict, fields, replace
 from datetime import UTC, datetime
 from typing import Any, get_args
@@ -22,7 +21,7 @@ from dcap_qvl import (  # type: ignore[import-untyped]
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from providers_sim import EvidenceError, ProviderError, ReportRequest, create
+from providers_sim import EvidenceError, ProviderError, create
 from providers_sim.evidence.tdx import Tdx, TdxOptions
 from providers_sim.evidence.tdx import quote as layout
 from providers_sim.evidence.tdx.collateral import TcbStatus
@@ -33,9 +32,8 @@ from providers_sim.evidence.tdx.td_report import (
     encode_td_report,
     parse_td_report,
 )
+from tests.evidence import NONCE, REQUEST, assert_state_restores, flipped, octets
 
-NONCE = bytes(range(64))
-REQUEST = ReportRequest(id=1, inblob=NONCE)
 NOW = int(datetime(2026, 1, 1, tzinfo=UTC).timestamp())
 VARIANTS = ({"version": 4}, {"version": 5}, {"version": 5, "body": "1.5"})
 SIGNED = {4: 632, 5: 638}
@@ -47,7 +45,7 @@ def td(seed: int = 7, **options: Any) -> Tdx:  # noqa: ANN401
 
 
 def verify_quote(tdx: Tdx, quote: bytes, *, root: bytes = b"", collateral: bytes = b"") -> str:
-    """Return the independent verifier's status; ValueError when it refuses the quote."""
+    """Return the TCB status of a quote; the independent library raises ValueError to refuse it."""
     files = tdx.collateral()
     document = (collateral or files["collateral.json"]).decode()
     report = verify_with_root_ca(
@@ -57,7 +55,7 @@ def verify_quote(tdx: Tdx, quote: bytes, *, root: bytes = b"", collateral: bytes
 
 
 def accepted(tdx: Tdx, quote: bytes, nonce: bytes = NONCE) -> bool:
-    """Whether a relying party accepts the quote as the answer to its nonce."""
+    """Return whether a relying party accepts the quote for its nonce."""
     try:
         status = verify_quote(tdx, quote)
     except ValueError:
@@ -73,28 +71,25 @@ def test_verifier_accepts_every_variant_and_refuses_damage(variant: dict[str, An
     assert not accepted(tdx, quote, bytes(64))
     signed = SIGNED[tdx.options.version] + 64 * (tdx.options.body == "1.5")
     for offset in (*range(0, signed, 7), signed - 1, *range(signed + 4, signed + 132, 9)):
-        damaged = bytearray(quote)
-        damaged[offset] ^= 0x10
-        assert not accepted(tdx, bytes(damaged)), offset
+        assert not accepted(tdx, flipped(quote, offset, 0x10)), offset
 
 
 @given(offset=st.integers(0, 701), flip=st.integers(1, 255))
 @settings(max_examples=60, deadline=None)
 def test_verifier_refuses_a_flipped_byte(offset: int, flip: int) -> None:
     tdx = td(version=5, body="1.5")
-    quote = bytearray(tdx.report(REQUEST).outblob)
-    quote[offset] ^= flip
-    assert not accepted(tdx, bytes(quote))
+    quote = tdx.report(REQUEST).outblob
+    assert not accepted(tdx, flipped(quote, offset, flip))
 
 
 def test_verifier_refuses_another_root() -> None:
     tdx, other = td(), td(root=1)
     quote = tdx.report(REQUEST).outblob
-    with pytest.raises(ValueError, match=r".*"):
+    with pytest.raises(ValueError, match="SignatureForPublicKey"):
         verify_quote(tdx, quote, root=other.collateral()["root.der"])
-    with pytest.raises(ValueError, match=r".*"):
+    with pytest.raises(ValueError, match="SignatureForPublicKey"):
         verify_quote(tdx, other.report(REQUEST).outblob)
-    with pytest.raises(ValueError, match=r".*"):
+    with pytest.raises(ValueError, match="SignatureForPublicKey"):
         verify_quote(tdx, quote, collateral=other.collateral()["collateral.json"])
     assert tdx.collateral()["root.der"] == td(seed=8).collateral()["root.der"]
 
@@ -123,15 +118,15 @@ def test_registers_are_in_the_next_quote_and_tdreport() -> None:
     first = tdx.report(REQUEST).outblob
     digest = hashlib.sha384(b"event").digest()
     tdx.extend(2, digest)
-    wanted = hashlib.sha384(bytes(48) + digest).digest()
-    assert tdx.registers() == (bytes(48), bytes(48), wanted, bytes(48))
+    expected = hashlib.sha384(bytes(48) + digest).digest()
+    assert tdx.registers() == (bytes(48), bytes(48), expected, bytes(48))
     second = tdx.report(REQUEST).outblob
     assert accepted(tdx, second)
     at = 48 + 328 + 2 * 48
-    assert (first[at : at + 48], second[at : at + 48]) == (bytes(48), wanted)
-    assert tdx.td_report(NONCE)[512 + 208 + 96 :][:48] == wanted
+    assert (first[at : at + 48], second[at : at + 48]) == (bytes(48), expected)
+    assert tdx.td_report(NONCE)[512 + 208 + 96 :][:48] == expected
     tdx.extend(2, digest)
-    assert tdx.registers()[2] == hashlib.sha384(wanted + digest).digest()
+    assert tdx.registers()[2] == hashlib.sha384(expected + digest).digest()
     for register, data in ((4, digest), (-1, digest), (0, digest[1:]), (0, digest + b"x")):
         with pytest.raises(ProviderError):
             tdx.extend(register, data)
@@ -205,8 +200,8 @@ def test_pck_certificate_has_the_structure_of_intels() -> None:
     assert [extension.critical for extension in pck.extensions] == [False] * 3 + [True] * 2 + [
         False
     ]
-    common = next(attribute.rfc4514_string() for attribute in pck.subject)
-    assert common == "CN=Intel SGX PCK Certificate"
+    common_name = next(attribute.rfc4514_string() for attribute in pck.subject)
+    assert common_name == "CN=Intel SGX PCK Certificate"
     sgx = pck.extensions[5].value
     assert isinstance(sgx, x509.UnrecognizedExtension)
     value = sgx.value
@@ -220,14 +215,14 @@ def test_pck_certificate_has_the_structure_of_intels() -> None:
 
 @st.composite
 def quotes(draw: st.DrawFn) -> layout.Quote:
-    """Any quote that the layout allows."""
+    """Draw a quote that the layout allows."""
 
-    def octets(size: int) -> bytes:
-        return draw(st.binary(min_size=size, max_size=size))
+    def drawn(size: int) -> bytes:
+        return draw(octets(size))
 
     version = draw(st.sampled_from([4, 5]))
     modern = version == 5 and draw(st.booleans())
-    key, auth = octets(64), draw(st.binary(max_size=40))
+    key, auth = drawn(64), draw(st.binary(max_size=40))
     sizes = {
         "tee_tcb_svn": 16,
         "tee_tcb_svn2": 16,
@@ -237,24 +232,24 @@ def quotes(draw: st.DrawFn) -> layout.Quote:
     }
     sizes |= {"report_data": 64}
     body_type = layout.QuoteBody15 if modern else layout.QuoteBody
-    body = body_type(**{item.name: octets(sizes.get(item.name, 48)) for item in fields(body_type)})
+    body = body_type(**{item.name: drawn(sizes.get(item.name, 48)) for item in fields(body_type)})
     return layout.Quote(
         version=version,
-        user_data=octets(20),
+        user_data=drawn(20),
         body=body,
-        signature=octets(64),
+        signature=drawn(64),
         attestation_key=key,
         qe_report=layout.QeReport(
-            cpu_svn=octets(16),
+            cpu_svn=drawn(16),
             misc_select=draw(st.integers(0, 2**32 - 1)),
-            attributes=octets(16),
-            mr_enclave=octets(32),
-            mr_signer=octets(32),
+            attributes=drawn(16),
+            mr_enclave=drawn(32),
+            mr_signer=drawn(32),
             isv_prod_id=draw(st.integers(0, 65535)),
             isv_svn=draw(st.integers(0, 65535)),
             report_data=layout.key_binding(key, auth),
         ),
-        qe_signature=octets(64),
+        qe_signature=drawn(64),
         qe_auth=auth,
         pck_chain=draw(st.binary(max_size=200)),
         padding=draw(st.integers(0, 90)),
@@ -320,26 +315,25 @@ def test_encoder_refuses_members_that_do_not_fit() -> None:
 @given(st.data())
 @settings(max_examples=60, deadline=None)
 def test_td_reports_round_trip_and_are_checked(data: st.DataObject) -> None:
-    def octets(size: int) -> bytes:
-        return data.draw(st.binary(min_size=size, max_size=size))
+    def drawn(size: int) -> bytes:
+        return data.draw(octets(size))
 
     names = [n for n in TdInfo.__dataclass_fields__ if n.startswith(("mr_", "rtmr"))]
     report = TdReport(
-        cpu_svn=octets(16),
-        report_data=octets(64),
-        tcb=TcbInfo(valid=data.draw(st.integers(0, 2**64 - 1)), tee_tcb_svn=octets(16),
-                    mr_seam=octets(48), tee_tcb_svn2=octets(16)),
-        td=TdInfo(attributes=octets(8), xfam=octets(8), **{name: octets(48) for name in names}),
+        cpu_svn=drawn(16),
+        report_data=drawn(64),
+        tcb=TcbInfo(valid=data.draw(st.integers(0, 2**64 - 1)), tee_tcb_svn=drawn(16),
+                    mr_seam=drawn(48), tee_tcb_svn2=drawn(16)),
+        td=TdInfo(attributes=drawn(8), xfam=drawn(8), **{name: drawn(48) for name in names}),
         version=data.draw(st.integers(0, 1)),
     )  # fmt: skip
     blob = encode_td_report(report, b"key")
     assert len(blob) == 1024
     assert parse_td_report(blob, b"key") == report
     offset = data.draw(st.integers(0, 1023))
-    damaged = bytearray(blob)
-    damaged[offset] ^= data.draw(st.integers(1, 255))
+    damaged = flipped(blob, offset, data.draw(st.integers(1, 255)))
     with pytest.raises(EvidenceError):
-        parse_td_report(bytes(damaged), b"key")
+        parse_td_report(damaged, b"key")
     with pytest.raises(EvidenceError):
         parse_td_report(blob, b"another machine's")
 
@@ -358,21 +352,8 @@ def test_quoting_enclave_refuses_reports_of_another_machine() -> None:
 def test_same_state_gives_the_same_bytes() -> None:
     tdx = td(version=5, body="1.5", root=2)
     tdx.extend(0, bytes(48))
-    made = tdx.report(REQUEST)
-    state = json.loads(json.dumps(tdx.get_state()))
-    other = td(seed=1)
-    other.set_state(state)
-    assert other.get_state() == state
-    assert other.report(REQUEST) == made
-    assert other.collateral() == tdx.collateral()
+    assert_state_restores(tdx, td(seed=1), {"rtmrs": [], "in_flight": False, "last_quote": ""})
     assert td().report(REQUEST) == td().report(REQUEST) != td(seed=8).report(REQUEST)
-    for live in (
-        {},
-        {"rtmrs": [], "in_flight": False, "last_quote": ""},
-        {**state["live"], "x": 1},
-    ):
-        with pytest.raises(EvidenceError):
-            other.set_state({**state, "live": live})
 
 
 def test_invalid_options_are_refused() -> None:

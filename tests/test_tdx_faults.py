@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""TDX: each fault of the table, and descriptions of blobs."""
+"""TDX: every fault of the table, and descriptions of blobs."""
 
 from __future__ import annotations
 
@@ -12,15 +12,12 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from providers_sim import ProviderError, ProviderRefusal, ReportRequest, describe
+from providers_sim import ProviderError, ProviderRefusal, describe
 from providers_sim.evidence.tdx import Tdx, TdxOptions
 from providers_sim.evidence.tdx.faults import FAULTS
 from providers_sim.evidence.tdx.quote import QE_VENDOR
-from tests.describing import description_of
+from tests.evidence import NONCE, REQUEST, description_of, evidence_of, flipped, refusal_of
 from tsmw.constants import Status
-
-NONCE = bytes(range(64))
-REQUEST = ReportRequest(id=1, inblob=NONCE)
 
 REFUSED: dict[str, tuple[dict[str, str], Status, float]] = {
     "tdx-error": ({}, Status.IO, 1.0),
@@ -52,25 +49,21 @@ def test_every_fault_has_a_test() -> None:
 def test_refusals_have_status_and_duration(tdx: Tdx, name: str) -> None:
     params, status, after = REFUSED[name]
     answer = tdx.answer(REQUEST, name, params)
-    assert answer.refusal is not None
-    assert (answer.refusal.status, answer.after_s) == (status, after)
+    assert (refusal_of(answer).status, answer.after_s) == (status, after)
     assert answer.then is None
-    tdx.admit(REQUEST)  # nothing stays in flight
+    tdx.admit(REQUEST)  # no request stays in flight
 
 
 @pytest.mark.parametrize(("code", "status"), [("operand-busy", Status.BUSY), ("other", Status.IO)])
 def test_tdreport_status_depends_on_the_code(tdx: Tdx, code: str, status: Status) -> None:
-    refusal = tdx.answer(REQUEST, "tdx-tdreport", {"code": code}).refusal
-    assert refusal is not None
-    assert refusal.status is status
+    assert refusal_of(tdx.answer(REQUEST, "tdx-tdreport", {"code": code})).status is status
 
 
 @pytest.mark.parametrize(("seconds", "done"), [(45.0, 45.0), (0.0, math.inf)])
-def test_a_quote_in_flight_keeps_the_next_one_busy(tdx: Tdx, seconds: float, done: float) -> None:
+def test_quote_in_flight_makes_the_next_request_busy(tdx: Tdx, seconds: float, done: float) -> None:
     answer = tdx.answer(REQUEST, "tdx-in-flight", {"seconds": seconds})
-    assert answer.refusal is not None
-    assert (answer.refusal.status, answer.after_s, answer.done_s) == (Status.IO, 30.0, done)
-    tdx.admit(REQUEST)  # the driver still waits
+    assert (refusal_of(answer).status, answer.after_s, answer.done_s) == (Status.IO, 30.0, done)
+    tdx.admit(REQUEST)  # the driver still waits, so the quote is not yet abandoned
     assert answer.then is not None
     answer.then()
     assert tdx.live_state()["in_flight"] is True
@@ -82,16 +75,16 @@ def test_a_quote_in_flight_keeps_the_next_one_busy(tdx: Tdx, seconds: float, don
     tdx.admit(REQUEST)
 
 
-def test_a_quote_done_at_the_last_poll_is_a_timeout(tdx: Tdx) -> None:
+def test_quote_done_at_the_last_poll_is_a_timeout(tdx: Tdx) -> None:
     answer = tdx.answer(REQUEST, "tdx-in-flight", {"seconds": 30.0})
-    assert answer.refusal is not None
-    assert (answer.refusal.status, answer.after_s, answer.then) == (Status.TIMEOUT, 30.0, None)
+    assert (refusal_of(answer).status, answer.after_s) == (Status.TIMEOUT, 30.0)
+    assert answer.then is None
 
 
-def test_a_signal_leaves_the_quote_in_flight(tdx: Tdx) -> None:
+def test_signal_leaves_the_quote_in_flight(tdx: Tdx) -> None:
     answer = tdx.answer(REQUEST, "tdx-interrupted", {"seconds": 3.0})
-    assert answer.refusal is not None
-    assert (answer.refusal.status, answer.refusal.value) == (Status.INJECT, -4)
+    refusal = refusal_of(answer)
+    assert (refusal.status, refusal.value) == (Status.INJECT, -4)  # EINTR
     assert (answer.after_s, answer.done_s) == (0.0, 3.0)
     assert answer.then == tdx.abandon
 
@@ -114,23 +107,18 @@ def test_parameters_out_of_range_are_refused(tdx: Tdx) -> None:
             tdx.answer(REQUEST, name, params)
 
 
-def test_an_empty_quote_is_a_success(tdx: Tdx) -> None:
-    evidence = tdx.answer(REQUEST, "tdx-empty").evidence
-    assert evidence is not None
-    assert evidence.outblob == b""
+def test_empty_quote_is_a_success(tdx: Tdx) -> None:
+    assert evidence_of(tdx.answer(REQUEST, "tdx-empty")).outblob == b""
 
 
 def test_stale_and_changed_quotes(tdx: Tdx) -> None:
-    first = tdx.answer(REQUEST, "tdx-stale-quote").evidence
-    assert first is not None
+    first = evidence_of(tdx.answer(REQUEST, "tdx-stale-quote"))
     assert first.outblob[568:632] == bytes(64)
     good = tdx.report(REQUEST).outblob
     other = replace(REQUEST, inblob=bytes(reversed(NONCE)))
-    stale = tdx.answer(other, "tdx-stale-quote").evidence
-    assert stale is not None
+    stale = evidence_of(tdx.answer(other, "tdx-stale-quote"))
     assert stale.outblob == good
-    changed = tdx.answer(REQUEST, "tdx-changed", {"offset": 600}).evidence
-    assert changed is not None
+    changed = evidence_of(tdx.answer(REQUEST, "tdx-changed", {"offset": 600}))
     assert [n for n in range(len(good)) if good[n] != changed.outblob[n]] == [600]
 
 
@@ -140,8 +128,7 @@ def test_requests_without_64_bytes_are_invalid_with_every_fault(
     tdx: Tdx, name: str, size: int
 ) -> None:
     answer = tdx.answer(replace(REQUEST, inblob=bytes(size)), name)
-    assert answer.refusal is not None
-    assert answer.refusal.status is Status.INVALID
+    assert refusal_of(answer).status is Status.INVALID
 
 
 def test_quotes_that_exceed_the_drivers_buffer_are_refused() -> None:
@@ -165,19 +152,18 @@ def test_quotes_are_described(tdx: Tdx) -> None:
     assert "MR SERVICE TD" not in text
     modern = Tdx(TdxOptions(version=5, body="1.5")).report(REQUEST).outblob
     assert "MR SERVICE TD" in description_of(modern)
-    changed = tdx.answer(REQUEST, "tdx-changed").evidence
-    assert changed is not None
+    changed = evidence_of(tdx.answer(REQUEST, "tdx-changed"))
     assert "by the attestation key: wrong" in description_of(changed.outblob)
     assert "violates the specification: the quote ends early" in description_of(modern[:1000])
 
 
-def test_a_certificate_with_an_invalid_key_is_described(tdx: Tdx) -> None:
+def test_certificate_with_an_invalid_key_is_described(tdx: Tdx) -> None:
     blob = tdx.report(REQUEST).outblob
     chain = blob[blob.index(b"-----BEGIN") :].rstrip(b"\0")
     pck = x509.load_pem_x509_certificates(chain)[0]
     pem, der = pck.public_bytes(Encoding.PEM), pck.public_bytes(Encoding.DER)
     point = pck.public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
-    off_curve = point[:-1] + bytes([point[-1] ^ 1])
+    off_curve = flipped(point, len(point) - 1)
     damaged = x509.load_der_x509_certificate(der.replace(point, off_curve))
     text = description_of(blob.replace(pem, damaged.public_bytes(Encoding.PEM)))
     assert "PCK: has an invalid key" in text
@@ -189,9 +175,8 @@ def test_td_reports_and_collateral_are_described(tdx: Tdx) -> None:
     assert text.startswith("TDREPORT: 1024 bytes")
     assert f"REPORT DATA: {NONCE.hex()}" in text
     assert "violates the specification" not in text
-    damaged = bytearray(tdx.td_report(NONCE))
-    damaged[600] ^= 1
-    assert "the hash of TDINFO_STRUCT is wrong" in description_of(bytes(damaged))
+    damaged = flipped(tdx.td_report(NONCE), 600)
+    assert "the hash of TDINFO_STRUCT is wrong" in description_of(damaged)
     files = tdx.collateral()
     for name in ("collateral.json", "tcb_info.json", "qe_identity.json"):
         assert "TDX collateral" in description_of(files[name])
