@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The guest's side of the provider port on a socket pair, and a provider that echoes requests."""
+"""A fake guest on a socket pair with a provider loop, and a provider that echoes requests."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ REPORT_REPLY_TYPE = FrameType.REPORT | 0x80
 
 
 class EchoProvider(Provider[Options]):
-    """Makes evidence of the inblob and a counter; two inblobs make it refuse or raise."""
+    """Makes evidence of the inblob and a counter; the inblobs ``refuse`` and ``break`` fail."""
 
     id: ClassVar[str] = "echo"
     kernel_name: ClassVar[str] = "echo_guest"
@@ -41,28 +41,28 @@ class EchoProvider(Provider[Options]):
         pass
 
     def reset(self) -> None:
-        self.made = 0
+        self.reports = 0
 
     def report(self, request: ReportRequest) -> Evidence:
         if request.inblob == b"refuse":
-            raise ProviderRefusal(Status.THROTTLED, "too fast", value=250)
+            raise ProviderRefusal(Status.THROTTLED, "throttled", value=250)
         if request.inblob == b"break":
-            raise ZeroDivisionError("a bug")
-        self.made += 1
-        return Evidence(request.inblob + b"#%d" % self.made, b"aux", b"manifest")
+            raise ZeroDivisionError("an error of the provider")
+        self.reports += 1
+        return Evidence(request.inblob + b"#%d" % self.reports, b"aux", b"manifest")
 
     def live_state(self) -> State:
-        return {"made": self.made}
+        return {"reports": self.reports}
 
     def restore_live(self, state: Mapping[str, Any]) -> None:
-        self.made = int(state["made"])
+        self.reports = int(state["reports"])
 
     def collateral(self) -> dict[str, bytes]:
         return {}
 
 
 class FakeGuest:
-    """The driver's side of the provider port."""
+    """The driver's end of the provider port."""
 
     def __init__(self, sock: socket.socket) -> None:
         sock.settimeout(SECONDS)
@@ -85,7 +85,7 @@ class FakeGuest:
         return self.frames.pop(0)
 
     def open_session(self, max_payload: int = 65536) -> HostHello:
-        """Send HELLO, and continue in the session of the reply."""
+        """Send HELLO, and use the session of the reply from now on."""
         self.session = 0
         hello = GuestHello(NONCE, VERSION, VERSION, Api.TSM_6_11, max_payload, 32769, 16)
         self.send(FrameType.HELLO, 1, encode_guest_hello(hello))
@@ -105,12 +105,12 @@ class FakeGuest:
         self.send(FrameType.CANCEL, 0, ident.to_bytes(4, "little"))
 
     def ping(self) -> None:
-        """Wait until the host has handled all earlier frames; no other frame may arrive."""
+        """Wait until the host has handled all earlier frames; assert that it sends nothing else."""
         self.send(FrameType.PING, 9999, b"ping")
         assert self.receive() == Frame(FrameType.PING | 0x80, 0, self.session, 9999, 0, b"ping")
 
     def receive_report(self) -> tuple[int, Evidence, int]:
-        """Receive one complete successful reply; return its id, evidence and flags."""
+        """Receive every frame of a successful reply; return its id, evidence and flags."""
         frames = [self.receive()]
         while frames[-1].flags & FrameFlag.MORE:
             frames.append(self.receive())
@@ -122,7 +122,7 @@ class FakeGuest:
 
 
 class Rig:
-    """A provider loop and its guest."""
+    """A provider loop, connected to a fake guest."""
 
     def __init__(self, provider: AnyProvider | None = None) -> None:
         ours, theirs = socket.socketpair()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Faults by name, injected through the provider port: durations, consequences, state, damage."""
+"""Faults by name, injected through the provider port: durations, effects, state, bad evidence."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class FaultyProvider(EchoProvider):
 
     def admit(self, request: ReportRequest) -> None:
         if self.in_flight:
-            raise ProviderRefusal(Status.BUSY, "one is in flight")
+            raise ProviderRefusal(Status.BUSY, "a request is in flight")
 
     def abandon(self) -> None:
         self.in_flight = True
@@ -59,22 +59,33 @@ def _slow(provider: FaultyProvider, request: ReportRequest, *, seconds: float = 
 
 @TABLE.define("stuck", "EIO, then EBUSY")
 def _stuck(provider: FaultyProvider, request: ReportRequest, *, done: float = 45.0) -> Answer:
-    """The host finishes after ``done`` seconds (0: never), when the driver has given up."""
-    refusal = ProviderRefusal(Status.IO, "gave up")
+    """The driver gives up after 30 s; the host finishes after ``done`` seconds (0: never)."""
+    refusal = ProviderRefusal(Status.IO, "the driver gave up")
     return Answer(refusal=refusal, after_s=30.0, done_s=done or math.inf, then=provider.abandon)
 
 
-@TABLE.define("forgetful", "success; the length of auxblob stays")
-def _forgetful(provider: FaultyProvider, request: ReportRequest) -> Answer:
+@TABLE.define("stale-lengths", "success; the length of auxblob stays")
+def _stale_lengths(provider: FaultyProvider, request: ReportRequest) -> Answer:
     """The driver leaves the lengths of absent blobs unchanged."""
     return Answer(evidence=Evidence(provider.report(request).outblob), keep_lengths=True)
 
 
 @pytest.fixture
 def rig() -> Iterator[Rig]:
-    with Rig(FaultyProvider()) as made:
-        made.guest.open_session()
-        yield made
+    with Rig(FaultyProvider()) as connected:
+        connected.guest.open_session()
+        yield connected
+
+
+def _report_until_accepted(rig: Rig, ident: int) -> int:
+    """Repeat a request, with rising ids from ``ident``, until it is not busy; return its id."""
+    while True:
+        rig.guest.send_report(ident)
+        status = rig.guest.receive().status
+        if status != Status.BUSY:
+            assert status == Status.OK
+            return ident
+        ident += 1
 
 
 def test_durations_are_scaled_by_hardware_time(rig: Rig) -> None:
@@ -89,7 +100,7 @@ def test_durations_are_scaled_by_hardware_time(rig: Rig) -> None:
     rig.guest.send_report(2)
     assert rig.guest.receive_report()[0] == 2
     rig.loop.hardware_time = 1.0
-    rig.loop.fault("slow", seconds=1e9)  # decades: the answer never comes
+    rig.loop.fault("slow", seconds=1e9)  # decades: the answer does not arrive
     rig.guest.send_report(3)
     rig.guest.ping()
     rig.guest.cancel(3)
@@ -99,9 +110,9 @@ def test_durations_are_scaled_by_hardware_time(rig: Rig) -> None:
             rig.loop.hardware_time = wrong
 
 
-def test_requests_are_busy_until_the_host_completes_the_abandoned_one(rig: Rig) -> None:
+def test_requests_are_busy_until_the_host_completes_the_abandoned_request(rig: Rig) -> None:
     rig.loop.hardware_time = 0.001
-    rig.loop.fault("stuck", done=0)  # never
+    rig.loop.fault("stuck", done=0)  # the host never finishes
     rig.guest.send_report(1)
     assert rig.guest.receive().status == Status.IO
     for ident in (2, 3):
@@ -113,32 +124,25 @@ def test_requests_are_busy_until_the_host_completes_the_abandoned_one(rig: Rig) 
     assert rig.guest.receive_report()[0] == 4
 
 
-def test_the_host_finishes_after_its_time(rig: Rig) -> None:
+def test_host_finishes_an_abandoned_request_after_its_duration(rig: Rig) -> None:
     rig.loop.hardware_time = 0.001
     rig.loop.fault("stuck", done=60.0)
     rig.guest.send_report(1)
     assert rig.guest.receive().status == Status.IO
-    status, ident = Status.BUSY, 2
-    while status == Status.BUSY:
-        rig.guest.send_report(ident)
-        frame = rig.guest.receive()
-        status, ident = Status(frame.status), ident + 1
-    assert status == Status.OK
-    assert ident > 3  # it was busy at least once
+    assert _report_until_accepted(rig, 2) > 2  # the host was busy at least once
 
 
-def test_a_cancelled_request_stays_in_flight_until_the_gate_opens(rig: Rig) -> None:
+def test_cancelled_request_stays_in_flight_until_the_gate_opens(rig: Rig) -> None:
     with rig.loop.hold() as gate:
         rig.guest.send_report(1)
         gate.wait_for_request(timeout=SECONDS)
         rig.guest.cancel(1)
         rig.loop.wait_cancelled(1, timeout=SECONDS)
-        rig.guest.send_report(2)  # refused by the driver: it never reaches the gate
+        rig.guest.send_report(2)  # the driver refuses it, so it does not reach the gate
         assert rig.guest.receive().status == Status.BUSY
         assert (gate.arrived, gate.held) == (1, [])
-        assert (
-            gate.release(1) == 0
-        )  # no request is held; the host has not finished the cancelled one
+        # No request is held, and the host has not finished the cancelled request.
+        assert gate.release(1) == 0
         rig.guest.send_report(3)
         assert rig.guest.receive().status == Status.BUSY
     rig.guest.ping()
@@ -146,7 +150,7 @@ def test_a_cancelled_request_stays_in_flight_until_the_gate_opens(rig: Rig) -> N
     assert rig.guest.receive_report()[0] == 4
 
 
-def test_a_held_request_with_a_late_answer_is_answered_once(rig: Rig) -> None:
+def test_held_request_with_a_late_answer_is_answered_once(rig: Rig) -> None:
     rig.loop.fault("late")
     with rig.loop.hold() as gate:
         rig.guest.send_report(1)
@@ -156,7 +160,7 @@ def test_a_held_request_with_a_late_answer_is_answered_once(rig: Rig) -> None:
     rig.guest.ping()
 
 
-def test_a_cancelled_slow_request_ends_after_its_time(rig: Rig) -> None:
+def test_cancelled_slow_request_ends_after_its_duration(rig: Rig) -> None:
     rig.loop.hardware_time = 0.01
     rig.loop.fault("slow", seconds=10)
     rig.guest.send_report(1)
@@ -164,14 +168,10 @@ def test_a_cancelled_slow_request_ends_after_its_time(rig: Rig) -> None:
     rig.guest.send_report(2)
     assert rig.guest.receive().status == Status.BUSY
     rig.loop.wait_cancelled(1, timeout=SECONDS)
-    status, ident = Status.BUSY, 3
-    while status == Status.BUSY:
-        rig.guest.send_report(ident)
-        status, ident = Status(rig.guest.receive().status), ident + 1
-    assert status == Status.OK
+    _report_until_accepted(rig, 3)
 
 
-def test_a_request_that_the_driver_refuses_uses_no_fault(rig: Rig) -> None:
+def test_request_that_the_driver_refuses_uses_no_fault(rig: Rig) -> None:
     rig.loop.fault("stuck", done=0).fail(5)
     rig.loop.hardware_time = 0.0
     rig.guest.send_report(1)
@@ -181,8 +181,8 @@ def test_a_request_that_the_driver_refuses_uses_no_fault(rig: Rig) -> None:
     assert len(rig.loop.faults) == 1
 
 
-def test_a_provider_fault_can_keep_the_lengths(rig: Rig) -> None:
-    rig.loop.fault("forgetful")
+def test_provider_fault_can_keep_the_lengths(rig: Rig) -> None:
+    rig.loop.fault("stale-lengths")
     rig.guest.send_report(1)
     assert rig.guest.receive_report()[2] == ReplyFlag.KEEP_LENGTHS
     rig.guest.send_report(2)
@@ -205,8 +205,11 @@ def test_answers_are_swapped_between_two_requests(rig: Rig) -> None:
     rig.guest.send_report(1, b"one")
     rig.guest.ping()
     rig.guest.send_report(2, b"two")
-    got = dict((rig.guest.receive_report()[:2]) for _ in range(2))
-    assert {ident: blob.outblob[:3] for ident, blob in got.items()} == {1: b"two", 2: b"one"}
+    replies = dict((rig.guest.receive_report()[:2]) for _ in range(2))
+    assert {ident: evidence.outblob[:3] for ident, evidence in replies.items()} == {
+        1: b"two",
+        2: b"one",
+    }
     rig.guest.send_report(3, b"three")
     assert rig.guest.receive_report()[1].outblob.startswith(b"three")
 
@@ -221,7 +224,7 @@ def test_no_answers_are_swapped_with_a_cancelled_request(rig: Rig) -> None:
     assert rig.guest.receive_report()[1].outblob.startswith(b"two")
 
 
-def test_vanish_announces_going_away_instead_of_answering(rig: Rig) -> None:
+def test_vanish_sends_going_away_instead_of_an_answer(rig: Rig) -> None:
     rig.loop.fault("vanish")
     rig.guest.send_report(1)
     assert rig.guest.receive().type == FrameType.GOING_AWAY
@@ -231,7 +234,7 @@ def test_vanish_announces_going_away_instead_of_answering(rig: Rig) -> None:
 
 def test_names_and_parameters_are_checked_when_the_fault_is_queued(rig: Rig) -> None:
     for name, params, message in (
-        ("no-such", {}, "there are: slow, stuck, forgetful, corrupt"),
+        ("no-such", {}, "there are: slow, stuck, stale-lengths, corrupt"),
         ("slow", {"seconds": "long"}, "is of type float"),
         ("slow", {"minutes": 1}, "has no parameter 'minutes'"),
         ("padded", {"n": -1}, "padded is within"),
@@ -244,7 +247,7 @@ def test_names_and_parameters_are_checked_when_the_fault_is_queued(rig: Rig) -> 
     assert len(rig.loop.faults) == 3
 
 
-def test_every_named_fault_survives_json() -> None:
+def test_every_fault_is_restored_from_json() -> None:
     queue = FaultQueue(TABLE)
     defaults: dict[str, dict[str, object]] = {
         "delay": {"seconds": 0.5},
@@ -272,9 +275,9 @@ def test_every_named_fault_survives_json() -> None:
         {"corrupt": "all"},
         {"params": 3},
     ]
-    for item in bad:
+    for fault in bad:
         with pytest.raises(ProviderError):
-            again.set_state([item])
+            again.set_state([fault])
 
 
 def test_faults_are_parsed_from_specs() -> None:
@@ -303,7 +306,7 @@ def test_faults_are_parsed_from_specs() -> None:
             queue.add_spec(wrong)
 
 
-def test_state_moves_to_another_loop(rig: Rig) -> None:
+def test_state_is_restored_in_another_loop(rig: Rig) -> None:
     rig.loop.hardware_time = 0.0
     rig.loop.fault("stuck", done=0)
     rig.guest.send_report(1)
@@ -347,7 +350,7 @@ def test_options_and_registers_change_between_reports(rig: Rig) -> None:
         rig.loop.registers()
 
 
-def test_an_exception_of_the_provider_is_an_error_of_the_loop(rig: Rig) -> None:
+def test_exception_in_a_fault_is_recorded(rig: Rig) -> None:
     rig.loop.faults.add(Fault(provider_fault="slow", params=(("seconds", "not a number"),)))
     rig.guest.send_report(1)
     assert rig.guest.receive().status == Status.INTERNAL

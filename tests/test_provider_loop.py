@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The provider loop with a fake guest on a socket pair."""
+"""The provider loop, with a fake guest on a socket pair."""
 
 from __future__ import annotations
 
@@ -51,19 +51,19 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def rig() -> Iterator[Rig]:
-    with Rig() as made:
-        made.guest.open_session()
-        yield made
+    with Rig() as connected:
+        connected.guest.open_session()
+        yield connected
 
 
-def test_hello_describes_the_provider_and_echoes_the_nonce() -> None:
+def test_hello_reply_describes_the_provider_and_echoes_the_nonce() -> None:
     with Rig() as rig:
         hello = rig.guest.open_session()
         assert hello == HostHello(NONCE, "echo_guest", 1, 0xF, 0x7, 16, 1500)
         assert rig.guest.session == rig.loop.session != 0
 
 
-def test_other_versions_are_answered_unsupported() -> None:
+def test_hello_of_an_unknown_version_is_unsupported() -> None:
     with Rig() as rig:
         offer = GuestHello(NONCE, VERSION + 1, VERSION + 2, 1, 65536, 1, 1)
         rig.guest.send(FrameType.HELLO, 1, encode_guest_hello(offer))
@@ -83,7 +83,7 @@ def test_wait_registered_waits_for_the_driver(rig: Rig) -> None:
         rig.loop.wait_registered(0.01)
 
 
-def test_report_is_answered_issued_and_transcribed(rig: Rig) -> None:
+def test_report_is_answered_and_recorded(rig: Rig) -> None:
     rig.guest.send_report(1, b"abc")
     ident, evidence, flags = rig.guest.receive_report()
     assert (ident, evidence, flags) == (1, Evidence(b"abc#1", b"aux", b"manifest"), 0)
@@ -106,7 +106,7 @@ def test_gate_holds_until_released(rig: Rig) -> None:
         rig.guest.send_report(2, b"b")
         held = gate.wait_for_request(2, SECONDS)
         assert [request.id for request in held] == [1, 2]
-        rig.guest.ping()  # is answered although requests are held
+        rig.guest.ping()  # the loop answers it while it holds requests
         assert (rig.loop.in_flight, rig.loop.issued) == (2, ())
         assert gate.release(1) == 1
         assert rig.guest.receive_report()[0] == 1
@@ -119,7 +119,7 @@ def test_gate_holds_until_released(rig: Rig) -> None:
     assert rig.loop.max_in_flight_seen == 2
 
 
-def test_gate_releases_in_reverse(rig: Rig) -> None:
+def test_gate_releases_in_reverse_order(rig: Rig) -> None:
     with rig.loop.hold() as gate:
         for ident in (1, 2, 3):
             rig.guest.send_report(ident)
@@ -133,7 +133,7 @@ def test_gate_wait_has_a_deadline(rig: Rig) -> None:
         gate.wait_for_request(1, 0.01)
 
 
-def test_cancelled_request_leaves_the_gate_unanswered(rig: Rig) -> None:
+def test_cancelled_request_leaves_the_gate_without_an_answer(rig: Rig) -> None:
     with rig.loop.hold() as gate:
         rig.guest.send_report(1)
         gate.wait_for_request(1, SECONDS)
@@ -144,7 +144,7 @@ def test_cancelled_request_leaves_the_gate_unanswered(rig: Rig) -> None:
     assert rig.loop.issued == ()
 
 
-def test_faults_are_used_first_in_first_out(rig: Rig) -> None:
+def test_faults_are_injected_in_the_order_of_the_queue(rig: Rig) -> None:
     rig.loop.fail_next(errno.EIO, 2)
     rig.loop.fault("empty").inject(7).no_outblob().vmalloc()
     for ident, value in ((1, -errno.EIO), (2, -errno.EIO)):
@@ -165,7 +165,7 @@ def test_faults_are_used_first_in_first_out(rig: Rig) -> None:
     assert rig.guest.receive_report()[2] == ReplyFlag.VMALLOC
     rig.guest.send_report(7)
     assert rig.guest.receive_report()[1].auxblob == b"aux"
-    # Only evidence that a reader can get: of the empty, the vmalloc and the faultless request.
+    # Only the requests with the faults empty and vmalloc, and without a fault, reach a reader.
     assert [issued.request.id for issued in rig.loop.issued] == [3, 6, 7]
     faults = [entry.fault for entry in rig.loop.transcript.items() if entry.type == "REPORT"]
     assert faults[:3] == [f"inject={-errno.EIO}"] * 2 + ["empty=True"]
@@ -212,7 +212,7 @@ def test_late_answer_follows_the_cancellation(rig: Rig) -> None:
     assert rig.loop.issued == ()
 
 
-def test_late_answer_after_a_gate_and_a_delay_comes_once(rig: Rig) -> None:
+def test_late_answer_after_a_gate_and_a_delay_is_sent_once(rig: Rig) -> None:
     rig.loop.fault(Fault(late=True, delay=0.01))
     with rig.loop.hold() as gate:
         rig.guest.send_report(1)
@@ -235,7 +235,7 @@ def test_silent_request_is_in_flight_until_cancelled(rig: Rig) -> None:
     assert rig.loop.in_flight == 0
 
 
-def test_duplicate_answers_are_alike(rig: Rig) -> None:
+def test_duplicate_answers_are_equal(rig: Rig) -> None:
     rig.loop.fault("duplicate")
     rig.guest.send_report(1)
     assert rig.guest.receive_report() == rig.guest.receive_report()
@@ -243,16 +243,16 @@ def test_duplicate_answers_are_alike(rig: Rig) -> None:
 
 
 @pytest.mark.parametrize(
-    ("what", "resyncs", "crc_errors"), [("payload", 0, 1), ("header", 1, 0), ("garbage", 1, 0)]
+    ("part", "resyncs", "crc_errors"), [("payload", 0, 1), ("header", 1, 0), ("garbage", 1, 0)]
 )
-def test_corrupt_bytes_reach_the_guest(rig: Rig, what: str, resyncs: int, crc_errors: int) -> None:
-    rig.loop.fault("corrupt", what=what)
+def test_corrupt_bytes_reach_the_guest(rig: Rig, part: str, resyncs: int, crc_errors: int) -> None:
+    rig.loop.fault("corrupt", what=part)
     rig.guest.send_report(1)
     rig.guest.send_report(2)
     idents = [rig.guest.receive_report()[0]]
-    if what == "garbage":
+    if part == "garbage":
         idents.append(rig.guest.receive_report()[0])
-    assert idents == ([1, 2] if what == "garbage" else [2])
+    assert idents == ([1, 2] if part == "garbage" else [2])
     assert (rig.guest.parser.resyncs, rig.guest.parser.crc_errors) == (resyncs, crc_errors)
     assert [issued.request.id for issued in rig.loop.issued] == idents
 
@@ -265,7 +265,7 @@ def test_corrupt_lengths_announce_more_than_the_reply_carries(rig: Rig) -> None:
     assert out + aux + manifest == len(payload) - REPORT_REPLY.size + 1
 
 
-def test_combined_fault_is_one_fault(rig: Rig) -> None:
+def test_combined_fault_affects_one_request(rig: Rig) -> None:
     rig.loop.fault(Fault(delay=0.01, duplicate=True, keep_lengths=True))
     rig.guest.send_report(1)
     assert rig.guest.receive_report()[2] == rig.guest.receive_report()[2] == ReplyFlag.KEEP_LENGTHS
@@ -274,12 +274,12 @@ def test_combined_fault_is_one_fault(rig: Rig) -> None:
 @pytest.mark.parametrize(
     ("name", "params"),
     [
-        ("explode", {}),
+        ("no-such", {}),
         ("add", {}),
         ("delay", {}),
         ("delay", {"seconds": -1.0}),
         ("inject", {"value": 4096}),
-        ("corrupt", {"what": "mood"}),
+        ("corrupt", {"what": "no-such"}),
         ("oversize", {"total": 1 << 40}),
         ("silent", {"times": 0}),
     ],
@@ -297,22 +297,22 @@ def test_refusal_carries_its_status(rig: Rig) -> None:
     rig.loop.raise_if_failed()
 
 
-def test_broken_provider_is_recorded_and_the_loop_goes_on(rig: Rig) -> None:
+def test_exception_of_the_provider_is_recorded_and_the_loop_continues(rig: Rig) -> None:
     rig.guest.send_report(1, b"break")
     assert rig.guest.receive().status == Status.INTERNAL
     rig.guest.send_report(2)
     assert rig.guest.receive_report()[0] == 2
     assert isinstance(rig.loop.error, ZeroDivisionError)
-    with pytest.raises(ProviderError, match="a bug"):
+    with pytest.raises(ProviderError, match="an error of the provider"):
         rig.loop.raise_if_failed()
 
 
-def test_provider_name_that_hello_cannot_carry_is_an_error_of_the_host() -> None:
+def test_provider_name_that_hello_cannot_carry_is_refused() -> None:
     for name in ("n" * 65, "né", "n\0"):
         with pytest.raises(ProviderError, match="option name is at most 64 ASCII characters"):
             Options(name=name)
     provider = EchoProvider()
-    provider.kernel_name = "né"  # type: ignore[misc] # as a defect of the provider
+    provider.kernel_name = "né"  # type: ignore[misc] # a defect of the provider
     with Rig(provider) as rig:
         with pytest.raises(EOFError):
             rig.guest.open_session()
@@ -320,7 +320,7 @@ def test_provider_name_that_hello_cannot_carry_is_an_error_of_the_host() -> None
             rig.loop.raise_if_failed()
 
 
-def test_new_hello_makes_a_new_session_and_drops_the_old(rig: Rig) -> None:
+def test_new_hello_ends_the_old_session(rig: Rig) -> None:
     old = rig.guest.session
     with rig.loop.hold() as gate:
         rig.guest.send_report(1)
@@ -342,14 +342,14 @@ def test_reset_and_going_away_are_sent(rig: Rig) -> None:
     assert rig.guest.receive() == Frame(FrameType.RESET, session=rig.guest.session)
     rig.guest.open_session()
     with pytest.raises(ProviderTimeout):
-        rig.loop.wait_registered(0.01)  # until the driver reports its registration again
+        rig.loop.wait_registered(0.01)  # the driver has not reported its registration again
     rig.guest.send(FrameType.REGISTERED, 0, bytes(4))
     assert rig.loop.wait_registered(SECONDS) == 0
     rig.loop.going_away()
     assert rig.guest.receive() == Frame(FrameType.GOING_AWAY, session=rig.guest.session)
 
 
-def test_reset_is_sent_first_to_a_guest_of_another_host() -> None:
+def test_reset_is_the_first_frame_to_a_guest_of_another_host() -> None:
     ours, theirs = socket.socketpair()
     guest = FakeGuest(theirs)
     with ProviderLoop(EchoProvider(), ours, reset=True) as loop, theirs:
@@ -362,13 +362,13 @@ def test_reset_is_sent_first_to_a_guest_of_another_host() -> None:
 def test_going_away_posted_just_before_close_is_sent(
     rig: Rig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def go() -> None:
-        # Runs in the thread after the posted calls: the last moment at which close() may come.
+    def go_away() -> None:
+        # The loop's thread calls this after the posted calls: close() cannot come later.
         rig.loop.going_away()
         rig.loop._transport._stopping = True
 
-    refusal = ProviderRefusal(Status.NO_DEVICE, "going")
-    answer = Answer(refusal=refusal, then=go)
+    refusal = ProviderRefusal(Status.NO_DEVICE, "going away")
+    answer = Answer(refusal=refusal, then=go_away)
     monkeypatch.setattr(rig.loop.provider, "answer", lambda *_: answer)
     rig.loop.fault("delay", seconds=0.001)
     rig.guest.send_report(1)
@@ -378,14 +378,14 @@ def test_going_away_posted_just_before_close_is_sent(
         rig.guest.receive()
 
 
-def test_more_than_16_in_flight_are_busy(rig: Rig) -> None:
+def test_request_beyond_16_in_flight_is_busy(rig: Rig) -> None:
     with rig.loop.hold() as gate:
         for ident in range(1, 18):
             rig.guest.send_report(ident)
         frame = rig.guest.receive()
         assert (frame.id, frame.status) == (17, Status.BUSY)
         gate.wait_for_request(16, SECONDS)
-        rig.guest.send_report(16)  # the id is in flight: no second request
+        rig.guest.send_report(16)  # this id is in flight: the loop ignores the duplicate
         rig.guest.ping()
         assert rig.loop.in_flight == rig.loop.requests == 16
     assert [rig.guest.receive_report()[0] for _ in range(16)] == list(range(1, 17))
@@ -403,7 +403,7 @@ def test_malformed_requests_are_answered(rig: Rig) -> None:
     assert rig.loop.requests == 0
 
 
-def test_long_reply_does_not_hold_up_a_ping() -> None:
+def test_ping_is_answered_during_a_long_reply() -> None:
     with Rig() as rig:
         rig.guest.open_session(max_payload=4096)
         rig.loop.fault("oversize", total=16 << 20)
@@ -419,25 +419,25 @@ def test_long_reply_does_not_hold_up_a_ping() -> None:
             frame = rig.guest.receive()
 
 
-def test_fast_reader_does_not_keep_the_port_from_reading() -> None:
-    class Bottomless(socket.socket):
+def test_transport_reads_while_the_guest_accepts_every_byte() -> None:
+    class NeverFullSocket(socket.socket):
         sent = 0
 
         def send(self, data: ReadableBuffer, flags: int = 0, /) -> int:
-            Bottomless.sent += 1
+            NeverFullSocket.sent += 1
             return memoryview(data).nbytes
 
     ours, theirs = socket.socketpair()
-    transport = Transport(Bottomless(fileno=ours.detach()), name="test")
+    transport = Transport(NeverFullSocket(fileno=ours.detach()), name="test")
     theirs.sendall(encode_frame(Frame(FrameType.PING)))
     transport.send_bulk(iter([b"frame"] * 10_000))
     assert transport.pump(0) == [Frame(FrameType.PING)]
-    assert 0 < Bottomless.sent < 100
+    assert 0 < NeverFullSocket.sent < 100
     transport.close()
     theirs.close()
 
 
-def test_guest_that_never_reads_is_not_read_either(rig: Rig) -> None:
+def test_loop_stops_reading_from_a_guest_that_never_reads(rig: Rig) -> None:
     rig.guest.sock.settimeout(0.2)
     with pytest.raises(TimeoutError):
         for _ in range(100_000):
@@ -448,7 +448,7 @@ def test_guest_that_never_reads_is_not_read_either(rig: Rig) -> None:
 
 @settings(max_examples=40, deadline=None)
 @given(st.lists(st.binary(max_size=100) | st.sampled_from([encode_frame(Frame(2)), b"TSMW"])))
-def test_loop_survives_garbage(parts: list[bytes]) -> None:
+def test_loop_answers_requests_after_garbage(parts: list[bytes]) -> None:
     with Rig() as rig:
         rig.guest.sock.sendall(b"".join(parts))
         rig.guest.open_session()
@@ -465,21 +465,21 @@ def test_malformed_hello_is_ignored(rig: Rig) -> None:
     rig.guest.ping()
 
 
-def test_close_ends_waits_threads_and_the_guest(rig: Rig) -> None:
-    failed: list[ProviderError] = []
+def test_close_ends_waits_and_the_thread_and_closes_the_port(rig: Rig) -> None:
+    errors: list[ProviderError] = []
     gate = rig.loop.hold()
 
     def wait() -> None:
         try:
             gate.wait_for_request(1, 60)
         except ProviderError as error:
-            failed.append(error)
+            errors.append(error)
 
     waiter = threading.Thread(target=wait)
     waiter.start()
     rig.loop.close()
     waiter.join(SECONDS)
-    assert "was closed" in str(failed[0])
+    assert "was closed" in str(errors[0])
     assert rig.loop.closed
     assert not [thread for thread in threading.enumerate() if thread.name == "provider-echo"]
     with pytest.raises(EOFError):
@@ -488,30 +488,30 @@ def test_close_ends_waits_threads_and_the_guest(rig: Rig) -> None:
     rig.loop.reset()
 
 
-def test_guest_gone_ends_the_loop(rig: Rig) -> None:
+def test_loop_ends_when_the_guest_closes_its_socket(rig: Rig) -> None:
     rig.guest.sock.close()
     with pytest.raises(ProviderError, match="guest's side"):
         rig.loop.wait_requests(1, SECONDS)
     assert rig.loop.error is None
 
 
-def test_broken_loop_closes_the_socket_and_keeps_the_error(
+def test_exception_in_the_loop_closes_the_socket_and_is_kept(
     rig: Rig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def explode(_: object) -> None:
-        raise RuntimeError("harness bug")
+    def fail(_: object) -> None:
+        raise RuntimeError("an error of the loop")
 
-    monkeypatch.setattr(rig.loop._service, "dispatch", explode)
+    monkeypatch.setattr(rig.loop._service, "dispatch", fail)
     rig.guest.send_report(1)
     with pytest.raises(EOFError):
         rig.guest.receive()
-    with pytest.raises(ProviderError, match="harness bug"):
+    with pytest.raises(ProviderError, match="an error of the loop"):
         rig.loop.wait_requests(1, SECONDS)
-    with pytest.raises(ProviderError, match="harness bug"):
+    with pytest.raises(ProviderError, match="an error of the loop"):
         rig.loop.raise_if_failed()
 
 
-def test_bounded_log_keeps_the_latest_and_counts_the_rest() -> None:
+def test_bounded_log_keeps_the_latest_items_and_counts_dropped_items() -> None:
     log: BoundedLog[bytes] = BoundedLog(10, len)
     for item in (b"aaaa", b"bbbb", b"cc", b"dddd"):
         log.append(item)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The wire protocol: frames on damaged streams, messages, and agreement with tsmw.h."""
+"""The wire protocol: frames in damaged streams, messages, and agreement with tsmw.h."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ FRAMES = st.builds(
     status=U32,
     payload=st.binary(max_size=300),
 )
-# Bytes without a complete valid frame; the magic and its prefixes are likely.
+# Bytes without a complete valid frame, often with the magic or a prefix of it.
 GARBAGE = st.lists(
     st.one_of(st.binary(max_size=40), st.sampled_from([b"TSMW", b"T", b"TSM", b"TSMW\x02\x02"]))
 ).map(b"".join)
@@ -46,14 +46,14 @@ def feed_in_pieces(parser: FrameParser, data: bytes, cuts: list[int]) -> list[Fr
 
 
 @given(st.lists(FRAMES, max_size=6), st.lists(st.integers(0, 10_000), max_size=12))
-def test_frames_survive_any_cut(frames: list[Frame], cuts: list[int]) -> None:
+def test_frames_are_parsed_from_pieces_of_any_size(frames: list[Frame], cuts: list[int]) -> None:
     parser = FrameParser()
     assert feed_in_pieces(parser, b"".join(map(encode_frame, frames)), cuts) == frames
     assert (parser.resyncs, parser.crc_errors, parser.oversize) == (0, 0, 0)
 
 
 @given(st.lists(st.tuples(GARBAGE, FRAMES), max_size=5), st.lists(st.integers(0, 10_000)))
-def test_frames_are_found_between_garbage(
+def test_frames_between_garbage_are_parsed(
     parts: list[tuple[bytes, Frame]], cuts: list[int]
 ) -> None:
     data = b"".join(garbage + encode_frame(frame) for garbage, frame in parts)
@@ -73,7 +73,7 @@ def test_parsing_byte_by_byte_gives_the_same_frames(frames: list[Frame], garbage
 
 
 @given(FRAMES, FRAMES, st.data())
-def test_one_damaged_bit_costs_one_frame(victim: Frame, after: Frame, data: st.DataObject) -> None:
+def test_damaged_bit_loses_only_its_frame(victim: Frame, after: Frame, data: st.DataObject) -> None:
     damaged = bytearray(encode_frame(victim))
     bit = data.draw(st.integers(0, len(damaged) * 8 - 1))
     damaged[bit // 8] ^= 1 << bit % 8
@@ -93,7 +93,7 @@ def test_memory_of_the_parser_is_bounded(data: bytes) -> None:
 @pytest.mark.parametrize("length", [65, 1000, 65536])
 def test_oversize_payload_is_skipped_to_its_last_byte(length: int) -> None:
     parser = FrameParser(max_payload=64)
-    # The payload consists of valid frames: if one byte too few is skipped, one is parsed.
+    # The payload consists of valid frames. A parser that skips too few bytes returns such a frame.
     inner = encode_frame(Frame(9, payload=b"inner"))
     payload = (inner * (length // len(inner) + 1))[:length]
     after = Frame(1, payload=b"after")
@@ -102,7 +102,7 @@ def test_oversize_payload_is_skipped_to_its_last_byte(length: int) -> None:
     assert (parser.oversize, parser.resyncs) == (1, 0)
 
 
-def test_length_of_4_gib_neither_allocates_nor_loses_sync() -> None:
+def test_length_of_4_gib_allocates_nothing_and_keeps_sync() -> None:
     head = frame.HEAD.pack(constants.MAGIC, constants.VERSION, 2, 0, 1, 1, 0xFFFF_FFFF, 0, 0)
     parser = FrameParser()
     assert parser.feed(frame_head := head + crc32(head).to_bytes(4, "little")) == []
@@ -110,7 +110,7 @@ def test_length_of_4_gib_neither_allocates_nor_loses_sync() -> None:
     assert (parser.oversize, parser.resyncs, len(parser._tail)) == (1, 0, 0)
 
 
-def test_other_version_is_no_frame() -> None:
+def test_frame_of_another_version_is_skipped() -> None:
     head = frame.HEAD.pack(constants.MAGIC, constants.VERSION - 1, 1, 0, 0, 1, 0, 0, 0)
     data = head + crc32(head).to_bytes(4, "little")
     parser = FrameParser()
@@ -164,7 +164,7 @@ def test_hello_round_trips() -> None:
         assert hello.decode_host_hello(hello.encode_host_hello(host)) == host
 
 
-# The bytes of each message as protocol version 2 has them.
+# Each message as encoded now, and its bytes in protocol version 2.
 GUEST_HELLO = hello.GuestHello(0x1122334455667788, 1, 2, 3, 65536, 32769, 16)
 GOLDEN: dict[str, tuple[bytes, str]] = {
     "frame": (
@@ -231,9 +231,7 @@ DECODERS: list[Callable[[bytes], object]] = [
 @pytest.mark.parametrize("decode", DECODERS)
 @given(data=st.binary(max_size=200))
 @settings(max_examples=60)
-def test_decoders_raise_nothing_but_wire_error(
-    decode: Callable[[bytes], object], data: bytes
-) -> None:
+def test_decoders_raise_only_wire_error(decode: Callable[[bytes], object], data: bytes) -> None:
     try:
         decode(data)
     except WireError:
@@ -270,7 +268,7 @@ def test_malformed_request_is_refused(payload: bytes) -> None:
         report.decode_report_request(1, payload)
 
 
-def test_unknown_mandatory_tlv_has_an_error_of_its_own() -> None:
+def test_unknown_mandatory_tlv_raises_unknown_tlv_error() -> None:
     with pytest.raises(UnknownTlvError):
         report.decode_report_request(1, tlvs(INBLOB, (99, b"")))
 
@@ -370,7 +368,7 @@ LAYOUTS = {
 
 
 def python_constants() -> dict[str, int | str]:
-    named: dict[str, int | str] = {
+    values: dict[str, int | str] = {
         "TSMW_MAGIC": constants.MAGIC,
         "TSMW_VERSION": constants.VERSION,
         "TSMW_REPLY": constants.REPLY,
@@ -390,7 +388,7 @@ def python_constants() -> dict[str, int | str]:
     provider_types = {"HELLO", "PING", "REPORT", "CANCEL", "RESET", "GOING_AWAY", "REGISTERED"}
     for kind in constants.FrameType:
         prefix = "TSMW_" if kind.name in provider_types else "TSMA_"
-        named[prefix + kind.name] = kind.value
+        values[prefix + kind.name] = kind.value
     prefixes: dict[str, type[IntEnum] | type[IntFlag]] = {
         "TSMW_F_": constants.FrameFlag,
         "TSMW_": constants.Status,
@@ -401,17 +399,17 @@ def python_constants() -> dict[str, int | str]:
         "TSMA_": constants.OpCode,
     }
     for prefix, kinds in prefixes.items():
-        named |= {prefix + member.name: member.value for member in kinds if member.name}
-    return named | {f"TSMA_{phase.name}": phase.value for phase in constants.ActorPhase}
+        values |= {prefix + member.name: member.value for member in kinds if member.name}
+    return values | {f"TSMA_{phase.name}": phase.value for phase in constants.ActorPhase}
 
 
 def c_constants(text: str) -> dict[str, int | str]:
-    found: dict[str, int | str] = {}
+    values: dict[str, int | str] = {}
     for name, value in re.findall(r"#define (TSM[WA]_\w+)[ \t]+(\S+)", text):
-        found[name] = value.strip('"') if value[0] == '"' else int(value.strip("()u"), 0)
+        values[name] = value.strip('"') if value[0] == '"' else int(value.strip("()u"), 0)
     for body in re.findall(r"enum \w+ \{(.*?)\}", text, re.DOTALL):
-        found |= {name: int(value) for name, value in re.findall(r"(\w+) = (\d+)", body)}
-    return found
+        values |= {name: int(value) for name, value in re.findall(r"(\w+) = (\d+)", body)}
+    return values
 
 
 def c_structs(text: str) -> dict[str, str]:
@@ -425,17 +423,17 @@ def header_text() -> str:
     return re.sub(r"/\*.*?\*/", "", HEADER_FILE.read_text(), flags=re.DOTALL)
 
 
-def test_constants_are_those_of_the_header() -> None:
+def test_constants_equal_those_of_the_header() -> None:
     assert python_constants() == c_constants(header_text())
 
 
-def test_structs_are_those_of_the_header() -> None:
+def test_structs_equal_those_of_the_header() -> None:
     assert {name: layout.struct.format for name, layout in LAYOUTS.items()} == c_structs(
         header_text()
     )
 
 
-def test_comparison_with_the_header_detects_a_difference() -> None:
+def test_changed_header_is_noticed() -> None:
     text = header_text()
     assert c_constants(text.replace("TSMW_CANCEL\t\t0x03", "TSMW_CANCEL 4"))["TSMW_CANCEL"] == 4
     assert c_structs(text.replace("__u64 start_ns", "__u32 start_ns")) != c_structs(text)

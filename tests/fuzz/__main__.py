@@ -12,7 +12,7 @@ with atheris.instrument_imports(include=["providers_sim", "tsmw", "tests.fuzz"])
 
 
 def main() -> None:
-    """Fuzz the target that the first argument names; the others are libFuzzer's."""
+    """Fuzz the target that the first argument names; pass the other arguments to libFuzzer."""
     targets = {**TARGETS, "planted": planted}
     if len(sys.argv) < 2 or sys.argv[1] not in targets:
         sys.exit(f"usage: python -m tests.fuzz {{{','.join(TARGETS)}}} [libFuzzer options]")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The inputs that fuzzing starts from: valid messages and evidence."""
+"""Seeds of the fuzzing targets: valid messages and evidence."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ _REQUEST = ReportRequest(id=1, inblob=bytes(64))
 
 
 def write_seeds(target: str, directory: Path, pki_dir: Path | None = None) -> None:
-    """Write the valid inputs of a target into files in ``directory``."""
+    """Write valid inputs of ``target`` into ``directory``, one file each."""
     hello = encode_guest_hello(GuestHello(1, VERSION, VERSION, 3, 65536, 32768, 16))
     request = encode_report_request(_REQUEST)
     frames = [(FrameType.HELLO, hello), (FrameType.REPORT, request)]
-    if target in ("stream", "found"):
+    if target in ("stream", "resync"):
         inputs = [b"".join(encode_frame(Frame(kind, 0, 1, 1, 0, body)) for kind, body in frames)]
     elif target == "session":
         inputs = [b"".join(bytes((kind, 1, len(body), 0)) + body for kind, body in frames)]
@@ -34,9 +34,9 @@ def write_seeds(target: str, directory: Path, pki_dir: Path | None = None) -> No
 
 
 def _blobs(pki_dir: Path | None) -> list[bytes]:
-    found: list[bytes] = []
+    blobs: list[bytes] = []
     for provider_id in available():
         provider = create(provider_id, pki_dir=pki_dir)
-        made = provider.report(_REQUEST)
-        found += [made.outblob, made.auxblob, *provider.collateral().values()]
-    return [blob for blob in found if blob]
+        evidence = provider.report(_REQUEST)
+        blobs += [evidence.outblob, evidence.auxblob, *provider.collateral().values()]
+    return [blob for blob in blobs if blob]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The fuzzing targets: each takes bytes and raises only when it finds a defect."""
+"""The fuzzing targets: each takes bytes, and raises an exception only for a defect."""
 
 from __future__ import annotations
 
@@ -30,19 +30,22 @@ __all__ = ["TARGETS", "planted"]
 
 
 def stream(data: bytes) -> None:
-    """A stream gives the same frames however it is cut, and the parser's memory is bounded."""
-    whole, pieces = FrameParser(MAX_REQUEST), FrameParser(MAX_REQUEST)
-    at_once = whole.feed(data)
-    singly: list[Frame] = []
+    """Check that a parser fed byte by byte returns the same frames, and has a bounded buffer."""
+    at_once, bytewise = FrameParser(MAX_REQUEST), FrameParser(MAX_REQUEST)
+    expected = at_once.feed(data)
+    frames: list[Frame] = []
     for at in range(len(data)):
-        singly += pieces.feed(data[at : at + 1])
-        assert len(pieces._tail) <= HEADER_SIZE + MAX_REQUEST
-    assert at_once == singly
-    assert (whole.crc_errors, whole.oversize) == (pieces.crc_errors, pieces.oversize)
+        frames += bytewise.feed(data[at : at + 1])
+        assert len(bytewise._tail) <= HEADER_SIZE + MAX_REQUEST
+    assert frames == expected
+    assert (at_once.crc_errors, at_once.oversize) == (bytewise.crc_errors, bytewise.oversize)
 
 
-def found(data: bytes) -> None:
-    """A valid frame is found behind any bytes, unless these announce a payload that covers it."""
+def resync(data: bytes) -> None:
+    """Check that the parser finds a valid frame after any bytes.
+
+    It skips that frame only as the payload that a header in these bytes announces.
+    """
     parser = FrameParser(MAX_REQUEST)
     parser.feed(data)
     valid = Frame(1, 0, 2, 3, 4, b"payload")
@@ -55,7 +58,7 @@ def found(data: bytes) -> None:
 
 
 def messages(data: bytes) -> None:
-    """Decoders of messages raise WireError and nothing else."""
+    """Check that decoders of messages raise WireError and nothing else."""
     decoders: tuple[Callable[[bytes], object], ...] = (
         decode_guest_hello,
         decode_host_hello,
@@ -73,19 +76,19 @@ def messages(data: bytes) -> None:
 
 
 class _NullTransport(Transport):
-    """A transport that is never started and drops what is sent."""
+    """A transport that is never started and drops every message."""
 
     def send(self, message: bytes) -> None:
         """Drop the message."""
 
     def send_bulk(self, frames: Iterator[bytes]) -> None:
-        """Encode every frame, as a transport would, and drop it."""
+        """Encode every frame, as a transport does, and drop it."""
         for _ in frames:
             pass
 
 
 def session(data: bytes) -> None:
-    """A guest that sends arbitrary frames neither breaks the service nor grows its state."""
+    """Check that arbitrary frames neither break the service nor exceed its limit of requests."""
     ours, theirs = socket.socketpair()
     with ours, theirs:
         transport = _NullTransport(ours, name="fuzz")
@@ -103,7 +106,7 @@ def session(data: bytes) -> None:
 
 
 def blobs(data: bytes) -> None:
-    """Any blob can be described, and decoders of evidence raise EvidenceError and nothing else."""
+    """Check that any blob has a description, and that decoders raise EvidenceError only."""
     describe(data)
     parsers: tuple[Callable[[bytes], object], ...] = (
         decode,
@@ -123,12 +126,12 @@ def blobs(data: bytes) -> None:
 
 
 def planted(data: bytes) -> None:
-    """A planted defect: a decoder that fails on an unexpected byte."""
+    """Raise an error on one value of one byte: a defect that fuzzing must find."""
     if len(data) > 8 and data[5] == 0x99:
         raise IndexError("the planted defect")
 
 
 TARGETS: dict[str, Callable[[bytes], None]] = {
-    target.__name__: target for target in (stream, found, messages, session, blobs)
+    target.__name__: target for target in (stream, resync, messages, session, blobs)
 }
 """Every target by its name."""
