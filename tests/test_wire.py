@@ -436,4 +436,4 @@ def test_structs_equal_those_of_the_header() -> None:
 def test_changed_header_is_noticed() -> None:
     text = header_text()
     assert c_constants(text.replace("TSMW_CANCEL\t\t0x03", "TSMW_CANCEL 4"))["TSMW_CANCEL"] == 4
-    assert c_structs(text.replace("__u64 start_ns", "__u32 start_ns")) != c_structs(text)
+    assert c_structs(text.replace("__le64 start_ns", "__le32 start_ns")) != c_structs(text)

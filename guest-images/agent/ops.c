@@ -53,34 +53,6 @@ static void op_decode(struct op *op, const uint8_t *request)
 	op->data = request + sizeof(wire);
 }
 
-/* Checks the structure of a RUN request before any of it runs. */
-bool ops_valid(const uint8_t *request, size_t len)
-{
-	const size_t most = (TSMW_MAX_PAYLOAD - sizeof(struct tsma_run_reply)) /
-			    sizeof(struct tsma_result);
-	size_t at = sizeof(struct tsma_run);
-	struct tsma_run run;
-
-	if (len < sizeof(run))
-		return false;
-	memcpy(&run, request, sizeof(run));
-	if (le32toh(run.nops) > most || le32toh(run.flags) & ~TSMA_RUN_STOP_ON_ERROR)
-		return false;
-	for (uint32_t i = 0; i < le32toh(run.nops); i++) {
-		struct tsma_op op;
-
-		if (len - at < sizeof(op))
-			return false;
-		memcpy(&op, request + at, sizeof(op));
-		at += sizeof(op);
-		if (len - at < le32toh(op.data_len) || le16toh(op.code) < TSMA_OPEN ||
-		    le16toh(op.code) > TSMA_PRIORITY)
-			return false;
-		at += le32toh(op.data_len);
-	}
-	return at == len;
-}
-
 /* Appends the names of one getdents64() result; returns -EMSGSIZE when they do not fit. */
 static long append_names(struct op *op, const void *entries, long len)
 {
@@ -161,39 +133,137 @@ long insmod(const char *path, const char *params)
 	return ret;
 }
 
-static long read_data(struct op *op, int fd)
+/* SCHED_FIFO with priority op->arg for the task op->offset, sched_setscheduler(2). */
+static long set_fifo_priority(struct op *op)
 {
-	long n;
+	struct sched_param param = { .sched_priority = (int)op->arg };
 
-	if (op->count > op->room)
-		return -EMSGSIZE;
-	if (op->code == TSMA_READ)
-		n = SYS3(SYS_read, fd, op->out, op->count);
-	else
-		n = SYS4(SYS_pread64, fd, op->out, op->count, op->offset);
+	return SYS3(SYS_sched_setscheduler, (pid_t)op->offset, SCHED_FIFO, &param);
+}
+
+static long take_data(struct op *op, long n)
+{
 	if (n > 0)
 		op->out_len = (size_t)n;
 	return n;
 }
 
-static long run_on_descriptor(struct op *op)
+static long read_fd(struct op *op, int fd)
 {
-	int fd = op->fd == TSMA_FD_LAST ? op->last_fd : op->fd;
+	if (op->count > op->room)
+		return -EMSGSIZE;
+	return take_data(op, SYS3(SYS_read, fd, op->out, op->count));
+}
 
-	if (fd < 0 || fd >= FD_RESERVED)
-		return -EBADF;
-	switch (op->code) {
-	case TSMA_CLOSE:
-		return SYS1(SYS_close, fd);
-	case TSMA_WRITE:
-		return SYS3(SYS_write, fd, op->data, op->data_len);
-	case TSMA_PWRITE:
-		return SYS4(SYS_pwrite64, fd, op->data, op->data_len, op->offset);
-	case TSMA_LSEEK:
-		return SYS3(SYS_lseek, fd, op->offset, op->arg);
-	default:
-		return read_data(op, fd);
+static long pread_fd(struct op *op, int fd)
+{
+	if (op->count > op->room)
+		return -EMSGSIZE;
+	return take_data(op, SYS4(SYS_pread64, fd, op->out, op->count, op->offset));
+}
+
+static long write_fd(struct op *op, int fd)
+{
+	return SYS3(SYS_write, fd, op->data, op->data_len);
+}
+
+static long pwrite_fd(struct op *op, int fd)
+{
+	return SYS4(SYS_pwrite64, fd, op->data, op->data_len, op->offset);
+}
+
+static long lseek_fd(struct op *op, int fd)
+{
+	return SYS3(SYS_lseek, fd, op->offset, op->arg);
+}
+
+static long close_fd(struct op *op, int fd)
+{
+	(void)op;
+	return SYS1(SYS_close, fd);
+}
+
+static long open_path(struct op *op)
+{
+	op->last_fd = (int)SYS3(SYS_open, op->path, op->arg, op->mode);
+	return op->last_fd;
+}
+
+static long make_dir(struct op *op)
+{
+	return SYS2(SYS_mkdir, op->path, op->arg);
+}
+
+static long remove_dir(struct op *op)
+{
+	return SYS1(SYS_rmdir, op->path);
+}
+
+/* The parameters are behind the NUL that ends the path. */
+static long load_module(struct op *op)
+{
+	size_t n = strlen(op->path);
+
+	return insmod(op->path, n < op->data_len ? op->path + n + 1 : "");
+}
+
+static long unload_module(struct op *op)
+{
+	return SYS2(SYS_delete_module, op->path, op->arg);
+}
+
+/* Each operation is a function of a descriptor, of a path, or of neither. */
+static const struct operation {
+	long (*on_fd)(struct op *op, int fd);
+	long (*on_path)(struct op *op);
+	long (*on_task)(struct op *op);
+} operations[] = {
+	[TSMA_OPEN] = { .on_path = open_path },
+	[TSMA_CLOSE] = { .on_fd = close_fd },
+	[TSMA_READ] = { .on_fd = read_fd },
+	[TSMA_PREAD] = { .on_fd = pread_fd },
+	[TSMA_WRITE] = { .on_fd = write_fd },
+	[TSMA_PWRITE] = { .on_fd = pwrite_fd },
+	[TSMA_LSEEK] = { .on_fd = lseek_fd },
+	[TSMA_MKDIR] = { .on_path = make_dir },
+	[TSMA_RMDIR] = { .on_path = remove_dir },
+	[TSMA_STAT] = { .on_path = stat_path },
+	[TSMA_LIST] = { .on_path = list_dir },
+	[TSMA_INSMOD] = { .on_path = load_module },
+	[TSMA_RMMOD] = { .on_path = unload_module },
+	[TSMA_PRIORITY] = { .on_task = set_fifo_priority },
+};
+
+static bool is_known(uint16_t code)
+{
+	return code >= TSMA_OPEN && code < ARRAY_SIZE(operations);
+}
+
+/* Checks the structure of a RUN request before any of it runs. */
+bool ops_valid(const uint8_t *request, size_t len)
+{
+	const size_t most = (TSMW_MAX_PAYLOAD - sizeof(struct tsma_run_reply)) /
+			    sizeof(struct tsma_result);
+	size_t at = sizeof(struct tsma_run);
+	struct tsma_run run;
+
+	if (len < sizeof(run))
+		return false;
+	memcpy(&run, request, sizeof(run));
+	if (le32toh(run.nops) > most || le32toh(run.flags) & ~TSMA_RUN_STOP_ON_ERROR)
+		return false;
+	for (uint32_t i = 0; i < le32toh(run.nops); i++) {
+		struct tsma_op op;
+
+		if (len - at < sizeof(op))
+			return false;
+		memcpy(&op, request + at, sizeof(op));
+		at += sizeof(op);
+		if (len - at < le32toh(op.data_len) || !is_known(le16toh(op.code)))
+			return false;
+		at += le32toh(op.data_len);
 	}
+	return at == len;
 }
 
 /* Copies the data to op->path. Only INSMOD has parameters, after a NUL. */
@@ -206,57 +276,16 @@ static long take_path(struct op *op)
 	return op->code == TSMA_INSMOD || strlen(op->path) == op->data_len ? 0 : -EINVAL;
 }
 
-static long run_on_path(struct op *op)
-{
-	const char *path = op->path;
-	long err = take_path(op);
-	size_t n;
-
-	if (err)
-		return err;
-	switch (op->code) {
-	case TSMA_OPEN:
-		op->last_fd = (int)SYS3(SYS_open, path, op->arg, op->mode);
-		return op->last_fd;
-	case TSMA_MKDIR:
-		return SYS2(SYS_mkdir, path, op->arg);
-	case TSMA_RMDIR:
-		return SYS1(SYS_rmdir, path);
-	case TSMA_STAT:
-		return stat_path(op);
-	case TSMA_LIST:
-		return list_dir(op);
-	case TSMA_RMMOD:
-		return SYS2(SYS_delete_module, path, op->arg);
-	default:
-		n = strlen(path);
-		return insmod(path, n < op->data_len ? path + n + 1 : "");
-	}
-}
-
-/* Gives the task op->offset a priority of SCHED_FIFO, sched_setscheduler(2). */
-static long set_fifo_priority(const struct op *op)
-{
-	struct sched_param param = { .sched_priority = (int)op->arg };
-
-	return SYS3(SYS_sched_setscheduler, (pid_t)op->offset, SCHED_FIFO, &param);
-}
-
 static long run_op(struct op *op)
 {
-	switch (op->code) {
-	case TSMA_PRIORITY:
-		return set_fifo_priority(op);
-	case TSMA_CLOSE:
-	case TSMA_READ:
-	case TSMA_PREAD:
-	case TSMA_WRITE:
-	case TSMA_PWRITE:
-	case TSMA_LSEEK:
-		return run_on_descriptor(op);
-	default:
-		return run_on_path(op);
-	}
+	const struct operation *operation = &operations[op->code];
+	int fd = op->fd == TSMA_FD_LAST ? op->last_fd : op->fd;
+
+	if (operation->on_fd)
+		return fd < 0 || fd >= FD_RESERVED ? -EBADF : operation->on_fd(op, fd);
+	if (operation->on_path)
+		return take_path(op) ?: operation->on_path(op);
+	return operation->on_task(op);
 }
 
 /* lseek(2) may return an offset that is negative as a long, but none of these. */

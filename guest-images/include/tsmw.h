@@ -140,8 +140,7 @@ enum tsmw_status {
 
 /*
  * Types of the agent port: requests of the host, and events (id 0) of the agent.
- * The structures have native integer types because the agent, a little-endian
- * program, uses them in place.
+ * A __s32 or __s64 is little-endian too; there is no type for that.
  */
 #define TSMA_SPAWN		0x10
 #define TSMA_RUN		0x11
@@ -156,45 +155,45 @@ enum tsmw_status {
 #define TSMA_ACTOR_DIED		0x49	/* __le32 actor, __le32 wait status */
 
 struct tsma_hello {		/* the header's session is the new session */
-	__u64 nonce;
-	__u16 version_min;
-	__u16 version_max;
-	__u32 reserved;
+	__le64 nonce;
+	__le16 version_min;
+	__le16 version_max;
+	__le32 reserved;
 } __packed;
 
 struct tsma_hello_reply {	/* the kernel release follows, no NUL */
-	__u64 nonce;
-	__u16 version;
-	__u16 actors;		/* number of actor slots */
-	__u32 max_data;		/* largest data of one operation */
+	__le64 nonce;
+	__le16 version;
+	__le16 actors;		/* number of actor slots */
+	__le32 max_data;		/* largest data of one operation */
 } __packed;
 
 struct tsma_spawn {		/* reply: __le32 pid; EBUSY when the slot is alive */
-	__u32 actor;
-	__u32 uid;
-	__u32 gid;
+	__le32 actor;
+	__le32 uid;
+	__le32 gid;
 	__s32 cpu;		/* -1: any */
 	__s32 priority;		/* of SCHED_FIFO, 1 to 99; 0: SCHED_OTHER; -1: SCHED_IDLE */
 } __packed;
 
 struct tsma_run {		/* nops times {struct tsma_op, data} follow */
-	__u32 actor;
-	__u32 nops;
-	__u32 flags;
+	__le32 actor;
+	__le32 nops;
+	__le32 flags;
 } __packed;
 
 #define TSMA_RUN_STOP_ON_ERROR	0x1	/* after a failure, run only CLOSE operations */
 #define TSMA_FD_LAST		(-2)	/* the descriptor of the last OPEN of this batch */
 
 struct tsma_op {
-	__u16 code;		/* enum tsma_op_code */
-	__u16 reserved;
+	__le16 code;		/* enum tsma_op_code */
+	__le16 reserved;
 	__s32 fd;
-	__u32 arg;		/* flags of open and delete_module, mode, whence, priority */
-	__u32 mode;		/* open mode */
-	__u64 offset;		/* PRIORITY: task id */
-	__u32 count;		/* bytes to read */
-	__u32 data_len;		/* path, bytes to write; INSMOD: path NUL parameters */
+	__le32 arg;		/* flags of open and delete_module, mode, whence, priority */
+	__le32 mode;		/* open mode */
+	__le64 offset;		/* PRIORITY: task id */
+	__le32 count;		/* bytes to read */
+	__le32 data_len;		/* path, bytes to write; INSMOD: path NUL parameters */
 } __packed;
 
 enum tsma_op_code {
@@ -205,38 +204,38 @@ enum tsma_op_code {
 };
 
 struct tsma_run_reply {		/* nresults times {struct tsma_result, data} follow */
-	__u32 nresults;
-	__u32 reserved;
+	__le32 nresults;
+	__le32 reserved;
 } __packed;
 
 struct tsma_result {
 	__s64 ret;		/* the call's value, -1 on error */
 	__s32 err;		/* errno, 0 on success */
-	__u32 data_len;
-	__u64 start_ns;		/* CLOCK_MONOTONIC */
-	__u64 end_ns;
+	__le32 data_len;
+	__le64 start_ns;		/* CLOCK_MONOTONIC */
+	__le64 end_ns;
 } __packed;
 
 struct tsma_stat {		/* data of a STAT result */
-	__u32 mode;
-	__u32 uid;
-	__u32 gid;
-	__u32 nlink;
-	__u64 size;
+	__le32 mode;
+	__le32 uid;
+	__le32 gid;
+	__le32 nlink;
+	__le64 size;
 } __packed;
 
 /* Five {__le32 length, bytes} follow: stat, wchan, syscall, stack, status. */
 struct tsma_state_reply {
-	__u32 phase;		/* enum tsma_phase */
+	__le32 phase;		/* enum tsma_phase */
 	__s32 pid;
-	__u32 op_index;		/* of the operation in progress in its batch */
+	__le32 op_index;		/* of the operation in progress in its batch */
 	__s32 wait_status;	/* of waitpid(), when dead */
 } __packed;
 
 enum tsma_phase { TSMA_IDLE = 0, TSMA_IN_CALL = 1, TSMA_DEAD = 2 };
 
 struct tsma_log {		/* records {__le32 length, /dev/kmsg text} follow */
-	__u64 lost;		/* count of records overwritten before they were read */
+	__le64 lost;		/* count of records overwritten before they were read */
 } __packed;
 
 #define TSMW_PORT_AGENT		"org.tsm-harness.agent"
