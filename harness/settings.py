@@ -128,8 +128,9 @@ class Settings(Hardware):
         return shlex.join(["tsm-harness", "run", *self.run_arguments()])
 
     def recorded(self) -> dict[str, Any]:
-        """Return what a bundle keeps of the settings of one cell, for JSON."""
-        return {each.key: each.values(self)[0] for each in self.options() if each.recorded}
+        """Return what a bundle keeps of the settings of one cell, for JSON; nothing unset."""
+        values = {each.key: each.values(self) for each in self.options() if each.recorded}
+        return {key: found[0] for key, found in values.items() if found}
 
     @classmethod
     def from_recorded(cls, values: Mapping[str, Any]) -> Settings:

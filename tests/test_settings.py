@@ -3,8 +3,9 @@
 
 from __future__ import annotations
 
+import functools
 import os
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from click.testing import CliRunner
 from harness.cli import options
 from harness.cli.app import RENAMED_OPTIONS, app
 from harness.errors import UsageError
-from harness.option import Option, Use
+from harness.option import Option, Use, option, options_of
 from harness.plugin.options import SETTINGS
 from harness.plugin.options import pytest_configure as configure
 from harness.settings import Settings
@@ -85,6 +86,24 @@ def test_a_bundle_keeps_the_cell_and_the_guest() -> None:
 def test_a_bundle_from_before_an_option_existed_can_be_read() -> None:
     old = {key: value for key, value in CHANGED.recorded().items() if key != "smp"}
     assert Settings.from_recorded(old) == Settings.from_recorded(CHANGED.recorded() | {"smp": 1})
+
+
+@dataclass(frozen=True, kw_only=True)
+class WithOptional(Settings):
+    """Settings with a guest option that is unset by default."""
+
+    cpu_model: str | None = option(None, "CPU of a guest.", flag="cpu", use=Use.GUEST)
+
+    @staticmethod
+    @functools.cache
+    def options() -> tuple[Option, ...]:
+        return options_of(WithOptional)
+
+
+@pytest.mark.parametrize("model", [None, "Nehalem"])
+def test_a_bundle_keeps_an_option_without_a_default(model: str | None) -> None:
+    settings = WithOptional(claims=("R1",), tsms=("mainline",), cpu_model=model)
+    assert WithOptional.from_recorded(settings.recorded()) == settings
 
 
 @pytest.mark.parametrize(
