@@ -34,7 +34,7 @@ struct entry {
 	struct config_item item;
 	unsigned int visible_attrs;
 	unsigned int visible_bin_attrs;
-	struct mutex lock;	/* see above */
+	struct mutex lock;	/* report to latest */
 	struct tsm_report report;
 	unsigned long written;
 	unsigned long made;

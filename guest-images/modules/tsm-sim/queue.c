@@ -30,7 +30,7 @@ static bool add_frame(struct tsm_sim_queue *queue, struct tsm_sim_frame *frame)
 
 /*
  * Queue one frame. -ENOBUFS, counted as dropped, when the queue is full because
- * nobody reads.
+ * the host does not read.
  */
 int tsm_sim_send(struct tsm_sim_queue *queue, const struct tsm_sim_head *head,
 		 const void *payload)

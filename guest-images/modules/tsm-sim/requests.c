@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * The table of requests in flight. A reader puts its request into the table and
- * waits. Whoever completes the request takes it out, under tsm_sim.lock, and
+ * waits. Completion removes the request from the table, under tsm_sim.lock, and
  * thereby returns it, with result and blobs, to the reader. No id is used twice,
- * so that a late answer finds no request.
+ * so that a late reply finds no request.
  */
 #include <linux/cleanup.h>
 #include <linux/errno.h>

@@ -101,7 +101,7 @@ struct tsm_sim_frame {
  * @readable: woken when a frame is added
  */
 struct tsm_sim_queue {
-	spinlock_t lock;	/* see above */
+	spinlock_t lock;	/* frames, bytes */
 	struct list_head frames;
 	size_t bytes;
 	wait_queue_head_t readable;
@@ -227,7 +227,7 @@ struct tsm_sim_info {
 struct tsm_sim {
 	struct device *parent;
 
-	struct mutex lock;		/* see above, as for the other two */
+	struct mutex lock;		/* nonce to info */
 	u64 nonce;
 	u32 session;
 	u32 last_id;
