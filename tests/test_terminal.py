@@ -1,53 +1,134 @@
 # SPDX-License-Identifier: MIT
-"""The commands on a terminal: standard error shows live progress, standard output the result.
+"""Every command that prints, on a terminal: live progress on standard error, results on output.
 
-Each test runs a command under a pseudo-terminal. A pipe would not do: progress is live on a
-terminal only, and must leave the streams as it found them.
+The commands run under a pseudo-terminal. A pipe would not do: progress is live on a terminal only,
+and must leave the streams as it found them.
 """
 
 from __future__ import annotations
 
 import os
 import re
+import shlex
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pexpect
+import psutil
 import pytest
 
+from harness.git import git
 from harness.session import Session
 from harness.settings import DEFAULT_KERNEL
 
+HARNESS = (sys.executable, "-m", "harness")
 Start = Callable[..., "pexpect.spawn[str]"]
 
 _SECONDS = 180
 _INTERRUPT = "\x03"
-_ESCAPE = "\x1b"
+_CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+_COLOUR = re.compile(r"\x1b\[[0-9;]*[34][0-7][;m]")
+_IDENTITY = ("-c", "user.name=a", "-c", "user.email=a@b")
+
+# Arguments, and a pattern for what the command must show. They run in the directory of `work`.
+RESULTS = {
+    "run": ("run R1 --tsm class-posted --tsm class-fixed -n2", r"\| R1 +\| FAIL +\| PASS +\|"),
+    "run-one-worker": ("run R1 --tsm class-posted -n1", r"Object already free"),
+    "run-matrix": ("run --matrix matrix.toml", r"\| R1 +\| PASS +\|"),
+    "reproduce": ("reproduce R1 --times 2 -n1", r"2 of 2 reproduced it"),
+    "mutants": (
+        "mutants R1 --tsm class-fixed --tsm defect:double-free -n1",
+        r"\|R1 +\|\. ?\|F ?\|(.*\n)*b  defect:double-free",
+    ),
+    "replay": ("replay bundle", r"the same outcome 1 of 1 times: FAIL"),
+    "bisect": ("bisect R1 --tsm class-fixed --repository repository -n1", r"good, 1 run passed"),
+    "series": (
+        "series patches R1 --tsm class-fixed --repository repository --base HEAD^ -n1",
+        r"\| change +\| PASS +\|",
+    ),
+    "exec": ("exec -- uname -r", r"\d+\.\d+\.\d+\S*"),
+    "doctor": ("doctor --rounds 1", r"ok   soundness: "),
+    "bench": ("bench --rounds 1", r"clone_s +\S+ s "),
+    "images-build": ("images build --tsm class-fixed", r"ready"),
+    "images-list": ("images list", r"kernel +[0-9a-f]{16} +\d"),
+    "images-prune": ("images prune --days 1000", r"MiB freed"),
+    "matrix": ("matrix matrix.toml", r"tsm-harness run R1 --kernel=debian:6\.12"),
+    "history": ("history R1", r"R1 test_\w+ on class-posted"),
+    "reference": ("reference", r"## Claims"),
+    "evidence": ("evidence tdx --out evidence --force --describe", r"TDX quote  version 4"),
+    "evidence-faults": ("evidence tdx --faults", r"tdx-in-flight"),
+    "help": ("--help", r"run +Decide claims on kernels and implementations\."),
+    "usage": ("run X9", r"error \(usage\): unknown claim: X9"),
+}
+STATUSES = {"usage": 2}
+# Prints the help of every command and subcommand. One process imports the commands once.
+HELP = """
+import click
+from harness.cli.app import app
+
+def show(command, *names):
+    print("====", *names)
+    command(["--help"], prog_name=" ".join(names), standalone_mode=False)
+    if isinstance(command, click.Group):
+        context = click.Context(command)
+        for name in command.list_commands(context):
+            show(command.get_command(context, name), *names, name)
+
+show(app, "tsm-harness")
+"""
+
+# Arguments, and a pattern for what is shown when the command is in the middle of its work.
+INTERRUPTED = {
+    "run": ("run --tsm class-fixed -n1", "deciding: .*(PASS|SKIP)"),
+    "run-early": ("run --tsm class-fixed -n2", "deciding"),
+    "reproduce": ("reproduce R1 --times 100 -n1", "deciding: R1 .*FAIL"),
+    "mutants": ("mutants R1 --tsm class-fixed --times 100 -n1", "deciding: .*PASS"),
+    "replay": ("replay bundle --times 100", "deciding: .*FAIL"),
+    "bisect": ("bisect R1 --tsm class-fixed --times 100 --repository repository -n1", "deciding: "),
+    "series": (
+        "series patches R1 --tsm class-fixed --times 100 --repository repository --base HEAD^ -n1",
+        "deciding: ",
+    ),
+    "exec": ("exec -- 'echo started; sleep 1000'", "started"),
+    "doctor": ("doctor --rounds 100000", "clone: "),
+    "bench": ("bench", "measuring boots"),
+}
+WITH_VERDICTS = {"run", "run-early", "reproduce", "mutants", "replay"}
+
+
+@pytest.fixture(scope="module")
+def work(session: Session, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory with a matrix file, a repository, patches, and the bundle of a FAIL."""
+    for tsm in ("class-posted", "class-fixed", "mainline", "defect:double-free"):
+        session.template(DEFAULT_KERNEL, tsm)
+    work = tmp_path_factory.mktemp("terminal")
+    (work / "matrix.toml").write_text("claims = ['R1']\ntsm = ['class-fixed']\n")
+    repository = work / "repository"
+    repository.mkdir()
+    git(repository, "init", "--quiet", "--initial-branch=main")
+    for subject in ("base", "change"):
+        (repository / "file").write_text(subject)
+        git(repository, "add", "--all")
+        git(repository, *_IDENTITY, "commit", "--quiet", "-m", subject)
+    git(repository, "format-patch", "--quiet", "-o", str(work / "patches"), "HEAD^")
+    child = _spawn(session, work, [*HARNESS, *shlex.split(RESULTS["run"][0])])
+    text, status = _end(child)
+    assert status == 0, text
+    [bundle] = work.glob("tsm-harness-results/R1*posted*")
+    (work / "bundle").symlink_to(bundle)
+    return work
 
 
 @pytest.fixture
-def start(session: Session, tmp_path: Path) -> Iterator[Start]:
-    """Starts ``tsm-harness`` with the given words, columns and environment on a terminal."""
-    for tsm in ("class-posted", "class-fixed", "mainline", "defect:double-free"):
-        session.template(DEFAULT_KERNEL, tsm)
-    children: list[pexpect.spawn[str]] = []
+def start(session: Session, work: Path) -> Iterator[Start]:
+    """Starts ``tsm-harness`` with arguments, a suffix for a shell, and variables."""
+    children = []
 
-    def run(*words: str, columns: int = 80, shell: str = "", **env: str) -> pexpect.spawn[str]:
-        command, arguments = sys.executable, ["-m", "harness", *words]
-        if shell:
-            command, arguments = "/bin/sh", ["-c", f'"$0" "$@" {shell}', command, *arguments]
-        child = pexpect.spawn(
-            command,
-            arguments,
-            timeout=_SECONDS,
-            cwd=str(tmp_path),
-            dimensions=(40, columns),
-            env=os.environ
-            | {"TERM": "xterm-256color", "TSM_HARNESS_CACHE": str(session.cache.root)}
-            | env,
-            encoding="utf-8",
-        )
+    def run(
+        arguments: str = "", shell: str = "", command: Sequence[str] = HARNESS, **env: str
+    ) -> pexpect.spawn[str]:
+        child = _spawn(session, work, [*command, *shlex.split(arguments)], shell, **env)
         children.append(child)
         return child
 
@@ -56,76 +137,113 @@ def start(session: Session, tmp_path: Path) -> Iterator[Start]:
         child.close(force=True)
 
 
+def _spawn(
+    session: Session, work: Path, command: Sequence[str], shell: str = "", **env: str
+) -> pexpect.spawn[str]:
+    variables = {
+        "TERM": "xterm-256color",
+        "TSM_HARNESS_CACHE": str(session.cache.root),
+        "TSM_HARNESS_HISTORY": str(work / "history.db"),
+    }
+    line = f"{shlex.join(command)} {shell}" if shell else f"exec {shlex.join(command)}"
+    return pexpect.spawn(
+        "/bin/sh",
+        ["-c", line],
+        timeout=_SECONDS,
+        cwd=str(work),
+        dimensions=(40, 60),
+        env={k: v for k, v in os.environ.items() if k != "COLUMNS"} | variables | env,
+        encoding="utf-8",
+    )
+
+
 def _end(child: pexpect.spawn[str]) -> tuple[str, int | None]:
-    """What is on the terminal at the end, without its control sequences, and the exit status."""
+    """Return what was shown after the last live display, and the exit status."""
     child.expect(pexpect.EOF)
     child.wait()
-    text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", child.before or "")
-    return text.replace("\r\n", "\n"), child.exitstatus
+    shown = (child.before or "").rpartition("\x1b[?25h")[2]  # "show the cursor"
+    return _CONTROL.sub("", shown).replace("\r\n", "\n"), child.exitstatus
 
 
-@pytest.mark.parametrize(
-    ("words", "shown"),
-    [
-        (["run", "R1"], r"\| R1 +\| FAIL +\| PASS +\| PASS +\|"),
-        (["reproduce", "R1", "--times", "2", "-n", "1"], r"2 of 2 reproduced it"),
-        (
-            ["mutants", "R1", "--tsm", "class-fixed", "--tsm", "defect:double-free"],
-            r"\|R1 +\|\. ?\|F ?\|",
-        ),
-    ],
-)
-@pytest.mark.parametrize("workers", ["1", "2"])
-def test_results_are_shown(start: Start, words: list[str], shown: str, workers: str) -> None:
-    text, status = _end(start(*words, "-n", workers))
-    assert re.search(shown, text), text
-    assert status == 0
+@pytest.mark.parametrize("name", RESULTS)
+def test_results_are_shown_on_a_narrow_terminal(start: Start, name: str) -> None:
+    arguments, pattern = RESULTS[name]
+    text, status = _end(start(arguments))
+    assert re.search(pattern, text) or re.search(pattern, " ".join(text.split())), text
+    assert status == STATUSES.get(name, 0), text
+    assert "Traceback" not in text
+    assert "…" not in text, "something was cut off"
+    tables = [
+        line for line in text.splitlines() if line.startswith(("+-", "|")) and name != "reference"
+    ]
+    assert max(map(len, tables), default=0) <= 60
 
 
-def test_a_fail_is_explained_and_can_be_replayed(start: Start, tmp_path: Path) -> None:
-    text, status = _end(start("run", "R1", "--tsm", "class-posted"))
-    assert status == 0
-    [bundle] = tmp_path.glob("tsm-harness-results/*/bundle.json")
-    text, status = _end(start("replay", str(bundle)))
-    assert "the same outcome 1 of 1 times: FAIL" in text
-    assert "Object already free in ensure_report" in text
-    assert status == 0
+def test_the_help_of_every_command_fits(start: Start) -> None:
+    text, status = _end(start(command=[sys.executable, "-c", HELP]))
+    assert status == 0, text
+    _, *helps = re.split(r"^==== .*\n", text, flags=re.MULTILINE)
+    assert len(helps) > 20
+    for shown in helps:
+        assert shown.startswith("Usage: tsm-harness")
+        # A word without a blank may be wider than the terminal, like a list of choices.
+        wide = [line for line in shown.splitlines() if len(line) > 60 and " " in line.strip()]
+        assert not [line for line in wide if "|" not in line], wide
+        cut = [line for line in shown.splitlines() if re.search(r"[a-z]\.\.\.$", line)]
+        assert not cut
 
 
-def test_output_in_a_file_has_the_table_too(start: Start, tmp_path: Path) -> None:
-    text, status = _end(start("run", "R1", shell="> out.txt"))
-    assert status == 0
-    assert "| R1" in (tmp_path / "out.txt").read_text(encoding="utf-8")
-    assert "| R1" not in text
+@pytest.mark.parametrize("name", ["run-one-worker", "exec", "doctor", "images-list", "evidence"])
+def test_a_dumb_terminal_gets_plain_text(start: Start, work: Path, name: str) -> None:
+    arguments, pattern = RESULTS[name]
+    child = start(arguments, "> output.txt", TERM="dumb")
+    child.expect(pexpect.EOF)
+    child.wait()
+    output = (work / "output.txt").read_text(encoding="utf-8")
+    assert child.exitstatus == 0
+    assert re.search(pattern, output), output
+    assert "\x1b" not in (child.before or "") + output
 
 
-def test_interrupt_shows_what_was_decided(start: Start) -> None:
-    child = start("run", "--tsm", "class-fixed", "-n", "1")
-    child.expect(r"(PASS|SKIP)")  # of the live line: at least one cell is decided
+def test_colours_can_be_switched_off(start: Start) -> None:
+    def shown(**env: str) -> str:
+        child = start(RESULTS["run-one-worker"][0], **env)
+        child.expect(pexpect.EOF)
+        return child.before or ""
+
+    assert _COLOUR.search(shown())
+    assert not _COLOUR.search(shown(NO_COLOR="1"))
+
+
+@pytest.mark.parametrize("name", ["run-one-worker", "exec", "images-list", "history", "matrix",
+                                  "reference", "evidence", "evidence-faults", "help"])  # fmt: skip
+def test_a_reader_that_leaves_is_no_error(start: Start, name: str) -> None:
+    text, _ = _end(start(RESULTS[name][0], "| true"))
+    assert not re.search(r"error|Traceback|Exception", text), text
+
+
+@pytest.mark.parametrize("name", INTERRUPTED)
+def test_an_interrupt_ends_everything(start: Start, name: str) -> None:
+    arguments, pattern = INTERRUPTED[name]
+    child = start(arguments)
+    child.expect(pattern)
+    processes = psutil.Process(child.pid).children(recursive=True)
     child.send(_INTERRUPT)
     text, status = _end(child)
-    assert "interrupted" in text
-    assert "MISS" in text
-    assert "| S1" in text
+    assert status == 125, text
+    assert "tsm-harness: interrupted" in text
     assert "Traceback" not in text
+    assert psutil.wait_procs(processes, timeout=30)[1] == [], "processes are left"
+    if name in WITH_VERDICTS:
+        assert "MISS" in text
+        assert not re.search(r"\? test_|\?, \?", text), "a cell has no name"
+
+
+def test_an_interrupt_ends_a_local_cluster(start: Start) -> None:
+    child = start("run R1 --tsm class-fixed --times 100 --cluster local -n1")
+    child.expect("deciding")
+    child.send(_INTERRUPT)
+    text, status = _end(child)
     assert status == 125
-
-
-@pytest.mark.parametrize("env", [{"TERM": "dumb"}, {"NO_COLOR": "1"}])
-def test_plain_terminals(start: Start, env: dict[str, str]) -> None:
-    child = start("run", "R1", "--tsm", "class-posted", **env)
-    child.expect(pexpect.EOF)
-    child.wait()
-    raw = child.before or ""
-    assert re.search(r"\| R1 +\| FAIL", raw)
-    assert not re.search(r"\x1b\[[0-9;]*3[0-7]m", raw), "colours where none are wanted"
-    if env.get("TERM") == "dumb":
-        assert _ESCAPE not in raw
-    assert child.exitstatus == 0
-
-
-def test_a_narrow_terminal_keeps_the_table(start: Start) -> None:
-    text, status = _end(start("run", "R1", columns=60))
-    assert re.search(r"\| R1 +\| FAIL +\| PASS +\| PASS +\|", text)
-    assert max(len(line) for line in text.splitlines() if line.startswith(("|", "+"))) <= 60
-    assert status == 0
+    assert "tsm-harness: interrupted" in text
+    assert "Traceback" not in text

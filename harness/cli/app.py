@@ -7,6 +7,8 @@ from importlib import import_module
 
 import click
 
+from harness.cli.groups import Group
+
 __all__ = ["RENAMED_COMMANDS", "RENAMED_OPTIONS", "app"]
 
 _COMMANDS = {
@@ -34,7 +36,7 @@ RENAMED_OPTIONS: dict[str, str] = {}
 """The same for options, with their dashes."""
 
 
-class _Commands(click.Group):
+class _Commands(Group):
     """Imports a command when it is used; refuses a name from an earlier version."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -48,9 +50,8 @@ class _Commands(click.Group):
         assert isinstance(command, click.Command)
         return command
 
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, line) for name, (_, line) in _COMMANDS.items()])
+    def lines(self, ctx: click.Context) -> list[tuple[str, str]]:
+        return [(name, line) for name, (_, line) in _COMMANDS.items()]
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]

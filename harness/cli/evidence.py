@@ -16,6 +16,7 @@ import click
 
 from harness.cli import options
 from harness.cli.blobs import print_description, read_blob
+from harness.cli.groups import Group
 from harness.errors import HostError, UsageError
 from harness.paths import cache_directory
 from providers_sim import (
@@ -54,7 +55,7 @@ class Arguments:
     cache: Path | None
 
 
-@click.group(invoke_without_command=True)
+@click.group(cls=Group, invoke_without_command=True)
 @click.option(
     "--describe",
     "files",

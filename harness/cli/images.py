@@ -12,6 +12,7 @@ from rich.table import Table
 
 from harness.cache import Cache
 from harness.cli import options
+from harness.cli.groups import Group
 from harness.errors import HarnessError
 from harness.paths import cache_directory
 from harness.prepare import prepare
@@ -24,12 +25,12 @@ from providers_sim.pki_store import PkiStore
 __all__ = ["images"]
 
 
-@click.group()
+@click.group(cls=Group)
 def images() -> None:
     """List, fill and prune the cache of kernels, images and templates."""
 
 
-@images.command("list", short_help="List the entries of the cache.")
+@images.command("list")
 @options.setting("cache")
 def list_(cache: Path | None) -> None:
     """List the entries of the cache, the last used one first, and their total size."""
@@ -49,7 +50,7 @@ def list_(cache: Path | None) -> None:
     print_text(console, f"{len(entries)} entries, {total:.1f} MiB, in {store.root}")
 
 
-@images.command("build", short_help="Prepare what a run needs, so that it starts at once.")
+@images.command("build")
 @options.settings()
 def build(settings: Settings) -> None:
     """Fetch, build and boot what a run with the same options needs, so that it starts at once."""
@@ -61,7 +62,7 @@ def build(settings: Settings) -> None:
     click.echo("ready")
 
 
-@images.command("prune", short_help="Remove entries that were not used lately.")
+@images.command("prune")
 @click.option(
     "--days",
     type=click.FloatRange(0),
