@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import signal
+from types import FrameType
 
 import pytest
 
@@ -27,8 +28,9 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     """Make the session; it fetches, builds and boots only when a scenario needs it."""
     config = session.config
     worker = WorkerContext.from_argument(config.option.tsm_worker)
-    if worker is not None:  # a worker is started with SIGINT ignored: see runner
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+    if worker is not None:  # it was started with interrupts ignored: see runner
+        separate = hasattr(config, "workerinput")
+        signal.signal(signal.SIGINT, _interrupt_once if separate else signal.default_int_handler)
     failures = worker.failures if worker else None
     config.stash[SESSION] = Session(config.stash[SETTINGS], NullProgress(), failures=failures)
 
@@ -36,3 +38,9 @@ def pytest_sessionstart(session: pytest.Session) -> None:
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """End every guest and remove the run directory."""
     session.config.stash[SESSION].close()
+
+
+def _interrupt_once(number: int, frame: FrameType | None) -> None:
+    """End a worker process; another interrupt must not disturb its clean-up."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    raise KeyboardInterrupt
