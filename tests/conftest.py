@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What the harness's own tests share: a session, and guests that end with their test."""
+"""Fixtures of the tests: a session, and guests that end with their test."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Attach = Callable[[Guest], ProviderLoop]
 
 @pytest.fixture(scope="session", autouse=True)
 def _own_history(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """What these tests run is not of the user's history."""
+    """Keep runs of the tests out of the user's history."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TSM_HARNESS_HISTORY", str(tmp_path_factory.mktemp("history") / "history.db"))
         yield
@@ -28,14 +28,14 @@ def _own_history(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def session() -> Iterator[Session]:
-    """The default kernel and cores, from the user's cache."""
-    with Session(Settings(), NullProgress()) as bench:
-        yield bench
+    """The default kernel and implementations, from the user's cache."""
+    with Session(Settings(), NullProgress()) as opened:
+        yield opened
 
 
 @pytest.fixture
 def clone(session: Session) -> Iterator[Clone]:
-    """Makes pristine guests with a TSM core loaded."""
+    """Makes pristine guests with an implementation loaded."""
     with ExitStack() as stack:
 
         def make(tsm: str) -> Guest:
@@ -43,6 +43,12 @@ def clone(session: Session) -> Iterator[Clone]:
             return stack.enter_context(factory.clone(session.template(DEFAULT_KERNEL, tsm)))
 
         yield make
+
+
+@pytest.fixture
+def guest(clone: Clone) -> Guest:
+    """A clone with the kernel's own implementation, without a provider."""
+    return clone("mainline")
 
 
 @pytest.fixture

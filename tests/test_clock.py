@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The clock of a guest: how fast it runs, and that no template has a wrong one."""
+"""The clock of a guest: its rate, and templates of guests whose clock is wrong."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ def test_wrong_clock_does_not_keep_time(
     read = clock._guest_clock
 
     def scaled(guest: Guest) -> tuple[float, float, float]:
-        at, before, after = read(guest)
-        return at * factor, before, after
+        guest_time, before, after = read(guest)
+        return guest_time * factor, before, after
 
     monkeypatch.setattr(clock, "_guest_clock", scaled)
     assert not clock.keeps_time(clock.clock_rate(clone("mainline")))
@@ -41,12 +41,12 @@ def test_wrong_clock_does_not_keep_time(
 
 @pytest.fixture
 def empty(session: Session, tmp_path: Path) -> Iterator[GuestFactory]:
-    """A factory whose cache has no template yet."""
+    """A factory whose cache has no template."""
     real = session.factory(DEFAULT_KERNEL)
     cache, run = Cache(tmp_path), session.run_directory
     yield GuestFactory(real.image, real.emulator, cache, run, NullProgress())
     for memory in tmp_path.rglob("memory"):
-        memory.unlink()  # pytest would keep these hundreds of megabytes for three runs
+        memory.unlink()  # otherwise pytest keeps these hundreds of megabytes for three runs
 
 
 def test_guest_with_a_wrong_clock_is_booted_again(
@@ -59,7 +59,7 @@ def test_guest_with_a_wrong_clock_is_booted_again(
     assert next(answers, None) is None
 
 
-def test_clock_that_stays_wrong_is_an_error(
+def test_clock_that_is_wrong_in_every_boot_is_an_error(
     empty: GuestFactory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(factory, "_BOOTS", 1)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Copies of running guests and of their providers."""
+"""Forks: copies of running guests and of their providers."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_fork_has_the_state_of_the_original(
     with session.factory(DEFAULT_KERNEL).fork(original) as copy:
         assert copy.provider is not None
         assert copy.provider.session == loop.session
-        # The copy serves the same entry and cached report without a new request.
+        # The copy has the same entry and cached report: it sends no request to its provider.
         path = report.outblob.path
         assert copy.actors[0].read_file(path) == first == report.read_outblob()
         assert copy.provider.requests == 0
@@ -60,23 +60,20 @@ def test_forks_make_the_same_evidence(session: Session, clone: Clone, attach: At
     attach(original)
     report = find_interface(original).report()
     factory = session.factory(DEFAULT_KERNEL)
-    with factory.fork(original) as one, factory.fork(original) as two:
-        for guest in (original, one, two):
-            guest.actors[0].write_file(report.inblob.path, NONCE)
-        made = {guest.actors[0].read_file(report.outblob.path) for guest in (original, one, two)}
-        assert len(made) == 1
-        seeds = {
-            guest.actors[0].read_file("/proc/sys/kernel/random/uuid")
-            for guest in (original, one, two)
-        }
-        assert len(seeds) == 3  # the random numbers differ
+    with factory.fork(original) as first, factory.fork(original) as second:
+        actors = [guest.actors[0] for guest in (original, first, second)]
+        for actor in actors:
+            actor.write_file(report.inblob.path, NONCE)
+        assert len({actor.read_file(report.outblob.path) for actor in actors}) == 1
+        uuids = {actor.read_file("/proc/sys/kernel/random/uuid") for actor in actors}
+        assert len(uuids) == 3  # the random numbers differ
 
 
 def test_fork_without_a_provider(session: Session, clone: Clone) -> None:
     original = clone("class-fixed")
-    original.actors[0].write_file("/proc/sys/kernel/hostname", b"here")
+    original.actors[0].write_file("/proc/sys/kernel/hostname", b"forked")
     with session.factory(DEFAULT_KERNEL).fork(original) as copy:
-        assert copy.actors[0].read_file("/proc/sys/kernel/hostname") == b"here\n"
+        assert copy.actors[0].read_file("/proc/sys/kernel/hostname") == b"forked\n"
         assert copy.provider is None
         loop = copy.attach(session.provider("sev-snp", 0))
         assert loop.wait_registered() == 0

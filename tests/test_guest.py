@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A guest: its actors, modules, relay and kernel log."""
+"""A guest: actors, modules, relay and kernel log."""
 
 from __future__ import annotations
 
@@ -36,6 +36,8 @@ from harness.session import Session
 from harness.settings import DEFAULT_KERNEL, DEFAULT_PROVIDER, Settings
 from harness.timeouts import Timeouts
 from providers_sim import ProviderLoop
+from tests.conftest import Attach, Clone
+from tests.driver import wait_until
 from tsmw.agent import AgentHello
 from tsmw.constants import ActorPhase, FrameType
 from tsmw.ops import Op, OpResult, decode_stat
@@ -46,17 +48,9 @@ _READ = "0 "  # how /proc/PID/syscall begins in read(2) on x86-64
 _NOBODY = 65534
 _NONCE = b"n" * 64
 
-Clone = Callable[[str], Guest]
-
 
 @pytest.fixture
-def guest(clone: Clone) -> Guest:
-    """A clone with the kernel's own implementation, without a provider."""
-    return clone("mainline")
-
-
-@pytest.fixture
-def provider(guest: Guest, attach: Callable[[Guest], ProviderLoop]) -> ProviderLoop:
+def provider(guest: Guest, attach: Attach) -> ProviderLoop:
     return attach(guest)
 
 
@@ -71,7 +65,7 @@ def _unchanged(results: Sequence[OpResult]) -> Sequence[OpResult]:
     return results
 
 
-# Actors.
+# Actors
 
 
 def test_batch_returns_results_and_times_in_order(guest: Guest) -> None:
@@ -96,22 +90,18 @@ def test_batch_returns_results_and_times_in_order(guest: Guest) -> None:
     after = actor.start([Op.stat("/")], _unchanged, "stat").result()[0]
     assert call.error() == errno.ENOTDIR
     assert len(results) == 11  # nothing runs after the first error
-    assert [one.err for one in results] == [0] * 10 + [errno.ENOTDIR]
+    assert [result.err for result in results] == [0] * 10 + [errno.ENOTDIR]
     assert [results[at].ret for at in (2, 3, 4, 5, 6, 7, 9, 10)] == [11, 1, 1, 4, 5, 0, 1, -1]
     assert [results[at].data for at in (5, 6, 9)] == [b"ello", b"World", b"f\0"]
-    found = decode_stat(results[8].data)
-    assert (stat.S_ISREG(found.mode), found.mode & 0o777, found.uid, found.size) == (
-        True,
-        0o640,
-        0,
-        11,
-    )
-    assert all(one.start_ns <= one.end_ns for one in results)
-    assert all(one.end_ns <= other.start_ns for one, other in pairwise(results))
+    status = decode_stat(results[8].data)
+    assert stat.S_ISREG(status.mode)
+    assert (status.mode & 0o777, status.uid, status.size) == (0o640, 0, 11)
+    assert all(result.start_ns <= result.end_ns for result in results)
+    assert all(result.end_ns <= following.start_ns for result, following in pairwise(results))
     assert before.end_ns <= results[0].start_ns <= results[-1].end_ns <= after.start_ns
 
 
-def test_file_methods(guest: Guest) -> None:
+def test_methods_of_an_actor_operate_on_files(guest: Guest) -> None:
     actor = guest.actors[0]
     actor.mkdir("/tmp/d", 0o711)
     assert stat.S_ISDIR(actor.stat("/tmp/d").mode)
@@ -171,7 +161,7 @@ def test_wait_until_blocked_fails_when_the_call_returns(guest: Guest) -> None:
     assert call.result()[0].err == 0
 
 
-def test_deadline_error_names_the_place_in_the_kernel(
+def test_deadline_error_shows_the_kernel_stack_of_the_actor(
     guest: Guest, provider: ProviderLoop, report: Report
 ) -> None:
     guest.timeouts = Timeouts()
@@ -186,7 +176,7 @@ def test_deadline_error_names_the_place_in_the_kernel(
         assert "[tsm_sim]" in str(caught.value)
         with pytest.raises(DeadlineError, match="blocking in no_such_function did not happen"):
             call.wait_until_blocked("no_such_function", seconds=0.2)
-    assert _NONCE in call.result()  # the call goes on after a deadline
+    assert _NONCE in call.result()  # a missed deadline does not end the call
 
 
 def test_actors_run_system_calls_concurrently(
@@ -199,10 +189,9 @@ def test_actors_run_system_calls_concurrently(
         for call in calls:
             call.wait_until_blocked()
         assert provider.requests == 1
-    first, second, third = (call.result() for call in calls)
-    assert {one[1].ret for one in (first, second, third)} == {1184}
-    latest = max(one[1].start_ns for one in (first, second, third))
-    assert latest < min(one[1].end_ns for one in (first, second, third))
+    reads = [call.result()[1] for call in calls]
+    assert {read.ret for read in reads} == {1184}
+    assert max(read.start_ns for read in reads) < min(read.end_ns for read in reads)
 
 
 def _start_read_of_next_log_record(actor: Actor) -> Call[Sequence[OpResult]]:
@@ -220,7 +209,7 @@ def test_busy_actor_refuses_a_second_batch(guest: Guest) -> None:
     assert waiting.result()[2].data.endswith(b";wake up\n")
 
 
-def test_value_that_no_message_can_carry_is_the_scenarios_error(guest: Guest) -> None:
+def test_argument_that_no_message_can_carry_raises_scenario_error(guest: Guest) -> None:
     actor = guest.actors[1]
     for call in (
         lambda: actor.read_file(""),
@@ -240,7 +229,7 @@ def _register_second_provider(actor: Actor, name: str) -> int:
         return second.register(name)
 
 
-def test_unprivileged_actor_may_read_but_not_write(guest: Guest, report: Report) -> None:
+def test_unprivileged_actor_can_read_but_not_write(guest: Guest, report: Report) -> None:
     actor = guest.actors[4]
     assert actor.state().phase == ActorPhase.DEAD
     actor.spawn(uid=_NOBODY, gid=_NOBODY, cpu=0)
@@ -254,7 +243,9 @@ def test_unprivileged_actor_may_read_but_not_write(guest: Guest, report: Report)
     with pytest.raises(GuestCallError) as caught:
         actor.mkdir(f"{_REPORTS}/other-user")
     assert caught.value.errno == errno.EACCES
-    boot_module = actor.read_file("/etc/modules-load").decode().split()[0]  # all may read it
+    boot_module = (
+        actor.read_file("/etc/modules-load").decode().split()[0]
+    )  # every user can read this file
     with pytest.raises(GuestCallError) as caught:
         actor.insmod(boot_module)
     assert caught.value.errno == errno.EPERM
@@ -315,7 +306,7 @@ def test_every_use_of_a_guest_that_ended_raises_guest_lost_error(guest: Guest) -
     assert guest.actors[1].describe_state() == "in a guest that does not answer"
 
 
-def test_calls_in_order_without_those_that_only_observe(guest: Guest) -> None:
+def test_guest_lists_calls_without_those_that_only_observe(guest: Guest) -> None:
     first = guest.actors[1].start([Op.stat("/")], _unchanged, "first")
     second = guest.actors[0].start([Op.stat("/")], _unchanged, "second")
     assert second.error() == 0
@@ -329,11 +320,11 @@ def test_calls_in_order_without_those_that_only_observe(guest: Guest) -> None:
     assert guest.open_calls == []
 
 
-# The agent port.
+# The agent port
 
 
 def _reply_to_a_new_host(machine: Machine, timeouts: Timeouts) -> AgentHello:
-    """Connect, open a session and leave; the agent's reply to HELLO."""
+    """Connect, open a session and disconnect; return the agent's reply to HELLO."""
     connection = machine.connect("agent")
     try:
         client = AgentClient(connection, on_log=lambda _: None, on_death=lambda *_: None)
@@ -345,9 +336,9 @@ def _reply_to_a_new_host(machine: Machine, timeouts: Timeouts) -> AgentHello:
         connection.close()
 
 
-def test_host_that_follows_another_at_once_gets_its_replies() -> None:
-    # The kernel may report that a host left after the agent has read the HELLO of the next one:
-    # with two processors, that happens to 1 to 4 of 100 hosts.
+def test_host_that_connects_directly_after_another_gets_its_replies() -> None:
+    # The kernel may report a disconnect after the agent has read the HELLO of the next host. With
+    # two processors, this happens to 1 to 4 of 100 hosts.
     with Session(Settings(smp=2), NullProgress()) as session:
         template = session.template(DEFAULT_KERNEL, "mainline")
         with session.factory(DEFAULT_KERNEL).clone(template) as guest:
@@ -357,12 +348,12 @@ def test_host_that_follows_another_at_once_gets_its_replies() -> None:
                 assert hello.actors == len(guest.actors)
 
 
-# Modules.
+# Modules
 
 
 @pytest.fixture
 def class_module(session: Session, guest: Guest) -> str:
-    """A module file in the guest that is not loaded."""
+    """The path in the guest of a module that is not loaded."""
     load = session.build(DEFAULT_KERNEL, "class-fixed").loads[0]
     guest.actors[0].create_file(load.path, load.content.read_bytes())
     return load.path
@@ -411,20 +402,13 @@ def test_module_in_use_is_not_unloaded(guest: Guest, provider: ProviderLoop) -> 
     with pytest.raises(GuestCallError) as caught:
         actor.rmmod("no_such_module")
     assert caught.value.errno == errno.ENOENT
-    guest.relay(start=False)  # closes the device: nothing uses the driver any more
+    guest.relay(start=False)  # closes the device, the only user of the driver
     actor.rmmod("tsm_sim")
     actor.rmmod("tsm")
     assert not actor.exists(_REPORTS)
 
 
-# The relay between the provider device and the provider port.
-
-
-def _wait_for_hello(guest: Guest, provider: ProviderLoop, before: int) -> None:
-    deadline = guest.timeouts.deadline(20.0, "the driver's next HELLO")
-    while provider.session == before:
-        guest.session.ping()
-        deadline.remaining()
+# The relay between the provider device and the provider port
 
 
 def test_restarted_relay_registers_the_provider_again(guest: Guest, provider: ProviderLoop) -> None:
@@ -433,11 +417,11 @@ def test_restarted_relay_registers_the_provider_again(guest: Guest, provider: Pr
     with pytest.raises(GuestCallError) as caught:
         actor.mkdir(f"{_REPORTS}/early")
     assert caught.value.errno == errno.ENXIO
-    guest.relay(start=False)  # it is stopped already
+    guest.relay(start=False)  # stopping it again has no effect
     guest.relay(start=True)
     with pytest.raises(ScenarioError, match="refused RELAY: BUSY"):
         guest.relay(start=True)
-    _wait_for_hello(guest, provider, session)
+    wait_until(guest, lambda: provider.session != session, "the driver's next HELLO")
     assert provider.wait_registered() == 0
     entry = find_interface(guest).report()
     entry.write_inblob(_NONCE)
@@ -458,16 +442,16 @@ def test_stopped_relay_fails_the_request_in_flight(
     guest.log.assert_clean()
 
 
-def _wait_for_no_provider(guest: Guest) -> None:
-    """Wait until the provider is unregistered: configfs then makes no entry."""
-    deadline = guest.timeouts.deadline(20.0, "the provider's end")
+def _has_provider(guest: Guest) -> bool:
+    """Return whether a provider is registered: mkdir() of an entry fails without a provider."""
     entry = f"{_REPORTS}/probe"
-    while guest.actors[0].start([Op.mkdir(entry)], _unchanged, "mkdir").error() == 0:
-        guest.actors[0].rmdir(entry)
-        deadline.remaining()
+    if guest.actors[0].start([Op.mkdir(entry)], _unchanged, "mkdir").error():
+        return False
+    guest.actors[0].rmdir(entry)
+    return True
 
 
-def test_set_fifo_priority(guest: Guest) -> None:
+def test_process_gets_a_fifo_priority(guest: Guest) -> None:
     sleeper = guest.actors[2]
     stat = f"/proc/{sleeper.state().pid}/stat"
 
@@ -483,12 +467,12 @@ def test_set_fifo_priority(guest: Guest) -> None:
         guest.actors[0].set_fifo_priority(2**22 + 1)
 
 
-def test_second_provider_after_the_first_was_detached(
-    guest: Guest, provider: ProviderLoop, attach: Callable[[Guest], ProviderLoop]
+def test_second_provider_is_attached_after_the_first_is_detached(
+    guest: Guest, provider: ProviderLoop, attach: Attach
 ) -> None:
     guest.detach()
     assert provider.closed
-    _wait_for_no_provider(guest)
+    wait_until(guest, lambda: not _has_provider(guest), "the end of the provider")
     second = attach(guest)
     entry = find_interface(guest).report()
     entry.write_inblob(_NONCE)
@@ -506,22 +490,22 @@ def test_providers_replace_each_other_without_a_wait(guest: Guest, session: Sess
     assert loop.requests == 1
 
 
-# The kernel log.
+# The kernel log
 
 
-def test_log_has_the_line_an_actor_wrote(guest: Guest) -> None:
+def test_log_has_a_line_that_an_actor_wrote(guest: Guest) -> None:
     guest.actors[1].write_file("/dev/kmsg", b"<4>before the mark\n")
     mark = guest.log.mark()
     guest.actors[1].write_file("/dev/kmsg", b"<4>a line of an actor\n")
     assert guest.log.splats(mark) == []
-    (record,) = [one for one in guest.log.records if one.sequence >= mark]
+    (record,) = [record for record in guest.log.records if record.sequence >= mark]
     assert (record.text, record.level, record.from_kernel) == ("a line of an actor", 4, False)
     assert record.sequence == mark
     assert guest.log.mark() == mark + 1
     assert record.time_s > 0
 
 
-def test_splat_written_by_a_program_is_ignored(guest: Guest) -> None:
+def test_splat_that_a_program_wrote_is_ignored(guest: Guest) -> None:
     for line in (b"BUG: KASAN: double-free in kfree\n", b"<0>Kernel panic - not syncing: no\n"):
         guest.actors[0].write_file("/dev/kmsg", line)
     assert guest.log.splats() == []
@@ -539,15 +523,13 @@ def test_log_keeps_lines_of_concurrent_writers_whole_and_in_order(guest: Guest) 
     assert [call.error() for call in calls] == [0] * 4
     assert guest.log.mark() == mark + 4 * lines
     assert guest.log.lost == 0
-    texts = [one.text for one in guest.log.records if one.sequence >= mark]
+    texts = [record.text for record in guest.log.records if record.sequence >= mark]
     for actor in guest.actors[:4]:
-        own = [text for text in texts if text.startswith(f"{actor!r} ")]
-        assert own == [f"{actor!r} line {number}" for number in range(lines)]
+        written = [text for text in texts if text.startswith(f"{actor!r} ")]
+        assert written == [f"{actor!r} line {number}" for number in range(lines)]
 
 
-def test_splat_of_the_kernel_is_found(
-    clone: Clone, attach: Callable[[Guest], ProviderLoop]
-) -> None:
+def test_splat_of_the_kernel_is_detected(clone: Clone, attach: Attach) -> None:
     guest = clone("class-posted")
     provider = attach(guest)
     entry = find_interface(guest).report()
@@ -559,9 +541,9 @@ def test_splat_of_the_kernel_is_found(
         entry.read_outblob()
     guest.log.assert_clean()
     mark = guest.log.mark()
-    entry.read_outblob()  # frees the report that the failed read has freed
-    (found,) = guest.log.splats(mark)
-    assert (found.kind, found.first_sequence >= mark) == (SplatKind.SLUB, True)
-    assert "already free" in found.title
+    entry.read_outblob()  # frees the report again that the failed read has freed
+    (splat,) = guest.log.splats(mark)
+    assert (splat.kind, splat.first_sequence >= mark) == (SplatKind.SLUB, True)
+    assert "already free" in splat.title
     with pytest.raises(KernelSplatError, match="already free"):
         guest.log.assert_clean()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Each provider in a guest with the mainline implementation: files, limits, errno, evidence."""
+"""Every provider in a guest with the kernel's own implementation."""
 
 from __future__ import annotations
 
@@ -26,9 +26,8 @@ from providers_sim.evidence.sev_snp.manifest import VTPM
 from providers_sim.evidence.tdx import Tdx
 from tests import test_arm_cca, test_cove, test_sev_snp, test_sev_snp_faults, test_tdx
 from tests.conftest import Clone
-from tests.evidence import description_of
+from tests.evidence import NONCE, description_of
 
-NONCE = bytes(range(64))
 BASE = {"generation", "provider", "inblob", "outblob"}
 PRIVLEVEL = {"privlevel", "privlevel_floor"}
 SERVICES = {"service_provider", "service_guid", "service_manifest_version", "manifestblob"}
@@ -37,13 +36,13 @@ ERRNO = {name: number for number, name in errno.errorcode.items()}
 
 @dataclass(frozen=True)
 class Expected:
-    """A provider's attributes, name, privlevel_floor, and lengths of inblob, valid and invalid."""
+    """A provider's attributes, name and privlevel_floor; valid and invalid lengths of inblobs."""
 
     attributes: set[str]
     name: str
     floor: int | None
-    good: tuple[int, ...]
-    bad: tuple[int, ...]
+    valid: tuple[int, ...]
+    invalid: tuple[int, ...]
 
 
 EXACT = ((64,), (1, 32, 63))
@@ -67,7 +66,7 @@ def attach(guest: Guest, provider: AnyProvider) -> tuple[ProviderLoop, Report]:
 
 
 def verify(provider: AnyProvider, outblob: bytes, nonce: bytes) -> None:
-    """Verify the evidence with the independent verifiers of the provider's own tests."""
+    """Verify the evidence with the independent verifier of the provider's tests."""
     files = provider.collateral()
     if isinstance(provider, SevSnp):
         test_sev_snp.verify_report(files, outblob, nonce=nonce)
@@ -90,15 +89,15 @@ def test_provider_has_the_files_of_the_real_driver(
     expected, guest = EXPECTED[spec], clone("mainline")
     provider = session.provider(spec, 3)
     loop, report = attach(guest, provider)
-    seen = set(guest.actors[0].list(report.outblob.path.rpartition("/")[0]))
-    assert seen == expected.attributes
+    files = guest.actors[0].list(report.outblob.path.rpartition("/")[0])
+    assert set(files) == expected.attributes
     assert report.read("provider") == expected.name.encode() + b"\n"
     if expected.floor is not None:
         assert report.read("privlevel_floor") == b"%d\n" % expected.floor
-    for size in expected.good:
+    for size in expected.valid:
         report.write_inblob(NONCE[:size])
         verify(provider, report.read_outblob(), NONCE[:size])
-    for size in expected.bad:
+    for size in expected.invalid:
         report.write_inblob(NONCE[:size])
         with raises_errno(errno.EINVAL):
             report.read_outblob()
@@ -146,7 +145,7 @@ def test_svsm_attests_its_services(session: Session, clone: Clone) -> None:
         report.read_outblob()
 
 
-def test_cca_ignores_attributes_that_it_shows(session: Session, clone: Clone) -> None:
+def test_cca_has_attributes_that_it_ignores(session: Session, clone: Clone) -> None:
     guest = clone("mainline")
     provider = session.provider("arm-cca", 3)
     _, report = attach(guest, provider)
@@ -173,13 +172,13 @@ def test_measurement_is_in_the_next_quote(session: Session, clone: Clone) -> Non
     assert first[at : at + 48] == bytes(48)
 
 
-def _first_word(outcome: str) -> str:
+def _errno_of_row(outcome: str) -> str:
     return outcome.replace(",", " ").replace(";", " ").split()[0]
 
 
-# Outcome of a fault whose row has several, with the default parameters.
-DEPENDS = {"tdx-tdreport": "EBUSY"}
-PARAMS = {"tdx-in-flight": {"seconds": 0.0}}  # until complete(): hardware_time is 0
+# The outcome with default parameters, for faults whose rows have several outcomes.
+DEFAULT_OUTCOMES = {"tdx-tdreport": "EBUSY"}
+PARAMS = {"tdx-in-flight": {"seconds": 0.0}}  # in flight until complete(), as hardware_time is 0
 
 
 @pytest.mark.parametrize("spec", ["sev-snp", "sev-snp:svsm", "tdx", "cove", "arm-cca"])
@@ -202,7 +201,7 @@ def test_fault_has_the_outcome_of_its_row(session: Session, clone: Clone, spec: 
         report.write_inblob(NONCE)
         outcome = _outcome(report.read_outblob)
         stated = loop.provider.faults[name].outcome
-        assert outcome == DEPENDS.get(name, _first_word(stated)), name
+        assert outcome == DEFAULT_OUTCOMES.get(name, _errno_of_row(stated)), name
         report.write_inblob(NONCE)
         after = _outcome(report.read_outblob)
         if "then EBUSY" in stated:
@@ -251,15 +250,14 @@ def test_blob_larger_than_the_drivers_buffer_is_refused(session: Session, clone:
     report.write_inblob(NONCE)
     with raises_errno(errno.EFBIG):
         report.read_outblob()
-    loop.reconfigure(
-        padding=40000, buffer=131072
-    )  # 7.3's buffer; the implementation's limit is 32 KiB
+    # The buffer of the driver in Linux 7.3; the limit of the implementation is 32 KiB.
+    loop.reconfigure(padding=40000, buffer=131072)
     report.write_inblob(NONCE)
     with raises_errno(errno.EFBIG):
         report.read_outblob()
 
 
-def test_host_drops_its_certificates_between_two_reports(session: Session, clone: Clone) -> None:
+def test_certificates_of_the_host_change_between_reports(session: Session, clone: Clone) -> None:
     guest = clone("mainline")
     loop, report = attach(guest, session.provider("sev-snp", 3))
     report.write_inblob(NONCE)
@@ -272,7 +270,9 @@ def test_host_drops_its_certificates_between_two_reports(session: Session, clone
     assert len(report.read("auxblob")) > 5000
 
 
-def test_vanished_provider_leaves_cached_reports(session: Session, clone: Clone) -> None:
+def test_cached_report_can_be_read_after_the_provider_vanished(
+    session: Session, clone: Clone
+) -> None:
     guest = clone("mainline")
     loop, report = attach(guest, session.provider("tdx", 3))
     other = find_interface(guest).report(entry="other")
@@ -300,15 +300,15 @@ def test_verifier_detects_damaged_evidence(session: Session, clone: Clone, spec:
     for fault in ("flipped:bit=1000", "truncated:n=3", "wrong_inblob", "padded:n=70"):
         loop.faults.add_spec(fault)
         report.write_inblob(NONCE)
-        blob = report.read_outblob()
+        outblob = report.read_outblob()
         if fault.startswith("padded") and spec == "tdx":
-            verify(provider, blob, NONCE)  # real platforms pad quotes
+            verify(provider, outblob, NONCE)  # real platforms pad quotes
             continue
-        if fault.startswith("padded") and spec != "sev-snp":  # the library ignores padding
-            assert "violates the specification" in description_of(blob)
+        if fault.startswith("padded") and spec != "sev-snp":  # their verifiers ignore padding
+            assert "violates the specification" in description_of(outblob)
             continue
-        with pytest.raises(Exception):  # noqa: B017 - each verifier raises another one
-            verify(provider, blob, NONCE)
+        with pytest.raises(Exception):  # noqa: B017 - each verifier has errors of its own
+            verify(provider, outblob, NONCE)
     report.write_inblob(NONCE)
     verify(provider, report.read_outblob(), NONCE)
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""SSH to a guest: streams, exit statuses, copied files, and a guest that ends in a command."""
+"""SSH to a guest: streams, exit statuses, copies of files, and a guest that ends."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import io
 import random
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import cast
@@ -20,14 +20,6 @@ from harness.errors import GuestLostError, UsageError
 from harness.guest.guest import Guest
 from harness.session import Session
 from harness.settings import DEFAULT_KERNEL
-
-Clone = Callable[[str], Guest]
-
-
-@pytest.fixture
-def guest(clone: Clone) -> Guest:
-    """A clone with the kernel's own implementation, without a provider."""
-    return clone("mainline")
 
 
 @pytest.fixture
@@ -42,22 +34,20 @@ def _run(shell: SshSession, *command: str, stdin: int | None = None) -> tuple[in
 
 
 def _feed(shell: SshSession, command: str, data: bytes, file: Path) -> tuple[int, bytes, bytes]:
-    """Run ``command`` with ``data`` as its input; ``file`` holds it."""
+    """Run ``command`` with ``data`` as its input, which ``file`` then contains."""
     file.write_bytes(data)
     with file.open("rb") as stream:
         return _run(shell, command, stdin=stream.fileno())
 
 
 def test_run_forwards_streams_and_exit_status(shell: SshSession, tmp_path: Path) -> None:
-    found = _run(shell, "sh", "-c", "echo out; echo err >&2; exit 7")
-    assert found == (7, b"out\n", b"err\n")
-    assert _run(shell, "echo $((6 * 7))") == (
-        0,
-        b"42\n",
-        b"",
-    )  # one argument is a line for the shell
-    found = _run(shell, "printf", "%s|", "a b", "$HOME", "'q'")
-    assert found == (0, b"a b|$HOME|'q'|", b"")  # several are a command and its arguments
+    done = _run(shell, "sh", "-c", "echo out; echo err >&2; exit 7")
+    assert done == (7, b"out\n", b"err\n")
+    # The shell of the guest interprets a single argument.
+    assert _run(shell, "echo $((6 * 7))") == (0, b"42\n", b"")
+    # Several arguments are a command and its arguments.
+    done = _run(shell, "printf", "%s|", "a b", "$HOME", "'q'")
+    assert done == (0, b"a b|$HOME|'q'|", b"")
     assert _run(shell, "no-such-command")[0] == 127
     data = random.Random(1).randbytes(300_000)
     assert _feed(shell, "cat", data, tmp_path / "input") == (0, data, b"")
@@ -71,8 +61,8 @@ def test_push_and_pull_copy_files(shell: SshSession, guest: Guest, tmp_path: Pat
     source.write_bytes(data)
     source.chmod(0o751)
     shell.push(source, "/tmp/with a blank")
-    found = guest.actors[0].stat("/tmp/with a blank")
-    assert (found.mode & 0o777, found.size) == (0o751, len(data))
+    status = guest.actors[0].stat("/tmp/with a blank")
+    assert (status.mode & 0o777, status.size) == (0o751, len(data))
     shell.pull("/tmp/with a blank", target)
     assert target.read_bytes() == data
     target.write_bytes(b"stays")
@@ -107,24 +97,26 @@ def _transports() -> set[threading.Thread]:
 
 
 class _KillAtOutput(io.BytesIO):
-    """An output that kills the guest when its command prints something."""
+    """An output stream that kills the guest when the command prints something."""
 
     def __init__(self, guest: Guest) -> None:
         super().__init__()
         self._killer = threading.Thread(target=guest.machine.kill)
 
     def write(self, data: object) -> int:
-        """Start to kill the guest."""
+        """Start the thread that kills the guest."""
         self._killer.start()
         return len(cast(bytes, data))
 
 
-def test_guest_that_ends_during_a_command(shell: SshSession, guest: Guest) -> None:
+def test_end_of_the_guest_during_a_command_raises_guest_lost_error(
+    shell: SshSession, guest: Guest
+) -> None:
     with pytest.raises(GuestLostError):
         shell.run(["echo started; sleep 600"], None, _KillAtOutput(guest), io.BytesIO())
 
 
-def test_command_that_prints_much_before_it_reads_its_input(
+def test_command_can_print_much_before_it_reads_its_input(
     shell: SshSession, guest: Guest, tmp_path: Path
 ) -> None:
     watchdog = threading.Timer(guest.timeouts.scaled(30), guest.machine.kill)
@@ -137,7 +129,7 @@ def test_command_that_prints_much_before_it_reads_its_input(
     assert (status, len(stdout), stdout[-8:]) == (0, 5_000_008, b"1000000\n")
 
 
-def test_sessions_one_after_another(guest: Guest, session: Session) -> None:
+def test_consecutive_sessions(guest: Guest, session: Session) -> None:
     for number in range(3):
         with SshSession(guest, session.image(DEFAULT_KERNEL).ssh_keys) as shell:
             assert _run(shell, f"echo {number}") == (0, b"%d\n" % number, b"")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Runs that are interrupted, killed, out of disk, or share a cache: clean ends, never a PASS."""
+"""Runs that are interrupted, killed, out of disk space, or share a cache with another run."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ import pytest
 
 from harness.session import Session
 from harness.settings import DEFAULT_KERNEL, DEFAULT_TSMS
+from tests.processes import qemu_command_lines
 
 _LONG = ("reproduce", "T1", "--times", "500", "--tsm", "class-fixed")
 _SECONDS = 60.0
@@ -42,14 +43,9 @@ class Run:
                 start_new_session=True,
             )
 
-    def guests(self) -> list[psutil.Process]:
-        """Every QEMU that was started from this run's directory."""
-        found = []
-        for process in psutil.process_iter(["name", "cmdline"]):
-            arguments = " ".join(process.info["cmdline"] or ())
-            if process.info["name"].startswith("qemu") and str(self.temporary) in arguments:
-                found.append(process)
-        return found
+    def guests(self) -> list[str]:
+        """The command line of every QEMU of this run."""
+        return qemu_command_lines(self.temporary)
 
     def descendants(self) -> list[psutil.Process]:
         """Every descendant process."""
@@ -58,26 +54,26 @@ class Run:
     def workers(self) -> list[psutil.Process]:
         """The worker processes."""
         children = psutil.Process(self.process.pid).children()
-        return [one for one in children if one.name().startswith("python")]
+        return [child for child in children if child.name().startswith("python")]
 
     def wait(self) -> int:
-        """Wait for the end of the run; returns its exit status."""
+        """Wait for the end of the run; return its exit status."""
         return self.process.wait(_SECONDS)
 
     def text(self) -> str:
-        """The output so far."""
+        """Its output up to now, both streams."""
         return self.output.read_text(encoding="utf-8", errors="replace")
 
-    def nothing_left(self) -> bool:
-        """Whether no QEMU and no run directory exists."""
+    def is_cleaned_up(self) -> bool:
+        """Whether neither a QEMU nor a run directory of it exists."""
         return not self.guests() and not list(self.temporary.glob("tsm-harness-*"))
 
 
-def _until(condition: Callable[[], object], what: str) -> None:
+def _wait_until(condition: Callable[[], object], event: str) -> None:
     deadline = time.monotonic() + _SECONDS
     while not condition():
-        assert time.monotonic() < deadline, f"{what} did not happen"
-        time.sleep(0.02)  # the state of another process: no event to wait for
+        assert time.monotonic() < deadline, f"{event} did not happen"
+        time.sleep(0.02)  # the other process sends no event to wait for
 
 
 @pytest.fixture
@@ -98,7 +94,7 @@ def _copy_without_templates(cache: Path, target: Path) -> Path:
 
 @pytest.fixture
 def launch(tmp_path: Path, cache: Path) -> Iterator[Callable[..., Run]]:
-    """Starts runs; kills those that a failed test left running."""
+    """Starts runs; kills those that a failed test leaves running."""
     runs: list[Run] = []
 
     def start(*arguments: str, workers: int = 2) -> Run:
@@ -118,44 +114,48 @@ def test_interrupted_run_cleans_up_and_exits_125(
     launch: Callable[..., Run], number: signal.Signals, workers: int
 ) -> None:
     run = launch(*_LONG, workers=workers)
-    _until(run.guests, "the first guest")
-    if number == signal.SIGINT:  # a terminal sends it to the whole foreground process group
+    _wait_until(run.guests, "the first guest")
+    if number == signal.SIGINT:  # a terminal signals the whole foreground process group
         os.killpg(run.process.pid, number)
     else:
         run.process.send_signal(number)
     assert run.wait() == 125, run.text()
-    _until(run.nothing_left, "the end of every QEMU and of the run directory")
+    _wait_until(run.is_cleaned_up, "the end of every QEMU and of the run directory")
     assert "Traceback" not in run.text()
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_killed_run_leaves_nothing_behind(launch: Callable[..., Run], workers: int) -> None:
+def test_killed_run_leaves_no_process_and_no_directory(
+    launch: Callable[..., Run], workers: int
+) -> None:
     run = launch(*_LONG, workers=workers)
-    _until(run.guests, "the first guest")
-    below = run.descendants()
+    _wait_until(run.guests, "the first guest")
+    descendants = run.descendants()
     run.process.kill()
     run.wait()
-    _until(run.nothing_left, "the end of every QEMU and of the run directory")
-    _until(lambda: not any(one.is_running() for one in below), "the end of every process")
+    _wait_until(run.is_cleaned_up, "the end of every QEMU and of the run directory")
+    _wait_until(
+        lambda: not any(process.is_running() for process in descendants), "the end of every process"
+    )
 
 
 def test_interrupt_while_a_template_boots_leaves_no_template(tmp_path: Path, cache: Path) -> None:
     fresh = _copy_without_templates(cache, tmp_path / "cache")
     run = Run(tmp_path, fresh, "run", "R1")
-    _until(run.guests, "the booting guest")
+    _wait_until(run.guests, "the booting guest")
     os.killpg(run.process.pid, signal.SIGINT)
     assert run.wait() == 125, run.text()
-    _until(run.nothing_left, "the end of every QEMU and of the run directory")
+    _wait_until(run.is_cleaned_up, "the end of every QEMU and of the run directory")
     assert not [path for path in (fresh / "template").glob("*") if not path.name.startswith(".")]
 
 
 def test_killed_worker_loses_only_its_cell(launch: Callable[..., Run], tmp_path: Path) -> None:
     verdicts = tmp_path / "verdicts.json"
     run = launch("run", "--tsm", "class-fixed", "--json", str(verdicts))
-    _until(lambda: run.guests() and len(run.workers()) == 2, "both workers")
+    _wait_until(lambda: run.guests() and len(run.workers()) == 2, "both workers")
     run.workers()[0].kill()
     assert run.wait() in (0, 125), run.text()
-    _until(run.nothing_left, "the end of every QEMU and of the run directory")
+    _wait_until(run.is_cleaned_up, "the end of every QEMU and of the run directory")
     cells = json.loads(verdicts.read_bytes())["cells"]
     decided = [cell for cell in cells if cell["status"] in ("PASS", "FAIL", "SKIP")]
     assert len(decided) >= len(cells) - 2
@@ -171,7 +171,7 @@ def test_two_runs_share_a_cache_without_templates(tmp_path: Path, cache: Path) -
     ]
     assert [run.wait() for run in runs] == [0, 0], [run.text() for run in runs]
     assert sum("booting" in run.text() for run in runs) >= 1
-    assert all(run.nothing_left() for run in runs)
+    assert all(run.is_cleaned_up() for run in runs)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small file system needs root")
@@ -179,8 +179,8 @@ def test_two_runs_share_a_cache_without_templates(tmp_path: Path, cache: Path) -
 def test_full_disk_is_reported(tmp_path: Path, cache: Path, where: str) -> None:
     small = tmp_path / "small"
     small.mkdir()
-    # TMPDIR: limit inodes, not bytes. Python writes a file to check a temporary directory, and uses
-    # another directory if that fails.
+    # TMPDIR has few inodes instead of few bytes: Python uses another directory when it cannot write
+    # a test file into this one.
     limit = "size=2m" if where == "cache" else "nr_inodes=6"
     subprocess.run(["mount", "-t", "tmpfs", "-o", limit, "tmpfs", str(small)], check=True)
     try:
@@ -204,7 +204,7 @@ def test_full_disk_is_reported(tmp_path: Path, cache: Path, where: str) -> None:
         subprocess.run(["umount", "-l", str(small)], check=True)
 
 
-def test_size_of_files_is_limited(session: Session) -> None:
+def test_size_of_files_that_qemu_writes_is_limited(session: Session) -> None:
     factory = session.factory(DEFAULT_KERNEL)
     with factory.clone(factory.template()) as guest:
         soft, _ = resource.prlimit(guest.machine.pid, resource.RLIMIT_FSIZE)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""``shell`` on a terminal: over ssh, at the serial console, and with a guest that hangs."""
+"""``shell`` on a terminal: over SSH, on the serial console, and with a session that hangs."""
 
 from __future__ import annotations
 
@@ -14,16 +14,18 @@ import pexpect
 import pytest
 
 from harness.access.console import Console
-from harness.guest.guest import Guest
 from harness.session import Session
 from harness.settings import DEFAULT_KERNEL
+from tests.conftest import Clone
 
-_LEAVE, _BREAK = "\x1d", "\x1c"
+_LEAVE, _BREAK = "\x1d", "\x1c"  # Ctrl-] and Ctrl-\\
 _SECONDS = 60
+
+Start = Callable[..., "pexpect.spawn[str]"]
 
 
 @pytest.fixture
-def shell(session: Session, tmp_path: Path) -> Iterator[Callable[..., pexpect.spawn[str]]]:
+def shell(session: Session, tmp_path: Path) -> Iterator[Start]:
     """Starts ``tsm-harness shell`` on a new pseudo-terminal."""
     session.template(DEFAULT_KERNEL, "mainline")
     started: list[pexpect.spawn[str]] = []
@@ -53,7 +55,7 @@ def _end(child: pexpect.spawn[str]) -> int | None:
     return child.exitstatus
 
 
-def test_ssh_shell_returns_its_exit_status(shell: Callable[..., pexpect.spawn[str]]) -> None:
+def test_ssh_shell_returns_its_exit_status(shell: Start) -> None:
     child = shell()
     child.expect_exact("guest# ")
     child.sendline("ls -d /sys/kernel/config/tsm/report; echo $((6 * 7)); tty")
@@ -62,12 +64,12 @@ def test_ssh_shell_returns_its_exit_status(shell: Callable[..., pexpect.spawn[st
     assert _end(child) == 5
 
 
-def test_ctrl_bracket_leaves_a_hung_shell_for_the_console(
-    shell: Callable[..., pexpect.spawn[str]],
+def test_ctrl_bracket_switches_from_a_hung_shell_to_the_console(
+    shell: Start,
 ) -> None:
     child = shell()
     child.expect_exact("guest# ")
-    child.sendline("kill -STOP $(pidof dropbear); echo not to be seen")
+    child.sendline("kill -STOP $(pidof dropbear); echo not printed")
     child.send(_LEAVE)
     child.expect_exact("serial console")
     child.sendline("")
@@ -83,7 +85,7 @@ def test_ctrl_bracket_leaves_a_hung_shell_for_the_console(
 
 
 def test_console_shows_the_boot_from_its_first_line(
-    shell: Callable[..., pexpect.spawn[str]],
+    shell: Start,
 ) -> None:
     child = shell("--console")
     child.expect_exact("Linux version")
@@ -92,7 +94,7 @@ def test_console_shows_the_boot_from_its_first_line(
     assert _end(child) == 0
 
 
-def test_commands_at_the_console_of_a_clone(clone: Callable[[str], Guest]) -> None:
+def test_commands_run_on_the_console_of_a_clone(clone: Clone) -> None:
     guest = clone("class-fixed")
     screen = io.BytesIO()
     with Console(guest.machine) as console:

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: MIT
-"""The emulator's stress test: passes with sound flags, fails when the memory is damaged."""
+"""The stress test of the emulator: it passes with sound flags, and fails with damaged memory."""
 
 from __future__ import annotations
 
 import mmap
 import random
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -20,24 +20,25 @@ from harness.settings import DEFAULT_KERNEL
 from harness.vm.clone import restore
 from harness.vm.soundness import stress
 from harness.vm.template import copy_sparse
+from tests.conftest import Clone
 
 _PAGE = 4096
 
 
 @contextmanager
 def _writable_clone(session: Session, directory: Path) -> Iterator[tuple[Guest, Path]]:
-    """A clone whose memory is a file that the host can write to."""
+    """Restore a clone; changes of the file that holds its memory reach the guest."""
     factory = session.factory(DEFAULT_KERNEL)
     template, memory = factory.template(), directory / "memory"
     copy_sparse(template.memory, memory)
     saved = replace(template.saved, memory=memory)
     with restore(factory.emulator, saved, directory, shared=True) as guest:
-        guest.timeouts = replace(guest.timeouts, scale=0.2)  # a dead guest sends no error
+        guest.timeouts = replace(guest.timeouts, scale=0.2)  # a guest that crashes sends no error
         yield guest, memory
 
 
 def _damage(memory: Path, until: threading.Event) -> None:
-    """Flip bits of pages in use, as an unsound emulator does, but faster."""
+    """Flip bits of random pages, as an unsound emulator does, but faster."""
     source = random.Random(1)
     with memory.open("r+b") as file, mmap.mmap(file.fileno(), 0) as content:
         pages = len(content) // _PAGE
@@ -46,7 +47,7 @@ def _damage(memory: Path, until: threading.Event) -> None:
                 content[page * _PAGE + source.randrange(_PAGE)] ^= 1 << source.randrange(8)
 
 
-def test_stress_passes_with_the_chosen_flags(clone: Callable[[str], Guest]) -> None:
+def test_stress_passes_with_the_chosen_flags(clone: Clone) -> None:
     outcome = stress(clone("class-fixed"), rounds=60)
     assert outcome.sound, outcome.evidence
     assert "240 rounds" in outcome.evidence
@@ -74,7 +75,7 @@ def test_stress_fails_in_a_corrupted_guest(session: Session, tmp_path: Path) -> 
         ((7, 2, 22), "kvm", False),
     ],
 )
-def test_known_bad_combinations_are_avoided(
+def test_flags_of_known_issues_are_masked(
     version: tuple[int, int, int], accelerator: str, masked: bool
 ) -> None:
     emulator = Emulator(Path("/qemu"), version).with_accelerator(

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Templates and clones: independent copies, damage that is detected, boots that fail."""
+"""Templates and clones: independent copies, detection of damage, boots that fail."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import psutil
 import pytest
 
 from harness.cache import Cache
@@ -30,7 +29,8 @@ from harness.session import Session
 from harness.settings import DEFAULT_KERNEL, DEFAULT_PROVIDER
 from harness.vm.factory import GuestFactory
 from harness.vm.template import Template, copy_sparse, seal
-from providers_sim import ProviderLoop
+from tests.conftest import Attach, Clone
+from tests.processes import qemu_command_lines
 from tsmw.constants import VERSION
 from tsmw.ops import Op
 
@@ -39,21 +39,15 @@ _PAGE = 4096
 
 
 class _RecordedSteps:
-    """Progress that records the first word of every step."""
+    """Progress that records the first word of the text of every step."""
 
     def __init__(self) -> None:
         self.verbs: list[str] = []
 
-    def step(self, words: str, total: int | None = None) -> AbstractContextManager[Step]:
+    def step(self, text: str, total: int | None = None) -> AbstractContextManager[Step]:
         """Record the step; show nothing."""
-        self.verbs.append(words.partition(" ")[0])
-        return NullProgress().step(words, total)
-
-
-def _create_file(guest: Guest, path: str, data: bytes) -> None:
-    ops = [Op.open(path, os.O_WRONLY | os.O_CREAT, 0o644), Op.write(data), Op.close()]
-    errors = guest.actors[0].start(ops, lambda got: [one.err for one in got], path).result()
-    assert errors == [0, 0, 0]
+        self.verbs.append(text.partition(" ")[0])
+        return NullProgress().step(text, total)
 
 
 def _sha256(path: Path) -> str:
@@ -61,21 +55,11 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def _emulators(run: RunDirectory) -> list[str]:
-    """The command lines of every QEMU started from a run directory."""
-    found = []
-    for process in psutil.process_iter(["name", "cmdline"]):
-        words = " ".join(process.info["cmdline"] or ())
-        if process.info["name"].startswith("qemu") and str(run.path) in words:
-            found.append(words)
-    return found
-
-
-# Clones.
+# Clones
 
 
 def test_clones_are_independent_of_each_other_and_of_the_template(
-    clone: Callable[[str], Guest], attach: Callable[[Guest], ProviderLoop], session: Session
+    clone: Clone, attach: Attach, session: Session
 ) -> None:
     template = session.template(DEFAULT_KERNEL, "mainline")
     before = _sha256(template.memory), _sha256(template.state)
@@ -84,7 +68,7 @@ def test_clones_are_independent_of_each_other_and_of_the_template(
     actor = first.actors[0]
     timeout = actor.read_file("/proc/sys/kernel/hung_task_timeout_secs")
     assert timeout != b"77\n"
-    _create_file(first, "/tmp/own", b"first")
+    actor.create_file("/tmp/own", b"first")
     actor.write_file("/proc/sys/kernel/hung_task_timeout_secs", b"77\n")
     actor.mkdir(f"{_REPORTS}/first")
     first.actors[1].kill()
@@ -95,38 +79,38 @@ def test_clones_are_independent_of_each_other_and_of_the_template(
     assert not other.exists("/tmp/own")
     assert other.read_file("/proc/sys/kernel/hung_task_timeout_secs") == timeout
     assert other.list(_REPORTS) == ()
-    assert [one.state().phase.name for one in second.actors[:4]] == ["IDLE"] * 4
+    assert [actor.state().phase.name for actor in second.actors[:4]] == ["IDLE"] * 4
     assert actor.read_file("/tmp/own") == b"first"
     assert actor.list(_REPORTS) == ("first",)
     assert (_sha256(template.memory), _sha256(template.state)) == before
     Template.load(template.directory, template.emulator, verify=True)
 
 
-def test_clones_have_different_random_numbers(clone: Callable[[str], Guest]) -> None:
+def test_clones_have_different_random_numbers(clone: Clone) -> None:
     drawn = []
     for _ in range(4):
         actor = clone("mainline").actors[0]
         ops = [Op.open("/dev/urandom"), Op.read(32), Op.close()]
-        drawn.append(actor.start(ops, lambda got: got[1].data, "urandom").result())
+        drawn.append(actor.start(ops, lambda results: results[1].data, "urandom").result())
         drawn.append(actor.read_file("/proc/sys/kernel/random/uuid"))
-    assert {len(one) for one in drawn} == {32, 37}
+    assert {len(data) for data in drawn} == {32, 37}
     assert len(set(drawn)) == 8
 
 
 def _guest_time(guest: Guest) -> float:
-    """The guest's CLOCK_REALTIME, to a second: the time of its boot plus its uptime."""
+    """Return the guest's CLOCK_REALTIME, exact to a second: boot time plus uptime."""
     actor = guest.actors[0]
     boot = int(actor.read_file("/proc/stat").partition(b"btime ")[2].split()[0])
     return boot + float(actor.read_file("/proc/uptime").split()[0])
 
 
-def test_clock_of_a_clone_is_the_hosts(
-    clone: Callable[[str], Guest], monkeypatch: pytest.MonkeyPatch
+def test_clock_of_a_clone_shows_the_time_of_the_host(
+    clone: Clone, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     start = time.time()
     shown = _guest_time(clone("mainline"))
     assert start - 2 <= shown <= time.time() + 1
-    # A template made a moment ago would pass the check above without a clock that is set.
+    # In a clone of a new template, a clock that nobody sets passes the check above.
     year = 366 * 86400
     real = time.time_ns
     with monkeypatch.context() as patched:
@@ -135,19 +119,20 @@ def test_clock_of_a_clone_is_the_hosts(
     assert start + year - 2 <= _guest_time(later) <= time.time() + year + 1
 
 
-def test_four_clones_at_the_same_time(clone: Callable[[str], Guest], session: Session) -> None:
+def test_four_clones_run_at_the_same_time(clone: Clone, session: Session) -> None:
     guests = [clone("mainline") for _ in range(4)]
     loops = [
-        one.attach(session.provider(DEFAULT_PROVIDER, seed)) for seed, one in enumerate(guests)
+        guest.attach(session.provider(DEFAULT_PROVIDER, seed)) for seed, guest in enumerate(guests)
     ]
     assert [loop.wait_registered() for loop in loops] == [0] * 4
     nonces = [bytes([0x40 + number]) * 64 for number in range(4)]
     reports = [find_interface(guest).report() for guest in guests]
     for guest, report, nonce in zip(guests, reports, nonces, strict=True):
         report.write_inblob(nonce)
-        _create_file(guest, "/tmp/own", nonce)
+        guest.actors[0].create_file("/tmp/own", nonce)
     calls = [
-        guest.actors[1].start_read(r.outblob) for guest, r in zip(guests, reports, strict=True)
+        guest.actors[1].start_read(report.outblob)
+        for guest, report in zip(guests, reports, strict=True)
     ]
     blobs = [call.result() for call in calls]
     assert [blob[0x50:0x90] for blob in blobs] == nonces
@@ -157,17 +142,17 @@ def test_four_clones_at_the_same_time(clone: Callable[[str], Guest], session: Se
     assert [guest.actors[0].read_file("/tmp/own") for guest in guests[1:]] == nonces[1:]
 
 
-# Damage to synthetic templates.
+# Damage to synthetic templates
 
 
 def _emulator(root: Path) -> Emulator:
     binary = root / "qemu"
-    binary.write_bytes(b"not really")
+    binary.write_bytes(b"a fake binary")
     return Emulator(binary, (7, 2, 22))
 
 
 def _synthetic(entry: Path, emulator: Emulator) -> Path:
-    """A template with two extents of data between holes, and a state."""
+    """Make a template whose memory has two extents of data between holes."""
     entry.mkdir(parents=True)
     with (entry / "memory").open("xb") as memory:
         memory.truncate(1 << 20)
@@ -252,7 +237,7 @@ def test_undamaged_template_is_loaded(sealed: tuple[Path, Emulator], verify: boo
 
 @pytest.mark.parametrize("verify", [False, True])
 @pytest.mark.parametrize("name", _DAMAGE)
-def test_damage_to_anything_but_memory_pages_is_always_detected(
+def test_damage_outside_memory_pages_is_always_detected(
     sealed: tuple[Path, Emulator], name: str, verify: bool
 ) -> None:
     entry, emulator = sealed
@@ -281,7 +266,7 @@ def test_ping_that_is_not_a_number_is_damage(sealed: tuple[Path, Emulator], ping
 
 
 @pytest.mark.parametrize("mode", ["never", "always"])
-def test_copy_with_other_holes_is_undamaged(sealed: tuple[Path, Emulator], mode: str) -> None:
+def test_copy_with_other_holes_is_not_damaged(sealed: tuple[Path, Emulator], mode: str) -> None:
     entry, emulator = sealed
     with (entry / "memory").open("r+b") as memory:
         memory.seek(1 << 18)
@@ -304,12 +289,12 @@ def test_copy_sparse_keeps_content_and_holes(sealed: tuple[Path, Emulator]) -> N
         copy_sparse(source, target)
 
 
-# Damage to real templates in a cache of their own.
+# Damage to real templates
 
 
 @dataclass(frozen=True)
 class PrivateCache:
-    """A private cache with copies of the real base and of one staged template."""
+    """A cache with copies of the real base template and of a template with modules loaded."""
 
     session: Session
     cache: Cache
@@ -318,7 +303,7 @@ class PrivateCache:
     loads: tuple[ModuleLoad, ...]
 
     def factory(self) -> tuple[GuestFactory, _RecordedSteps]:
-        """A new factory, and the steps it takes from now on."""
+        """A new factory, and the record of its steps."""
         real, steps = self.session.factory(DEFAULT_KERNEL), _RecordedSteps()
         run = self.session.run_directory
         return GuestFactory(real.image, real.emulator, self.cache, run, steps), steps
@@ -336,11 +321,11 @@ def private(session: Session, tmp_path_factory: pytest.TempPathFactory) -> Itera
         subprocess.run(["cp", "-a", "--reflink=auto", source, str(copy)], check=True)
         seal(copy, template.emulator, template.ping_s)
     base, staged = (
-        root / "template" / one.directory.name
-        for one in (factory.template(), factory.template(loads))
+        root / "template" / template.directory.name
+        for template in (factory.template(), factory.template(loads))
     )
     yield PrivateCache(session, Cache(root), base, staged, loads)
-    shutil.rmtree(root)  # hundreds of megabytes, which pytest would keep for three runs
+    shutil.rmtree(root)  # otherwise pytest keeps these hundreds of megabytes for three runs
 
 
 def _assert_clone_works(factory: GuestFactory, template: Template) -> None:
@@ -366,7 +351,7 @@ def _assert_clone_works(factory: GuestFactory, template: Template) -> None:
 def test_damaged_template_is_made_again(private: PrivateCache, name: str) -> None:
     factory, steps = private.factory()
     assert factory.template(private.loads).directory == private.staged
-    assert steps.verbs == []  # undamaged: nothing is made
+    assert steps.verbs == []  # the template is not damaged, so no step is needed
     (_DAMAGE | _MEMORY_DAMAGE)[name](private.staged, factory.emulator)
 
     factory, steps = private.factory()
@@ -386,7 +371,7 @@ def test_damaged_base_is_booted_again(private: PrivateCache) -> None:
 
     factory, steps = private.factory()
     template = factory.template(private.loads)
-    assert steps.verbs == ["booting"]  # the staged template, made before the damage, is good
+    assert steps.verbs == ["booting"]  # the staged template is older than the damage
     assert _sha256(private.staged / "memory") == staged
     assert _sha256(private.base / "memory") != damaged
     Template.load(private.base, factory.emulator, verify=True)
@@ -398,33 +383,33 @@ def test_module_that_does_not_load_leaves_no_template(private: PrivateCache) -> 
     factory, _ = private.factory()
     _, driver = private.session.build(DEFAULT_KERNEL, "class-fixed").loads
     with pytest.raises(BuildError, match=r"the guest refused .*/tsm-sim\.ko") as caught:
-        factory.template([driver])  # without the module that it imports register_tsm() from
+        factory.template([driver])  # its import register_tsm() is in the other module
     assert "Unknown symbol register_tsm" in str(caught.value)
     assert sorted(private.base.parent.iterdir()) == sorted([private.base, private.staged])
-    assert _emulators(private.session.run_directory) == []
+    assert qemu_command_lines(private.session.run_directory.path) == []
 
 
-# The key of a template.
+# The key of a template
 
 _CONTENT = Path(__file__)
 
 
 class _FullCache(Cache):
-    """A cache in which every entry exists: a synthetic template for ``emulator``."""
+    """A cache in which every entry exists, as a synthetic template for ``emulator``."""
 
     def __init__(self, root: Path, emulator: Emulator) -> None:
         super().__init__(root)
         self._emulator = emulator
 
     def get_or_make(self, kind: str, key: str, make: Callable[[Path], None]) -> Path:
-        """The entry; ``make`` is not called."""
+        """Return the entry; never call ``make``."""
         entry = self.root / kind / key
         return entry if entry.is_dir() else _synthetic(entry, self._emulator)
 
 
 @dataclass(frozen=True)
 class _Inputs:
-    """The inputs of a key that the tests change."""
+    """The inputs of a template's key, as far as the tests change them."""
 
     emulator: Emulator
     image: str = "image"
@@ -450,7 +435,7 @@ def test_every_input_changes_the_key(session: Session, tmp_path: Path) -> None:
     plain = _Inputs(_emulator(tmp_path))
     emulator, loads = plain.emulator, plain.loads
     other = tmp_path / "other-qemu"
-    other.write_bytes(b"not really")
+    other.write_bytes(b"a fake binary")
     os.utime(other, ns=(0, emulator.binary.stat().st_mtime_ns))
     variants = {
         "plain": plain,
@@ -492,34 +477,34 @@ def test_protocol_and_kernel_arguments_change_the_key(
 def test_upgraded_emulator_changes_the_key(session: Session, tmp_path: Path) -> None:
     inputs = _Inputs(_emulator(tmp_path))
     before = _key(session, tmp_path, inputs)
-    inputs.emulator.binary.write_bytes(b"really not")
+    inputs.emulator.binary.write_bytes(b"another binary")
     os.utime(inputs.emulator.binary, ns=(1, 1))
     assert _key(session, tmp_path, inputs) != before
 
 
-# Boots that fail.
+# Boots that fail
 
 
 @dataclass(frozen=True)
 class Attempt:
-    """A factory of an image that does not boot, with a cache and run directory of its own."""
+    """A factory with an image that does not boot, and the directories that the factory uses."""
 
     factory: GuestFactory
     steps: _RecordedSteps
     cache: Cache
     run: RunDirectory
 
-    def fails(self) -> BuildError:
-        """The error of the boot, which may leave nothing but its console log."""
+    def error(self) -> BuildError:
+        """Boot; return the error, after a check that only the console log is left."""
         with pytest.raises(BuildError) as caught:
             self.factory.template()
         assert self.steps.verbs == ["booting"]
-        assert _emulators(self.run) == []
+        assert qemu_command_lines(self.run.path) == []
         assert list((self.cache.root / "template").iterdir()) == []
         return caught.value
 
     def console(self) -> str:
-        """The console log that was kept."""
+        """The console log of the failed boot."""
         return (self.cache.root / "last-failed-boot.log").read_text(errors="replace")
 
 
@@ -547,8 +532,8 @@ def attempt(session: Session, tmp_path: Path) -> Iterator[Callable[[bytes], Atte
 
 
 def test_error_of_a_boot_that_panics_has_the_console(attempt: Callable[[bytes], Attempt]) -> None:
-    broken = attempt(b"no archive at all" * 1000)
-    error = broken.fails()
+    broken = attempt(b"not an archive" * 1000)
+    error = broken.error()
     console = broken.console()
     assert "Unable to mount root fs" in console
     assert str(broken.cache.root / "last-failed-boot.log") in error.hint
@@ -560,7 +545,7 @@ def test_error_of_a_boot_that_panics_has_the_console(attempt: Callable[[bytes], 
     with pytest.raises(BuildError) as again:
         broken.factory.template(())
     assert again.value is error
-    assert broken.steps.verbs == ["booting"]  # it is not booted again
+    assert broken.steps.verbs == ["booting"]  # no second boot
 
 
 def test_error_of_a_boot_that_powers_off_has_the_console(
@@ -571,7 +556,7 @@ def test_error_of_a_boot_that_powers_off_has_the_console(
     script = b"#!/busybox sh\n/busybox poweroff -f\n"
     nodes = [file("busybox", Path(busybox).read_bytes(), 0o755), file("init", script, 0o755)]
     broken = attempt(newc([directory("dev"), *nodes]))
-    error = broken.fails()
+    error = broken.error()
     assert "Power down" in str(error).splitlines()[-1]
     assert "Kernel panic" not in broken.console()
 
@@ -579,11 +564,11 @@ def test_error_of_a_boot_that_powers_off_has_the_console(
 def test_boot_that_hangs_ends_at_its_deadline(
     attempt: Callable[[bytes], Attempt], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # No emulated kernel is ready so soon; to the harness that is a guest that hangs.
+    # No emulated kernel is ready within 0.8 s, so the harness takes the guest for one that hangs.
     monkeypatch.setattr("harness.guest.guest._BOOT_SECONDS", 0.8)
     broken = attempt(b"")
     start = time.monotonic()
-    error = broken.fails()
+    error = broken.error()
     assert time.monotonic() - start >= 0.8
     assert "did not happen within 0.8 s" in str(error)
     assert (broken.cache.root / "last-failed-boot.log").is_file()
