@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Bundles: what a FAIL leaves, and what replaying it says."""
+"""Bundles: what a run records of a FAIL, and what replay prints."""
 
 from __future__ import annotations
 
@@ -43,10 +43,12 @@ def test_a_fail_can_be_replayed(invoke: Invoke, tmp_path: Path) -> None:
     assert "the kernel is not the recorded one" in done.stdout
 
 
-def test_a_bundle_carries_the_core_that_a_user_brought(invoke: Invoke, tmp_path: Path) -> None:
-    core = as_patch(tmp_path, {"if (!has_defect(DEFECT_STALE_TAIL))": "if (0)"})
-    invoke("run", "T3", "--tsm", f"patch:{core}", "--artifacts", "kept")
-    core.unlink()
+def test_a_bundle_contains_the_sources_of_a_users_implementation(
+    invoke: Invoke, tmp_path: Path
+) -> None:
+    patch = as_patch(tmp_path, {"if (!has_defect(DEFECT_STALE_TAIL))": "if (0)"})
+    invoke("run", "T3", "--tsm", f"patch:{patch}", "--artifacts", "kept")
+    patch.unlink()
     moved = tmp_path / "elsewhere"
     shutil.move(only_bundle(tmp_path / "kept"), moved)
     done = invoke("replay", str(moved))
@@ -83,7 +85,7 @@ def test_outcomes_are_compared_by_status_and_cause() -> None:
         '{"claim": 1, "schema": 2}',
     ],
 )
-def test_what_is_no_bundle_is_refused(tmp_path: Path, text: str) -> None:
+def test_a_file_that_is_no_bundle_is_refused(tmp_path: Path, text: str) -> None:
     file = tmp_path / "bundle.json"
     file.write_text(text)
     with pytest.raises(UsageError, match="is not a bundle"):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The command line as its users meet it: what is printed, written and returned."""
+"""The command line: what the commands print, write and return."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ from harness.settings import DEFAULT_KERNEL, DEFAULT_TSMS
 Invoke = Callable[..., subprocess.CompletedProcess[str]]
 
 _ATTEST = """
-cd /sys/kernel/config/tsm/report && mkdir mine && cp /tmp/nonce mine/inblob &&
-cat mine/outblob > /tmp/outblob && cat mine/provider mine/generation
+cd /sys/kernel/config/tsm/report && mkdir entry && cp /tmp/nonce entry/inblob &&
+cat entry/outblob > /tmp/outblob && cat entry/provider entry/generation
 """
 
 
 @pytest.fixture
 def invoke(tmp_path: Path, session: Session) -> Invoke:
-    """Runs a command line in an empty directory, with the cache of these tests."""
+    """Runs a command in an empty directory, with the cache of these tests."""
     for tsm in DEFAULT_TSMS:
         session.template(DEFAULT_KERNEL, tsm)
 
-    def run(*words: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
+    def run(*arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [sys.executable, "-m", "harness", *words],
+            [sys.executable, "-m", "harness", *arguments],
             input=stdin, capture_output=True, text=True, timeout=120, check=False, cwd=tmp_path,
             env=os.environ | {"TSM_HARNESS_CACHE": str(session.cache.root)},
         )  # fmt: skip
@@ -43,7 +43,7 @@ def invoke(tmp_path: Path, session: Session) -> Invoke:
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("arguments", "message"),
     [
         (["run", "X9"], "unknown claim: X9"),
         (["run", "--kernel", "/nowhere"], "no such kernel: /nowhere"),
@@ -68,12 +68,12 @@ def invoke(tmp_path: Path, session: Session) -> Invoke:
         (["nonsense"], "No such command"),
     ],
 )
-def test_wrong_usage_is_2_and_says_what_is_wrong(
-    invoke: Invoke, words: list[str], said: str
+def test_wrong_usage_is_2_with_a_message(
+    invoke: Invoke, arguments: list[str], message: str
 ) -> None:
-    done = invoke(*words)
+    done = invoke(*arguments)
     assert done.returncode == 2
-    assert said in done.stderr
+    assert message in done.stderr
     assert "Traceback" not in done.stderr
 
 
@@ -88,7 +88,8 @@ def test_run_writes_json_and_junit_and_keeps_evidence(invoke: Invoke, tmp_path: 
     assert report["summary"] == {"FAIL": 3, "ERROR": 0, "MISS": 0, "PASS": 6, "SKIP": 3}
     suites = ElementTree.parse(tmp_path / "out.xml").getroot()
     assert len(suites.findall(".//testcase")) == 12
-    cell = next(c for c in report["cells"] if (c["claim"], c["tsm"]) == ("R1", "class-posted"))
+    scenario = ("test_failed_regeneration_frees_the_old_report_once", "class-posted")
+    [cell] = [c for c in report["cells"] if (c["scenario"], c["tsm"]) == scenario]
     assert (cell["status"], cell["expected"]) == ("FAIL", "FAIL")
     assert "Object already free" in cell["detail"]
     kept = {path.name for path in (tmp_path / cell["artifacts"]).iterdir()}
@@ -98,9 +99,9 @@ def test_run_writes_json_and_junit_and_keeps_evidence(invoke: Invoke, tmp_path: 
 def test_the_rerun_command_repeats_the_cell(invoke: Invoke, tmp_path: Path) -> None:
     invoke("run", "T3", "--tsm", "class-posted", "--seed", "7", "--json", "first.json")
     (first,) = json.loads((tmp_path / "first.json").read_bytes())["cells"]
-    program, *words = first["rerun"].split()
+    program, *arguments = first["rerun"].split()
     assert program == "tsm-harness"
-    assert invoke(*words, "--json", "again.json").returncode == 0
+    assert invoke(*arguments, "--json", "again.json").returncode == 0
     (again,) = json.loads((tmp_path / "again.json").read_bytes())["cells"]
     same = ("claim", "scenario", "kernel", "tsm", "provider", "seed", "status")
     assert [first[key] for key in same] == [again[key] for key in same]
@@ -125,9 +126,10 @@ main()
     assert "expected PASS, got FAIL" in done.stdout
 
 
-def test_mutants_shows_that_a_defect_is_seen_by_its_claim_alone(invoke: Invoke) -> None:
-    cores = ["--tsm", "class-fixed", "--tsm", "defect:double-free", "--tsm", "defect:same-value"]
-    done = invoke("mutants", "R1", "T1", "K3", *cores)
+def test_mutants_shows_that_only_its_claim_detects_a_defect(invoke: Invoke) -> None:
+    names = ("class-fixed", "defect:double-free", "defect:same-value")
+    implementations = [f"--tsm={name}" for name in names]
+    done = invoke("mutants", "R1", "T1", "K3", *implementations)
     assert done.returncode == 0, done.stdout
     assert "|R1   |.|F|.|" in done.stdout
     assert "|T1   |.|.|F|" in done.stdout
@@ -163,7 +165,7 @@ def test_images_list_and_prune(invoke: Invoke, tmp_path: Path) -> None:
     assert invoke("images", "build", "--tsm", "class-fixed").stdout == "ready\n"
 
 
-def test_doctor_proves_what_it_says(invoke: Invoke) -> None:
+def test_doctor_runs_every_check(invoke: Invoke) -> None:
     done = invoke("doctor", "--rounds", "5")
     assert done.returncode == 0, done.stdout
     names = [line.split()[1] for line in done.stdout.splitlines() if line.startswith("ok")]

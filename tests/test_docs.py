@@ -21,9 +21,9 @@ import pytest
 
 from harness.claims.catalogue import catalogue
 from harness.session import Session
-from tests.test_revisions import core, repository
+from tests.test_revisions import repository, tsm_repository
 
-__all__ = ["core", "repository"]  # the fixtures
+__all__ = ["repository", "tsm_repository"]  # the fixtures
 
 ROOT = Path(__file__).parent.parent
 PAGES = ("README.md", "docs/tutorial.md", "docs/how-to.md", "docs/extending.md")
@@ -122,7 +122,7 @@ def test_commands_do_what_the_page_shows(
 
 def _lay_out_repository(request: pytest.FixtureRequest, home: Path) -> None:
     """The repository of the how-to: v1 is good, a later commit is not; and its series."""
-    found, commits = request.getfixturevalue("core")
+    found, commits = request.getfixturevalue("tsm_repository")
     git = ["git", "-C", str(found.path)]
     subprocess.run([*git, "tag", "v1", commits[0]], check=True)
     patches = ["format-patch", "-q", "-o", str(home / "patches"), "v1"]

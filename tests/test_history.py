@@ -75,17 +75,17 @@ def test_another_file_is_refused_and_left_unchanged(tmp_path: Path) -> None:
 
 
 def test_commands(invoke: Invoke, tmp_path: Path) -> None:
-    words = ("--history", str(tmp_path / "mine.db"))
-    nothing = invoke("history", "R1", *words)
+    options = ("--history", str(tmp_path / "own.db"))
+    nothing = invoke("history", "R1", *options)
     assert nothing.returncode == 2
     assert "no entry for R1" in nothing.stderr
-    done = invoke("run", "R1", "--tsm", "class-posted", *words, "-n", "1")
+    done = invoke("run", "R1", "--tsm", "class-posted", *options, "-n", "1")
     assert done.returncode == 0, done.stdout + done.stderr
-    shown = invoke("history", "r1", *words).stdout
+    shown = invoke("history", "r1", *options).stdout
     assert "on class-posted, sev-snp, 6.12" in shown
     assert "FAIL 1/1 in 1 run since" in shown
     assert "SKIP" not in shown
-    assert invoke("history", "--changes", *words).stdout == ""
+    assert invoke("history", "--changes", *options).stdout == ""
     # The verdicts do not depend on the history.
     (tmp_path / "file").write_text("")
     lost = ("--history", str(tmp_path / "file" / "history.db"))

@@ -59,16 +59,16 @@ def repository(tmp_path: Path) -> Repository:
 
 
 @pytest.fixture
-def core(repository: Repository) -> tuple[Repository, list[str]]:
+def tsm_repository(repository: Repository) -> tuple[Repository, list[str]]:
     """Our class implementation in five commits, of which the fourth leaves a stale tail."""
     copy_class(repository.path / "tsm", changes=CORRECT_FREE | CONSTANT_CLASS)
-    commits = [repository.commit("tsm: a core")]
+    commits = [repository.commit("tsm: add the implementation")]
     attributes = repository.path / "tsm" / "attributes.c"
     for title, old, new in (
-        ("tsm: say more", "/* SPDX", "/* A comment. */\n/* SPDX"),
-        ("tsm: say even more", "/* SPDX", "/* Another. */\n/* SPDX"),
+        ("tsm: add a comment", "/* SPDX", "/* A comment. */\n/* SPDX"),
+        ("tsm: add another comment", "/* SPDX", "/* Another. */\n/* SPDX"),
         ("tsm: save a memset", *STALE),
-        ("tsm: say the last word", "/* SPDX", "/* The last one. */\n/* SPDX"),
+        ("tsm: add the last comment", "/* SPDX", "/* The last one. */\n/* SPDX"),
     ):
         file = attributes if old in attributes.read_text() else repository.path / "tsm/state.h"
         assert old in file.read_text()
@@ -185,9 +185,9 @@ def test_a_child_that_dies_leaves_no_verdict(
 
 
 def test_a_series_gets_a_verdict_for_each_patch(
-    core: tuple[Repository, list[str]], tmp_path: Path
+    tsm_repository: tuple[Repository, list[str]], tmp_path: Path
 ) -> None:
-    repository, commits = core
+    repository, commits = tsm_repository
     patches = tmp_path / "patches"
     git(repository.path, "format-patch", "--quiet", "-o", str(patches), commits[0])
     seen: list[str] = []
@@ -217,24 +217,33 @@ def test_a_series_that_does_not_apply(repository: Repository, tmp_path: Path) ->
 
 
 def test_the_command_finds_the_commit_and_caches_verdicts(
-    core: tuple[Repository, list[str]], invoke: Invoke
+    tsm_repository: tuple[Repository, list[str]], invoke: Invoke
 ) -> None:
-    repository, commits = core
-    words = ["bisect", "T3", "--tsm", "dir:tsm", "--repository", str(repository.path), "-n", "1"]
-    done = invoke(*words, "--good", commits[0])
+    repository, commits = tsm_repository
+    arguments = [
+        "bisect",
+        "T3",
+        "--tsm",
+        "dir:tsm",
+        "--repository",
+        str(repository.path),
+        "-n",
+        "1",
+    ]
+    done = invoke(*arguments, "--good", commits[0])
     assert done.returncode == 0, done.stdout + done.stderr
     assert f"{commits[3]} is the first bad commit" in done.stdout
     assert "tsm: save a memset: bad: T3 FAIL: behind a nonce of 32 bytes" in done.stdout
-    again = invoke(*words, "--good", commits[0])
+    again = invoke(*arguments, "--good", commits[0])
     assert again.stdout.count("(cached)") == done.stdout.count(": bad") + done.stdout.count(
         ": good"
     )
 
 
 def test_git_bisect_run_understands_the_status(
-    core: tuple[Repository, list[str]], invoke: Invoke
+    tsm_repository: tuple[Repository, list[str]], invoke: Invoke
 ) -> None:
-    repository, commits = core
+    repository, commits = tsm_repository
     assert invoke("--version").returncode == 0
     environment = os.environ | {"GIT_PAGER": "cat"}
     git(repository.path, "bisect", "start", commits[4], commits[0])
@@ -259,7 +268,7 @@ def test_wrong_usage_is_no_bad_commit(repository: Repository, invoke: Invoke) ->
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("arguments", "message"),
     [
         (["bisect", "X9"], "unknown claim"),
         (["bisect", "R1", "--good", "HEAD"], "git"),
@@ -267,9 +276,9 @@ def test_wrong_usage_is_no_bad_commit(repository: Repository, invoke: Invoke) ->
         (["series", "/nowhere"], "does not exist"),
     ],
 )
-def test_usage(invoke: Callable[..., subprocess.CompletedProcess[str]], words: list[str],
-               said: str) -> None:  # fmt: skip
-    done = invoke(*words)
+def test_usage(invoke: Callable[..., subprocess.CompletedProcess[str]], arguments: list[str],
+               message: str) -> None:  # fmt: skip
+    done = invoke(*arguments)
     assert done.returncode == 2
-    assert said in done.stderr
+    assert message in done.stderr
     assert "Traceback" not in done.stderr

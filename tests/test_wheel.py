@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The wheel, installed into an empty environment: it does the main job away from the checkout."""
+"""The wheel works in an empty environment, away from the checkout."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _LEFT_OUT = shutil.ignore_patterns(
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The programs of an environment that has the wheel and what it asks for, and nothing else."""
+    """The directory of programs of an environment with the wheel and its dependencies alone."""
     where = tmp_path_factory.mktemp("wheel")
     shutil.copytree(ROOT, where / "source", ignore=_LEFT_OUT)
     pip = [sys.executable, "-m", "pip", "-qq", "--disable-pip-version-check"]
@@ -37,25 +37,25 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_main_job(installed: Path, tmp_path: Path, session: Session) -> None:
-    done = _do(tmp_path, installed / "tsm-harness", "run", "R1", "--cache", session.cache.root)
+    done = _run(tmp_path, installed / "tsm-harness", "run", "R1", "--cache", session.cache.root)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "6 cells: 1 FAIL, 2 PASS, 3 SKIP; all as expected" in done.stdout
 
 
-def test_example_of_a_project_of_its_own(installed: Path, tmp_path: Path, session: Session) -> None:
+def test_example_project(installed: Path, tmp_path: Path, session: Session) -> None:
     project = shutil.copytree(EXAMPLE, tmp_path / "client", ignore=_LEFT_OUT)
-    words = ("-q", f"--tsm-cache={session.cache.root}", f"--tsm-kernel={DEFAULT_KERNEL}")
-    done = _do(project, installed / "pytest", *words)
+    options = ("-q", f"--tsm-cache={session.cache.root}", f"--tsm-kernel={DEFAULT_KERNEL}")
+    done = _run(project, installed / "pytest", *options)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "3 passed" in done.stdout
     client = project / "attest"
     client.write_text(client.read_text().replace('"$work/nonce" >', "/dev/null >"))
-    done = _do(project, installed / "pytest", *words)
+    done = _run(project, installed / "pytest", *options)
     assert done.returncode == 1, done.stdout + done.stderr
     assert "guest's system calls, provider" in done.stdout
 
 
-def _do(where: Path, *command: str | Path) -> subprocess.CompletedProcess[str]:
+def _run(where: Path, *command: str | Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         command, cwd=where, capture_output=True, text=True, timeout=500, check=False
     )

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""Tests a program of one's own in a guest with a simulated TEE: run ``pytest`` in this directory.
+"""Tests an attestation client in a guest with a simulated TEE; run ``pytest`` in this directory.
 
-No test here decides a claim about a kernel; the kernel's log is watched all the same.
+These tests decide no claim about the kernel, but a splat in its log fails them.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ REPORT_DATA = slice(0x50, 0x90)  # of an SEV-SNP report: SEV-SNP ABI, table 23
 
 @pytest.fixture
 def client(ssh: SshSession, interface: Interface) -> Callable[..., tuple[int, bytes, bytes]]:
-    """Runs the client in the guest: its status, what it printed, what it complained of."""
+    """Runs the client in the guest; returns its status, standard output and standard error."""
     ssh.push(Path(__file__).parent / "attest", CLIENT)
 
     def run(nonce: bytes) -> tuple[int, bytes, bytes]:
@@ -38,38 +38,38 @@ def client(ssh: SshSession, interface: Interface) -> Callable[..., tuple[int, by
 def test_prints_a_report_of_its_nonce(
     client: Callable[..., tuple[int, bytes, bytes]], nonce: Callable[[], bytes]
 ) -> None:
-    for asked in (nonce(), nonce()):
-        status, report, _ = client(asked)
+    for sent in (nonce(), nonce()):
+        status, report, _ = client(sent)
         assert status == 0
-        assert report[REPORT_DATA] == asked
+        assert report[REPORT_DATA] == sent
 
 
-def test_tries_again_when_the_firmware_was_busy(
+def test_retries_when_the_firmware_is_busy(
     client: Callable[..., tuple[int, bytes, bytes]],
     provider: ProviderLoop,
     nonce: Callable[[], bytes],
 ) -> None:
     provider.fail_next(errno.EBUSY)
-    asked = nonce()
-    status, report, complaint = client(asked)
-    assert (status, report[REPORT_DATA]) == (0, asked)
-    assert b"busy" in complaint
+    sent = nonce()
+    status, report, stderr = client(sent)
+    assert (status, report[REPORT_DATA]) == (0, sent)
+    assert b"busy" in stderr
 
 
-def test_is_not_fooled_by_another_writer(
+def test_ignores_the_report_of_another_writer(
     client: Callable[..., tuple[int, bytes, bytes]],
     provider: ProviderLoop,
     actors: tuple[Actor, ...],
     nonce: Callable[[], bytes],
 ) -> None:
-    asked, other = nonce(), nonce()
+    own, other = nonce(), nonce()
     with ThreadPoolExecutor(1) as threads:
         with provider.hold() as gate:
-            running = threads.submit(client, asked)
+            running = threads.submit(client, own)
             gate.wait_for_request()
-            # The client waits for its report; the next one writes a nonce of his own meanwhile.
-            meddler = actors[1].start_write_file(f"{ENTRY}/inblob", other)
-            meddler.wait_until_blocked()
+            # The client waits for its report, and another program writes a nonce meanwhile.
+            other_writer = actors[1].start_write_file(f"{ENTRY}/inblob", other)
+            other_writer.wait_until_blocked()
         status, report, _ = running.result()
-        meddler.result()
-    assert (status, report[REPORT_DATA]) == (0, asked)
+        other_writer.result()
+    assert (status, report[REPORT_DATA]) == (0, own)
