@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""The guest agent, run on the host with a socket pair as its port.
+"""The guest agent, run on the host with a socket pair in place of the virtio port.
 
-Only the virtio port itself is not tested here. This file encodes the frames itself, so that a
-mistake in the package tsmw cannot hide the same mistake in the agent.
+This file has its own encoding of frames, so that a mistake in the package tsmw cannot hide the same
+mistake in the agent.
 """
 
 from __future__ import annotations
@@ -74,37 +74,29 @@ def build(kind: int, session: int, ident: int, payload: bytes = b"") -> bytes:
     return head + struct.pack("<I", zlib.crc32(head)) + payload
 
 
-def op(code: int, fd: int = -1, **f: int | bytes) -> bytes:
-    data = f.get("data", b"")
-    assert isinstance(data, bytes)
-    return (
-        struct.pack(
-            "<HHiIIQII",
-            *(code, 0, fd, f.get("arg", 0), f.get("mode", 0)),
-            *(f.get("offset", 0), f.get("count", 0), len(data)),
-        )
-        + data
-    )
+def op(code: int, fd: int = -1, data: bytes = b"", **fields: int) -> bytes:
+    arg, mode, offset, count = (fields.get(name, 0) for name in ("arg", "mode", "offset", "count"))
+    return struct.pack("<HHiIIQII", code, 0, fd, arg, mode, offset, count, len(data)) + data
 
 
 def batch(actor: int, *ops: bytes, flags: int = 0) -> bytes:
     return struct.pack("<III", actor, len(ops), flags) + b"".join(ops)
 
 
-def results(payload: bytes) -> list[Result]:
+def decode_results(payload: bytes) -> list[Result]:
     count, _ = struct.unpack_from("<II", payload)
-    found, at = [], 8
+    decoded, at = [], 8
     for _ in range(count):
         ret, err, size, start, end = struct.unpack_from("<qiIQQ", payload, at)
         at += 32
-        found.append(Result(ret, err, payload[at : at + size], start, end))
+        decoded.append(Result(ret, err, payload[at : at + size], start, end))
         at += size
     assert at == len(payload)
-    return found
+    return decoded
 
 
 class _Client:
-    """The host; a byte that is not part of a good frame fails the test."""
+    """The host's end of the port; it asserts that every byte belongs to a valid frame."""
 
     def __init__(self, sock: socket.socket) -> None:
         self.sock = sock
@@ -113,7 +105,7 @@ class _Client:
         self.events: list[Frame] = []
         self.buffer = bytearray()
 
-    def exactly(self, count: int) -> bytes:
+    def receive_bytes(self, count: int) -> bytes:
         while len(self.buffer) < count:
             data = self.sock.recv(1 << 17)
             assert data, "the agent closed its port"
@@ -123,13 +115,13 @@ class _Client:
         return data
 
     def receive(self) -> Frame:
-        head = self.exactly(HEADER.size)
+        head = self.receive_bytes(HEADER.size)
         magic, version, kind, flags, session, ident, length, status, crc, head_crc = HEADER.unpack(
             head
         )
         assert (magic, version, flags) == (MAGIC, VERSION, 0)
         assert zlib.crc32(head[:-4]) == head_crc
-        payload = self.exactly(length)
+        payload = self.receive_bytes(length)
         assert zlib.crc32(payload) == crc
         return Frame(kind, session, ident, status, payload)
 
@@ -149,7 +141,7 @@ class _Client:
                 return frame
             self.events.append(frame)
 
-    def event(self, kind: int) -> Frame:
+    def wait_for_event(self, kind: int) -> Frame:
         while True:
             for frame in self.events:
                 if frame.kind == kind:
@@ -163,7 +155,7 @@ class _Client:
     def run(self, actor: int, *ops: bytes, flags: int = 0) -> list[Result]:
         reply = self.call(RUN, batch(actor, *ops, flags=flags))
         assert (reply.kind, reply.status) == (RUN | REPLY, OK)
-        return results(reply.payload)
+        return decode_results(reply.payload)
 
     def state(self, actor: int) -> tuple[int, int, int, int, list[bytes]]:
         reply = self.call(STATE, struct.pack("<I", actor))
@@ -177,7 +169,7 @@ class _Client:
         phase, pid, index, status = struct.unpack_from("<IiIi", reply.payload)
         return phase, pid, index, status, texts
 
-    def until_phase(self, actor: int, phase: int) -> None:
+    def wait_for_phase(self, actor: int, phase: int) -> None:
         while self.state(actor)[0] != phase:
             pass
 
@@ -195,13 +187,13 @@ class _Client:
 
 @pytest.fixture(scope="session")
 def agent_binary(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The binary that guests get, built by the same function."""
+    """The agent, built by the function that builds it for guests."""
     return build_agent(Cache(tmp_path_factory.mktemp("cache")), NullProgress()) / "agent"
 
 
 @pytest.fixture
 def log_socket() -> Iterator[tuple[socket.socket, socket.socket]]:
-    """Replaces /dev/kmsg: returns one record a read, and EAGAIN when there is none."""
+    """Replaces /dev/kmsg: each read returns a record, or EAGAIN without one."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with ours, theirs:
         yield ours, theirs
@@ -218,7 +210,7 @@ def raw(agent_binary: Path, log_socket: tuple[socket.socket, socket.socket]) -> 
     theirs.close()
     with ours:
         yield _Client(ours)
-    assert process.wait(timeout=20) == 0, "the agent did not end when its port closed"
+    assert process.wait(timeout=20) == 0, "the agent did not exit when its port was closed"
 
 
 @pytest.fixture
@@ -227,7 +219,7 @@ def client(raw: _Client) -> _Client:
     return raw
 
 
-def test_hello_gives_a_session_and_the_limits(raw: _Client) -> None:
+def test_hello_reply_has_a_session_and_the_limits(raw: _Client) -> None:
     reply = raw.hello(nonce=0x1122334455667788)
     nonce, version, actors, max_data = struct.unpack_from("<QHHI", reply.payload)
     assert (nonce, version, actors) == (0x1122334455667788, VERSION, 8)
@@ -238,11 +230,11 @@ def test_hello_gives_a_session_and_the_limits(raw: _Client) -> None:
     assert first and raw.session not in (0, first)
 
 
-def test_hello_may_name_its_session(raw: _Client) -> None:
+def test_hello_may_choose_its_session(raw: _Client) -> None:
     raw.sock.sendall(build(HELLO, 0xC0FFEE, 3, struct.pack("<QHHI", 5, VERSION, VERSION, 0)))
     assert raw.receive().session == 0xC0FFEE
     raw.session = 0xC0FFEE
-    assert raw.call(PING, b"named").payload == b"named"
+    assert raw.call(PING, b"chosen").payload == b"chosen"
 
 
 def test_hello_of_an_unknown_version_is_refused(raw: _Client) -> None:
@@ -250,13 +242,13 @@ def test_hello_of_an_unknown_version_is_refused(raw: _Client) -> None:
     assert raw.receive().status == UNSUPPORTED
 
 
-def test_ping_echoes_and_another_session_is_ignored(client: _Client) -> None:
+def test_ping_is_echoed_and_a_frame_of_another_session_is_ignored(client: _Client) -> None:
     assert client.call(PING, b"x" * MAX_PAYLOAD).payload == b"x" * MAX_PAYLOAD
     client.sock.sendall(build(PING, client.session + 1, 77, b"stale"))
     assert client.call(PING, b"now").payload == b"now"
 
 
-def test_byte_at_a_time(client: _Client) -> None:
+def test_frame_that_arrives_byte_by_byte_is_parsed(client: _Client) -> None:
     for byte in build(PING, client.session, 500, b"slow"):
         client.sock.send(bytes([byte]))
     assert client.wait(500).payload == b"slow"
@@ -273,17 +265,17 @@ def test_byte_at_a_time(client: _Client) -> None:
     ],
     ids=["cut-magic", "magics", "bad-payload", "bad-header", "huge-length"],
 )
-def test_good_frame_after_junk_is_found(client: _Client, junk: bytes) -> None:
+def test_valid_frame_after_junk_is_parsed(client: _Client, junk: bytes) -> None:
     client.sock.sendall(junk)
     assert client.call(PING, b"still here").payload == b"still here"
 
 
-def test_header_whose_payload_does_not_come_is_skipped(client: _Client) -> None:
+def test_header_without_its_payload_is_skipped(client: _Client) -> None:
     client.sock.sendall(build(PING, client.session, 1, b"z" * 60000)[:40])
-    assert client.call(PING, b"behind it").payload == b"behind it"
+    assert client.call(PING, b"after it").payload == b"after it"
 
 
-def test_good_frame_after_noise_and_a_damaged_frame_is_found(client: _Client) -> None:
+def test_valid_frame_after_noise_and_a_damaged_frame_is_parsed(client: _Client) -> None:
     rng = random.Random(20)
     for _ in range(200):
         noise = rng.randbytes(rng.randrange(200)).replace(b"TSMW", b"....")
@@ -294,10 +286,10 @@ def test_good_frame_after_noise_and_a_damaged_frame_is_found(client: _Client) ->
 
 
 def test_malformed_request_is_refused(client: _Client) -> None:
-    good = batch(0, op(CLOSE, 5))
+    valid = batch(0, op(CLOSE, 5))
     cases = [
-        (RUN, good[:-1]),
-        (RUN, good + b"x"),
+        (RUN, valid[:-1]),
+        (RUN, valid + b"x"),
         (RUN, batch(8, op(CLOSE, 5))),
         (RUN, batch(0, op(99))),
         (RUN, struct.pack("<III", 0, 0xFFFFFFFF, 0)),
@@ -317,10 +309,10 @@ def test_malformed_request_is_refused(client: _Client) -> None:
     assert client.call(0x3F).status == UNSUPPORTED
 
 
-def test_a_batch_of_file_operations(client: _Client, tmp_path: Path) -> None:
+def test_batch_runs_file_operations_in_order(client: _Client, tmp_path: Path) -> None:
     name = str(tmp_path / "file").encode()
     flags = os.O_RDWR | os.O_CREAT
-    got = client.run(
+    results = client.run(
         0,
         op(OPEN, data=name, arg=flags, mode=0o640),
         op(WRITE, LAST, data=b"hello world"),
@@ -334,86 +326,91 @@ def test_a_batch_of_file_operations(client: _Client, tmp_path: Path) -> None:
         op(RMDIR, data=name + b".d"),
         op(LIST, data=str(tmp_path).encode()),
     )
-    assert [r.err for r in got] == [0] * 11
-    assert [r.ret for r in got[1:]] == [11, 1, 1, 4, 5, 0, 0, 0, 0, 1]
-    assert (got[4].data, got[5].data, got[10].data) == (b"ello", b"World", b"file\0")
-    mode, _, _, nlink, size = struct.unpack("<IIIIQ", got[7].data)
+    assert [result.err for result in results] == [0] * 11
+    assert [result.ret for result in results[1:]] == [11, 1, 1, 4, 5, 0, 0, 0, 0, 1]
+    assert (results[4].data, results[5].data, results[10].data) == (b"ello", b"World", b"file\0")
+    mode, _, _, nlink, size = struct.unpack("<IIIIQ", results[7].data)
     assert (mode & 0o777, nlink, size) == (0o640, 1, 11)
     assert (tmp_path / "file").read_bytes() == b"hello World"
-    assert all(a.end_ns >= a.start_ns for a in got)
-    assert all(a.end_ns <= b.start_ns for a, b in pairwise(got))
+    assert all(result.end_ns >= result.start_ns for result in results)
+    assert all(result.end_ns <= following.start_ns for result, following in pairwise(results))
 
 
-def test_failed_operation_has_its_errno_and_may_stop_the_batch(
+def test_failed_operation_returns_its_errno_and_may_stop_the_batch(
     client: _Client, tmp_path: Path
 ) -> None:
     absent = op(OPEN, data=str(tmp_path / "no" / "no").encode())
     after = op(RMDIR, data=b"/proc/no")
-    assert [r.err for r in client.run(0, absent, after)] == [errno.ENOENT] * 2
-    assert [r.err for r in client.run(0, absent, after, flags=1)] == [errno.ENOENT]
-    bad = [op(OPEN, data=b"/tmp\0x"), op(OPEN, data=b"a" * 5000), op(READ, LAST, count=1)]
-    assert [r.err for r in client.run(0, *bad)] == [errno.EINVAL, errno.ENAMETOOLONG, errno.EBADF]
+    assert [result.err for result in client.run(0, absent, after)] == [errno.ENOENT] * 2
+    assert [result.err for result in client.run(0, absent, after, flags=1)] == [errno.ENOENT]
+    invalid = [op(OPEN, data=b"/tmp\0x"), op(OPEN, data=b"a" * 5000), op(READ, LAST, count=1)]
+    assert [result.err for result in client.run(0, *invalid)] == [
+        errno.EINVAL,
+        errno.ENAMETOOLONG,
+        errno.EBADF,
+    ]
 
 
 def test_operations_cannot_use_the_descriptors_of_the_agent(client: _Client) -> None:
-    got = client.run(0, *(op(CLOSE, fd) for fd in range(3, 1024)))
-    assert {r.err for r in got} == {errno.EBADF}
+    results = client.run(0, *(op(CLOSE, fd) for fd in range(3, 1024)))
+    assert {result.err for result in results} == {errno.EBADF}
     assert client.call(PING, b"open").payload == b"open"
 
 
-def test_read_that_exceeds_the_reply_is_not_made(client: _Client, tmp_path: Path) -> None:
+def test_read_that_exceeds_the_reply_fails_without_a_read(client: _Client, tmp_path: Path) -> None:
     path = tmp_path / "big"
     path.write_bytes(bytes(range(256)) * 400)
     data = str(path).encode()
-    most = MAX_PAYLOAD - 8 - 2 * 32
-    fits, big = client.run(0, op(OPEN, data=data), op(READ, LAST, count=most))
-    assert (fits.err, big.ret, big.data) == (0, most, path.read_bytes()[:most])
-    got = client.run(
-        1, op(OPEN, data=data), op(READ, LAST, count=most + 1), op(LSEEK, LAST, arg=os.SEEK_CUR)
+    limit = MAX_PAYLOAD - 8 - 2 * 32
+    fits, big = client.run(0, op(OPEN, data=data), op(READ, LAST, count=limit))
+    assert (fits.err, big.ret, big.data) == (0, limit, path.read_bytes()[:limit])
+    results = client.run(
+        1, op(OPEN, data=data), op(READ, LAST, count=limit + 1), op(LSEEK, LAST, arg=os.SEEK_CUR)
     )
-    assert (got[1].err, got[1].data, got[2].ret) == (errno.EMSGSIZE, b"", 0)
+    assert (results[1].err, results[1].data, results[2].ret) == (errno.EMSGSIZE, b"", 0)
 
 
-def blocked_in_fifo(client: _Client, actor: int, tmp_path: Path) -> int:
+def start_blocking_open(client: _Client, actor: int, tmp_path: Path) -> int:
+    """Open a FIFO without a writer; return the id of the request once the actor is in open()."""
     fifo = tmp_path / f"fifo{actor}"
     os.mkfifo(fifo)
     path = str(fifo).encode()
     ident = client.send(
         RUN, batch(actor, op(STAT, data=path), op(OPEN, data=path, arg=os.O_RDONLY))
     )
-    client.until_phase(actor, IN_CALL)
+    client.wait_for_phase(actor, IN_CALL)
     while client.state(actor)[2] != 1:
         pass
     return ident
 
 
 def test_actor_runs_one_batch_at_a_time(client: _Client, tmp_path: Path) -> None:
-    ident = blocked_in_fifo(client, 1, tmp_path)
-    where = op(STAT, data=str(tmp_path).encode())
-    assert client.call(RUN, batch(1, where)).status == BUSY
-    assert client.run(2, where)[0].err == 0
+    ident = start_blocking_open(client, 1, tmp_path)
+    stat = op(STAT, data=str(tmp_path).encode())
+    assert client.call(RUN, batch(1, stat)).status == BUSY
+    assert client.run(2, stat)[0].err == 0
     with (tmp_path / "fifo1").open("wb"):
-        assert results(client.wait(ident).payload)[1].ret >= 0
+        assert decode_results(client.wait(ident).payload)[1].ret >= 0
 
 
 def test_state_of_a_blocked_actor(client: _Client, tmp_path: Path) -> None:
     assert client.state(0)[0] == IDLE
-    ident = blocked_in_fifo(client, 0, tmp_path)
+    ident = start_blocking_open(client, 0, tmp_path)
     phase, pid, index, _, texts = client.state(0)
     assert (phase, index) == (IN_CALL, 1)
     assert texts[0].startswith(f"{pid} (actor-0) ".encode())
     assert b"\nPid:\t%d\n" % pid in texts[4]
     with (tmp_path / "fifo0").open("wb"):
-        assert results(client.wait(ident).payload)[1].ret >= 0
+        assert decode_results(client.wait(ident).payload)[1].ret >= 0
 
 
-def test_killed_actor_is_reported_and_its_slot_filled_again(
+def test_death_of_an_actor_is_reported_and_its_slot_is_reused(
     client: _Client, tmp_path: Path
 ) -> None:
-    blocked_in_fifo(client, 2, tmp_path)
+    start_blocking_open(client, 2, tmp_path)
     pid = client.state(2)[1]
     assert client.call(KILL, struct.pack("<I", 2)).status == OK
-    died = client.event(ACTOR_DIED)
+    died = client.wait_for_event(ACTOR_DIED)
     assert struct.unpack("<II", died.payload) == (2, signal.SIGKILL)
     assert (died.ident, died.session) == (0, client.session)
     assert client.state(2) == (DEAD, 0, 1, signal.SIGKILL, [b""] * 5)
@@ -427,7 +424,7 @@ def test_killed_actor_is_reported_and_its_slot_filled_again(
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="changing the user needs root")
-def test_spawn_as_another_user(client: _Client, tmp_path: Path) -> None:
+def test_actor_is_spawned_as_another_user(client: _Client, tmp_path: Path) -> None:
     tmp_path.chmod(0o700)
     cpu = min(os.sched_getaffinity(0))
     assert client.call(SPAWN, struct.pack("<IIIii", 6, 65534, 65533, cpu, 0)).status == OK
@@ -438,38 +435,33 @@ def test_spawn_as_another_user(client: _Client, tmp_path: Path) -> None:
     assert client.run(6, op(LIST, data=str(tmp_path).encode()))[0].err == errno.EACCES
 
 
-def test_kill_during_replies_leaves_no_half_frame(client: _Client, tmp_path: Path) -> None:
+def test_kill_during_replies_leaves_no_incomplete_frame(client: _Client, tmp_path: Path) -> None:
     (tmp_path / "f").write_bytes(b"k" * 60000)
     read = batch(0, op(OPEN, data=str(tmp_path / "f").encode()), op(READ, LAST, count=60000))
     for round_ in range(30):
         for _ in range(round_ % 3 + 1):
             client.send(RUN, read)
         assert client.call(KILL, struct.pack("<I", 0)).status == OK
-        client.event(ACTOR_DIED)
+        client.wait_for_event(ACTOR_DIED)
         assert client.call(SPAWN, struct.pack("<IIIii", 0, 0, 0, -1, 0)).status == OK
     assert client.call(PING, b"whole").payload == b"whole"
 
 
-def test_a_host_that_does_not_read_stops_the_agent_from_reading(
-    client: _Client, tmp_path: Path
-) -> None:
+def test_agent_stops_reading_while_the_host_does_not_read(client: _Client, tmp_path: Path) -> None:
     (tmp_path / "f").write_bytes(b"b" * 60000)
-    read = op(OPEN, data=str(tmp_path / "f").encode()) + op(READ, LAST, count=60000)
-    request = struct.pack("<III", 0, 2, 0) + read
+    ops = op(OPEN, data=str(tmp_path / "f").encode()), op(READ, LAST, count=60000)
     client.sock.setblocking(False)
     sent = 0
     stream = b"".join(
         build(PING, client.session, 1000 + i, b"p" * 40000)
-        + build(RUN, client.session, 5000 + i, struct.pack("<I", i % 4) + request[4:])
+        + build(RUN, client.session, 5000 + i, batch(i % 4, *ops))
         for i in range(60)
     )
     with pytest.raises(BlockingIOError):
         while True:
             sent += client.sock.send(stream[sent : sent + 65536])
     assert sent < len(stream)
-    client.sock.settimeout(20)
     answered: set[int] = set()
-    client.sock.setblocking(False)
     while len(answered) < 120:
         with suppress(BlockingIOError):
             sent += client.sock.send(stream[sent : sent + 65536]) if sent < len(stream) else 0
@@ -488,21 +480,21 @@ def test_a_host_that_does_not_read_stops_the_agent_from_reading(
     assert client.call(PING, b"flows").payload == b"flows"
 
 
-def test_hello_ends_the_session_before_it(client: _Client, tmp_path: Path) -> None:
-    ident = blocked_in_fifo(client, 1, tmp_path)
+def test_hello_ends_the_previous_session(client: _Client, tmp_path: Path) -> None:
+    ident = start_blocking_open(client, 1, tmp_path)
     client.hello(nonce=99)
     with (tmp_path / "fifo1").open("wb"):
-        client.until_phase(1, IDLE)
+        client.wait_for_phase(1, IDLE)
     assert client.run(1) == []
     assert ident not in {frame.ident for frame in client.events}
 
 
-def test_echo_is_raw_and_ends_after_its_count(client: _Client) -> None:
+def test_echo_returns_raw_bytes_up_to_its_count(client: _Client) -> None:
     client.sock.sendall(build(ECHO, client.session, 41, struct.pack("<Q", 70)) + b"early")
     assert client.wait(41).status == OK
-    assert client.exactly(5) == b"early"
+    assert client.receive_bytes(5) == b"early"
     client.sock.sendall(b"x" * 65 + build(PING, client.session, 42, b"framed again"))
-    assert client.exactly(65) == b"x" * 65
+    assert client.receive_bytes(65) == b"x" * 65
     assert client.wait(42).payload == b"framed again"
 
 
@@ -519,33 +511,33 @@ def record(seq: int, text: str = "message") -> bytes:
 
 def log_records(frame: Frame) -> tuple[int, list[bytes]]:
     (lost,) = struct.unpack_from("<Q", frame.payload)
-    found, at = [], 8
+    records, at = [], 8
     while at < len(frame.payload):
         (size,) = struct.unpack_from("<I", frame.payload, at)
-        found.append(frame.payload[at + 4 : at + 4 + size])
+        records.append(frame.payload[at + 4 : at + 4 + size])
         at += 4 + size
-    return lost, found
+    return lost, records
 
 
-def test_log_records_are_sent_once_there_is_a_session(
+def test_log_records_are_sent_after_hello(
     raw: _Client, log_socket: tuple[socket.socket, socket.socket]
 ) -> None:
     log_socket[0].send(record(0, "boot"))
     raw.hello()
-    assert log_records(raw.event(LOG)) == (0, [record(0, "boot")])
+    assert log_records(raw.wait_for_event(LOG)) == (0, [record(0, "boot")])
     log_socket[0].send(record(1))
-    assert log_records(raw.event(LOG)) == (0, [record(1)])
+    assert log_records(raw.wait_for_event(LOG)) == (0, [record(1)])
 
 
-def test_log_sync_follows_every_record_and_gaps_are_counted(
+def test_log_sync_reply_follows_every_record_and_gaps_are_counted(
     client: _Client, log_socket: tuple[socket.socket, socket.socket]
 ) -> None:
     for seq in (0, 1, 5):
         log_socket[0].send(record(seq))
     log_socket[0].send(b"not a record")
     assert client.call(LOG_SYNC).payload == struct.pack("<Q", 5)
-    frames = [log_records(f) for f in client.events if f.kind == LOG]
-    assert [r for _, found in frames for r in found] == [record(s) for s in (0, 1, 5)]
+    frames = [log_records(frame) for frame in client.events if frame.kind == LOG]
+    assert [text for _, texts in frames for text in texts] == [record(seq) for seq in (0, 1, 5)]
     assert frames[-1][0] == 3
 
 
@@ -561,7 +553,7 @@ def test_many_log_records_arrive_whole_and_in_order(
                 seq += 1
         except BlockingIOError:
             full += 1
-        _, found = log_records(client.event(LOG))
-        assert found == [record(seen + i, "y" * 1000) for i in range(len(found))]
-        seen += len(found)
+        _, records = log_records(client.wait_for_event(LOG))
+        assert records == [record(seen + i, "y" * 1000) for i in range(len(records))]
+        seen += len(records)
     assert full
