@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""checkpatch.pl on the guest's C sources; `tox -e checkpatch` runs it.
+"""Check the C sources with the kernel's checkpatch.pl; ``tox -e checkpatch`` runs this file.
 
-It is not collected by default because it fetches the kernel's source package, 140 MB.
+The default run does not collect this file: it fetches the source package of the kernel (140 MB).
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _MESSAGE = re.compile(r"^(?P<file>[^:]+):\d+: (?:ERROR|WARNING|CHECK):(?P<type>\
 
 @dataclass(frozen=True)
 class Exemption:
-    """Messages of ``types`` about the files that match ``pattern`` are allowed."""
+    """Allows the messages of ``types`` about files that match ``pattern``."""
 
     pattern: str
     types: frozenset[str]
@@ -39,7 +39,7 @@ EXEMPTIONS = (
     Exemption(
         "include/tsmw.h",
         frozenset({"PREFER_DEFINED_ATTRIBUTE_MACRO"}),
-        "it defines __packed for user space",
+        "the header defines __packed for user space",
     ),
     Exemption(
         "modules/*/defect_list.h",
@@ -77,7 +77,7 @@ EXEMPTIONS = (
 
 @cache
 def messages() -> tuple[str, ...]:
-    """What checkpatch.pl prints about each file, relative to the sources."""
+    """Return the messages of checkpatch.pl; file names are relative to the sources."""
     source = parse_kernel("source:6.12")
     assert isinstance(source, KernelTree) and isinstance(source.source, PackagedSource)
     tree = fetch_source(source.source, Cache(cache_directory()), NullProgress(), only=_FILES)
@@ -94,24 +94,26 @@ def messages() -> tuple[str, ...]:
 
 
 def _is_exempt(line: str, exemption: Exemption) -> bool:
-    found = _MESSAGE.match(line)
-    assert found is not None, line
-    return fnmatch(found["file"], exemption.pattern) and found["type"] in exemption.types
+    message = _MESSAGE.match(line)
+    assert message is not None, line
+    return fnmatch(message["file"], exemption.pattern) and message["type"] in exemption.types
 
 
-def test_checkpatch_has_no_message() -> None:
+def test_checkpatch_has_no_other_message() -> None:
     unexpected = [
-        line for line in messages() if not any(_is_exempt(line, one) for one in EXEMPTIONS)
+        line
+        for line in messages()
+        if not any(_is_exempt(line, exemption) for exemption in EXEMPTIONS)
     ]
     assert unexpected == []
 
 
-@pytest.mark.parametrize("exemption", EXEMPTIONS, ids=lambda one: one.pattern)
+@pytest.mark.parametrize("exemption", EXEMPTIONS, ids=lambda exemption: exemption.pattern)
 def test_every_exemption_is_needed(exemption: Exemption) -> None:
     assert exemption.reason
     needed = {
-        found["type"]
+        message["type"]
         for line in messages()
-        if (found := _MESSAGE.match(line)) and _is_exempt(line, exemption)
+        if (message := _MESSAGE.match(line)) and _is_exempt(line, exemption)
     }
     assert needed == exemption.types

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The source of the guest agent: it compiles without a warning, and its files call downwards."""
+"""The source of the guest agent: it compiles without warnings, and its files form layers."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from harness.paths import guest_images_directory
 
 Graph = dict[str, set[str]]
 
-# From the bottom to the top. A file uses functions of lower layers only.
+# From the lowest to the highest layer. A file uses only functions and variables of lower layers.
 LAYERS = (
     {"util", "frame", "procfs", "pump", "seed"},
     {"lock", "ports", "ops"},
@@ -41,7 +41,7 @@ def compile_objects(source: Path, include: Path, out: Path) -> list[Path]:
 
 
 def symbols(file: Path) -> tuple[set[str], set[str]]:
-    """The global symbols that an object file defines, and those that it needs."""
+    """Return the global symbols that an object file defines, and those that it needs."""
     lines = subprocess.run(
         ["nm", "-P", "-g", file], check=True, capture_output=True, text=True
     ).stdout.splitlines()
@@ -51,7 +51,7 @@ def symbols(file: Path) -> tuple[set[str], set[str]]:
 
 
 def use_graph(objects: list[Path]) -> Graph:
-    """Which object files each object file uses a function or a variable of."""
+    """Return, for each object file, the files whose functions or variables it uses."""
     tables = {file.stem: symbols(file) for file in objects}
     return {
         user: {name for name, (defined, _) in tables.items() if defined & needed}
@@ -79,14 +79,14 @@ def test_files_use_only_lower_layers(graph: Graph) -> None:
     assert upward == set()
 
 
-def test_a_cycle_is_noticed(tmp_path: Path) -> None:
+def test_files_that_use_each_other_are_noticed(tmp_path: Path) -> None:
     (tmp_path / "low.c").write_text(
         "int low(void);\nint high(void);\nint low(void) { return high(); }\n"
     )
     (tmp_path / "high.c").write_text(
         "int low(void);\nint high(void);\nint high(void) { return low(); }\n"
     )
-    found = use_graph(compile_objects(tmp_path, tmp_path, tmp_path))
-    assert found == {"low": {"high"}, "high": {"low"}}
+    graph = use_graph(compile_objects(tmp_path, tmp_path, tmp_path))
+    assert graph == {"low": {"high"}, "high": {"low"}}
     with pytest.raises(CycleError):
-        TopologicalSorter(found).prepare()
+        TopologicalSorter(graph).prepare()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The picture of the rooms is drawn from the imports as they are now."""
+"""The picture of the packages shows the imports as they are now."""
 
 from __future__ import annotations
 

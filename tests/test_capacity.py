@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""How many guests run at the same time: limited by cores and free memory."""
+"""The number of guests that run at the same time, which cores and free memory limit."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ GIB = 1 << 30
         (8, 1, 1, 65536, 1),
     ],
 )
-def test_limits(
+def test_cores_and_free_memory_limit_the_guests(
     monkeypatch: pytest.MonkeyPatch, cores: int, free: int, group: int, memory_mib: int, guests: int
 ) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(cores)))
@@ -35,5 +35,5 @@ def test_limits(
     assert parallel_guests(memory_mib) == guests
 
 
-def test_this_host() -> None:
+def test_number_of_guests_on_this_host_is_within_its_cores() -> None:
     assert 1 <= parallel_guests(128) <= len(os.sched_getaffinity(0))

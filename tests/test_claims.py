@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Claims: the installed catalogue, and where a scenario is predicted to be skipped."""
+"""Claims: the installed catalogue, and the prediction of a SKIP."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from harness.errors import HostError, UsageError
 from harness.implementations.spec import parse_implementation
 from harness.verdict import Status
 
-CLAIM = Claim("X1", "somebody", "A demand.")
+CLAIM = Claim("X1", "a reviewer", "A demand.")
 
 
 def target(tsm: str = "class-fixed", provider: str = "sev-snp", **changes: object) -> Target:
@@ -39,11 +39,11 @@ def target(tsm: str = "class-fixed", provider: str = "sev-snp", **changes: objec
         config={},
         processors=1,
     )
-    return dataclasses.replace(plain, **changes)  # type: ignore[arg-type] # the test's own names
+    return dataclasses.replace(plain, **changes)  # type: ignore[arg-type] # the names are in the tests
 
 
 @pytest.mark.parametrize(
-    ("scope", "fits", "unfit", "reason"),
+    ("scope", "inside", "outside", "reason"),
     [
         (Scope(only="configfs"), target("mainline"), target(), "the configfs interface only"),
         (Scope(needs="privlevel"), target(), target(provider="tdx"), "tdx does not show privlevel"),
@@ -84,13 +84,13 @@ def target(tsm: str = "class-fixed", provider: str = "sev-snp", **changes: objec
         (Scope(processors=2), target(processors=2), target(), "--smp 2"),
     ],
 )
-def test_a_skip_is_predicted_with_a_reason(
-    scope: Scope, fits: Target, unfit: Target, reason: str
+def test_skip_outside_the_scope_is_predicted_with_a_reason(
+    scope: Scope, inside: Target, outside: Target, reason: str
 ) -> None:
-    assert scope.skip_reason(fits) == ""
-    assert expected_status(CLAIM, scope, fits) is Status.PASS
-    assert reason in scope.skip_reason(unfit)
-    assert expected_status(CLAIM, scope, unfit) is Status.SKIP
+    assert scope.skip_reason(inside) == ""
+    assert expected_status(CLAIM, scope, inside) is Status.PASS
+    assert reason in scope.skip_reason(outside)
+    assert expected_status(CLAIM, scope, outside) is Status.SKIP
 
 
 def test_attributes_of_the_kernels_own_implementation_depend_on_its_version() -> None:
@@ -103,7 +103,7 @@ def test_attributes_of_the_kernels_own_implementation_depend_on_its_version() ->
     assert "format" in offered_attributes(parse_implementation("class-posted"), (6, 12))
 
 
-def test_attributes_of_a_module_are_the_names_it_has_as_strings(tmp_path: Path) -> None:
+def test_attributes_of_a_module_are_names_among_its_strings(tmp_path: Path) -> None:
     source = tmp_path / "module.c"
     source.write_text(
         'const char *names[] = { "inhex", "generation" };\n'
@@ -115,7 +115,7 @@ def test_attributes_of_a_module_are_the_names_it_has_as_strings(tmp_path: Path) 
 
 
 @pytest.mark.parametrize(
-    ("text", "found"),
+    ("text", "expected"),
     [
         ("struct e { struct tsm_report report; unsigned long written, made; };", True),
         ("struct tsm_report r;\n\tunsigned long w; /* writes */\n\tunsigned long r;", True),
@@ -125,11 +125,11 @@ def test_attributes_of_a_module_are_the_names_it_has_as_strings(tmp_path: Path) 
         ("/* struct tsm_report report; unsigned long a, b; */", False),
     ],
 )
-def test_counters_are_settable_directly_behind_the_report(text: str, found: bool) -> None:
-    assert counters_follow_report(["int x;", text]) is found
+def test_counters_directly_after_the_report_are_recognized(text: str, expected: bool) -> None:
+    assert counters_follow_report(["int x;", text]) is expected
 
 
-def test_the_catalogue_of_this_package_is_installed() -> None:
+def test_catalogue_of_this_package_is_installed() -> None:
     installed = catalogue()
     assert {"R1", "J1", "T1"} <= installed.claims.keys()
     assert (installed.directory / "claims.py").is_file()
@@ -139,7 +139,7 @@ def test_the_catalogue_of_this_package_is_installed() -> None:
 
 @pytest.fixture
 def entry_points(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
-    """The installed entry points of catalogues; a test fills it."""
+    """Replaces the installed entry points of catalogues; a test appends values."""
     values: list[str] = []
 
     def installed(group: str) -> EntryPoints:
@@ -170,7 +170,7 @@ def test_claims_come_from_the_entry_point(entry_points: list[str]) -> None:
         (["tests.test_claims:CLAIM"], "is not a harness.claims.Catalogue"),
     ],
 )
-def test_another_number_of_catalogues_is_refused(
+def test_missing_second_or_wrong_catalogue_is_refused(
     entry_points: list[str], installed: list[str], message: str
 ) -> None:
     entry_points += installed

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""``evidence``: files that verifiers accept, without a guest, and descriptions of blobs."""
+"""The command ``evidence``: files that verifiers accept, and descriptions of blobs."""
 
 from __future__ import annotations
 
@@ -23,8 +23,7 @@ from harness.cli.app import app
 from harness.errors import UsageError
 from providers_sim import available, create, provider_type
 from tests import test_arm_cca, test_cove, test_tdx
-
-NONCE = bytes(range(64))
+from tests.evidence import NONCE
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +38,7 @@ def invoke(*arguments: str | Path, stdin: bytes = b"") -> Result:
 
 
 def write(cache: Path, out: Path, *arguments: str) -> dict[str, bytes]:
-    """Run the command and read the files it wrote."""
+    """Run the command; return the content of the files that it wrote."""
     common = ["--inblob", NONCE.hex(), "--out", str(out), "--cache", str(cache)]
     done = invoke(*arguments, *common)
     assert done.exception is None, done.output
@@ -51,9 +50,7 @@ def write(cache: Path, out: Path, *arguments: str) -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize("options", [[], ["--version", "5", "--product", "genoa"]])
-def test_snp_files_are_sufficient_for_a_verifier(
-    cache: Path, tmp_path: Path, options: list[str]
-) -> None:
+def test_snp_files_suffice_for_a_verifier(cache: Path, tmp_path: Path, options: list[str]) -> None:
     files = write(cache, tmp_path / "out", "sev-snp", *options)
     pin = hashlib.sha256(files["ark.der"]).digest()
     chain = [files[f"{name}.der"] for name in ("vcek", "ask", "ark")]
@@ -63,7 +60,7 @@ def test_snp_files_are_sufficient_for_a_verifier(
     assert {"crl.der", "cert_chain.pem", "vcek.pem", "vcek_public_key.pem"} <= set(files)
 
 
-def test_svsm_files_are_sufficient_for_a_verifier(cache: Path, tmp_path: Path) -> None:
+def test_svsm_files_suffice_for_a_verifier(cache: Path, tmp_path: Path) -> None:
     files = write(cache, tmp_path / "out", "sev-snp", "--svsm", "--service", "all")
     digest = hashlib.sha512(NONCE + files["manifestblob"]).digest()
     pin = hashlib.sha256(files["ark.der"]).digest()
@@ -72,9 +69,7 @@ def test_svsm_files_are_sufficient_for_a_verifier(cache: Path, tmp_path: Path) -
 
 
 @pytest.mark.parametrize("options", [[], ["--version", "5", "--body", "1.5"]])
-def test_tdx_files_are_sufficient_for_a_verifier(
-    cache: Path, tmp_path: Path, options: list[str]
-) -> None:
+def test_tdx_files_suffice_for_a_verifier(cache: Path, tmp_path: Path, options: list[str]) -> None:
     files = write(cache, tmp_path / "out", "tdx", *options, "--extend", f"3={bytes(48).hex()}")
     collateral = QuoteCollateralV3.from_json(files["collateral.json"].decode())
     report = verify_with_root_ca(files["outblob"], collateral, files["root.der"], test_tdx.NOW)
@@ -83,13 +78,13 @@ def test_tdx_files_are_sufficient_for_a_verifier(
 
 
 @pytest.mark.parametrize("form", ["cbor", "x509", "evidence"])
-def test_cove_files_are_sufficient_for_a_verifier(cache: Path, tmp_path: Path, form: str) -> None:
+def test_cove_files_suffice_for_a_verifier(cache: Path, tmp_path: Path, form: str) -> None:
     files = write(cache, tmp_path / "out", "cove", "--format", form, "--algorithm", "eddsa")
     test_cove.verify_evidence(files["outblob"], files["rot.cose"], "eddsa")
 
 
 @pytest.mark.parametrize("token", ["legacy", "cmw"])
-def test_cca_files_are_sufficient_for_a_verifier(cache: Path, tmp_path: Path, token: str) -> None:
+def test_cca_files_suffice_for_a_verifier(cache: Path, tmp_path: Path, token: str) -> None:
     files = write(cache, tmp_path / "out", "arm-cca", "--token", token, "--profile", "2023")
     test_arm_cca.verify_token(files["outblob"], files["cpak.pem"])
 
@@ -99,12 +94,12 @@ def test_state_is_written_and_makes_the_same_evidence(
     cache: Path, tmp_path: Path, provider_id: str
 ) -> None:
     arguments = [provider_id, "--seed", "5"]
-    files = write(cache, tmp_path / "one", *arguments)
-    assert files == write(cache, tmp_path / "two", *arguments)
+    files = write(cache, tmp_path / "first", *arguments)
+    assert files == write(cache, tmp_path / "second", *arguments)
     provider = create(provider_id)
     provider.set_state(json.loads(files["state.json"]))
     assert provider.collateral().items() <= files.items()
-    other = write(cache, tmp_path / "three", provider_id, "--seed", "6")
+    other = write(cache, tmp_path / "other", provider_id, "--seed", "6")
     assert other["outblob"] != files["outblob"]
 
 
@@ -125,11 +120,10 @@ def test_faults_are_listed(provider_id: str) -> None:
         assert fault.outcome in done.output
 
 
-def test_a_fault_changes_what_is_written(cache: Path, tmp_path: Path) -> None:
-    good = write(cache, tmp_path / "good", "tdx")
-    bad = write(cache, tmp_path / "bad", "tdx", "--fault", "tdx-changed:offset=100")
-    changed = [n for n in range(len(good["outblob"])) if good["outblob"][n] != bad["outblob"][n]]
-    assert changed == [100]
+def test_fault_changes_the_written_evidence(cache: Path, tmp_path: Path) -> None:
+    good = write(cache, tmp_path / "good", "tdx")["outblob"]
+    bad = write(cache, tmp_path / "bad", "tdx", "--fault", "tdx-changed:offset=100")["outblob"]
+    assert [n for n in range(len(good)) if good[n] != bad[n]] == [100]
 
 
 def test_written_evidence_is_described(cache: Path, tmp_path: Path) -> None:
@@ -191,8 +185,8 @@ REFUSED: list[tuple[list[str], str]] = [
 def test_wrong_usage_is_an_error_and_writes_nothing(
     cache: Path, tmp_path: Path, arguments: list[str], message: str
 ) -> None:
-    known = bool(arguments) and arguments[0] in available()
-    out = ["--out", str(tmp_path / "out"), "--cache", str(cache)] if known else []
+    has_provider = bool(arguments) and arguments[0] in available()
+    out = ["--out", str(tmp_path / "out"), "--cache", str(cache)] if has_provider else []
     done = invoke(*arguments, *out)
     assert message in str(done.exception) + done.output
     assert not (tmp_path / "out").exists()

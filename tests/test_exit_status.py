@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Exit statuses of commands with a catalogue of the test's own, whose scenarios end on request."""
+"""Exit statuses of commands, with scenarios whose result the test chooses."""
 
 from __future__ import annotations
 
@@ -30,23 +30,23 @@ from harness.errors import HarnessError
 from harness.oracle.expect import demand
 
 @claim("X1")
-def test_one(report):
-    _end(os.environ["ENDS"].split()[0])
+def test_first(report):
+    _end_with(os.environ["RESULTS"].split()[0])
 
 @claim("X1")
-def test_two(report):
-    _end(os.environ["ENDS"].split()[-1])
+def test_second(report):
+    _end_with(os.environ["RESULTS"].split()[-1])
 
 @claim("X1", only="configfs")
 def test_out_of_scope(report):
-    assert False, "it is never run on the class"
+    assert False, "this scenario must not run on the class"
 
-def _end(how):
-    if how == "skip":
+def _end_with(result):
+    if result == "skip":
         pytest.skip("the scenario skips itself")
-    if how == "error":
-        raise HarnessError("something broke")
-    demand(how == "pass", "the demand does not hold")
+    if result == "error":
+        raise HarnessError("the harness failed")
+    demand(result == "pass", "the demand does not hold")
 """
 
 _MAIN = """
@@ -63,23 +63,23 @@ main()
 
 @pytest.fixture
 def command(tmp_path: Path, session: Session) -> Command:
-    """Runs a command; its two scenarios end as ``ends`` says: pass, fail, skip or error."""
+    """Runs a command; its two scenarios have the ``results`` pass, fail, skip or error."""
     session.template(DEFAULT_KERNEL, "class-fixed")
     (tmp_path / "own").mkdir()
     (tmp_path / "own_claims.py").write_text(_CATALOGUE, encoding="utf-8")
     (tmp_path / "own" / "test_own.py").write_text(_SCENARIOS, encoding="utf-8")
 
-    def run(ends: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    def run(results: str, *arguments: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [sys.executable, "-c", _MAIN, *arguments],
             capture_output=True, text=True, timeout=120, check=False, cwd=tmp_path,
-            env=os.environ | {"TSM_HARNESS_CACHE": str(session.cache.root), "ENDS": ends},
+            env=os.environ | {"TSM_HARNESS_CACHE": str(session.cache.root), "RESULTS": results},
         )  # fmt: skip
 
     return run
 
 
-_ENDS = [
+_RESULTS = [
     ("pass pass", 0, ""),
     ("pass skip", 1, ""),
     ("pass fail", 1, ""),
@@ -90,26 +90,27 @@ _ENDS = [
 ]
 
 
-@pytest.mark.parametrize(("ends", "status", "reason"), _ENDS)
+@pytest.mark.parametrize(("results", "status", "reason"), _RESULTS)
 @pytest.mark.parametrize("name", ["run", "mutants", "reproduce"])
-def test_a_skip_that_was_not_predicted_is_never_a_success(
-    command: Command, name: str, ends: str, status: int, reason: str
+def test_skip_that_was_not_predicted_is_not_a_success(
+    command: Command, name: str, results: str, status: int, reason: str
 ) -> None:
     times = ["--times=1"] if name == "reproduce" else []
-    done = command(ends, name, "X1", "--tsm=class-fixed", "-n1", *times)
+    done = command(results, name, "X1", "--tsm=class-fixed", "-n1", *times)
     assert done.returncode == status, done.stdout + done.stderr
     assert reason in done.stderr
     assert ("no verdict:" in done.stderr) == bool(reason)
 
 
-def test_a_run_that_only_skipped_what_was_predicted_has_no_verdict(command: Command) -> None:
+def test_predicted_skip_is_as_expected(command: Command) -> None:
     done = command("pass", "run", "X1", "--tsm=class-fixed", "-n1")
+    assert done.returncode == 0, done.stdout + done.stderr
     assert "3 cells: 2 PASS, 1 SKIP; all as expected" in done.stdout
-    assert "never run on the class" not in done.stdout
+    assert "must not run on the class" not in done.stdout
 
 
 @pytest.mark.parametrize(
-    ("ends", "status", "reason"),
+    ("results", "status", "reason"),
     [
         ("fail pass", 0, ""),
         ("pass pass", 1, ""),
@@ -117,11 +118,11 @@ def test_a_run_that_only_skipped_what_was_predicted_has_no_verdict(command: Comm
     ],
 )
 def test_replay_of_a_scenario_that_skips_has_no_verdict(
-    command: Command, tmp_path: Path, ends: str, status: int, reason: str
+    command: Command, tmp_path: Path, results: str, status: int, reason: str
 ) -> None:
     command("fail pass", "run", "X1", "--tsm=class-fixed", "-n1", "--artifacts=kept")
     [bundle] = tmp_path.glob("kept/*/bundle.json")
-    done = command(ends, "replay", str(bundle))
+    done = command(results, "replay", str(bundle))
     assert done.returncode == status, done.stdout + done.stderr
     assert reason in done.stderr
     if reason:
