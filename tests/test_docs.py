@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""Every command that the documentation shows is run, and prints what it shows.
+"""The commands that the documentation shows, run; their output has the lines that it shows.
 
-A block of ``console`` is a dialogue with a shell: commands after ``$``, then what they print, of
-which each line is looked for in the real output; ``...`` stands for others. ``# status N`` says how
-a command ends, when not with 0. A page is one session, of which each block begins in the directory
-of the checkout.
+A ``console`` block has commands after ``$``, each followed by lines of its output; ``...`` stands
+for further lines. ``# status N`` after a command is its exit status, if that is not 0. The commands
+of a page share one shell session; each block starts in the directory of the checkout.
 """
 
 from __future__ import annotations
@@ -23,12 +22,12 @@ from harness.claims.catalogue import catalogue
 from harness.session import Session
 from tests.test_revisions import repository, tsm_repository
 
-__all__ = ["repository", "tsm_repository"]  # the fixtures
+__all__ = ["repository", "tsm_repository"]  # fixtures
 
 ROOT = Path(__file__).parent.parent
 PAGES = ("README.md", "docs/tutorial.md", "docs/how-to.md", "docs/extending.md")
-# What takes a kernel build is run on a packaged kernel; builds have tests of their own.
-STAND_INS = (
+# Commands that build a kernel run on a packaged kernel instead; other tests build kernels.
+REPLACEMENTS = (
     (re.compile(r"(--kernel(?:-build|-config)?) ~/\S+"), ""),
     (re.compile(r"--kernel tree:~/linux\S*"), "--kernel debian:6.12"),
 )
@@ -36,7 +35,7 @@ STAND_INS = (
 
 @dataclass
 class Step:
-    """A command, how it is to end, whether it is the first of its block, what it is to print."""
+    """A command of a page; ``first`` is true for the first command of a block."""
 
     command: str
     status: int = 0
@@ -45,7 +44,7 @@ class Step:
 
 
 def steps_of(page: str) -> list[Step]:
-    """The commands of a page, in order."""
+    """Return the commands of a page, in order."""
     steps: list[Step] = []
     for block in re.findall(r"^```console\n(.*?)^```", page, re.MULTILINE | re.DOTALL):
         for line in block.splitlines():
@@ -59,10 +58,10 @@ def steps_of(page: str) -> list[Step]:
 
 
 def run_command(step: Step, where: Path, environment: dict[str, str]) -> str:
-    """Run one step in a shell; what it printed. The shell's directory and variables are kept."""
+    """Run a step with the directory and variables of the previous step; return its output."""
     command = step.command
-    for pattern, stand_in in STAND_INS:
-        command = pattern.sub(stand_in, command)
+    for pattern, replacement in REPLACEMENTS:
+        command = pattern.sub(replacement, command)
     script = f"[ -e {where}/.session ] && . {where}/.session\n"
     script += f"cd {where}\n" if step.first else ""
     script += f"{command}\nstatus=$?\n"
@@ -76,14 +75,14 @@ def run_command(step: Step, where: Path, environment: dict[str, str]) -> str:
     return done.stdout
 
 
-def plain(line: str) -> str:
-    """A line without what differs from run to run: numbers, hashes, blanks."""
+def normalized(line: str) -> str:
+    """Replace numbers and hashes of a line, which differ from run to run; fold blanks."""
     return re.sub(r"[0-9a-f]{40}|\d+", "N", " ".join(line.split()))
 
 
 @pytest.fixture
 def session(tmp_path: Path, session: Session) -> dict[str, str]:
-    """A copy of what a user has in a checkout, and the environment of his shell."""
+    """Copy the files of a checkout that the pages use; return the environment of the shell."""
     shutil.copytree(ROOT / "examples", tmp_path / "examples")
     (tmp_path / ".venv").mkdir()
     (tmp_path / ".venv" / "bin").symlink_to(Path(sys.executable).parent)
@@ -99,38 +98,38 @@ def session(tmp_path: Path, session: Session) -> dict[str, str]:
 
 
 def _matrix() -> str:
-    """The file that the how-to shows."""
+    """Return the matrix file that the how-to shows."""
     page = (ROOT / "docs/how-to.md").read_text()
-    [step] = [one for one in steps_of(page) if one.command == "cat matrix.toml"]
+    [step] = [step for step in steps_of(page) if step.command == "cat matrix.toml"]
     return "".join(f"{line}\n" for line in step.output)
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_commands_do_what_the_page_shows(
+def test_commands_print_what_the_page_shows(
     name: str, session: dict[str, str], tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     steps = steps_of((ROOT / name).read_text())
     assert steps
     if any("~/tsm" in step.command for step in steps):
-        _lay_out_repository(request, tmp_path)
+        _make_repository(request, tmp_path)
     for step in steps:
-        printed = run_command(step, tmp_path, session)
-        real = {plain(line) for line in printed.splitlines()}
-        missing = [line for line in step.output if line != "..." and plain(line) not in real]
-        assert not missing, f"$ {step.command}\nwas to print {missing}\nand printed\n{printed}"
+        output = run_command(step, tmp_path, session)
+        lines = {normalized(line) for line in output.splitlines()}
+        missing = [line for line in step.output if line != "..." and normalized(line) not in lines]
+        assert not missing, f"$ {step.command}\nlacks {missing} in its output\n{output}"
 
 
-def _lay_out_repository(request: pytest.FixtureRequest, home: Path) -> None:
-    """The repository of the how-to: v1 is good, a later commit is not; and its series."""
-    found, commits = request.getfixturevalue("tsm_repository")
-    git = ["git", "-C", str(found.path)]
+def _make_repository(request: pytest.FixtureRequest, home: Path) -> None:
+    """Make the repository of the how-to, with a defect in a commit after v1, and its series."""
+    tree, commits = request.getfixturevalue("tsm_repository")
+    git = ["git", "-C", str(tree.path)]
     subprocess.run([*git, "tag", "v1", commits[0]], check=True)
     patches = ["format-patch", "-q", "-o", str(home / "patches"), "v1"]
     subprocess.run([*git, *patches], check=True)
-    (home / "tsm").symlink_to(found.path)
+    (home / "tsm").symlink_to(tree.path)
 
 
-def test_the_reference_is_what_the_command_prints() -> None:
+def test_reference_is_the_output_of_the_command() -> None:
     command = [sys.executable, "-m", "harness", "reference"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert done.stdout == (ROOT / "docs" / "reference.md").read_text(), (
@@ -138,7 +137,7 @@ def test_the_reference_is_what_the_command_prints() -> None:
     )
 
 
-def test_the_reference_lists_every_claim() -> None:
+def test_reference_lists_every_claim() -> None:
     text = (ROOT / "docs" / "reference.md").read_text(encoding="utf-8")
     for claim in catalogue().claims.values():
         source = f"[{claim.raised_by}]({claim.link})" if claim.link else claim.raised_by
@@ -156,7 +155,7 @@ def test_the_reference_lists_every_claim() -> None:
         "CHANGES.md",
     ],
 )
-def test_links_lead_somewhere(name: str) -> None:
+def test_targets_of_links_exist(name: str) -> None:
     page = ROOT / name
     links = re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", page.read_text())
     local = [link for link in links if not link.startswith("http")]

@@ -49,8 +49,8 @@ def test_every_module_of_a_format_is_found() -> None:
 @pytest.mark.parametrize("each", formats(), ids=lambda each: each.name)
 def test_every_format_writes_every_run(each: Format, tmp_path: Path) -> None:
     arguments = {name: argument.default for name, argument in each.arguments.items()}
-    gone = dataclasses.replace(result(S.ERROR), artifacts=tmp_path / "gone")
-    for results in ([], [gone], MIXED):
+    without_files = dataclasses.replace(result(S.ERROR), artifacts=tmp_path / "gone")
+    for results in ([], [without_files], MIXED):
         each.write(tmp_path / "out", RunResult(results, HOST), **arguments)
         assert (tmp_path / "out").stat().st_size
     with pytest.raises(HostError, match="cannot write") as raised:
@@ -73,8 +73,8 @@ FULL = RunResult(
     ],
     HOST,
     interrupted=True,
-    notes=["adapted: class_create()"],
-    claims={"J1": ClaimSummary("A demand.", "somebody", "https://lore.kernel.org/r/1@example")},
+    notes=["shim: class_create()"],
+    claims={"J1": ClaimSummary("A demand.", "a reviewer", "https://lore.kernel.org/r/1@example")},
     undecided={"S4": "documentation"},
 )
 
@@ -284,9 +284,9 @@ def test_ktap_shows_expected_and_unexpected_results() -> None:
     assert expected[expected.index("ok 1 double_free") - 2 :][:2] == [
         "# FAIL, expected FAIL", "# seen",
     ]  # fmt: skip
-    surprise = ktap([result(S.FAIL, detail="seen")])
-    assert "not ok 1 double_free" in surprise and surprise[-1].startswith("not ok 1 ")
-    assert "# rerun: tsm-harness run R1 --tsm class-fixed" in surprise
+    unexpected = ktap([result(S.FAIL, detail="seen")])
+    assert "not ok 1 double_free" in unexpected and unexpected[-1].startswith("not ok 1 ")
+    assert "# rerun: tsm-harness run R1 --tsm class-fixed" in unexpected
     assert "ok 1 double_free # SKIP no such attribute" in ktap(
         [result(S.SKIP, S.SKIP, detail="no such attribute")]
     )
@@ -299,8 +299,8 @@ def test_ktap_shows_expected_and_unexpected_results() -> None:
 
 
 def test_ktap_is_valid_for_any_text_of_a_guest(tmp_path: Path) -> None:
-    evil = "\nok 1 all # SKIP\nKTAP version 1\n1..9\nBail out!" + HOSTILE
-    hostile = result(S.FAIL, detail=evil, claim="R1 # SKIP\nok 2")
+    text_of_guest = "\nok 1 all # SKIP\nKTAP version 1\n1..9\nBail out!" + HOSTILE
+    hostile = result(S.FAIL, detail=text_of_guest, claim="R1 # SKIP\nok 2")
     ktap_format.write(tmp_path / "r.ktap", RunResult([hostile]))
     text = (tmp_path / "r.ktap").read_text()
     real = [line for line in text.splitlines() if not line.lstrip().startswith("#")]
@@ -322,7 +322,7 @@ def test_html_is_one_file_with_the_evidence(tmp_path: Path) -> None:
             [shown, result(S.PASS, tsm="class-posted")],
             HOST,
             notes=["a note"],
-            claims={"R1": ClaimSummary("Free it once.", "somebody")},
+            claims={"R1": ClaimSummary("Free it once.", "a reviewer")},
             undecided={"S4": "text"},
         ),
     )
@@ -337,25 +337,25 @@ def test_html_is_one_file_with_the_evidence(tmp_path: Path) -> None:
     assert "<svg" in text and "BUG kmalloc-1k" in text and "qemu-system-x86_64" in text
     assert "tsm-harness run R1 --tsm class-fixed" in text
     assert "1 not as expected" in text and "a note" in text and "S4" in text
-    assert "Free it once." in text and 'title="somebody"' in text
+    assert "Free it once." in text and 'title="a reviewer"' in text
 
 
 def test_html_links_a_claim_to_its_mail(tmp_path: Path) -> None:
     link = "https://lore.kernel.org/r/1@example"
-    claims = {"R1": ClaimSummary("Free it once.", "somebody", link)}
+    claims = {"R1": ClaimSummary("Free it once.", "a reviewer", link)}
     html_format.write(tmp_path / "r.html", RunResult([result(S.PASS)], HOST, claims=claims))
     assert f'<a href="{link}">R1</a>' in (tmp_path / "r.html").read_text()
 
 
 def test_html_escapes_text_of_a_guest(tmp_path: Path) -> None:
-    evil = "</pre><script>alert(1)</script>" + HOSTILE
+    text_of_guest = "</pre><script>alert(1)</script>" + HOSTILE
     hostile = dataclasses.replace(
         EVIDENCE,
-        kernel_log=[LogRecord(1, 1.0, 3, None, evil)],
+        kernel_log=[LogRecord(1, 1.0, 3, None, text_of_guest)],
         transcript=[],
-        spans=[Span("one", evil, 1.0, 2.0, evil)],
+        spans=[Span("actor 1", text_of_guest, 1.0, 2.0, text_of_guest)],
     )
-    bad = result(S.FAIL, detail=evil)
+    bad = result(S.FAIL, detail=text_of_guest)
     directory = write_artifacts(tmp_path / "artifacts", bad, hostile)
     shown = dataclasses.replace(bad, artifacts=directory)
     html_format.write(tmp_path / "r.html", RunResult([shown], HOST))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The cache, the progress display, and the image: keys, archive, agent, initramfs."""
+"""The cache, the display of progress, and the parts of an image: keys, initramfs, agent."""
 
 from __future__ import annotations
 
@@ -35,6 +35,8 @@ needs_guest_tools = pytest.mark.skipif(
 
 
 def filled(text: str) -> Callable[[Path], None]:
+    """Return a function that makes an entry: a file with ``text``."""
+
     def make(directory: Path) -> None:
         (directory / "file").write_text(text)
 
@@ -42,11 +44,11 @@ def filled(text: str) -> Callable[[Path], None]:
 
 
 def refuse(directory: Path) -> None:
-    raise AssertionError("the entry was made again")
+    raise AssertionError("the cache must not make an entry that exists")
 
 
 class OtherProcess:
-    """Another process: runs ``code`` with ``cache`` on the same root, then waits for a line."""
+    """Another process: it runs ``code`` with a cache in ``root``, then waits for input."""
 
     def __init__(self, root: Path, code: str) -> None:
         head = "import sys; from pathlib import Path; from harness.cache import Cache\n"
@@ -60,12 +62,12 @@ class OtherProcess:
         )
 
     def wait_for_line(self) -> str:
-        """Return the next line of its output; empty when it exited."""
+        """Return the next line of its output; empty after its exit."""
         assert self.process.stdout is not None
         return self.process.stdout.readline().strip()
 
     def kill(self) -> None:
-        """Kill it, as a crash would."""
+        """Kill the process, as a crash does."""
         self.process.kill()
         self.process.communicate()
 
@@ -73,7 +75,9 @@ class OtherProcess:
 # Paths
 
 
-def test_cache_directory_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_option_and_variables_choose_the_cache_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
     monkeypatch.delenv("TSM_HARNESS_CACHE", raising=False)
     assert cache_directory() == tmp_path / "xdg/tsm-harness"
@@ -88,7 +92,7 @@ def test_cache_directory_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 # Cache
 
 
-def test_an_entry_is_made_once(tmp_path: Path) -> None:
+def test_entry_is_made_once(tmp_path: Path) -> None:
     first = Cache(tmp_path).get_or_make("kind", KEY, filled("a"))
     assert (first / "file").read_text() == "a"
     assert Cache(tmp_path).get_or_make("kind", KEY, refuse) == first
@@ -96,20 +100,20 @@ def test_an_entry_is_made_once(tmp_path: Path) -> None:
     assert Cache(tmp_path).has("kind", KEY)
 
 
-def test_a_failed_attempt_leaves_nothing(tmp_path: Path) -> None:
+def test_failed_attempt_leaves_no_entry(tmp_path: Path) -> None:
     cache = Cache(tmp_path)
 
     def fail(directory: Path) -> None:
         (directory / "half").touch()
-        raise BuildError("broken")
+        raise BuildError("the build failed")
 
-    with pytest.raises(BuildError, match="broken"):
+    with pytest.raises(BuildError, match="the build failed"):
         cache.get_or_make("kind", KEY, fail)
     assert list((tmp_path / "kind").iterdir()) == []
     assert (cache.get_or_make("kind", KEY, filled("b")) / "file").exists()
 
 
-def test_the_directory_of_a_killed_process_is_not_used(tmp_path: Path) -> None:
+def test_directory_of_a_killed_process_is_not_used(tmp_path: Path) -> None:
     code = (
         "def make(d):\n"
         " (d / 'half').touch(); print(d, flush=True); sys.stdin.readline()\n"
@@ -121,32 +125,32 @@ def test_the_directory_of_a_killed_process_is_not_used(tmp_path: Path) -> None:
     maker.kill()
     assert (left / "half").exists()
 
-    def make_while_an_orphan_still_writes(directory: Path) -> None:
+    def make_without_the_left_directory(directory: Path) -> None:
         assert directory != left
         assert not left.exists()
         filled("whole")(directory)
 
-    entry = Cache(tmp_path).get_or_make("kind", KEY, make_while_an_orphan_still_writes)
+    entry = Cache(tmp_path).get_or_make("kind", KEY, make_without_the_left_directory)
     assert [path.name for path in entry.iterdir()] == ["file"]
     assert [path.name for path in (tmp_path / "kind").iterdir()] == [KEY]
 
 
-def test_concurrent_users_share_one_entry(tmp_path: Path) -> None:
-    made: list[int] = []
+def test_concurrent_users_share_an_entry(tmp_path: Path) -> None:
+    makers: list[int] = []
 
     def make(directory: Path) -> None:
-        made.append(threading.get_ident())
+        makers.append(threading.get_ident())
         (directory / "file").touch()
 
-    wanting = [
+    users = [
         threading.Thread(target=Cache(tmp_path).get_or_make, args=("kind", KEY, make))
         for _ in range(8)
     ]
-    for thread in wanting:
+    for thread in users:
         thread.start()
-    for thread in wanting:
+    for thread in users:
         thread.join()
-    assert len(made) == 1
+    assert len(makers) == 1
 
 
 def test_prune_keeps_entries_that_another_process_uses(tmp_path: Path) -> None:
@@ -161,7 +165,7 @@ def test_prune_keeps_entries_that_another_process_uses(tmp_path: Path) -> None:
     assert not Cache(tmp_path).has("kind", KEY)
 
 
-def test_a_new_user_waits_for_prune(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_new_user_waits_for_prune(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     user = OtherProcess(tmp_path, f"cache.get_or_make('kind', '{KEY}', lambda d: None)")
     assert user.wait_for_line() == "ready"
     user.kill()
@@ -192,7 +196,7 @@ def test_prune_keeps_other_directories(tmp_path: Path) -> None:
     assert list((tmp_path / "kind").iterdir()) == []
 
 
-def test_a_full_disk_is_a_host_error(tmp_path: Path) -> None:
+def test_full_disk_is_a_host_error(tmp_path: Path) -> None:
     def fill(directory: Path) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(directory / "file"))
 
@@ -202,7 +206,7 @@ def test_a_full_disk_is_a_host_error(tmp_path: Path) -> None:
     assert list((tmp_path / "kind").iterdir()) == []
 
 
-def test_only_permissions_of_the_cache_become_host_errors(tmp_path: Path) -> None:
+def test_only_a_denied_permission_in_the_cache_becomes_a_host_error(tmp_path: Path) -> None:
     def denied(path: Path) -> Callable[[Path], None]:
         def make(directory: Path) -> None:
             raise PermissionError(errno.EACCES, "Permission denied", str(path))
@@ -226,7 +230,7 @@ def test_plain_progress_prints_a_line_for_each_step() -> None:
     assert out.getvalue() == "doing [this] ...\n"
 
 
-def test_live_steps_of_threads_may_overlap() -> None:
+def test_steps_of_several_threads_may_overlap() -> None:
     out = io.StringIO()
     progress = terminal_progress(Console(file=out, force_terminal=True))
     both, errors = threading.Barrier(2, timeout=10), []
@@ -253,7 +257,7 @@ def test_live_steps_of_threads_may_overlap() -> None:
     assert "first" in out.getvalue()
 
 
-def test_live_display_lasts_until_its_last_step() -> None:
+def test_display_ends_with_its_last_step() -> None:
     out = io.StringIO()
     progress = terminal_progress(Console(file=out, force_terminal=True))
     first, second = progress.step("first"), progress.step("second")
@@ -281,8 +285,8 @@ def test_dropbear_derives_the_same_public_key(tmp_path: Path) -> None:
     path = tmp_path / "host_key"
     path.write_bytes(keys.host_dropbear)
     command = ["dropbearkey", "-y", "-f", str(path)]
-    shown = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    line = next(line for line in shown.splitlines() if line.startswith("ssh-ed25519"))
+    output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    line = next(line for line in output.splitlines() if line.startswith("ssh-ed25519"))
     assert base64.b64decode(line.split()[1]) == keys.host_public
     path.write_bytes(keys.host_dropbear[:-20])
     assert subprocess.run(command, capture_output=True, check=False).returncode != 0
@@ -292,8 +296,8 @@ def test_dropbear_derives_the_same_public_key(tmp_path: Path) -> None:
 
 
 def members(archive: bytes) -> dict[str, tuple[int, bytes, tuple[int, int]]]:
-    """Read an archive independently: mode, data and device number by path."""
-    found: dict[str, tuple[int, bytes, tuple[int, int]]] = {}
+    """Parse an archive without the code under test: mode, data and device number by path."""
+    parsed: dict[str, tuple[int, bytes, tuple[int, int]]] = {}
     at = 0
     while True:
         assert archive[at : at + 6] == b"070701" and at % 4 == 0
@@ -303,12 +307,12 @@ def members(archive: bytes) -> dict[str, tuple[int, bytes, tuple[int, int]]]:
         at = (start + field[6] + 3) // 4 * 4
         if name == "TRAILER!!!":
             assert at == len(archive)
-            return found
-        assert name not in found
-        found[name] = (field[1], archive[start : start + field[6]], (field[9], field[10]))
+            return parsed
+        assert name not in parsed
+        parsed[name] = (field[1], archive[start : start + field[6]], (field[9], field[10]))
 
 
-def test_an_archive_has_the_nodes_that_were_put_in() -> None:
+def test_archive_has_its_nodes_in_a_fixed_order() -> None:
     nodes = [
         cpio.directory("d"),
         cpio.file("d/empty", b""),
@@ -329,24 +333,24 @@ def test_an_archive_has_the_nodes_that_were_put_in() -> None:
 
 
 @needs_guest_tools
-def test_the_initramfs_has_agent_modules_keys_and_programs(tmp_path: Path) -> None:
+def test_initramfs_has_agent_modules_keys_and_programs(tmp_path: Path) -> None:
     keys = ssh_keys(Cache(tmp_path))
-    modules = {"virtio_ring": b"one", "virtio": b"two"}
+    modules = {"virtio_ring": b"first", "virtio": b"second"}
     nodes = tree(agent=b"agent", modules=modules, keys=keys)
     archive = cpio.newc(nodes)
-    found = members(archive)
-    assert found["init"] == (0o100755, b"agent", (0, 0))
+    files = members(archive)
+    assert files["init"] == (0o100755, b"agent", (0, 0))
     load = b"/lib/modules/virtio_ring.ko\n/lib/modules/virtio.ko\n"
-    assert found["etc/modules-load"][1] == load
-    assert found["lib/modules/virtio.ko"][1] == b"two"
-    assert found["bin/sh"] == (0o120777, b"busybox", (0, 0))
-    assert found["dev/console"][0::2] == (0o020600, (5, 1))
-    assert found["root/.ssh/authorized_keys"][0] == 0o100600
-    assert found["root/.ssh"][0] == 0o040700
-    assert "usr/sbin/dropbear" in found and "lib64/ld-linux-x86-64.so.2" in found
-    for name in found:
+    assert files["etc/modules-load"][1] == load
+    assert files["lib/modules/virtio.ko"][1] == b"second"
+    assert files["bin/sh"] == (0o120777, b"busybox", (0, 0))
+    assert files["dev/console"][0::2] == (0o020600, (5, 1))
+    assert files["root/.ssh/authorized_keys"][0] == 0o100600
+    assert files["root/.ssh"][0] == 0o040700
+    assert "usr/sbin/dropbear" in files and "lib64/ld-linux-x86-64.so.2" in files
+    for name in files:
         parent = str(Path(name).parent)
-        assert parent == "." or list(found).index(parent) < list(found).index(name)
+        assert parent == "." or list(files).index(parent) < list(files).index(name)
     again = tree(agent=b"agent", modules=modules, keys=keys)
     assert cpio.newc(again) == archive
     assert len(archive) < 8 << 20
@@ -355,16 +359,18 @@ def test_the_initramfs_has_agent_modules_keys_and_programs(tmp_path: Path) -> No
 # Agent
 
 
-def test_agent_does_not_depend_on_where(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_agent_does_not_depend_on_its_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     contents = []
-    for name in ("one", "a-much-longer-name"):
+    for name in ("short", "a-much-longer-name"):
         sources = tmp_path / name / "guest-images"
         (sources / "agent").mkdir(parents=True)
         (sources / "agent/main.c").write_text(
             '#include <stdio.h>\n#include "tsmw.h"\nint main(void) { puts(__FILE__); return 7; }\n'
         )
         shutil.copytree(guest_images_directory() / "include", sources / "include")
-        monkeypatch.setattr(agent, "guest_images_directory", lambda where=sources: where)
+        monkeypatch.setattr(agent, "guest_images_directory", lambda path=sources: path)
         built = agent.build_agent(Cache(tmp_path / name / "cache"), NullProgress()) / "agent"
         assert subprocess.run([built], check=False, stdout=subprocess.DEVNULL).returncode == 7
         contents.append(built.read_bytes())
