@@ -158,8 +158,10 @@ def _attach(machine: Machine) -> int:
     """Connect the terminal to the serial console, or run the lines of standard input there."""
     with Console(machine) as console:
         if sys.stdin.isatty():
-            print_note("serial console: Enter for a shell, Ctrl-\\ for SysRq, Ctrl-] to leave")
+            click.echo(err=True)  # the cursor may be behind the guest's prompt, also at the end
+            print_note("serial console. Enter: shell, Ctrl-\\: SysRq, Ctrl-]: leave")
             console.interact(sys.stdout.buffer)
+            click.echo(err=True)
         else:
             lines = (line.rstrip(b"\n") for line in sys.stdin.buffer)
             console.run(lines, sys.stdout.buffer, seconds=_CONSOLE_SECONDS)
