@@ -110,7 +110,7 @@ def test_specs(tree: Callable[..., Path]) -> None:
     [
         ("tree:/nowhere", "not a kernel source tree: it has no Kconfig"),
         ("tree:", "not a kernel source tree"),
-        ("source:6.12+kmsan", "no such sanitizer: kmsan"),
+        ("source:6.12+newsan", "no such sanitizer: newsan"),
         ("source:6.12+kasan+kcsan", "both kasan and kcsan"),
         ("source:1.0", "no such kernel"),
         ("debian:6.12+kasan", "no such kernel"),
@@ -134,28 +134,31 @@ def test_an_entry_of_the_sanitizer_table_is_complete(sanitizer: Sanitizer) -> No
 
 
 @pytest.fixture
-def kmsan(monkeypatch: pytest.MonkeyPatch) -> str:
+def newsan(monkeypatch: pytest.MonkeyPatch) -> str:
     """Adds a sanitizer that the project does not have, as one entry of the table."""
     head = pattern(
-        SplatKind.WARNING, "BUG: KMSAN: ", r"BUG: KMSAN: (?P<subtype>[a-z-]+)", "BUG: KMSAN: uninit"
+        SplatKind.WARNING,
+        "BUG: NEWSAN: ",
+        r"BUG: NEWSAN: (?P<subtype>[a-z-]+)",
+        "BUG: NEWSAN: uninit",
     )
-    settings = (Setting("KMSAN", "y", "the detector"), Setting("KMSAN_CHECK", "n", "too slow"))
-    entry = Sanitizer("kmsan", "KMSAN", "uninitialised values", settings, (head,), (), ("kasan",))
+    settings = (Setting("NEWSAN", "y", "the detector"), Setting("NEWSAN_CHECK", "n", "too slow"))
+    entry = Sanitizer("newsan", "NEWSAN", "uninitialised values", settings, (head,), (), ("kasan",))
     monkeypatch.setitem(SANITIZERS, entry.name, entry)
     return entry.name
 
 
 def test_a_new_entry_is_all_that_a_sanitizer_takes(
-    tree: Callable[..., Path], tmp_path: Path, kmsan: str
+    tree: Callable[..., Path], tmp_path: Path, newsan: str
 ) -> None:
-    assert "+kmsan" in kernel_forms()
-    for order in ("kasan+kmsan", "kmsan+kasan"):
-        with pytest.raises(UsageError, match="both kasan and kmsan"):
+    assert "+newsan" in kernel_forms()
+    for order in ("kasan+newsan", "newsan+kasan"):
+        with pytest.raises(UsageError, match="both kasan and newsan"):
             parse_kernel(f"source:6.12+{order}")
     keep = f"cp $(O)/.config {tmp_path}/config"
-    assert build(tmp_path, f"tree:{tree(keep)}+kmsan+lockdep") == RELEASE
+    assert build(tmp_path, f"tree:{tree(keep)}+newsan+lockdep") == RELEASE
     config = parse_config((tmp_path / "config").read_text())
-    assert (config["KMSAN"], config["KMSAN_CHECK"]) == ("y", "n")
+    assert (config["NEWSAN"], config["NEWSAN_CHECK"]) == ("y", "n")
     assert config["PROVE_LOCKING"] == "y" and "KCSAN" not in config
 
 
