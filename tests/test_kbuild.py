@@ -177,7 +177,8 @@ def test_a_tree_is_built_beside_itself(tree: Callable[..., Path], tmp_path: Path
     path = tree()
     before = sorted(path.rglob("*"))
     assert build(tmp_path, f"tree:{path}") == RELEASE
-    assert goals(tmp_path) == ["tinyconfig", "olddefconfig", "bzImage", "modules"]
+    assert goals(tmp_path)[:2] == ["tinyconfig", "olddefconfig"]
+    assert sorted(goals(tmp_path)[2:]) == ["bzImage", "modules"]  # make runs both at once
     assert sorted(path.rglob("*")) == before
 
 
