@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The closed set of attributes: which names a report accepts, and what it raises for others."""
+"""The closed set of attributes: the names that a report accepts, and errors for other names."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ def _report(*names: AttributeName) -> Report:
     return Report(cast(Actor, None), "entry", files)
 
 
-def test_every_name_is_a_property() -> None:
+def test_every_attribute_is_a_property() -> None:
     report = _report(*ATTRIBUTE_NAMES)
     assert [getattr(report, name).name for name in ATTRIBUTE_NAMES] == list(ATTRIBUTE_NAMES)
 
 
-def test_names_are_those_of_configfs_and_the_format_of_the_class() -> None:
+def test_names_are_those_of_configfs_and_the_attribute_format_of_the_class() -> None:
     configfs = {member.name.lower() for kind in (Attr, BinAttr) for member in kind}
     assert set(ATTRIBUTE_NAMES) == configfs | {"format"}
 
@@ -47,7 +47,7 @@ def test_missing_attribute_raises_missing_attribute_error() -> None:
             use()
 
 
-def test_undefined_name_raises_attribute_error() -> None:
+def test_misspelled_name_raises_attribute_error() -> None:
     report = _report(*ATTRIBUTE_NAMES)
     with pytest.raises(AttributeError, match="outblop"):
         report.outblop  # type: ignore[attr-defined]  # noqa: B018

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The guest modules, compiled: one API file for each header, and layers without circles."""
+"""The guest modules, compiled: an API file for each header, and layers of objects."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from tsmw.constants import Api
 
 _DATA = Path(__file__).parent / "data"
 _OWN = guest_images_directory() / "modules"
-_OUTBLOB_MAX = 32768  # of every header below
+_OUTBLOB_MAX = 32768  # in every header below
 
 
 @dataclass(frozen=True)
 class ApiCase:
-    """A header, the C file of tsm-sim that serves it, and the functions that file calls."""
+    """A header, the C file of tsm-sim for it, and the kernel functions that this file calls."""
 
     file: str
     api: Api
@@ -68,7 +68,7 @@ Compile = Callable[..., Completed]
 
 @pytest.fixture
 def modules(tmp_path: Path) -> Path:
-    """A copy of the modules' directory, beside what it includes."""
+    """A copy of the sources of the modules and of the headers that they include."""
     for name in ("modules", "include"):
         shutil.copytree(guest_images_directory() / name, tmp_path / name)
     return tmp_path / "modules"
@@ -95,7 +95,7 @@ def compiling(session: Session, modules: Path) -> Compile:
 
 
 def _objects(module: Path) -> list[Path]:
-    """The objects of a module that is compiled, in the order of its Kbuild file."""
+    """Return the objects of a compiled module, in the order of its Kbuild file."""
     listed = (module / f"{module.name}.mod").read_text().split()
     return [module / Path(name).name for name in listed]
 
@@ -107,14 +107,14 @@ def _symbols(elf: ELFFile) -> SymbolTableSection:
 
 
 def _imports(path: Path) -> set[str]:
-    """The symbols that an object takes from others."""
+    """Return the symbols that an object imports."""
     with path.open("rb") as file:
         symbols = _symbols(ELFFile(file)).iter_symbols()
         return {symbol.name for symbol in symbols if symbol["st_shndx"] == "SHN_UNDEF"}
 
 
 def _exports(path: Path) -> set[str]:
-    """The symbols of an object that others can take."""
+    """Return the symbols of an object that other objects can import."""
     with path.open("rb") as file:
         return {
             symbol.name
@@ -124,12 +124,12 @@ def _exports(path: Path) -> set[str]:
 
 
 def _first_two_integers(path: Path, name: str) -> tuple[int, int]:
-    """The first two 32-bit integers of an initialised variable in an object."""
+    """Return the first two 32-bit integers of an initialised variable in an object."""
     with path.open("rb") as file:
         elf = ELFFile(file)
-        found = _symbols(elf).get_symbol_by_name(name)
-        assert found is not None
-        (symbol,) = found
+        symbols = _symbols(elf).get_symbol_by_name(name)
+        assert symbols is not None
+        (symbol,) = symbols
         data: bytes = elf.get_section(symbol["st_shndx"]).data()
         first, second = struct.unpack_from("<II", data, symbol["st_value"])
     return first, second
@@ -142,27 +142,27 @@ def test_only_the_api_files_include_the_header(modules: Path) -> None:
     api_files = {path.name for path in sources.glob("api_*.c")}
     assert including == {*api_files, "api_configfs.h"}
     assert api_files == {f"{case.file}.c" for case in APIS.values()}
-    named = re.findall(r"(\w+):\w+", (sources / "Kbuild").read_text().partition("apis := ")[2])
-    assert api_files == {f"api_{name}.c" for name in named}
+    listed = re.findall(r"(\w+):\w+", (sources / "Kbuild").read_text().partition("apis := ")[2])
+    assert api_files == {f"api_{name}.c" for name in listed}
 
 
 @pytest.mark.parametrize("name", APIS)
-def test_each_header_is_served_by_its_api_file(
+def test_each_header_is_built_with_its_api_file(
     compiling: Compile, modules: Path, name: str
 ) -> None:
     case = APIS[name]
     variables = [f"TSM_INCLUDE={case.include}"] if case.include else []
     done = compiling(*variables, "tsm-sim.mod", f"{case.file}.o")
     assert done.returncode == 0, done.stderr
-    served = [path for path in _objects(modules / "tsm-sim") if path.name.startswith("api_")]
-    assert [path.name for path in served] == [f"{case.file}.o"]
-    functions = {function for one in APIS.values() for function in one.functions}
-    assert _imports(served[0]) & functions == set(case.functions)
+    used = [path for path in _objects(modules / "tsm-sim") if path.name.startswith("api_")]
+    assert [path.name for path in used] == [f"{case.file}.o"]
+    functions = {function for other in APIS.values() for function in other.functions}
+    assert _imports(used[0]) & functions == set(case.functions)
     expected = (case.api, case.blobs * (_OUTBLOB_MAX + 1))
-    assert _first_two_integers(served[0], "tsm_sim_api") == expected
+    assert _first_two_integers(used[0], "tsm_sim_api") == expected
 
 
-def test_an_unknown_header_is_an_error(compiling: Compile, tmp_path: Path) -> None:
+def test_unknown_header_is_an_error(compiling: Compile, tmp_path: Path) -> None:
     (tmp_path / "api" / "linux").mkdir(parents=True)
     (tmp_path / "api" / "linux" / "tsm.h").write_text("int tsm_enroll(void);\n")
     done = compiling(f"TSM_INCLUDE={tmp_path / 'api'}", "tsm-sim.mod")
@@ -170,7 +170,7 @@ def test_an_unknown_header_is_an_error(compiling: Compile, tmp_path: Path) -> No
     assert "tsm.h has none of the identifiers in" in done.stderr
 
 
-def test_a_changed_interface_does_not_compile(compiling: Compile, tmp_path: Path) -> None:
+def test_changed_interface_does_not_compile(compiling: Compile, tmp_path: Path) -> None:
     text = (_DATA / "tsm_api" / "6.16" / "linux" / "tsm.h").read_text()
     lacking = text.replace("\tu8 *manifestblob;\n", "").replace(
         "\n#endif", "\nstatic int idle;\n\n#endif"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Every declared option reaches the commands, pytest, worker processes, reruns and bundles."""
+"""Every declared option reaches commands, pytest, worker processes, reruns and bundles."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ CHANGED = Settings(
     times=4,
     artifacts=Path("/tmp/artifacts"),
 )
-"""Each setting with a value that is not its default."""
+"""Every setting, with a value that is not its default."""
 
 
-def _by_command(arguments: list[str]) -> Settings:
+def _settings_of_command(arguments: list[str]) -> Settings:
     received: list[Settings] = []
 
     @click.command()
@@ -53,13 +53,13 @@ def _by_command(arguments: list[str]) -> Settings:
     return received[0]
 
 
-def _by_pytest(arguments: list[str]) -> Settings:
+def _settings_of_pytest(arguments: list[str]) -> Settings:
     config = pytest.Config.fromdictargs({}, ["-c", os.devnull, *arguments])
     configure(config)
     return config.stash[SETTINGS]
 
 
-def test_the_example_changes_every_setting() -> None:
+def test_example_changes_every_setting() -> None:
     for each in Settings.options():
         assert getattr(CHANGED, each.name) != each.default, each.name
 
@@ -67,23 +67,23 @@ def test_the_example_changes_every_setting() -> None:
 @pytest.mark.parametrize("settings", [Settings(), CHANGED], ids=["default", "changed"])
 def test_pytest_arguments_give_the_same_settings(settings: Settings) -> None:
     absolute = replace(settings, artifacts=settings.artifacts.absolute())
-    assert _by_pytest(settings.pytest_arguments()) == absolute
+    assert _settings_of_pytest(settings.pytest_arguments()) == absolute
 
 
 @pytest.mark.parametrize("settings", [Settings(), CHANGED], ids=["default", "changed"])
 def test_run_arguments_give_the_same_settings(settings: Settings) -> None:
-    default = Settings().artifacts  # an output is no part of what is repeated
-    assert _by_command(settings.run_arguments()) == replace(settings, artifacts=default)
+    default = Settings().artifacts  # a rerun does not repeat this output
+    assert _settings_of_command(settings.run_arguments()) == replace(settings, artifacts=default)
 
 
-def test_a_bundle_keeps_the_cell_and_the_guest() -> None:
-    kept = Settings.from_recorded(CHANGED.recorded())
+def test_bundle_has_the_options_of_the_cell_and_the_guest() -> None:
+    restored = Settings.from_recorded(CHANGED.recorded())
     for each in Settings.options():
         expected = CHANGED if each.use in (Use.CELL, Use.GUEST) else Settings()
-        assert getattr(kept, each.name) == getattr(expected, each.name), each.name
+        assert getattr(restored, each.name) == getattr(expected, each.name), each.name
 
 
-def test_a_bundle_from_before_an_option_existed_can_be_read() -> None:
+def test_bundle_that_is_older_than_an_option_can_be_read() -> None:
     old = {key: value for key, value in CHANGED.recorded().items() if key != "smp"}
     assert Settings.from_recorded(old) == Settings.from_recorded(CHANGED.recorded() | {"smp": 1})
 
@@ -114,30 +114,37 @@ def test_a_bundle_keeps_an_option_without_a_default(model: str | None) -> None:
         ({"colour": "red"}, "unknown member colour"),
     ],
 )
-def test_a_damaged_record_is_refused(change: dict[str, object], message: str) -> None:
+def test_damaged_record_is_refused(change: dict[str, object], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         Settings.from_recorded(CHANGED.recorded() | change)
     with pytest.raises(ValueError, match="no member tsm"):
         Settings.from_recorded({k: v for k, v in CHANGED.recorded().items() if k != "tsm"})
 
 
-@pytest.mark.parametrize("each", Settings.options(), ids=lambda each: each.flag)
-def test_ranges_are_checked(each: Option) -> None:
+@pytest.mark.parametrize(
+    "option",
+    [option for option in Settings.options() if option.lowest is not None],
+    ids=lambda option: option.flag,
+)
+def test_ranges_are_checked(option: Option) -> None:
     def check(value: int) -> None:
-        values: dict[str, Any] = {each.name: value}
+        values: dict[str, Any] = {option.name: value}
         Settings(**values).check()
 
-    if each.lowest is not None:
-        check(each.lowest)
-        with pytest.raises(UsageError, match=f"--{each.flag} {each.lowest - 1} is out of range"):
-            check(each.lowest - 1)
-    if each.highest is not None:
-        with pytest.raises(UsageError, match="is out of range") as caught:
-            check(each.highest + 1)
-        assert caught.value.hint == f"use {each.highest} or less"
+    lowest, highest = option.lowest, option.highest
+    assert lowest is not None and highest is not None
+    check(lowest)
+    check(highest)
+    with pytest.raises(UsageError, match=f"--{option.flag} {lowest - 1} is out of range"):
+        check(lowest - 1)
+    with pytest.raises(UsageError, match="is out of range") as caught:
+        check(highest + 1)
+    assert caught.value.hint == f"use {highest} or less"
 
 
-def test_an_old_name_of_an_option_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_old_name_of_an_option_is_refused_with_the_new_name(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setitem(RENAMED_OPTIONS, "--core", "--tsm")
     done = CliRunner().invoke(app, ["run", "--core", "mainline"])
     assert done.exit_code == 2

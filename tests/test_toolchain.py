@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Kernels newer than the host: build tools use their own libraries, flags are translated."""
+"""Building for kernels newer than the host: libraries of build tools, flags, makefiles."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from harness.kernels.debian import _relocate
 from harness.kernels.toolchain import wrap_tools, write_compiler
 
 
-def test_tools_run_with_the_libraries_beside_them(tmp_path: Path) -> None:
+def test_tools_use_the_libraries_of_their_directory(tmp_path: Path) -> None:
     libraries = tmp_path / "usr/lib/x86_64-linux-gnu"
     tools = tmp_path / "usr/lib/linux-kbuild-9/scripts"
     for directory in (libraries, tools / "mod"):
@@ -24,7 +24,7 @@ def test_tools_run_with_the_libraries_beside_them(tmp_path: Path) -> None:
     (tools / "script.sh").write_text("#!/bin/sh\n")
     wrap_tools(tmp_path)
     moved = tmp_path.with_name("moved")
-    tmp_path.rename(moved)  # as the cache does with a complete entry
+    tmp_path.rename(moved)  # as the cache does with a new entry
     for name in ("fixdep", "mod/modpost"):
         tool = moved / "usr/lib/linux-kbuild-9/scripts" / name
         assert tool.read_bytes().startswith(b"#!/bin/sh")
@@ -34,7 +34,7 @@ def test_tools_run_with_the_libraries_beside_them(tmp_path: Path) -> None:
     moved.rename(tmp_path)
 
 
-def test_a_flag_of_newer_compilers_is_translated_and_others_are_kept(tmp_path: Path) -> None:
+def test_flag_of_newer_compilers_is_translated(tmp_path: Path) -> None:
     script = tmp_path / "cc"
     write_compiler(script, "printf '%s|'")
     flags = ["-O2", "-fmin-function-alignment=16", "-DX=a b", ""]
@@ -44,15 +44,15 @@ def test_a_flag_of_newer_compilers_is_translated_and_others_are_kept(tmp_path: P
 
 def test_makefiles_of_headers_use_relative_paths(tmp_path: Path) -> None:
     common = tmp_path / "linux-headers-9-common"
-    own = tmp_path / "linux-headers-9-amd64"
+    flavour = tmp_path / "linux-headers-9-amd64"
     common.mkdir()
-    own.mkdir()
+    flavour.mkdir()
     (common / "Makefile").write_text("all:\n\t@echo $(KBUILD_OUTPUT)\n")
-    makefile = own / "Makefile"
+    makefile = flavour / "Makefile"
     makefile.write_text(
         "KBUILD_OUTPUT=/usr/src/linux-headers-9-amd64\n"
         "include /usr/src/linux-headers-9-common/Makefile\n"
     )
     _relocate(makefile)
-    done = subprocess.run(["make", "-C", own], capture_output=True, text=True, check=True)
-    assert str(own) in done.stdout.splitlines()
+    done = subprocess.run(["make", "-C", flavour], capture_output=True, text=True, check=True)
+    assert str(flavour) in done.stdout.splitlines()
