@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Names of implementations, and what each kind builds and loads, against a stand-in build tree."""
+"""Implementations: names, and the modules that each kind builds and loads.
+
+The build tree of the kernel is a makefile that compiles one C file.
+"""
 
 from __future__ import annotations
 
@@ -25,8 +28,8 @@ RECIPE = (
 )
 
 
-def buildable(path: Path, recipe: str = RECIPE, reports: str = "m") -> Kernel:
-    """A kernel whose build tree runs ``recipe`` for a module."""
+def kernel_with_build_tree(path: Path, recipe: str = RECIPE, reports: str = "m") -> Kernel:
+    """Make a kernel whose build tree runs ``recipe`` to build a module."""
     build_tree(path)
     (path / "Makefile").write_text(f".PHONY: modules\nmodules:\n\t{recipe}\n")
     (path / "image").write_bytes(bzimage())
@@ -52,7 +55,7 @@ def test_invalid_names_are_usage_errors(name: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["class", "configfs"])
-def test_a_defect_is_a_mutant_of_its_module(kind: OwnKind) -> None:
+def test_defect_is_a_mutant_of_its_module(kind: OwnKind) -> None:
     assert defects_of(kind)
     for name in defects_of(kind):
         mutant = parse_implementation(f"defect:{name}")
@@ -67,16 +70,16 @@ def test_reference_implementations_have_all_defects_or_none() -> None:
 
 
 @pytest.mark.parametrize("name", [*REFERENCES, "defect:stale-tail", f"dir:{USER}"])
-def test_every_kind_has_the_whole_protocol(name: str) -> None:
-    found: Implementation = parse_implementation(name)
-    assert found.name == name
-    users = name.startswith("dir:")
-    assert found.verdicts_known is not users
-    assert bool(found.files) is bool(found.digest) is users
-    assert (found.source() is None) is (name == "mainline")
+def test_every_kind_implements_the_protocol(name: str) -> None:
+    implementation: Implementation = parse_implementation(name)
+    assert implementation.name == name
+    is_of_user = name.startswith("dir:")
+    assert implementation.verdicts_known is not is_of_user
+    assert bool(implementation.files) is bool(implementation.digest) is is_of_user
+    assert (implementation.source() is None) is (name == "mainline")
 
 
-def test_a_source_has_its_defects_as_constants() -> None:
+def test_source_has_its_defects_as_constants() -> None:
     kbuilds = {}
     for name in ("class-fixed", "defect:stale-tail"):
         source = parse_implementation(name).source()
@@ -93,7 +96,7 @@ def test_a_source_has_its_defects_as_constants() -> None:
         ("# CONFIG_CONFIGFS_FS is not set\nCONFIG_A=y", "lacks CONFIG_CONFIGFS_FS"),
     ],
 )
-def test_a_kernel_may_not_allow_our_configfs_implementation(
+def test_kernel_that_cannot_load_our_configfs_implementation_is_refused(
     tmp_path: Path, config: str, message: str
 ) -> None:
     with pytest.raises(UsageError, match=message) as caught:
@@ -104,13 +107,13 @@ def test_a_kernel_may_not_allow_our_configfs_implementation(
 
 
 def test_modules_are_loaded_before_their_driver(tmp_path: Path) -> None:
-    made, cache = buildable(tmp_path / "tree"), tmp_path / "cache"
+    tree, cache = kernel_with_build_tree(tmp_path / "tree"), tmp_path / "cache"
     driver = ("/run/tsm-sim.ko", "")
-    assert loads(build("class-fixed", made, cache)) == [("/run/tsm-class.ko", ""), driver]
-    mutant = build("defect:stale-tail", made, cache)
+    assert loads(build("class-fixed", tree, cache)) == [("/run/tsm-class.ko", ""), driver]
+    mutant = build("defect:stale-tail", tree, cache)
     assert loads(mutant) == [("/run/tsm-class.ko", "defects=stale-tail"), driver]
-    assert loads(build("configfs-fixed", made, cache))[0] == ("/run/tsm-configfs.ko", "")
-    assert loads(build("mainline", made, cache)) == [("/run/tsm.ko", ""), driver]
+    assert loads(build("configfs-fixed", tree, cache))[0] == ("/run/tsm-configfs.ko", "")
+    assert loads(build("mainline", tree, cache)) == [("/run/tsm.ko", ""), driver]
     assert set(mutant.debug_files) == {"tsm_class", "tsm_sim"}
     for built in (mutant.loads[0].content, mutant.debug_files["tsm_class"]):
         assert built.read_bytes().startswith(b"\x7fELF")
@@ -120,16 +123,16 @@ def test_modules_are_loaded_before_their_driver(tmp_path: Path) -> None:
     )  # fmt: skip
 
 
-def test_one_build_serves_every_choice_of_defects(tmp_path: Path) -> None:
-    made, cache = buildable(tmp_path / "tree"), tmp_path / "cache"
-    fixed, posted = (build(name, made, cache) for name in ("class-fixed", "class-posted"))
+def test_implementations_of_one_module_share_a_build(tmp_path: Path) -> None:
+    tree, cache = kernel_with_build_tree(tmp_path / "tree"), tmp_path / "cache"
+    fixed, posted = (build(name, tree, cache) for name in ("class-fixed", "class-posted"))
     assert fixed.loads[0].content == posted.loads[0].content
     assert len(Cache(cache).entries()) == 1
 
 
-def test_an_implementation_that_is_built_in_is_not_loaded(tmp_path: Path) -> None:
-    made = buildable(tmp_path / "tree", reports="y")
-    assert loads(build("mainline", made, tmp_path / "cache")) == [("/run/tsm-sim.ko", "")]
+def test_implementation_that_is_built_in_is_not_loaded(tmp_path: Path) -> None:
+    tree = kernel_with_build_tree(tmp_path / "tree", reports="y")
+    assert loads(build("mainline", tree, tmp_path / "cache")) == [("/run/tsm-sim.ko", "")]
     with pytest.raises(UsageError, match="CONFIG_TSM_REPORTS"):
         build("mainline", kernel("# CONFIG_TSM_REPORTS is not set\nCONFIG_A=y"), tmp_path)
 
@@ -138,40 +141,42 @@ def test_an_implementation_that_is_built_in_is_not_loaded(tmp_path: Path) -> Non
     ("release", "name"),
     [("6.12.1", "tsm"), ("6.15.9", "tsm"), ("6.16-rc1", "tsm_report"), ("7.3.4+x", "tsm_report")],
 )
-def test_the_kernels_module_was_renamed(release: str, name: str) -> None:
+def test_name_of_the_kernels_module_depends_on_its_version(release: str, name: str) -> None:
     assert mainline_module(kernel(release=release)) == name
 
 
 def test_builds_do_not_depend_on_their_directory(tmp_path: Path) -> None:
-    made = buildable(tmp_path / "tree")
+    tree = kernel_with_build_tree(tmp_path / "tree")
     contents = []
-    for name in ("one", "a-much-longer-name"):
-        built = build("class-fixed", made, tmp_path / name)
+    for name in ("short", "a-much-longer-name"):
+        built = build("class-fixed", tree, tmp_path / name)
         contents.append([load.content.read_bytes() for load in built.loads])
     assert contents[0] == contents[1]
 
 
-def test_a_change_of_the_kernels_module_is_a_new_build(tmp_path: Path) -> None:
-    made, cache = buildable(tmp_path / "tree"), tmp_path / "cache"
-    before = build("mainline", made, cache).loads[0].digest
+def test_change_of_the_kernels_module_changes_the_build(tmp_path: Path) -> None:
+    tree, cache = kernel_with_build_tree(tmp_path / "tree"), tmp_path / "cache"
+    before = build("mainline", tree, cache).loads[0].digest
     compile_module(tmp_path / "tree/modules/tsm.ko", "")
-    assert build("mainline", made, cache).loads[0].digest != before
+    assert build("mainline", tree, cache).loads[0].digest != before
 
 
-def test_a_failed_build_shows_the_compilers_errors(tmp_path: Path) -> None:
-    broken = buildable(tmp_path / "tree", "echo 'core.c:7: error: no semicolon' >&2; false")
+def test_error_of_a_failed_build_has_the_compilers_errors(tmp_path: Path) -> None:
+    broken = kernel_with_build_tree(
+        tmp_path / "tree", "echo 'core.c:7: error: no semicolon' >&2; false"
+    )
     for name in ("class-fixed", "mainline"):
         with pytest.raises(BuildError, match="no semicolon"):
             build(name, broken, tmp_path / "cache")
     assert Cache(tmp_path / "cache").entries() == []
 
 
-def test_a_missing_compiler_is_named_with_its_package(
+def test_hint_of_a_missing_compiler_names_its_package(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made = buildable(tmp_path / "tree", "true")
-    (made.build / ".kernelvariables").write_text("CC = $(CROSS_COMPILE)gcc-99\n")
+    tree = kernel_with_build_tree(tmp_path / "tree", "true")
+    (tree.build / ".kernelvariables").write_text("CC = $(CROSS_COMPILE)gcc-99\n")
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(HostError) as caught:
-        build("class-fixed", made, tmp_path / "cache")
+        build("class-fixed", tree, tmp_path / "cache")
     assert "gcc-99" in caught.value.hint

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Kernel trees: specs, sanitizers, lost settings, and builds that need no repetition.
+"""Kernel trees: specs, sanitizers, lost settings, and when a tree is built again.
 
-The trees are makefiles that log their goals. A real tree takes minutes to build; ``tox -e
-sanitizers`` builds one.
+The trees are makefiles that log their goals, because a kernel takes minutes to build. ``tox -e
+sanitizers`` builds kernels.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ modules:
 
 @pytest.fixture
 def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]:
-    """Makes a kernel tree; olddefconfig also runs ``drop``, and bzImage runs ``build``."""
+    """Makes a kernel tree; its olddefconfig also runs ``drop``, and its bzImage runs ``build``."""
     monkeypatch.setattr("harness.kernels.kbuild._TOOLS", {"make": "make"})
     monkeypatch.setattr("harness.kernels.kbuild._HEADERS", {})
 
@@ -95,7 +95,7 @@ def build(tmp_path: Path, spec: str, config: Path | None = None) -> str:
     return resolve_kernel(spec, Cache(tmp_path / "cache"), NullProgress(), config=config).release
 
 
-def test_specs(tree: Callable[..., Path]) -> None:
+def test_specs_are_parsed(tree: Callable[..., Path]) -> None:
     path = tree()
     assert parse_kernel(f"tree:{path}") == KernelTree(f"tree:{path}", path)
     spec = f"tree:{path}+lockdep+kasan"
@@ -116,14 +116,14 @@ def test_specs(tree: Callable[..., Path]) -> None:
         ("debian:6.12+kasan", "no such kernel"),
     ],
 )
-def test_invalid_specs(spec: str, message: str) -> None:
+def test_invalid_spec_is_refused(spec: str, message: str) -> None:
     with pytest.raises(UsageError, match=message) as caught:
         parse_kernel(spec)
     assert caught.value.hint
 
 
 @pytest.mark.parametrize("sanitizer", SANITIZERS.values(), ids=lambda sanitizer: sanitizer.name)
-def test_an_entry_of_the_sanitizer_table_is_complete(sanitizer: Sanitizer) -> None:
+def test_entry_of_the_sanitizer_table_is_complete(sanitizer: Sanitizer) -> None:
     assert SANITIZERS[sanitizer.name] is sanitizer
     settings = parse_config(sanitizer.fragment)
     assert settings == {setting.symbol: setting.value for setting in sanitizer.settings}
@@ -135,7 +135,7 @@ def test_an_entry_of_the_sanitizer_table_is_complete(sanitizer: Sanitizer) -> No
 
 @pytest.fixture
 def newsan(monkeypatch: pytest.MonkeyPatch) -> str:
-    """Adds a sanitizer that the project does not have, as one entry of the table."""
+    """Adds an entry to the sanitizer table, for a sanitizer that the project does not have."""
     head = pattern(
         SplatKind.WARNING,
         "BUG: NEWSAN: ",
@@ -148,22 +148,22 @@ def newsan(monkeypatch: pytest.MonkeyPatch) -> str:
     return entry.name
 
 
-def test_a_new_entry_is_all_that_a_sanitizer_takes(
+def test_new_sanitizer_needs_only_an_entry_of_the_table(
     tree: Callable[..., Path], tmp_path: Path, newsan: str
 ) -> None:
     assert "+newsan" in kernel_forms()
     for order in ("kasan+newsan", "newsan+kasan"):
         with pytest.raises(UsageError, match="both kasan and newsan"):
             parse_kernel(f"source:6.12+{order}")
-    keep = f"cp $(O)/.config {tmp_path}/config"
-    assert build(tmp_path, f"tree:{tree(keep)}+newsan+lockdep") == RELEASE
+    copy = f"cp $(O)/.config {tmp_path}/config"
+    assert build(tmp_path, f"tree:{tree(copy)}+newsan+lockdep") == RELEASE
     config = parse_config((tmp_path / "config").read_text())
     assert (config["NEWSAN"], config["NEWSAN_CHECK"]) == ("y", "n")
     assert config["PROVE_LOCKING"] == "y" and "KCSAN" not in config
 
 
 @pytest.mark.parametrize("name", SANITIZERS)
-def test_a_sanitizer_that_the_configuration_drops_is_an_error(
+def test_sanitizer_that_the_configuration_drops_is_an_error(
     tree: Callable[..., Path], tmp_path: Path, name: str
 ) -> None:
     detector = SANITIZERS[name].detector
@@ -173,7 +173,7 @@ def test_a_sanitizer_that_the_configuration_drops_is_an_error(
     assert "bzImage" not in goals(tmp_path)
 
 
-def test_a_tree_is_built_beside_itself(tree: Callable[..., Path], tmp_path: Path) -> None:
+def test_build_does_not_change_the_tree(tree: Callable[..., Path], tmp_path: Path) -> None:
     path = tree()
     before = sorted(path.rglob("*"))
     assert build(tmp_path, f"tree:{path}") == RELEASE
@@ -182,7 +182,7 @@ def test_a_tree_is_built_beside_itself(tree: Callable[..., Path], tmp_path: Path
     assert sorted(path.rglob("*")) == before
 
 
-def test_an_unchanged_tree_is_not_built_again(tree: Callable[..., Path], tmp_path: Path) -> None:
+def test_unchanged_tree_is_not_built_again(tree: Callable[..., Path], tmp_path: Path) -> None:
     path = tree()
     commit(path)
     spec = f"tree:{path}"
@@ -202,7 +202,7 @@ def test_an_unchanged_tree_is_not_built_again(tree: Callable[..., Path], tmp_pat
     assert goals(tmp_path).count("bzImage") == 4
 
 
-def test_without_git_make_decides_what_to_build(tree: Callable[..., Path], tmp_path: Path) -> None:
+def test_make_runs_again_in_a_tree_without_git(tree: Callable[..., Path], tmp_path: Path) -> None:
     path = tree()
     assert tree_identity(path) is None
     for _ in range(2):
@@ -210,7 +210,7 @@ def test_without_git_make_decides_what_to_build(tree: Callable[..., Path], tmp_p
     assert goals(tmp_path).count("bzImage") == 2
 
 
-def test_a_lost_setting_is_an_error_with_its_dependency(
+def test_error_of_a_lost_setting_names_its_dependency(
     tree: Callable[..., Path], tmp_path: Path
 ) -> None:
     drop = "sed -i '/CONFIG_EFI=/d; /CONFIG_SEV_GUEST=/d; /CONFIG_TSM_REPORTS=/d' $(O)/.config"
@@ -223,22 +223,22 @@ def test_a_lost_setting_is_an_error_with_its_dependency(
     assert "bzImage" not in goals(tmp_path)
 
 
-def test_a_lost_optional_setting_is_no_error(tree: Callable[..., Path], tmp_path: Path) -> None:
+def test_lost_optional_setting_is_no_error(tree: Callable[..., Path], tmp_path: Path) -> None:
     assert build(tmp_path, f"tree:{tree('sed -i /DWARF/d $(O)/.config')}") == RELEASE
 
 
-def test_a_failed_build_shows_the_compilers_errors(
+def test_error_of_a_failed_build_has_the_compilers_errors(
     tree: Callable[..., Path], tmp_path: Path
 ) -> None:
     path = tree(build="echo 'mm/slub.c:7:1: error: no semicolon' >&2; exit 1")
     commit(path)
-    for _ in range(2):  # a failure is not remembered as a build
+    for _ in range(2):  # a failed build is repeated
         with pytest.raises(BuildError, match=r"mm/slub\.c:7:1: error: no semicolon"):
             build(tmp_path, f"tree:{path}")
     assert goals(tmp_path).count("bzImage") == 2
 
 
-def test_a_tree_that_was_built_in_place_is_refused(tree: Callable[..., Path]) -> None:
+def test_tree_that_was_built_in_place_is_refused(tree: Callable[..., Path]) -> None:
     path = tree()
     (path / ".config").touch()
     with pytest.raises(UsageError, match="built in place") as caught:
@@ -246,7 +246,7 @@ def test_a_tree_that_was_built_in_place_is_refused(tree: Callable[..., Path]) ->
     assert "mrproper" in caught.value.hint
 
 
-def test_missing_tools_are_named_with_their_packages(
+def test_error_of_missing_tools_names_their_packages(
     tree: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tree()
@@ -257,13 +257,13 @@ def test_missing_tools_are_named_with_their_packages(
     assert caught.value.hint == "as root: apt-get install flex libelf-dev"
 
 
-def test_lost_symbols() -> None:
+def test_symbols_that_a_configuration_lost_are_found() -> None:
     text = 'CONFIG_A=y\nCONFIG_B=y\n# CONFIG_C is not set\nCONFIG_D="x"\nCONFIG_E=y\n'
     assert lost_symbols(text, text) == []
     assert lost_symbols(text, 'CONFIG_A=m\nCONFIG_C=y\nCONFIG_D="x"\n') == ["B", "C", "E"]
 
 
-def test_unreadable_kconfig_leaves_the_names_of_lost_settings(tmp_path: Path) -> None:
+def test_lost_settings_are_named_without_a_readable_kconfig(tmp_path: Path) -> None:
     (tmp_path / "Kconfig").write_text("config A\n\tnonsense here\n")
     (tmp_path / ".config").touch()
     [line] = explain_lost(tmp_path, tmp_path / ".config", ["A"], "gcc")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Kernel specs, packaged kernels from a stand-in apt, images by path, module files."""
+"""Kernel specs, images by path, module files, and packaged kernels from a fake apt."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ RELEASE = "6.12.9+test"
 
 
 def bzimage(release: bytes = RELEASE.encode() + b" (builder) #1", *, body: int = 4096) -> bytes:
-    """A boot header as the specification lays it out, and nothing that could boot."""
+    """Return a header as in the Linux/x86 boot protocol, followed by zeros."""
     data = bytearray(0x400 + body)
     data[0x1F1] = 1
     struct.pack_into("<I", data, 0x1F4, body // 16)
@@ -59,7 +59,7 @@ def kernel(config: str = "", *, release: str = RELEASE, modules: Path | None = N
 # Specs
 
 
-def test_a_path_may_look_like_a_spec(tmp_path: Path) -> None:
+def test_path_may_look_like_a_spec(tmp_path: Path) -> None:
     image = tmp_path / "tree:6.12+kasan"
     image.touch()
     assert isinstance(parse_kernel("debian:6.12"), PackagedKernel)
@@ -70,7 +70,7 @@ def test_a_path_may_look_like_a_spec(tmp_path: Path) -> None:
     "spec",
     ["", "debian:", "debian:9.99", "debian:6.12+kasan", "no/such", "x" * 5000, "a\0b"],
 )
-def test_the_hint_of_an_invalid_spec_lists_the_forms(spec: str) -> None:
+def test_hint_of_an_invalid_spec_lists_the_forms(spec: str) -> None:
     with pytest.raises(UsageError) as caught:
         parse_kernel(spec)
     assert "debian:6.12" in caught.value.hint
@@ -79,14 +79,14 @@ def test_the_hint_of_an_invalid_spec_lists_the_forms(spec: str) -> None:
 # Images by path
 
 
-def test_image_with_its_build_tree(tmp_path: Path) -> None:
+def test_build_tree_of_an_image_is_found(tmp_path: Path) -> None:
     tree = build_tree(tmp_path / "tree")
     image = tree / "arch/x86/boot/bzImage"
     image.parent.mkdir(parents=True)
     image.write_bytes(bzimage())
-    found = kernel_from_image(image, None)
-    assert (found.release, found.build) == (RELEASE, tree)
-    assert found.setting("DEVTMPFS") == "y"
+    kernel = kernel_from_image(image, None)
+    assert (kernel.release, kernel.build) == (RELEASE, tree)
+    assert kernel.setting("DEVTMPFS") == "y"
 
 
 def test_modules_are_found_beside_an_unpacked_image(tmp_path: Path) -> None:
@@ -122,7 +122,7 @@ def test_headers_are_found_beside_an_unpacked_image(tmp_path: Path) -> None:
         (bzimage(b"6.12/../../x"), "has no release string"),
     ],
 )
-def test_a_file_that_is_no_kernel_is_refused(tmp_path: Path, content: bytes, message: str) -> None:
+def test_file_that_is_no_kernel_is_refused(tmp_path: Path, content: bytes, message: str) -> None:
     path = tmp_path / "image"
     path.write_bytes(content)
     with pytest.raises(UsageError, match=message):
@@ -136,7 +136,7 @@ def test_directories_and_fifos_are_refused(tmp_path: Path) -> None:
             image_release(path)
 
 
-def test_the_build_tree_must_be_of_the_same_release(tmp_path: Path) -> None:
+def test_build_tree_must_be_complete_and_of_the_same_release(tmp_path: Path) -> None:
     image = tmp_path / "vmlinuz"
     image.write_bytes(bzimage())
     with pytest.raises(UsageError, match="no build tree") as caught:
@@ -161,7 +161,7 @@ def compile_module(path: Path, depends: str) -> None:
     subprocess.run(command, input=source, text=True, check=True)
 
 
-def test_boot_modules_come_with_their_dependencies(tmp_path: Path) -> None:
+def test_boot_modules_include_their_dependencies(tmp_path: Path) -> None:
     compile_module(tmp_path / "fs/configfs.ko", "")
     compile_module(tmp_path / "char/virtio-console.ko", "virtio-ring")
     compile_module(tmp_path / "ring/virtio_ring.ko", "")
@@ -169,9 +169,9 @@ def test_boot_modules_come_with_their_dependencies(tmp_path: Path) -> None:
     packed.with_suffix(".ko.xz").write_bytes(lzma.compress(packed.read_bytes()))
     packed.unlink()
     config = "CONFIG_VIRTIO_CONSOLE=m\nCONFIG_CONFIGFS_FS=m\n"
-    found = boot_modules(kernel(config, modules=tmp_path))
-    assert list(found) == ["virtio_ring", "virtio_console", "configfs"]
-    assert all(data.startswith(b"\x7fELF") for data in found.values())
+    modules = boot_modules(kernel(config, modules=tmp_path))
+    assert list(modules) == ["virtio_ring", "virtio_console", "configfs"]
+    assert all(data.startswith(b"\x7fELF") for data in modules.values())
 
 
 def test_missing_and_damaged_modules_are_errors(tmp_path: Path) -> None:
@@ -184,7 +184,7 @@ def test_missing_and_damaged_modules_are_errors(tmp_path: Path) -> None:
         read_modules(kernel(modules=tmp_path), ["configfs"])
 
 
-# Packaged kernels, from an apt that is a script
+# Packaged kernels, from scripts in place of apt
 
 
 APT_GET = """#!/bin/sh
@@ -215,7 +215,10 @@ NEWEST = "6.12.117+deb12-cloud-amd64"
 
 
 class Mirror:
-    """Scripts in place of apt, a package with a kernel's layout, and a switch for the network."""
+    """Fakes of apt-get and apt-cache, and a package of a kernel.
+
+    While the file ``offline`` exists, apt-get fails; each call appends to the file ``log``.
+    """
 
     def __init__(self, root: Path) -> None:
         self.offline, self.log = root / "offline", root / "log"
@@ -252,13 +255,13 @@ class Mirror:
 def mirror(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Mirror:
     if shutil.which("dpkg-deb") is None:
         pytest.skip("no dpkg-deb on this host")
-    made = Mirror(tmp_path / "mirror")
+    mirror = Mirror(tmp_path / "mirror")
     monkeypatch.setenv("PATH", f"{tmp_path / 'mirror' / 'bin'}:{os.environ['PATH']}")
     monkeypatch.delenv("TSM_HARNESS_MIRROR", raising=False)
     monkeypatch.delenv("TSM_HARNESS_SECURITY_MIRROR", raising=False)
     (tmp_path / "keys").touch()
     monkeypatch.setattr(apt, "_KEYRING", tmp_path / "keys")
-    return made
+    return mirror
 
 
 def fetch(root: Path) -> Kernel:
@@ -279,7 +282,7 @@ def test_newest_packaged_kernel_is_fetched_once(tmp_path: Path, mirror: Mirror) 
     assert not mirror.log.exists()
 
 
-def test_a_cached_kernel_needs_no_network(tmp_path: Path, mirror: Mirror) -> None:
+def test_cached_kernel_needs_no_network(tmp_path: Path, mirror: Mirror) -> None:
     first = fetch(tmp_path / "cache")
     mirror.offline.touch()
     assert fetch(tmp_path / "cache") == first
@@ -292,14 +295,14 @@ def test_a_cached_kernel_needs_no_network(tmp_path: Path, mirror: Mirror) -> Non
     assert caught.value.hint
 
 
-def test_a_damaged_record_is_looked_up_again(tmp_path: Path, mirror: Mirror) -> None:
+def test_damaged_record_of_the_newest_kernel_is_replaced(tmp_path: Path, mirror: Mirror) -> None:
     first = fetch(tmp_path / "cache")
     for junk in (b"", b"[1, []]", b"{", b"\xff", b"null", b'["x", {"a": 1}]'):
         (tmp_path / "cache/apt/debian-6.12/newest.json").write_bytes(junk)
         assert fetch(tmp_path / "cache") == first
 
 
-def test_a_failure_of_apt_is_a_host_error(
+def test_failure_of_apt_is_a_host_error(
     tmp_path: Path, mirror: Mirror, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     mirror.offline.touch()

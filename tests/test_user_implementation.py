@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Implementations of a user: the interface is detected, the module built, claims decided."""
+"""Implementations of a user: detection of the interface, the build, and the verdicts."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ CLASS = guest_images_directory() / "modules" / "tsm-class"
 SHARED = CLASS.parent / "common"
 
 
-# Code of our class that tests a defect's switch, and its replacement.
+# Code of our class that tests whether a defect is on, and its replacement.
 CORRECT_FREE = {
     "if (!has_defect(DEFECT_DOUBLE_FREE) && !has_defect(DEFECT_READER_RACE))": "",
 }
@@ -31,12 +31,12 @@ CONSTANT_CLASS = {
 
 
 def copy_class(tree: Path, folder: str = "", changes: dict[str, str] | None = None) -> Path:
-    """Copy our class below ``tree``, C files into ``folder``; ``changes`` maps old to new code."""
+    """Copy our class into ``tree``, C files into ``folder``; ``changes`` maps old to new code."""
     unused = set(changes or {})
     for source in (CLASS, SHARED):
         for file in (*source.rglob("*.c"), *source.rglob("*.h")):
-            inside = file.relative_to(source)
-            target = tree / ("" if inside.parts[0] == "include" else folder) / inside
+            path = file.relative_to(source)
+            target = tree / ("" if path.parts[0] == "include" else folder) / path
             target.parent.mkdir(parents=True, exist_ok=True)
             text = file.read_text()
             for old, new in (changes or {}).items():
@@ -48,7 +48,7 @@ def copy_class(tree: Path, folder: str = "", changes: dict[str, str] | None = No
 
 
 def as_patch(tmp_path: Path, changes: dict[str, str] | None = None) -> Path:
-    """Make a mail with a patch that adds our class, with parts of the text replaced."""
+    """Make a mail with a patch that adds our class, changed as in ``copy_class``."""
     copy_class(tmp_path / "b", "drivers/virt/coco", changes)
     (tmp_path / "a").mkdir()
     diff = subprocess.run(
@@ -57,13 +57,13 @@ def as_patch(tmp_path: Path, changes: dict[str, str] | None = None) -> Path:
     ).stdout  # fmt: skip
     mail = tmp_path / "thread.mbox"
     mail.write_text(
-        f"From: someone\nSubject: [PATCH] tsm\n\nA description.\n---\n{diff}-- \n2.40\n"
+        f"From: an author\nSubject: [PATCH] tsm\n\nA description.\n---\n{diff}-- \n2.40\n"
     )
     return mail
 
 
 def verdicts(tmp_path: Path) -> dict[str, str]:
-    """The worst verdict of each claim."""
+    """Return the worst verdict of each claim in out.json."""
     cells = json.loads((tmp_path / "out.json").read_bytes())["cells"]
     return {cell["claim"]: cell["status"] for cell in sorted(cells, key=_severity)}
 
@@ -72,7 +72,7 @@ def _severity(cell: dict[str, str]) -> int:
     return ("SKIP", "PASS", "FAIL", "ERROR").index(cell["status"])
 
 
-def test_the_interface_follows_from_the_header(tmp_path: Path) -> None:
+def test_header_determines_the_interface(tmp_path: Path) -> None:
     directory = f"dir:{copy_class(tmp_path / 'flat')}"
     assert read_user_implementation(directory).interface == "class"
     assert read_user_implementation(f"dir:{CONFIGFS}").interface == "configfs"
@@ -93,21 +93,21 @@ def test_the_interface_follows_from_the_header(tmp_path: Path) -> None:
         ("patch:/etc/hostname", "no linux/tsm.h"),
     ],
 )
-def test_a_path_without_an_implementation_is_refused(spec: str, message: str) -> None:
+def test_path_without_an_implementation_is_refused(spec: str, message: str) -> None:
     with pytest.raises(UsageError, match=message):
         read_user_implementation(spec)
 
 
-def test_a_patch_is_built_and_its_claims_are_decided(invoke: Invoke, tmp_path: Path) -> None:
+def test_patch_is_built_and_claims_are_decided(invoke: Invoke, tmp_path: Path) -> None:
     tsm = f"patch:{as_patch(tmp_path, CORRECT_FREE | CONSTANT_CLASS)}"
     done = invoke("run", "R1", "T3", "S3", "F7", "K4", "T4", "--tsm", tsm, "--json", "out.json")
-    assert done.returncode == 1, done.stdout  # S3: no class with one shared device passes it
+    assert done.returncode == 1, done.stdout  # S3: every class with a single device fails it
     assert verdicts(tmp_path) == {
         "R1": "PASS", "T3": "PASS", "S3": "FAIL", "F7": "SKIP", "K4": "PASS", "T4": "PASS",
     }  # fmt: skip
 
 
-def test_a_shim_for_another_kernel_is_used_and_reported(invoke: Invoke, tmp_path: Path) -> None:
+def test_shim_for_another_kernel_is_applied_and_reported(invoke: Invoke, tmp_path: Path) -> None:
     old = {'class_create("tsm")': 'class_create(THIS_MODULE, "tsm")'}
     patch = as_patch(tmp_path, CORRECT_FREE | old)
     done = invoke("run", "T1", "K4", "--tsm", f"patch:{patch}", "--json", "out.json")
@@ -117,16 +117,16 @@ def test_a_shim_for_another_kernel_is_used_and_reported(invoke: Invoke, tmp_path
     assert note.endswith("since 6.4")
 
 
-def test_a_defect_in_a_patch_is_found(invoke: Invoke, tmp_path: Path) -> None:
+def test_defect_in_a_patch_is_noticed(invoke: Invoke, tmp_path: Path) -> None:
     patch = as_patch(tmp_path, CORRECT_FREE | {"if (!has_defect(DEFECT_STALE_TAIL))": "if (0)"})
     done = invoke("run", "T3", "R1", "--tsm", f"patch:{patch}", "--json", "out.json")
     assert done.returncode == 1
     assert verdicts(tmp_path) == {"R1": "PASS", "T3": "FAIL"}
 
 
-def test_claims_that_reading_a_patch_decides(invoke: Invoke, tmp_path: Path) -> None:
-    unset = {"return has_defect(DEFECT_SECOND_REGISTER) ? 0 : -EBUSY;": "return rc;"}
-    patch = as_patch(tmp_path, unset)
+def test_claims_about_the_source_are_decided(invoke: Invoke, tmp_path: Path) -> None:
+    rc_returned = {"return has_defect(DEFECT_SECOND_REGISTER) ? 0 : -EBUSY;": "return rc;"}
+    patch = as_patch(tmp_path, rc_returned)
     done = invoke("run", "R1", "T4", "K4", "--tsm", f"patch:{patch}", "--json", "out.json")
     assert done.returncode == 1, done.stdout
     assert verdicts(tmp_path) == {"R1": "FAIL", "T4": "FAIL", "K4": "FAIL"}
@@ -136,7 +136,9 @@ def test_claims_that_reading_a_patch_decides(invoke: Invoke, tmp_path: Path) -> 
     assert "class_create()" in output
 
 
-def test_a_directory_with_the_configfs_interface_is_run(invoke: Invoke, tmp_path: Path) -> None:
+def test_claims_on_a_directory_with_the_configfs_interface_are_decided(
+    invoke: Invoke, tmp_path: Path
+) -> None:
     claims = ["T1", "T3", "J1", "K3", "T4", "P4", "F2", "F4", "F10"]
     done = invoke("run", *claims, "--tsm", f"dir:{CONFIGFS}", "--json", "out.json")
     assert done.returncode == 0, done.stdout
@@ -146,7 +148,7 @@ def test_a_directory_with_the_configfs_interface_is_run(invoke: Invoke, tmp_path
     }  # fmt: skip
 
 
-def test_an_implementation_that_panics_fails_with_the_panic(invoke: Invoke, tmp_path: Path) -> None:
+def test_panic_of_an_implementation_is_a_fail(invoke: Invoke, tmp_path: Path) -> None:
     show = 'return sysfs_emit(buf, "%lu\\n", tsm_class_state.generation);'
     patch = as_patch(tmp_path, {show: f'panic("deliberate panic"); {show}'})
     done = invoke("run", "T1", "--tsm", f"patch:{patch}", "--json", "out.json")
@@ -155,7 +157,7 @@ def test_an_implementation_that_panics_fails_with_the_panic(invoke: Invoke, tmp_
     assert verdicts(tmp_path)["T1"] == "FAIL"
 
 
-def test_a_patch_that_does_not_build_is_an_error_with_the_compilers_errors(
+def test_patch_that_does_not_compile_is_an_error_with_the_compilers_errors(
     invoke: Invoke, tmp_path: Path
 ) -> None:
     patch = as_patch(tmp_path, {"free_report();": "free_report(1, 2);"} | CORRECT_FREE)
