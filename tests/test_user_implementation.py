@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -80,6 +81,22 @@ def test_header_determines_the_interface(tmp_path: Path) -> None:
     assert from_patch.files == read_user_implementation(directory).files
     assert from_patch.repairs == ()
     assert read_user_implementation(f"patch:{tmp_path / 'thread.mbox'}#2").files == from_patch.files
+
+
+@pytest.mark.parametrize(
+    "header", sorted((CONFIGFS.parent / "tsm_api").iterdir()), ids=lambda path: path.name
+)
+def test_every_api_of_the_driver_is_detected(header: Path, tmp_path: Path) -> None:
+    shutil.copytree(header, tmp_path / "include")
+    (tmp_path / "tsm.c").touch()
+    assert read_user_implementation(f"dir:{tmp_path}").interface == "configfs"
+
+
+def test_a_header_without_a_registration_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "tsm.h").write_text("int unregister_tsm_all(void);\n")
+    (tmp_path / "tsm.c").touch()
+    with pytest.raises(UsageError, match="declares none of register_tsm, tsm_report_register, "):
+        read_user_implementation(f"dir:{tmp_path}")
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -25,7 +26,7 @@ from harness.kernels.toolchain import build_digest, compiler_version
 from harness.paths import guest_images_directory
 from harness.progress import Progress
 
-__all__ = ["DRIVER", "HEADER", "ModulePair", "used_shims"]
+__all__ = ["DRIVER", "HEADER", "ModulePair", "driver_apis", "used_shims"]
 
 DRIVER = "tsm-sim.ko"
 """The file of the provider driver."""
@@ -121,3 +122,16 @@ def used_shims(directory: Path) -> list[str]:
     """The shims that a build needed, as notes for the user."""
     notes: list[str] = json.loads((directory / _SHIMS).read_bytes())
     return notes
+
+
+def driver_apis() -> dict[str, str]:
+    """The versions of the interface that the driver serves, in the order of its Kbuild file.
+
+    Keys are the identifiers by which a header is recognised, values the names of ``api_NAME.c``.
+    """
+    kbuild = guest_images_directory() / "modules" / "tsm-sim" / "Kbuild"
+    listed = re.search(
+        r"^apis := ((?:.*\\\n)*.*)", kbuild.read_text(encoding="utf-8"), re.MULTILINE
+    )
+    assert listed is not None
+    return {identifier: name for name, identifier in re.findall(r"(\w+):(\w+)", listed[1])}

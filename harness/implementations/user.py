@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Implementations that a user brings, as a patch or a directory.
 
-The interface is detected, not configured: a header that declares ``register_tsm()`` is that of the
-sysfs class, one that declares ``tsm_register()`` or ``tsm_report_register()`` that of configfs.
+The interface is detected, not configured: a header that the driver serves with ``api_class.c`` is
+that of the sysfs class, one that it serves with another file is that of configfs.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pathlib import Path, PurePosixPath
 from harness.cache import Cache
 from harness.errors import UsageError
 from harness.implementations.model import Build, InterfaceKind, ModuleLoad, ModuleSource
-from harness.implementations.module_pair import DRIVER, HEADER, ModulePair, used_shims
+from harness.implementations.module_pair import DRIVER, HEADER, ModulePair, driver_apis, used_shims
 from harness.implementations.patch import Patch, read_patch
 from harness.kernels.model import Kernel
 from harness.progress import Progress
@@ -107,18 +107,22 @@ def _read(spec: str, path: Path, modified: int, number: int) -> UserImplementati
             f"{where} has no {missing}; its new files: {', '.join(patch.files) or 'none'}",
             hint=hint,
         )
-    header = files[HEADER]
-    if re.search(r"\bregister_tsm\s*\(", header):
-        interface: InterfaceKind = "class"
-    elif re.search(r"\btsm_(report_)?register\s*\(", header):
-        interface = "configfs"
-    else:
-        raise UsageError(
-            f"the header in {where} declares no register_tsm(), tsm_register() or "
-            "tsm_report_register()",
-            hint="a provider registers with one of these; the interface is detected by it",
-        )
+    interface = _interface(files[HEADER], where)
     return UserImplementation(spec, interface, tuple(sorted(files.items())), tuple(patch.repairs))
+
+
+def _interface(header: str, where: str) -> InterfaceKind:
+    apis = driver_apis()
+    declared = (
+        name for identifier, name in apis.items() if re.search(rf"\b{identifier}\b", header)
+    )
+    api = next(declared, None)
+    if api is None:
+        raise UsageError(
+            f"the header in {where} declares none of {', '.join(apis)}",
+            hint="a provider registers through one of these; the interface is detected by it",
+        )
+    return "class" if api == "class" else "configfs"
 
 
 def _from_patch(path: Path, number: int) -> Patch:
