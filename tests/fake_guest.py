@@ -17,13 +17,14 @@ from providers_sim import (
     ReportRequest,
 )
 from providers_sim.provider import State
-from tsmw.constants import VERSION, Api, FrameFlag, FrameType, Status
+from tsmw.constants import VERSION, FrameFlag, FrameType, Status
 from tsmw.frame import Frame, FrameParser, encode_frame
 from tsmw.hello import GuestHello, HostHello, decode_host_hello, encode_guest_hello
 from tsmw.report import decode_report_reply, encode_report_request
 
 SECONDS = 5.0
 NONCE = 0x1122334455667788
+API = 3  # the driver's number of Linux 6.11
 REPORT_REPLY_TYPE = FrameType.REPORT | 0x80
 
 
@@ -87,7 +88,7 @@ class FakeGuest:
     def open_session(self, max_payload: int = 65536) -> HostHello:
         """Send HELLO, and use the session of the reply from now on."""
         self.session = 0
-        hello = GuestHello(NONCE, VERSION, VERSION, Api.TSM_6_11, max_payload, 32769, 16)
+        hello = GuestHello(NONCE, VERSION, VERSION, API, max_payload, 32769, 16)
         self.send(FrameType.HELLO, 1, encode_guest_hello(hello))
         reply = self.receive()
         assert (reply.type, reply.id) == (FrameType.HELLO | 0x80, 1)

@@ -157,7 +157,7 @@ def test_report_reply_round_trip(out: bytes, aux: bytes, max_payload: int) -> No
 
 
 def test_hello_round_trips() -> None:
-    guest = hello.GuestHello(1 << 63, 1, 1, constants.Api.TSM_6_11, 65536, 32769, 16)
+    guest = hello.GuestHello(1 << 63, 1, 1, 3, 65536, 32769, 16)
     assert hello.decode_guest_hello(hello.encode_guest_hello(guest)) == guest
     for timeout_ms in (None, 0, 500):
         host = hello.HostHello(1 << 63, "sev_guest", 2, 0xF, 0x7, 16, timeout_ms)
@@ -392,7 +392,6 @@ def python_constants() -> dict[str, int | str]:
     prefixes: dict[str, type[IntEnum] | type[IntFlag]] = {
         "TSMW_F_": constants.FrameFlag,
         "TSMW_": constants.Status,
-        "TSMW_API_": constants.Api,
         "TSMW_HELLO_": constants.HelloTag,
         "TSMW_REQ_": constants.RequestTag,
         "TSMW_REPLY_": constants.ReplyFlag,

@@ -63,19 +63,12 @@ struct tsmw_guest_hello {
 	__le64 nonce;		/* the reply repeats it; frames before that reply are stale */
 	__le16 version_min;
 	__le16 version_max;
-	__le32 api;		/* enum tsmw_api: what the driver registers with */
+	__le32 api;		/* what the driver registers with, for the transcript */
 	__le32 max_payload;
 	__le32 max_total;	/* largest sum of blobs of one report */
 	__le32 max_in_flight;
 	__le32 reserved;
 } __packed;
-
-enum tsmw_api {
-	TSMW_API_CLASS = 1,	/* sysfs class: register_tsm() */
-	TSMW_API_TSM_6_7 = 2,	/* configfs, tsm_register(ops, priv, type) */
-	TSMW_API_TSM_6_11 = 3,	/* configfs, tsm_register(ops, priv) */
-	TSMW_API_TSM_REPORT = 4,/* configfs, tsm_report_register(ops, priv), since 6.16 */
-};
 
 /* The reply to it. TLVs follow. The header's session is the new session. */
 struct tsmw_host_hello {

@@ -22,7 +22,6 @@ __all__ = [
     "RUN_STOP_ON_ERROR",
     "VERSION",
     "ActorPhase",
-    "Api",
     "FrameFlag",
     "FrameType",
     "HelloTag",
@@ -103,15 +102,6 @@ class Status(IntEnum):
     TIMEOUT = 10
     INTERNAL = 11
     INJECT = 255
-
-
-class Api(IntEnum):
-    """The kernel API that the driver in the guest was built for."""
-
-    CLASS = 1
-    TSM_6_7 = 2
-    TSM_6_11 = 3
-    TSM_REPORT = 4
 
 
 class HelloTag(IntEnum):

@@ -39,7 +39,7 @@ _TLVS: dict[int, Member] = {
 
 
 class GuestHello(NamedTuple):
-    """The driver's offer: ``api`` is a number of ``Api``, ``max_total`` the largest report."""
+    """The driver's offer: ``api`` is ``tsm_sim_api.id``, ``max_total`` the largest report."""
 
     nonce: int
     version_min: int

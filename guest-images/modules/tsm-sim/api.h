@@ -27,7 +27,7 @@ struct tsm_sim_registration {
 
 /**
  * struct tsm_sim_api - one version of the interface to an implementation
- * @id: enum tsmw_api
+ * @id: number of this version, which HELLO tells the host; no two have the same
  * @max_total: sum of the largest blobs that an implementation accepts, each
  *	plus one byte, so that a host can exceed the limit
  * @registration_size: of the structure that embeds a tsm_sim_registration

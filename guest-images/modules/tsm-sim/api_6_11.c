@@ -73,7 +73,7 @@ static int unregister_provider(struct tsm_sim_registration *base)
 }
 
 const struct tsm_sim_api tsm_sim_api = {
-	.id = TSMW_API_TSM_6_11,
+	.id = 3,
 	.max_total = TSM_SIM_BLOBS * (TSM_OUTBLOB_MAX + 1),
 	.registration_size = sizeof(struct registration),
 	.register_provider = register_provider,

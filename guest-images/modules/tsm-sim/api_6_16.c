@@ -66,7 +66,7 @@ static int unregister_provider(struct tsm_sim_registration *base)
 }
 
 const struct tsm_sim_api tsm_sim_api = {
-	.id = TSMW_API_TSM_REPORT,
+	.id = 4,
 	.max_total = TSM_SIM_BLOBS * (TSM_REPORT_OUTBLOB_MAX + 1),
 	.registration_size = sizeof(struct registration),
 	.register_provider = register_provider,

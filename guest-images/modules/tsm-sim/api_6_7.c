@@ -69,7 +69,7 @@ static int unregister_provider(struct tsm_sim_registration *base)
 }
 
 const struct tsm_sim_api tsm_sim_api = {
-	.id = TSMW_API_TSM_6_7,
+	.id = 2,
 	.max_total = TSM_SIM_BLOBS * (TSM_OUTBLOB_MAX + 1),
 	.registration_size = sizeof(struct registration),
 	.register_provider = register_provider,
