@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* A small configfs core: nonce in, report out, a generation, and nothing else. */
+/* A small implementation of the report interface: inblob, outblob, generation and provider. */
 #include <linux/cleanup.h>
 #include <linux/configfs.h>
 #include <linux/mm.h>
@@ -12,7 +12,7 @@
 struct entry {
 	struct config_item item;
 	struct tsm_report report;
-	unsigned long written, made;
+	unsigned long written, generated;
 };
 
 static DEFINE_MUTEX(lock);
@@ -24,7 +24,7 @@ static struct entry *to_entry(struct config_item *item)
 	return container_of(item, struct entry, item);
 }
 
-static void forget(struct entry *e)
+static void free_blobs(struct entry *e)
 {
 	kvfree(e->report.outblob);
 	kvfree(e->report.auxblob);
@@ -69,14 +69,14 @@ static ssize_t report_outblob_read(struct config_item *item, void *buf, size_t c
 		return -ENXIO;
 	if (!e->report.desc.inblob_len)
 		return -EINVAL;
-	if (!e->report.outblob || e->made != e->written) {
-		forget(e);
+	if (!e->report.outblob || e->generated != e->written) {
+		free_blobs(e);
 		rc = provider->report_new(&e->report, provider_data);
 		if (rc < 0)
 			return rc;
-		e->made = e->written;
+		e->generated = e->written;
 	}
-	/* Between the question for the size and this one a report of another size was made. */
+	/* The size has changed since the caller read it without a buffer. */
 	if (buf && count != e->report.outblob_len)
 		return -EAGAIN;
 	if (buf && e->report.outblob)
@@ -94,7 +94,7 @@ static struct configfs_bin_attribute *bin_attrs[] = {
 
 static void release(struct config_item *item)
 {
-	forget(to_entry(item));
+	free_blobs(to_entry(item));
 	kfree(to_entry(item));
 }
 
@@ -151,7 +151,7 @@ EXPORT_SYMBOL_GPL(tsm_unregister);
 
 static struct config_group *reports;
 
-static int __init core_init(void)
+static int __init report_init(void)
 {
 	int rc;
 
@@ -162,14 +162,14 @@ static int __init core_init(void)
 	reports = configfs_register_default_group(&tsm.su_group, "report", &reports_type);
 	return PTR_ERR_OR_ZERO(reports);
 }
-module_init(core_init);
+module_init(report_init);
 
-static void __exit core_exit(void)
+static void __exit report_exit(void)
 {
 	configfs_unregister_default_group(reports);
 	configfs_unregister_subsystem(&tsm);
 }
-module_exit(core_exit);
+module_exit(report_exit);
 
-MODULE_DESCRIPTION("a small core for the tests of tsm-harness");
+MODULE_DESCRIPTION("Small TSM report implementation for the tests of tsm-harness");
 MODULE_LICENSE("GPL");

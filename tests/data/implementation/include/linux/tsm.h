@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* The provider interface of a small configfs core, as 6.11 to 6.15 have it. */
+/* The provider interface of Linux 6.11 to 6.15, for a small implementation in configfs. */
 #ifndef __TSM_H
 #define __TSM_H
 

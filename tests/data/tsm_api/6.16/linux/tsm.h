@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The provider interface of the configfs core in Linux 6.16 and later, for
- * compiling against where no such kernel is at hand. Only what a provider
- * can see, in words of our own; nothing here can be linked.
+ * The provider interface of Linux 6.16 and later, to compile a provider
+ * without such a kernel. It has only the declarations that a provider uses.
  */
 #ifndef TSM_API_6_16_H
 #define TSM_API_6_16_H
@@ -10,12 +9,11 @@
 #include <linux/types.h>
 #include <linux/uuid.h>
 
-/* A provider tells this interface from the older ones by the first of these. */
 #define TSM_REPORT_INBLOB_MAX		64
 #define TSM_REPORT_OUTBLOB_MAX		32768
 #define TSM_REPORT_PRIVLEVEL_MAX	3
 
-/* What one report is asked for. */
+/* The parameters of a report. */
 struct tsm_report_desc {
 	unsigned int privlevel;
 	size_t inblob_len;
@@ -25,7 +23,7 @@ struct tsm_report_desc {
 	unsigned int service_manifest_version;
 };
 
-/* A request, and the blobs that answer it: the core frees them with kvfree(). */
+/* A request and its blobs; the implementation frees the blobs with kvfree(). */
 struct tsm_report {
 	struct tsm_report_desc desc;
 	size_t outblob_len;
@@ -36,7 +34,7 @@ struct tsm_report {
 	u8 *manifestblob;
 };
 
-/* What the visibility callbacks are given: text files, then binary ones. */
+/* Arguments of report_attr_visible() and report_bin_attr_visible(). */
 enum tsm_attr_index {
 	TSM_REPORT_GENERATION,
 	TSM_REPORT_PROVIDER,
@@ -66,8 +64,8 @@ int tsm_report_register(const struct tsm_report_ops *ops, void *priv);
 int tsm_report_unregister(const struct tsm_report_ops *ops);
 
 /*
- * From about 6.19 on this name is back with another meaning. A provider of
- * reports must not take it for its own.
+ * Since Linux 6.19, a function of this name registers a PCI/TSM device. A
+ * provider of reports must not call it.
  */
 struct tsm_dev;
 struct device;

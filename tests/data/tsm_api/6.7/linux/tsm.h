@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The provider interface of the configfs core in Linux 6.7 to 6.10, for
- * compiling against where no such kernel is at hand. Only what a provider
- * can see, in words of our own; nothing here can be linked.
+ * The provider interface of Linux 6.7 to 6.10, to compile a provider without
+ * such a kernel. It has only the declarations that a provider uses.
  */
 #ifndef TSM_API_6_7_H
 #define TSM_API_6_7_H
@@ -14,14 +13,14 @@ struct config_item_type;
 #define TSM_INBLOB_MAX	64
 #define TSM_OUTBLOB_MAX	32768
 
-/* What one report is asked for. */
+/* The parameters of a report. */
 struct tsm_desc {
 	unsigned int privlevel;
 	size_t inblob_len;
 	u8 inblob[TSM_INBLOB_MAX];
 };
 
-/* A request, and the blobs that answer it: the core frees them with kvfree(). */
+/* A request and its blobs; the implementation frees the blobs with kvfree(). */
 struct tsm_report {
 	struct tsm_desc desc;
 	size_t outblob_len;
@@ -30,14 +29,14 @@ struct tsm_report {
 	u8 *auxblob;
 };
 
-/* The floor cannot be assigned once the structure exists. */
+/* privlevel_floor is const: only an initializer can set it. */
 struct tsm_ops {
 	const char *name;
 	const unsigned int privlevel_floor;
 	int (*report_new)(struct tsm_report *report, void *data);
 };
 
-/* Which files an entry has: with privlevel and auxblob, or without. */
+/* Types of an entry: tsm_report_extra_type adds privlevel and auxblob. */
 extern const struct config_item_type tsm_report_default_type;
 extern const struct config_item_type tsm_report_extra_type;
 
