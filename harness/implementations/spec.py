@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from functools import cache
 
 from harness.errors import UsageError
@@ -20,6 +21,12 @@ _RENAMED = {
     "corrected": "configfs-fixed",
 }
 """Names of earlier versions, each with its replacement."""
+
+_READERS: Mapping[str, tuple[str, Callable[[str], Implementation]]] = {
+    "patch": ("FILE", read_user_implementation),
+    "dir": ("PATH", read_user_implementation),
+}
+"""The kinds that a user brings, as KIND:OPERAND, each with the function that reads it."""
 
 
 @cache
@@ -46,7 +53,8 @@ def _mutants() -> dict[str, Implementation]:
 
 def implementation_forms() -> str:
     """Every form of an implementation's name, for help texts and hints."""
-    return f"{', '.join(_references())}, defect:NAME, patch:FILE or dir:PATH"
+    *forms, last = (f"{kind}:{operand}" for kind, (operand, _) in _READERS.items())
+    return f"{', '.join([*_references(), 'defect:NAME', *forms])} or {last}"
 
 
 def parse_implementation(name: str) -> Implementation:
@@ -57,8 +65,9 @@ def parse_implementation(name: str) -> Implementation:
     if name in _RENAMED:
         raise UsageError(f"{name} was renamed", hint=f"use {_RENAMED[name]}")
     kind, _, rest = name.partition(":")
-    if kind in ("patch", "dir") and rest:
-        return read_user_implementation(name)
+    if kind in _READERS and rest:
+        _, read = _READERS[kind]
+        return read(name)
     known = _references() | _mutants()
     if name not in known:
         if kind == "defect":

@@ -21,7 +21,7 @@ from harness.implementations.patch import Patch, read_patch
 from harness.kernels.model import Kernel
 from harness.progress import Progress
 
-__all__ = ["UserImplementation", "read_user_implementation"]
+__all__ = ["UserImplementation", "read_user_implementation", "user_implementation"]
 
 _MODULE = "tsm-user"
 _MAX_BYTES = 16 << 20
@@ -98,8 +98,16 @@ def read_user_implementation(spec: str) -> UserImplementation:
 def _read(spec: str, path: Path, modified: int, number: int) -> UserImplementation:
     is_directory = path.is_dir()
     patch = _from_directory(path) if is_directory else _from_patch(path, number)
-    files = _arrange(patch)
     where = str(path) if is_directory else f"version {number} of the patch in {path}"
+    return user_implementation(spec, patch, where)
+
+
+def user_implementation(spec: str, patch: Patch, where: str) -> UserImplementation:
+    """Make the implementation ``spec`` of the files of ``patch``, which are from ``where``.
+
+    Raises :class:`UsageError` naming what is missing.
+    """
+    files = _arrange(patch)
     hint = "an implementation consists of tsm.c and include/linux/tsm.h, as new files"
     if HEADER not in files or not any(name.endswith(".c") for name in files):
         missing = "C file beside its header" if HEADER in files else "linux/tsm.h"
