@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 
@@ -16,6 +17,16 @@ from providers_sim import ProviderLoop
 
 Clone = Callable[[str], Guest]
 Attach = Callable[[Guest], ProviderLoop]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _interruptible() -> None:
+    """Let commands under test hear Ctrl-C, also when a shell started the tests in the background.
+
+    Such a shell ignores SIGINT for its child, and every descendant inherits that.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session", autouse=True)
