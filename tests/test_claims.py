@@ -9,6 +9,8 @@ import subprocess
 from collections.abc import Iterator
 from importlib.metadata import EntryPoint, EntryPoints
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
@@ -24,6 +26,7 @@ from harness.claims.target import (
 )
 from harness.errors import HostError, UsageError
 from harness.implementations.spec import parse_implementation
+from harness.plugin.cells import claim_of
 from harness.verdict import Status
 
 CLAIM = Claim("X1", "a reviewer", "A demand.")
@@ -176,3 +179,12 @@ def test_missing_second_or_wrong_catalogue_is_refused(
     entry_points += installed
     with pytest.raises(HostError, match=message):
         catalogue()
+
+
+def test_a_scenario_of_an_unknown_claim_is_a_usage_error() -> None:
+    mark = pytest.mark.claim("F99").mark
+    item = SimpleNamespace(
+        path=Path("test_x.py"), name="test_invented", get_closest_marker=lambda _: mark
+    )
+    with pytest.raises(pytest.UsageError, match=r'test_x.py: @claim\("F99"\) on test_invented'):
+        claim_of(cast(pytest.Item, item))

@@ -45,10 +45,8 @@ _FIXUP = click.option(
 @click.command()
 @click.argument("claims", nargs=-1, required=True, metavar="CLAIM...")
 @options.settings(one_cell=True, decides=True, check=False, tsms="mainline")
-@click.option("--good", help="Bisect by itself, from this commit, which keeps the claims.")
-@click.option(
-    "--bad", default="HEAD", show_default=True, help="With --good: the commit that breaks one."
-)
+@click.option("--good", help="Run the whole bisection, starting from this good commit.")
+@click.option("--bad", default="HEAD", show_default=True, help="With --good: a bad commit.")
 @click.option(
     "--rate",
     type=click.FloatRange(0, 1, min_open=True),
@@ -121,7 +119,7 @@ def series(
 
     SERIES is an mbox or a directory of *.patch files. It is applied in a temporary working tree;
     paths like tree:. or dir:drivers/virt/coco are relative to that tree. The exit status is 1
-    when a claim that does not FAIL before the series does after it.
+    when the series breaks a claim: the claim FAILs after the series and not before it.
     """
     select_claims(settings.claims)
     patch = fixup.absolute() if fixup else None

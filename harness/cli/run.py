@@ -126,6 +126,8 @@ def reproduce(settings: Settings, claim: str, workers: int, history: Path | None
     settings = replace(settings, claims=(claim,)).check()
     outcome = decide(settings, Workers(workers))
     console = Console(highlight=False)
+    for place in sorted({(r.cell.kernel, r.cell.tsm, r.cell.provider) for r in outcome.results}):
+        print_text(console, ", ".join(place))
     for scenario in sorted({result.cell.scenario for result in outcome.results}):
         members = [result for result in outcome.results if result.cell.scenario == scenario]
         for line in _rate(members):
@@ -153,6 +155,6 @@ def _rate(results: Sequence[CellResult]) -> Iterator[str]:
         if result.status is not Status.PASS
     )
     for (status, text), count in details.most_common(_MAX_DETAILS):
-        yield f"  {count} times {status}: {text}"
+        yield f"  {count} {'time' if count == 1 else 'times'} {status}: {text}"
     if len(details) > _MAX_DETAILS:
         yield f"  and {len(details) - _MAX_DETAILS} other reasons"

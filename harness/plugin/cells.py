@@ -78,10 +78,19 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def claim_of(item: pytest.Item) -> tuple[Claim, Scope]:
-    """Return the claim that a scenario decides, and where it can decide it."""
+    """Return the claim that a scenario decides, and where it can decide it.
+
+    Raises :class:`pytest.UsageError` when the scenario names a claim that does not exist.
+    """
     mark = item.get_closest_marker("claim")
     assert mark is not None
-    return catalogue().claims[mark.args[0]], mark.kwargs.get("scope", Scope())
+    known = catalogue().claims
+    if mark.args[0] not in known:
+        raise pytest.UsageError(
+            f'{item.path.name}: @claim("{mark.args[0]}") on {item.name}: the catalogue has no such '
+            f"claim; it has {', '.join(known)}"
+        )
+    return known[mark.args[0]], mark.kwargs.get("scope", Scope())
 
 
 def axes_of(item: pytest.Item) -> Axes:
