@@ -12,13 +12,13 @@ SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 
 .PHONY: run test setup packages clean
 
-run: setup ## decide the claims on the default kernel and implementations
+run: setup # decide the claims on the default kernel and implementations
 	$(VENV)/bin/tsm-harness run
 
-test: setup ## run the tests with tox
+test: setup # run the tests with tox
 	$(VENV)/bin/tox
 
-setup: $(STAMP) ## install packages of the host, and create or update .venv
+setup: $(STAMP) # install packages of the host, and create or update .venv
 
 packages:
 	@PATH="$$PATH:/usr/sbin:/sbin"; missing=""; \
@@ -41,5 +41,5 @@ $(STAMP): pyproject.toml | packages
 	$(VENV)/bin/pip install -qq --disable-pip-version-check --editable '.[dev]'
 	touch $@
 
-clean: ## remove .venv and .tox; `tsm-harness images prune` empties the cache
+clean: # remove .venv and .tox; `tsm-harness images prune` empties the cache
 	rm -rf $(VENV) .tox
