@@ -84,7 +84,7 @@ def octets(size: int) -> st.SearchStrategy[bytes]:
 def assert_state_restores(
     provider: AnyProvider, other: AnyProvider, invalid_live: dict[str, object]
 ) -> None:
-    """Assert that the state of ``provider`` makes ``other`` its copy, and is validated."""
+    """Assert that set_state() makes ``other`` a copy, and refuses invalid live states."""
     made = provider.report(REQUEST)
     state = json.loads(json.dumps(provider.get_state()))
     other.set_state(state)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Processes on this host, for tests that check whether any is left."""
+"""QEMU processes on this host, for tests that check that none is left."""
 
 from __future__ import annotations
 

@@ -341,7 +341,7 @@ def test_first_stale_token_has_a_challenge_of_zeros() -> None:
     assert parse_token(evidence.outblob).realm.challenge == bytes(64)
 
 
-def test_a_token_longer_than_announced_is_truncated() -> None:
+def test_token_longer_than_announced_is_truncated() -> None:
     answer = realm().answer(REQUEST, "cca-token-too-long", {"announced": 500})
     assert evidence_of(answer).outblob == realm().report(REQUEST).outblob[:500]
 

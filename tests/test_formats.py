@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The file formats of a run report: each is valid, complete, and safe from a guest's text."""
+"""The file formats of a run report: valid, complete, and safe with any text of a guest."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def schema() -> dict[str, Any]:
 
 
 def closed(document: object) -> object:
-    """Return the schema without room for keys that it does not describe."""
+    """Return the schema, changed so that it refuses keys that it does not describe."""
     if isinstance(document, list):
         return [closed(each) for each in document]
     if not isinstance(document, dict):
@@ -101,10 +101,10 @@ def test_json_is_valid_and_every_key_is_described(tmp_path: Path, run: RunResult
     json_format.write(tmp_path / "new" / "run.json", run)
     document = json.loads((tmp_path / "new" / "run.json").read_bytes())
     jsonschema.Draft202012Validator.check_schema(schema())
-    jsonschema.validate(document, closed(schema()))  # type: ignore[arg-type] # a dict again
+    jsonschema.validate(document, closed(schema()))  # type: ignore[arg-type] # a dict
 
 
-def test_the_schema_refuses_other_documents() -> None:
+def test_schema_refuses_other_documents() -> None:
     document = json.loads(json.dumps(run_as_json(FULL)))
     cell = document["cells"][0]
     for wrong in (
@@ -178,14 +178,14 @@ def test_json_carries_any_text(tmp_path: Path) -> None:
     assert "[bold]" in json.loads(path.read_text())["cells"][0]["detail"]
 
 
-def test_a_file_is_replaced_in_one_step_and_nothing_else_is_left(tmp_path: Path) -> None:
+def test_file_is_replaced_and_no_temporary_file_is_left(tmp_path: Path) -> None:
     path = tmp_path / "run.json"
     json_format.write(path, RunResult([], HOST))
     json_format.write(path, RUN)
     assert [p.name for p in tmp_path.iterdir()] == ["run.json"]
 
 
-def test_a_pipe_is_written_not_replaced(tmp_path: Path) -> None:
+def test_pipe_is_written_and_not_replaced(tmp_path: Path) -> None:
     path = tmp_path / "pipe"
     os.mkfifo(path)
     reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)

@@ -65,7 +65,7 @@ class Run:
         return self.output.read_text(encoding="utf-8", errors="replace")
 
     def is_cleaned_up(self) -> bool:
-        """Whether neither a QEMU nor a run directory of it exists."""
+        """Whether no QEMU and no run directory of it is left."""
         return not self.guests() and not list(self.temporary.glob("tsm-harness-*"))
 
 
@@ -164,10 +164,11 @@ def test_killed_worker_loses_only_its_cell(launch: Callable[..., Run], tmp_path:
 
 def test_two_runs_share_a_cache_without_templates(tmp_path: Path, cache: Path) -> None:
     fresh = _copy_without_templates(cache, tmp_path / "cache")
-    for name in ("one", "two"):
+    for name in ("first", "second"):
         (tmp_path / name).mkdir()
     runs = [
-        Run(tmp_path / name, fresh, "run", "T1", "--tsm", "class-fixed") for name in ("one", "two")
+        Run(tmp_path / name, fresh, "run", "T1", "--tsm", "class-fixed")
+        for name in ("first", "second")
     ]
     assert [run.wait() for run in runs] == [0, 0], [run.text() for run in runs]
     assert sum("booting" in run.text() for run in runs) >= 1

@@ -18,7 +18,7 @@ from harness.session import Session
 from harness.settings import DEFAULT_KERNEL
 from tests.conftest import Clone
 
-_LEAVE, _BREAK = "\x1d", "\x1c"  # Ctrl-] and Ctrl-\\
+_LEAVE, _BREAK = "\x1d", "\x1c"  # Ctrl-] and Ctrl-\
 _SECONDS = 60
 
 Start = Callable[..., "pexpect.spawn[str]"]

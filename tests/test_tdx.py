@@ -205,7 +205,9 @@ def test_pck_certificate_has_the_structure_of_intels() -> None:
     sgx = pck.extensions[5].value
     assert isinstance(sgx, x509.UnrecognizedExtension)
     value = sgx.value
-    prefix = bytes.fromhex("060a2a864886f84d010d01")  # the OID with one more arc
+    prefix = bytes.fromhex(
+        "060a2a864886f84d010d01"
+    )  # an OID with one arc after 1.2.840.113741.1.13.1
     assert value.count(prefix) == 7
     assert value.count(bytes.fromhex("060b2a864886f84d010d0102")) == 18
     assert bytes.fromhex("00806f050000") in value

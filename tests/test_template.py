@@ -110,7 +110,7 @@ def test_clock_of_a_clone_shows_the_time_of_the_host(
     start = time.time()
     shown = _guest_time(clone("mainline"))
     assert start - 2 <= shown <= time.time() + 1
-    # In a clone of a new template, a clock that nobody sets passes the check above.
+    # In a clone of a new template, a clock that was not set also passes the check above.
     year = 366 * 86400
     real = time.time_ns
     with monkeypatch.context() as patched:
