@@ -14,7 +14,7 @@ from harness.guest.guest import Guest
 from harness.progress import NullProgress
 from harness.session import Session
 from harness.settings import DEFAULT_KERNEL
-from harness.vm import clock, factory
+from harness.vm import boot, clock, factory
 from harness.vm.factory import GuestFactory
 from tests.conftest import Clone
 
@@ -47,6 +47,19 @@ def empty(session: Session, tmp_path: Path) -> Iterator[GuestFactory]:
     yield GuestFactory(real.image, real.emulator, cache, run, NullProgress())
     for memory in tmp_path.rglob("memory"):
         memory.unlink()  # otherwise pytest keeps these hundreds of megabytes for three runs
+
+
+@pytest.mark.parametrize("khz", [30_000, 10_000_000])
+def test_kernel_with_a_wrong_tsc_frequency_does_not_keep_time(
+    empty: GuestFactory, monkeypatch: pytest.MonkeyPatch, khz: int
+) -> None:
+    """The parameter of the kernel has the effect of a calibration that a busy host disturbed."""
+    if empty.emulator.accelerator == "kvm":
+        pytest.skip("a guest under KVM takes its time from kvm-clock, not from the TSC alone")
+    arguments = (*boot.KERNEL_ARGUMENTS, f"tsc_early_khz={khz}")
+    monkeypatch.setattr(boot, "KERNEL_ARGUMENTS", arguments)
+    with empty.boot() as guest:
+        assert not clock.keeps_time(clock.clock_rate(guest))
 
 
 def test_guest_with_a_wrong_clock_is_booted_again(

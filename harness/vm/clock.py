@@ -22,8 +22,8 @@ _TOLERANCE = 0.1
 def _guest_clock(guest: Guest) -> tuple[float, float, float]:
     """CLOCK_MONOTONIC of the guest in seconds, and the host's before and after reading it."""
     before = time.monotonic()
-    call = guest.actors[0].start([Op.stat("/")], lambda got: got[0].start_ns, "stat of /")
-    return call.result() / 1e9, before, time.monotonic()
+    result = guest.actors[0].run(Op.stat("/"), "stat of /")
+    return result.start_ns / 1e9, before, time.monotonic()
 
 
 def clock_rate(guest: Guest) -> tuple[float, float]:
