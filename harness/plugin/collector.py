@@ -84,11 +84,9 @@ class Collector:
         return [cells.get(nodeid) or _unknown(nodeid) for nodeid in left]
 
     def _cells_of_workers(self) -> dict[str, CellResult]:
-        """Read the file of one worker: all of them have collected the same cells."""
-        for path in self._directory.glob("*.json"):
-            cells = json.loads(path.read_bytes())
-            return {nodeid: cell_from_json(cell) for nodeid, cell in cells.items()}
-        return {}
+        """Read the files of all workers: one that was interrupted has written a part of its cells."""
+        files = (json.loads(path.read_bytes()) for path in self._directory.glob("*.json"))
+        return {nodeid: cell_from_json(cell) for cells in files for nodeid, cell in cells.items()}
 
 
 def _unknown(nodeid: str) -> CellResult:

@@ -8,6 +8,7 @@ process. The commands are documented in QEMU's QMP reference (``qapi/*.json``).
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 from collections.abc import Coroutine, Iterable
 from functools import cache
@@ -32,6 +33,10 @@ _FAILURES = (QMPError, OSError, TimeoutError, EOFError, asyncio.CancelledError)
 @cache
 def _loop() -> asyncio.AbstractEventLoop:
     loop = asyncio.new_event_loop()
+    # A task of qemu.qmp that reads from a QEMU which has ended fails. Nothing awaits it when Ctrl-C
+    # comes during a command, and asyncio would print its traceback. Monitor raises what matters.
+    loop.set_exception_handler(lambda *_: None)
+    logging.getLogger("qemu.qmp").addHandler(logging.NullHandler())
     threading.Thread(target=loop.run_forever, name="qmp", daemon=True).start()
     return loop
 
