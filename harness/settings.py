@@ -17,6 +17,7 @@ from typing import Any
 
 from harness.claims.catalogue import select_claims
 from harness.errors import UsageError
+from harness.implementations.defects import all_defects
 from harness.implementations.spec import implementation_forms, parse_implementation
 from harness.kernels.spec import kernel_forms, parse_kernel
 from harness.option import Option, Use, check_ranges, option, options_of
@@ -106,6 +107,18 @@ class Settings(Hardware):
         select_claims(self.claims)
         check_ranges(self)
         return self
+
+    def selects(self, claim: str, tsm: str) -> bool:
+        """Whether the run decides ``claim`` on the implementation ``tsm``.
+
+        Without named claims these are all claims, except on a mutant for exploration: it is decided
+        for the claims of exploration and for those that its defect lists.
+        """
+        if self.claims:
+            return claim in {selected.id for selected in select_claims(self.claims)}
+        kind, _, name = tsm.partition(":")
+        defect = all_defects().get(name) if kind == "defect" else None
+        return defect is None or defect.concerns(claim)
 
     def pytest_arguments(self) -> list[str]:
         """Return the arguments that give pytest the same settings."""

@@ -9,7 +9,8 @@ drivers/virt/coco/tsm.c.
 
 The ids S, G, R, T, K and J are from the review, one letter per reviewer. P are defects of the
 posted code that the review does not mention, F are defects of the merged code, C is what the ABI
-documentation of the merged code says, U are the protocols of its users.
+documentation of the merged code says, U are the protocols of its users. M are the claims that
+exploration decides: it compares sequences of operations with a model of the interface.
 """
 
 from __future__ import annotations
@@ -336,9 +337,36 @@ _OF_THE_INTERFACE = (
         "A caller that retries after a conflict gets a report over its own nonce.",
     ),
 )
+_OF_EXPLORATION = (
+    Claim(
+        "M1",
+        _ABI,
+        "Every sequence of operations has an outcome that the documentation allows.",
+        undecided="exploration decides it, which is not part of the catalogue yet",
+    ),
+    Claim(
+        "M2",
+        _ABI,
+        "When the provider has gone, nothing is kept: no memory, no reference, no secret in the "
+        "kernel log.",
+        undecided="exploration decides it, which is not part of the catalogue yet",
+    ),
+    Claim(
+        "M3",
+        _ABI,
+        "After every operation the next one returns: no lock is kept, and a killed caller ends.",
+        undecided="exploration decides it, which is not part of the catalogue yet",
+    ),
+)
 
 CLAIMS = {
     claim.id: claim
-    for claim in (*_REVIEW, *_OF_THE_POSTED_CODE, *_OF_THE_MERGED_CODE, *_OF_THE_INTERFACE)
+    for claim in (
+        *_REVIEW,
+        *_OF_THE_POSTED_CODE,
+        *_OF_THE_MERGED_CODE,
+        *_OF_THE_INTERFACE,
+        *_OF_EXPLORATION,
+    )
 }
 """Every claim by its id, in the order of a run report."""

@@ -12,7 +12,7 @@ from rich.console import Console
 from harness.claims.catalogue import catalogue
 from harness.claims.scope import Scope
 from harness.cli.mutants import _undecided
-from harness.implementations.defects import all_defects, defects_breaking, defects_of
+from harness.implementations.defects import Defect, all_defects, defects_breaking, defects_of
 from harness.report.mutants import print_mutants
 from harness.verdict import Cell, CellResult, Status
 from scenarios import test_conformance
@@ -94,7 +94,16 @@ def test_every_defect_has_a_claim_with_a_scenario() -> None:
     claims = catalogue().claims
     unknown = {d.name: set(d.claims) - set(claims) for d in all_defects().values()}
     assert {name: ids for name, ids in unknown.items() if ids} == {}
-    assert _undecided() == {}
+    assert all(all_defects()[name].explored for name in _undecided())
+
+
+def test_a_mutant_for_exploration_concerns_few_claims() -> None:
+    reviewed = Defect("A", "a", ("T1", "S1"), "an effect")
+    explored = Defect("B", "b", ("M2", "R1"), "an effect")
+    assert [reviewed.explored, explored.explored] == [False, True]
+    claims = ("T1", "R1", "M1", "M2", "M3", "J1")
+    assert [claim for claim in claims if reviewed.concerns(claim)] == list(claims)
+    assert [claim for claim in claims if explored.concerns(claim)] == ["R1", "M1", "M2", "M3"]
 
 
 def test_the_scenarios_of_a_claim_divide_its_defects_between_them() -> None:

@@ -3,10 +3,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import click
 from rich.console import Console
 
-from harness.claims.catalogue import catalogue
+from harness.claims.catalogue import catalogue, select_claims
 from harness.cli import options
 from harness.cli.decide import Workers, decide, exit_status_of
 from harness.implementations.defects import all_defects, defects_of
@@ -34,11 +36,21 @@ def mutants(settings: Settings, workers: int) -> int:
     """Decide claims on every mutant, and on the fixed implementations.
 
     A mutant is a fixed implementation with one known defect. It must FAIL the claims that the
-    defect breaks, and no other claim. --tsm selects the implementations.
+    defect breaks, and no other claim. --tsm selects the implementations. A mutant for exploration
+    (its defect is named for M1, M2 or M3) is decided for these claims and those that it lists.
     """
-    outcome = decide(settings, Workers(workers))
+    outcome = decide(_without_unconcerned(settings), Workers(workers))
     print_mutants(outcome.results, _undecided(), Console(highlight=False))
     return exit_status_of(outcome)
+
+
+def _without_unconcerned(settings: Settings) -> Settings:
+    """Leave out the mutants for exploration that none of the named claims concerns."""
+    claims = {claim.id for claim in select_claims(settings.claims)}
+    known = all_defects()
+    unconcerned = {f"defect:{name}" for name in known if not any(map(known[name].concerns, claims))}
+    kept = tuple(tsm for tsm in settings.tsms if tsm not in unconcerned)
+    return replace(settings, tsms=kept)
 
 
 def _undecided() -> dict[str, str]:

@@ -18,6 +18,7 @@ from harness.paths import guest_images_directory
 
 __all__ = [
     "DEFECT_LIST",
+    "EXPLORED_CLAIMS",
     "Defect",
     "OwnKind",
     "all_defects",
@@ -31,6 +32,9 @@ OwnKind = Literal["class", "configfs"]
 
 DEFECT_LIST = "defect_list.h"
 """The file of a module that declares its defects."""
+
+EXPLORED_CLAIMS = ("M1", "M2", "M3")
+"""The claims that exploration decides: behaviour, nothing kept, progress."""
 
 _COMMENT = re.compile(r"/\*.*?\*/", re.DOTALL)
 _STRING = r'"([^"\\]*)"'
@@ -48,6 +52,15 @@ class Defect:
     name: str
     claims: tuple[str, ...]
     effect: str
+
+    @property
+    def explored(self) -> bool:
+        """Whether the defect is there for exploration to find: no claim of the review names it."""
+        return self.claims[0] in EXPLORED_CLAIMS
+
+    def concerns(self, claim: str) -> bool:
+        """Whether a run that names no claims decides this one on the mutant with the defect."""
+        return not self.explored or claim in (*EXPLORED_CLAIMS, *self.claims)
 
 
 def parse_defects(text: str, source: str) -> dict[str, Defect]:

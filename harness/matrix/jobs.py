@@ -61,11 +61,20 @@ def jobs_of(matrix: Matrix, base: Settings) -> list[Job]:
 
 def jobs_of_settings(settings: Settings) -> list[Job]:
     """Split a run into jobs of a few claims each."""
-    claims = decidable_claims(settings.claims)
+    rows = product(settings.kernels, settings.tsms, settings.providers)
+    return [
+        Job(kernel, tsm, provider, part, settings.seed)
+        for kernel, tsm, provider in rows
+        for part in _parts(settings, tsm)
+    ]
+
+
+def _parts(settings: Settings, tsm: str) -> list[tuple[str, ...]]:
+    """Return the claims of each job on one implementation."""
+    known = decidable_claims(settings.claims)
+    claims = tuple(claim for claim in known if settings.selects(claim, tsm))
     starts = range(0, len(claims), _CLAIMS_PER_JOB)
-    parts = [claims[start : start + _CLAIMS_PER_JOB] for start in starts]
-    rows = product(settings.kernels, settings.tsms, settings.providers, parts)
-    return [Job(*row, settings.seed) for row in rows]
+    return [claims[start : start + _CLAIMS_PER_JOB] for start in starts]
 
 
 def _pairwise(jobs: list[Job]) -> list[Job]:

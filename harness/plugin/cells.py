@@ -8,7 +8,7 @@ from itertools import product
 
 import pytest
 
-from harness.claims.catalogue import catalogue, select_claims
+from harness.claims.catalogue import catalogue
 from harness.claims.model import Claim
 from harness.claims.scope import Scope
 from harness.plugin.options import SETTINGS
@@ -59,14 +59,16 @@ def pytest_itemcollected(item: pytest.Item) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Drop scenarios of other claims than requested; group the rest by implementation."""
+    """Drop the cells that the settings do not select; group the rest by implementation."""
     settings = config.stash[SETTINGS]
-    requested = {claim.id for claim in select_claims(settings.claims)}
     order = {axes: index for index, axes in enumerate(_all_axes(settings))}
     claims = list(catalogue().claims)
     scenarios = [item for item in items if item.get_closest_marker("claim")]
-    dropped = [item for item in scenarios if claim_of(item)[0].id not in requested]
-    kept = [item for item in items if item not in dropped]
+    dropped = [
+        item for item in scenarios if not settings.selects(claim_of(item)[0].id, axes_of(item).tsm)
+    ]
+    left_out = set(dropped)
+    kept = [item for item in items if item not in left_out]
 
     def place(item: pytest.Item) -> tuple[int, int]:
         if not item.get_closest_marker("claim"):
