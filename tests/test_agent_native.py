@@ -30,7 +30,7 @@ from harness.progress import NullProgress
 
 HEADER = struct.Struct("<IBBHIIIIII")
 MAGIC = 0x574D5354
-VERSION = 2
+VERSION = 3
 HELLO, PING, SPAWN, RUN, STATE, KILL = 0x01, 0x06, 0x10, 0x11, 0x12, 0x14
 LOG_SYNC, RELAY, ECHO, STRESS = 0x15, 0x17, 0x18, 0x19
 LOG, ACTOR_DIED, REPLY = 0x48, 0x49, 0x80

@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import re
 import signal
+import stat
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -268,6 +269,32 @@ def test_a_throttled_reader_returns_before_its_retry(start_driver: StartDriver, 
         assert call.results(seconds=5)
         assert call.error() == errno.ENXIO
         driver.guest.log.assert_clean()
+
+
+# What the driver adds to each request.
+
+_MARK = "/sys/class/misc/tsm_sim/mark"
+
+
+@pytest.mark.parametrize("tsm", CORRECT)
+def test_a_request_has_the_mark_and_the_caller(start_driver: StartDriver, tsm: str) -> None:
+    driver = start_driver(tsm)
+    actor = driver.guest.actors[0]
+    assert actor.read_file(_MARK) == b"0\n"
+    for slot, text, mark in ((1, b"", 0), (2, b"7\n", 7), (3, b"0xffffffff", 0xFFFF_FFFF)):
+        if text:
+            actor.write_file(_MARK, text)
+        driver.report.write_inblob(NONCE)
+        reader = driver.guest.actors[slot]
+        driver.start_read(slot).result()
+        request = driver.provider.issued[-1].request
+        assert (request.mark, request.caller) == (mark, reader.state().pid)
+    for refused in (b"4294967296", b"-1", b"x"):
+        call = actor.start_write_file(_MARK, refused)
+        assert call.error() == (errno.ERANGE if refused[0:1] == b"4" else errno.EINVAL), refused
+    assert actor.read_file(_MARK) == b"4294967295\n"
+    assert stat.S_IMODE(actor.stat(_MARK).mode) == 0o600
+    driver.guest.log.assert_clean()
 
 
 # Readers are killed, hosts close the port, providers unregister.

@@ -57,6 +57,7 @@ from tsmw.constants import (
 )
 from tsmw.frame import HEAD, Frame, encode_frame
 from tsmw.hello import HOST_HELLO, decode_guest_hello
+from tsmw.report import decode_report_request
 from tsmw.tlv import encode_tlvs
 
 __all__ = ["connect", "start_raw"]  # the fixtures
@@ -75,6 +76,17 @@ def test_the_host_limits_requests_in_flight(clone: Clone, connect: Connect) -> N
     assert first.result() == BLOBS[0]
     assert read_counters(guest)["in_flight"] == 0
     guest.log.assert_clean()
+
+
+def test_the_longest_service_provider_reaches_the_host(start_raw: StartRawDriver) -> None:
+    driver, name = start_raw("mainline"), b"s" * 4095  # configfs takes no more in one write(2)
+    driver.report.write("service_provider", name)
+    call = start_read(driver.guest, 1, driver.report)
+    frame = driver.host.expect(FrameType.REPORT)
+    request = decode_report_request(frame.id, frame.payload)
+    assert (request.service_provider, request.inblob) == (name, NONCE)
+    driver.host.send(whole_reply(frame.id))
+    assert call.result() == BLOBS[0]
 
 
 def _inject(ident: int, value: int) -> bytes:

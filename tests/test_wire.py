@@ -138,6 +138,8 @@ REQUESTS = st.builds(
     service_guid=st.none() | st.binary(min_size=16, max_size=16),
     manifest_version=U32,
     format=U32,
+    mark=U32,
+    caller=U32,
 )
 
 
@@ -164,12 +166,12 @@ def test_hello_round_trips() -> None:
         assert hello.decode_host_hello(hello.encode_host_hello(host)) == host
 
 
-# Each message as encoded now, and its bytes in protocol version 2.
+# Each message as encoded now, and its bytes in protocol version 3.
 GUEST_HELLO = hello.GuestHello(0x1122334455667788, 1, 2, 3, 65536, 32769, 16)
 GOLDEN: dict[str, tuple[bytes, str]] = {
     "frame": (
         encode_frame(Frame(2, 1, 3, 4, 5, b"abc")),
-        "54534d57 02 02 0100 03000000 04000000 03000000 05000000 c2412435 6740f0a3 616263",
+        "54534d57 03 02 0100 03000000 04000000 03000000 05000000 c2412435 4025d522 616263",
     ),
     "guest hello": (
         hello.encode_guest_hello(GUEST_HELLO),
@@ -177,7 +179,7 @@ GOLDEN: dict[str, tuple[bytes, str]] = {
     ),
     "host hello": (
         hello.encode_host_hello(hello.HostHello(5, "sev_guest", 1, 0xF, 7, 16, 1500)),
-        "0500000000000000 0200 0000 10000000"
+        "0500000000000000 0300 0000 10000000"
         "0100 0000 09000000 7365765f6775657374 0200 0000 04000000 01000000"
         "0300 0000 04000000 0f000000 0400 0000 04000000 07000000"
         "0500 0000 04000000 dc050000",
@@ -185,15 +187,18 @@ GOLDEN: dict[str, tuple[bytes, str]] = {
     "report request": (
         report.encode_report_request(report.ReportRequest(id=7, inblob=b"\x01\x02")),
         "0100 0000 04000000 00000000 0200 0000 02000000 0102"
-        "0600 0000 04000000 00000000 0700 0000 04000000 00000000",
+        "0600 0000 04000000 00000000 0700 0000 04000000 00000000"
+        "0880 0000 04000000 00000000 0980 0000 04000000 00000000",
     ),
     "report request with every member": (
         report.encode_report_request(
-            report.ReportRequest(7, b"\x01", 3, bytes(64), b"svsm", bytes(range(16)), 4, 1)
+            report.ReportRequest(7, b"\x01", 3, bytes(64), b"svsm", bytes(range(16)), 4, 1,
+                                 0xFFFF_FFFE, 77)
         ),
         "0100 0000 04000000 03000000 0200 0000 01000000 01 0300 0000 40000000" + "00" * 64 +
         "0400 0000 04000000 7376736d 0500 0000 10000000 000102030405060708090a0b0c0d0e0f"
-        "0600 0000 04000000 04000000 0700 0000 04000000 01000000",
+        "0600 0000 04000000 04000000 0700 0000 04000000 01000000"
+        "0880 0000 04000000 feffffff 0980 0000 04000000 4d000000",
     ),
     "report reply": (
         b"".join(
@@ -205,12 +210,12 @@ GOLDEN: dict[str, tuple[bytes, str]] = {
         agent.encode_spawn(1, 2, 3, priority=4),
         "01000000 02000000 03000000 ffffffff 04000000",
     ),
-    "agent hello": (agent.encode_agent_hello(5), "0500000000000000 0200 0200 00000000"),
+    "agent hello": (agent.encode_agent_hello(5), "0500000000000000 0300 0300 00000000"),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("message", GOLDEN)
-def test_messages_have_the_bytes_of_version_2(message: str) -> None:
+def test_messages_have_the_bytes_of_version_3(message: str) -> None:
     encoded, golden = GOLDEN[message]
     assert encoded == bytes.fromhex(golden)
 
@@ -275,6 +280,16 @@ def test_unknown_mandatory_tlv_raises_unknown_tlv_error() -> None:
 
 def test_unknown_optional_tlv_is_ignored() -> None:
     assert report.decode_report_request(1, tlvs(INBLOB, (0x8063, b"?"))).inblob == bytes(64)
+
+
+def test_request_without_optional_tlvs_has_their_defaults() -> None:
+    request = report.decode_report_request(1, tlvs(INBLOB))
+    assert (request.mark, request.caller) == (0, 0)
+    tags = (constants.RequestTag.MARK, constants.RequestTag.CALLER)
+    assert all(tag & constants.OPTIONAL_TLV for tag in tags)
+    for tag in tags:
+        with pytest.raises(WireError):
+            report.decode_report_request(1, tlvs(INBLOB, (tag, bytes(3))))
 
 
 def test_run_and_results_layout() -> None:

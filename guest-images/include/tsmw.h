@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 /*
- * TSMW version 2: the framing of the agent port and of the provider port, and
+ * TSMW version 3: the framing of the agent port and of the provider port, and
  * the messages of both. Every integer is little-endian; no structure has
  * padding. The Python twin is the package tsmw; tests compare the two.
  */
@@ -14,10 +14,10 @@
 #endif
 
 #define TSMW_MAGIC		0x574d5354u	/* "TSMW" read as le32 */
-#define TSMW_VERSION		2
+#define TSMW_VERSION		3
 #define TSMW_REPLY		0x80		/* reply type = request type | 0x80 */
 #define TSMW_MAX_PAYLOAD	65536u		/* of one frame */
-#define TSMW_MAX_REQUEST	4096u		/* of one request on the provider port */
+#define TSMW_MAX_REQUEST	8192u		/* of one request on the provider port */
 #define TSMW_MAX_IN_FLIGHT	16u
 #define TSMW_MAX_TLVS		16u
 
@@ -101,6 +101,8 @@ struct tsmw_tlv {
 #define TSMW_REQ_SERVICE_GUID		5	/* 16 bytes */
 #define TSMW_REQ_MANIFEST_VERSION	6	/* __le32 */
 #define TSMW_REQ_FORMAT			7	/* __le32, sysfs class only: enum tsm_format */
+#define TSMW_REQ_MARK			0x8008	/* __le32, optional: the driver's attribute mark */
+#define TSMW_REQ_CALLER			0x8009	/* __le32, optional: pid of the task in report_new */
 
 /* The first frame of a REPORT reply begins with this; the blobs follow, back to back. */
 struct tsmw_report_reply {

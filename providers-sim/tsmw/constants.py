@@ -32,12 +32,12 @@ __all__ = [
 ]
 
 MAGIC = 0x574D5354
-VERSION = 2
+VERSION = 3
 REPLY = 0x80
 """The type of a reply is the type of its request with this bit set."""
 MAX_PAYLOAD = 65536
 """Largest payload of a frame, in bytes."""
-MAX_REQUEST = 4096
+MAX_REQUEST = 8192
 """Largest payload of a request on the provider port, in bytes."""
 MAX_IN_FLIGHT = 16
 MAX_TLVS = 16
@@ -115,7 +115,7 @@ class HelloTag(IntEnum):
 
 
 class RequestTag(IntEnum):
-    """TLVs of a REPORT request."""
+    """TLVs of a REPORT request; the optional ones have the bit OPTIONAL_TLV."""
 
     PRIVLEVEL = 1
     INBLOB = 2
@@ -124,6 +124,8 @@ class RequestTag(IntEnum):
     SERVICE_GUID = 5
     MANIFEST_VERSION = 6
     FORMAT = 7
+    MARK = OPTIONAL_TLV | 8
+    CALLER = OPTIONAL_TLV | 9
 
 
 class ReplyFlag(IntFlag):

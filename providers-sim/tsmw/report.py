@@ -44,6 +44,8 @@ _TLVS: dict[int, Member] = {
     RequestTag.SERVICE_GUID: Member("service_guid", bytes, (16, 16)),
     RequestTag.MANIFEST_VERSION: Member("manifest_version", int),
     RequestTag.FORMAT: Member("format", int),
+    RequestTag.MARK: Member("mark", int),
+    RequestTag.CALLER: Member("caller", int),
 }
 
 
@@ -55,6 +57,8 @@ class ReportRequest:
     whole 64-byte array that holds it, with the rest of an earlier, longer nonce.
     ``service_provider`` has no NUL. ``service_guid`` is a ``guid_t`` as it lies in memory
     (``uuid.UUID(bytes_le=...)``). ``format``: 0 default, 1 extended; only the sysfs class has it.
+    ``mark`` is the number in the driver's attribute ``mark`` when it sent the request. ``caller``
+    is the process id of the task that made the implementation ask for the report.
     """
 
     id: int
@@ -65,6 +69,8 @@ class ReportRequest:
     service_guid: bytes | None = None
     manifest_version: int = 0
     format: int = 0
+    mark: int = 0
+    caller: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -63,11 +63,6 @@ static struct attribute *counter_attrs[] = {
 	NULL
 };
 
-static const struct attribute_group counter_group = {
+const struct attribute_group tsm_sim_counter_group = {
 	.attrs = counter_attrs,
-};
-
-const struct attribute_group *tsm_sim_counter_groups[] = {
-	&counter_group,
-	NULL
 };

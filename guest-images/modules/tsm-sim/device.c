@@ -3,6 +3,7 @@
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
 #include <linux/cleanup.h>
+#include <linux/device.h>
 #include <linux/fs.h>
 #include <linux/lockdep.h>
 #include <linux/minmax.h>
@@ -174,12 +175,27 @@ static const struct file_operations sim_fops = {
 	.poll = sim_poll,
 };
 
+static struct attribute *command_attrs[] = {
+	&tsm_sim_mark_attr.attr,
+	NULL
+};
+
+static const struct attribute_group command_group = {
+	.attrs = command_attrs,
+};
+
+static const struct attribute_group *sim_groups[] = {
+	&tsm_sim_counter_group,
+	&command_group,
+	NULL
+};
+
 static struct miscdevice sim_device = {
 	.minor = MISC_DYNAMIC_MINOR,
 	.name = "tsm_sim",
 	.mode = 0600,
 	.fops = &sim_fops,
-	.groups = tsm_sim_counter_groups,
+	.groups = sim_groups,
 };
 
 static int __init tsm_sim_init(void)

@@ -2,6 +2,8 @@
 /* From the options of a report to the TLVs of a REPORT request. */
 #include <linux/errno.h>
 #include <linux/minmax.h>
+#include <linux/pid.h>
+#include <linux/sched.h>
 #include <linux/slab.h>
 #include <linux/string.h>
 
@@ -52,6 +54,13 @@ static int append_services(struct tlvs *tlvs,
 				options->service_manifest_version);
 }
 
+/* Which operation of the test this report belongs to, and which task asks for it. */
+static int append_origin(struct tlvs *tlvs)
+{
+	return append_u32(tlvs, TSMW_REQ_MARK, tsm_sim_mark()) ?:
+	       append_u32(tlvs, TSMW_REQ_CALLER, task_pid_nr(current));
+}
+
 static int append_options(struct tlvs *tlvs,
 			  const struct tsm_sim_options *options)
 {
@@ -64,7 +73,7 @@ static int append_options(struct tlvs *tlvs,
 			options->inblob_size);
 	if (!rc && options->has_format)
 		rc = append_u32(tlvs, TSMW_REQ_FORMAT, options->format);
-	return rc ?: append_services(tlvs, options);
+	return rc ?: append_services(tlvs, options) ?: append_origin(tlvs);
 }
 
 /* Request the report that @options describe; see tsm_sim_request(). */

@@ -7,6 +7,7 @@
  * A file calls only files that are listed above it:
  *
  *   counters.c      /sys/class/misc/tsm_sim/<counter>
+ *   mark.c          /sys/class/misc/tsm_sim/mark
  *   frame.c         frame headers
  *   queue.c         frames that wait to be read
  *   receive.c       written bytes to frames
@@ -45,6 +46,7 @@
 
 struct attribute_group;
 struct device;
+struct device_attribute;
 
 /* counters.c */
 enum tsm_sim_counter {
@@ -62,9 +64,13 @@ enum tsm_sim_counter {
 	TSM_SIM_COUNTERS,
 };
 
-extern const struct attribute_group *tsm_sim_counter_groups[];
+extern const struct attribute_group tsm_sim_counter_group;
 void tsm_sim_count(enum tsm_sim_counter counter);
 void tsm_sim_uncount(enum tsm_sim_counter counter);
+
+/* mark.c */
+extern struct device_attribute tsm_sim_mark_attr;
+u32 tsm_sim_mark(void);
 
 /* frame.c */
 
