@@ -31,6 +31,7 @@ struct tsm_sim_registration {
  * @max_total: sum of the largest blobs that an implementation accepts, each
  *	plus one byte, so that a host can exceed the limit
  * @registration_size: of the structure that embeds a tsm_sim_registration
+ * @init_ops: fill what the implementation is given, from the description
  * @register_provider: register it with the implementation
  * @unregister_provider: when it returns, no report_new runs or will run
  */
@@ -38,6 +39,7 @@ struct tsm_sim_api {
 	u32 id;
 	u32 max_total;
 	size_t registration_size;
+	void (*init_ops)(struct tsm_sim_registration *registration);
 	int (*register_provider)(struct tsm_sim_registration *registration);
 	int (*unregister_provider)(struct tsm_sim_registration *registration);
 };

@@ -47,7 +47,7 @@ static int report_new(struct tsm_report *report, void *data)
 	return rc;
 }
 
-static int register_provider(struct tsm_sim_registration *base)
+static void init_ops(struct tsm_sim_registration *base)
 {
 	struct registration *registration =
 		container_of(base, struct registration, base);
@@ -61,6 +61,13 @@ static int register_provider(struct tsm_sim_registration *base)
 
 	/* Not an assignment: the floor is const in some headers. */
 	memcpy(&registration->ops, &ops, sizeof(ops));
+}
+
+static int register_provider(struct tsm_sim_registration *base)
+{
+	struct registration *registration =
+		container_of(base, struct registration, base);
+
 	return tsm_register(&registration->ops, base->sim);
 }
 
@@ -76,6 +83,7 @@ const struct tsm_sim_api tsm_sim_api = {
 	.id = 3,
 	.max_total = TSM_SIM_BLOBS * (TSM_OUTBLOB_MAX + 1),
 	.registration_size = sizeof(struct registration),
+	.init_ops = init_ops,
 	.register_provider = register_provider,
 	.unregister_provider = unregister_provider,
 };

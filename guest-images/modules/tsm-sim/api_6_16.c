@@ -41,7 +41,7 @@ static int report_new(struct tsm_report *report, void *data)
 	return rc;
 }
 
-static int register_provider(struct tsm_sim_registration *base)
+static void init_ops(struct tsm_sim_registration *base)
 {
 	struct registration *registration =
 		container_of(base, struct registration, base);
@@ -54,6 +54,13 @@ static int register_provider(struct tsm_sim_registration *base)
 	};
 
 	registration->ops = ops;
+}
+
+static int register_provider(struct tsm_sim_registration *base)
+{
+	struct registration *registration =
+		container_of(base, struct registration, base);
+
 	return tsm_report_register(&registration->ops, base->sim);
 }
 
@@ -69,6 +76,7 @@ const struct tsm_sim_api tsm_sim_api = {
 	.id = 4,
 	.max_total = TSM_SIM_BLOBS * (TSM_REPORT_OUTBLOB_MAX + 1),
 	.registration_size = sizeof(struct registration),
+	.init_ops = init_ops,
 	.register_provider = register_provider,
 	.unregister_provider = unregister_provider,
 };

@@ -42,7 +42,7 @@ static int report_new(struct tsm_report *report, void *data)
 	return rc;
 }
 
-static int register_provider(struct tsm_sim_registration *base)
+static void init_ops(struct tsm_sim_registration *base)
 {
 	struct registration *registration =
 		container_of(base, struct registration, base);
@@ -51,10 +51,17 @@ static int register_provider(struct tsm_sim_registration *base)
 		.privlevel_floor = base->info.privlevel_floor,
 		.report_new = report_new,
 	};
-	bool extra = base->info.attrs & TSM_SIM_ATTR_PRIVLEVEL;
 
 	/* Not an assignment: the floor is const. */
 	memcpy(&registration->ops, &ops, sizeof(ops));
+}
+
+static int register_provider(struct tsm_sim_registration *base)
+{
+	struct registration *registration =
+		container_of(base, struct registration, base);
+	bool extra = base->info.attrs & TSM_SIM_ATTR_PRIVLEVEL;
+
 	return tsm_register(&registration->ops, base->sim,
 			    extra ? &tsm_report_extra_type :
 				    &tsm_report_default_type);
@@ -72,6 +79,7 @@ const struct tsm_sim_api tsm_sim_api = {
 	.id = 2,
 	.max_total = TSM_SIM_BLOBS * (TSM_OUTBLOB_MAX + 1),
 	.registration_size = sizeof(struct registration),
+	.init_ops = init_ops,
 	.register_provider = register_provider,
 	.unregister_provider = unregister_provider,
 };

@@ -43,6 +43,15 @@ static u8 *report_new(struct device *dev, const struct tsm_desc *desc,
 	return rc < 0 ? ERR_PTR(rc) : outblob;
 }
 
+static void init_ops(struct tsm_sim_registration *base)
+{
+	struct registration *registration =
+		container_of(base, struct registration, base);
+
+	registration->ops.name = base->info.name;
+	registration->ops.report_new = report_new;
+}
+
 static int register_provider(struct tsm_sim_registration *base)
 {
 	static const struct attribute_group *all_groups[] = {
@@ -54,8 +63,6 @@ static int register_provider(struct tsm_sim_registration *base)
 		container_of(base, struct registration, base);
 	bool extra = base->info.attrs & TSM_SIM_ATTR_PRIVLEVEL;
 
-	registration->ops.name = base->info.name;
-	registration->ops.report_new = report_new;
 	return register_tsm(&registration->ops, base->sim->parent,
 			    extra ? all_groups : NULL);
 }
@@ -72,6 +79,7 @@ const struct tsm_sim_api tsm_sim_api = {
 	.id = 1,
 	.max_total = TSM_OUTBLOB_MAX + 1,
 	.registration_size = sizeof(struct registration),
+	.init_ops = init_ops,
 	.register_provider = register_provider,
 	.unregister_provider = unregister_provider,
 };

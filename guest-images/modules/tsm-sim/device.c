@@ -41,6 +41,7 @@ static struct tsm_sim *alloc_sim(struct device *parent)
 	mutex_init(&sim->write_mutex);
 	tsm_sim_queue_init(&sim->queue);
 	INIT_WORK(&sim->registration_work, tsm_sim_do_registration_work);
+	INIT_LIST_HEAD(&sim->list);
 	init_waitqueue_head(&sim->session_ended);
 	sim->rx.deliver = tsm_sim_handle_frame;
 	sim->rx.payload = kvmalloc(TSMW_MAX_PAYLOAD, GFP_KERNEL);
@@ -82,8 +83,7 @@ static int sim_release(struct inode *inode, struct file *file)
 		tsm_sim_fail_requests(sim, -ENXIO);
 	}
 	flush_work(&sim->registration_work);
-	if (sim->registration)
-		tsm_sim_unregister(sim);
+	tsm_sim_end_registration(sim);
 	free_sim(sim);
 	return 0;
 }
@@ -177,6 +177,7 @@ static const struct file_operations sim_fops = {
 
 static struct attribute *command_attrs[] = {
 	&tsm_sim_mark_attr.attr,
+	&tsm_sim_control_attr.attr,
 	NULL
 };
 

@@ -18,13 +18,16 @@
  *   provider.c      the provider that is registered
  *   api_*.c         report_new and registration, for one version of linux/tsm.h
  *   registration.c  when to register and unregister
+ *   control.c       /sys/class/misc/tsm_sim/control
  *   session.c       HELLO and the other messages of a session
  *   device.c        the character device
  *
  * Locks, outermost first: registration_mutex (registration.c), those of the
  * implementation, tsm_sim.lock, tsm_sim_queue.lock. write_mutex is taken outside
  * tsm_sim.lock, and not held while the implementation's locks are waited for.
- * read_mutex is taken alone or outside tsm_sim_queue.lock.
+ * read_mutex is taken alone or outside tsm_sim_queue.lock. A write to control
+ * takes registration_mutex; the removal of the device waits for that write, and
+ * must therefore not run with registration_mutex held.
  */
 #ifndef TSM_SIM_H
 #define TSM_SIM_H
@@ -221,7 +224,8 @@ struct tsm_sim_info {
  * @answered_next: count of them
  * @info: of the host's last HELLO reply
  * @registration_work: does what @must_unregister and @must_register demand
- * @registration: only @registration_work, and release() after it, use it
+ * @list: of files that have registered or tried to; under registration_mutex
+ * @registration: NULL while not registered; under registration_mutex
  * @session_ended: woken when throttled requests must not be repeated
  * @queue: frames to the host
  * @read_mutex: protects @reading and @read_bytes
@@ -249,6 +253,7 @@ struct tsm_sim {
 	struct tsm_sim_info info;
 
 	struct work_struct registration_work;
+	struct list_head list;
 	struct tsm_sim_registration *registration;
 	wait_queue_head_t session_ended;
 
@@ -307,7 +312,21 @@ int tsm_sim_request_report(struct tsm_sim *sim,
 
 /* registration.c */
 void tsm_sim_do_registration_work(struct work_struct *work);
-void tsm_sim_unregister(struct tsm_sim *sim);
+int tsm_sim_unregister(struct tsm_sim_registration *registration);
+void tsm_sim_end_registration(struct tsm_sim *sim);
+
+enum tsm_sim_command {
+	TSM_SIM_LEAVE,
+	TSM_SIM_RETURN,
+	TSM_SIM_SECOND,
+	TSM_SIM_STRANGER,
+};
+
+int tsm_sim_run_command(enum tsm_sim_command command,
+			const struct tsm_sim_info *info);
+
+/* control.c */
+extern struct device_attribute tsm_sim_control_attr;
 
 /* session.c */
 int tsm_sim_start_session(struct tsm_sim *sim);
