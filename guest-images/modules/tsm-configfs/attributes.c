@@ -2,7 +2,6 @@
 /* The files of an entry. */
 #include <linux/cleanup.h>
 #include <linux/kstrtox.h>
-#include <linux/lockdep.h>
 #include <linux/minmax.h>
 #include <linux/module.h>
 #include <linux/slab.h>
@@ -11,45 +10,6 @@
 
 #include "defects.h"
 #include "entry.h"
-
-/*
- * Without the defect every write is allowed: a flag tells whether the report is
- * valid, so that the counter of writes may overflow.
- */
-static int check_write(const struct entry *entry)
-{
-	lockdep_assert_held(&entry->lock);
-	if (has_defect(DEFECT_SILENT_REFUSAL) && entry->written == entry->made - 1)
-		return -EBUSY;
-	return 0;
-}
-
-/* Count a write of @option, which is the address of its member of the entry. */
-static void count_write(struct entry *entry, const void *option)
-{
-	bool again = entry->latest == option && !entry->valid;
-
-	lockdep_assert_held(&entry->lock);
-	entry->latest = option;
-	entry->valid = false;
-	if (!again || !has_defect(DEFECT_COALESCED_COUNT))
-		WRITE_ONCE(entry->written, entry->written + 1);
-}
-
-/* Copy @value to @option, a member of the entry. */
-static int set_option(struct entry *entry, void *option, const void *value,
-		      size_t size)
-{
-	int rc;
-
-	guard(mutex)(&entry->lock);
-	rc = check_write(entry);
-	if (rc)
-		return rc;
-	memcpy(option, value, size);
-	count_write(entry, option);
-	return 0;
-}
 
 static ssize_t report_generation_show(struct config_item *item, char *page)
 {
@@ -87,60 +47,24 @@ static ssize_t report_privlevel_floor_show(struct config_item *item, char *page)
 }
 CONFIGFS_ATTR_RO(report_, privlevel_floor);
 
-static int check_privlevel(unsigned int value)
-{
-	/* The lowest level is the provider's. */
-	lockdep_assert_held(&tsm_configfs_registration);
-	if (!tsm_configfs_provider.ops)
-		return -ENXIO;
-	if (has_defect(DEFECT_LOOSE_PRIVLEVEL))
-		return 0;
-	if (value < tsm_configfs_provider.ops->privlevel_floor ||
-	    value > TSM_REPORT_PRIVLEVEL_MAX)
-		return -EINVAL;
-	return 0;
-}
-
 static ssize_t report_privlevel_store(struct config_item *item, const char *page,
 				      size_t count)
 {
-	struct entry *entry = to_entry(item);
 	unsigned int value;
-	int rc;
 
-	rc = kstrtouint(page, 0, &value);
-	if (rc)
-		return rc;
-	guard(rwsem_read)(&tsm_configfs_registration);
-	return check_privlevel(value) ?:
-	       set_option(entry, &entry->report.desc.privlevel, &value,
-			  sizeof(value)) ?: (ssize_t)count;
+	return kstrtouint(page, 0, &value) ?:
+	       tsm_configfs_set_privlevel(to_entry(item), value) ?:
+	       (ssize_t)count;
 }
 CONFIGFS_ATTR_WO(report_, privlevel);
 
 static ssize_t report_service_provider_store(struct config_item *item,
 					     const char *page, size_t count)
 {
-	struct entry *entry = to_entry(item);
 	size_t len = count && page[count - 1] == '\n' ? count - 1 : count;
-	char *name = NULL;
-	int rc;
 
-	if (len) {
-		name = kmemdup_nul(page, len, GFP_KERNEL);
-		if (!name)
-			return -ENOMEM;
-	}
-	guard(mutex)(&entry->lock);
-	rc = check_write(entry);
-	if (rc) {
-		kfree(name);
-		return rc;
-	}
-	kfree(entry->report.desc.service_provider);
-	entry->report.desc.service_provider = name;
-	count_write(entry, &entry->report.desc.service_provider);
-	return count;
+	return tsm_configfs_set_service_provider(to_entry(item), page, len) ?:
+	       (ssize_t)count;
 }
 CONFIGFS_ATTR_WO(report_, service_provider);
 
@@ -157,15 +81,17 @@ static int parse_guid(const char *page, guid_t *guid)
 static ssize_t report_service_guid_store(struct config_item *item,
 					 const char *page, size_t count)
 {
-	struct entry *entry = to_entry(item);
 	guid_t guid = {};
 	int rc;
 
 	rc = parse_guid(page, &guid);
-	if (rc)
+	if (rc) {
+		if (has_defect(DEFECT_EARLY_PUT))
+			config_item_put(item);
 		return rc;
-	return set_option(entry, &entry->report.desc.service_guid, &guid,
-			  sizeof(guid)) ?: (ssize_t)count;
+	}
+	return tsm_configfs_set_service_guid(to_entry(item), &guid) ?:
+	       (ssize_t)count;
 }
 CONFIGFS_ATTR_WO(report_, service_guid);
 
@@ -173,15 +99,11 @@ static ssize_t report_service_manifest_version_store(struct config_item *item,
 						     const char *page,
 						     size_t count)
 {
-	struct entry *entry = to_entry(item);
 	unsigned int value;
-	int rc;
 
-	rc = kstrtouint(page, 0, &value);
-	if (rc)
-		return rc;
-	return set_option(entry, &entry->report.desc.service_manifest_version,
-			  &value, sizeof(value)) ?: (ssize_t)count;
+	return kstrtouint(page, 0, &value) ?:
+	       tsm_configfs_set_manifest_version(to_entry(item), value) ?:
+	       (ssize_t)count;
 }
 CONFIGFS_ATTR_WO(report_, service_manifest_version);
 
@@ -193,23 +115,10 @@ CONFIGFS_ATTR_WO(report_, service_manifest_version);
 static ssize_t report_inblob_write(struct config_item *item, const void *buf,
 				   size_t count)
 {
-	struct entry *entry = to_entry(item);
-	struct tsm_report_desc *desc = &entry->report.desc;
-	size_t len = min_t(size_t, count, sizeof(desc->inblob));
-	int rc;
-
 	if (!count && !has_defect(DEFECT_WIPING_REFUSAL))
 		return -EINVAL;
-	guard(mutex)(&entry->lock);
-	rc = check_write(entry);
-	if (rc)
-		return rc;
-	memset(desc->inblob, 0, sizeof(desc->inblob));
-	if (len)
-		memcpy(desc->inblob, buf, len);
-	desc->inblob_len = len;
-	count_write(entry, &desc->inblob);
-	return count;
+	return tsm_configfs_set_inblob(to_entry(item), buf, count) ?:
+	       (ssize_t)count;
 }
 CONFIGFS_BIN_ATTR_WO(report_, inblob, NULL, TSM_REPORT_INBLOB_MAX);
 
@@ -295,7 +204,8 @@ static void free_entry(struct config_item *item)
 
 	tsm_configfs_free_report(entry);
 	kfree(entry->report.desc.service_provider);
-	kfree(entry);
+	if (!has_defect(DEFECT_LEAKED_ENTRY))
+		kfree(entry);
 }
 
 static struct configfs_item_operations item_ops = { .release = free_entry };
@@ -305,7 +215,8 @@ static struct configfs_group_operations visibility_ops = {
 	.is_bin_visible = is_bin_visible,
 };
 
-const struct config_item_type tsm_configfs_entry_type = {
+/* Not const: a defect changes the owner. */
+struct config_item_type tsm_configfs_entry_type = {
 	.ct_owner = THIS_MODULE,
 	.ct_item_ops = &item_ops,
 	.ct_group_ops = &visibility_ops,
@@ -313,7 +224,7 @@ const struct config_item_type tsm_configfs_entry_type = {
 	.ct_bin_attrs = bin_attrs,
 };
 
-/* Apply the defects of the files' modes and sizes. */
+/* Apply the defects of the files' modes, sizes and owner. */
 void tsm_configfs_init_attributes(void)
 {
 	if (has_defect(DEFECT_READABLE_NONCE)) {
@@ -322,4 +233,6 @@ void tsm_configfs_init_attributes(void)
 	}
 	if (has_defect(DEFECT_TRUNCATED_NONCE))
 		report_attr_inblob.cb_max_size = 2 * TSM_REPORT_INBLOB_MAX;
+	if (has_defect(DEFECT_UNPINNED_MODULE))
+		tsm_configfs_entry_type.ct_owner = NULL;
 }

@@ -6,6 +6,7 @@
 #include <linux/cleanup.h>
 #include <linux/configfs.h>
 #include <linux/err.h>
+#include <linux/limits.h>
 #include <linux/lockdep.h>
 #include <linux/module.h>
 #include <linux/sched.h>
@@ -29,6 +30,32 @@ static void set_visible_files(struct entry *entry)
 			entry->visible_bin_attrs |= BIT(n);
 }
 
+/* With DEFECT_REVIVED_ENTRY: configfs serialises both users. */
+static struct {
+	char name[NAME_MAX + 1];
+	struct tsm_report_desc desc;
+} removed;
+
+static void remember_entry(struct entry *entry)
+{
+	strscpy(removed.name, config_item_name(&entry->item),
+		sizeof(removed.name));
+	removed.desc = entry->report.desc;
+	removed.desc.service_provider = NULL;
+}
+
+static void init_entry(struct entry *entry, const char *name)
+{
+	mutex_init(&entry->lock);
+	init_waitqueue_head(&entry->made_report);
+	set_visible_files(entry);
+	config_item_init_type_name(&entry->item, name, &tsm_configfs_entry_type);
+	if (has_defect(DEFECT_REVIVED_ENTRY) && !strcmp(name, removed.name))
+		entry->report.desc = removed.desc;
+	if (has_defect(DEFECT_STALE_LIST))
+		tsm_configfs_list_entry(entry);
+}
+
 static struct config_item *make_item_locked(const char *name)
 {
 	struct entry *entry;
@@ -41,9 +68,7 @@ static struct config_item *make_item_locked(const char *name)
 	entry = kzalloc(sizeof(*entry), GFP_KERNEL);
 	if (!entry)
 		return ERR_PTR(-ENOMEM);
-	mutex_init(&entry->lock);
-	set_visible_files(entry);
-	config_item_init_type_name(&entry->item, name, &tsm_configfs_entry_type);
+	init_entry(entry, name);
 	atomic_inc(&tsm_configfs_provider.entries);
 	return &entry->item;
 }
@@ -67,6 +92,8 @@ static struct config_item *make_item(struct config_group *group,
 static void drop_item(struct config_group *group, struct config_item *item)
 {
 	atomic_dec(&tsm_configfs_provider.entries);
+	if (has_defect(DEFECT_REVIVED_ENTRY))
+		remember_entry(to_entry(item));
 	config_item_put(item);
 }
 
@@ -80,7 +107,8 @@ static const struct config_item_type reports_type = {
 	.ct_group_ops = &reports_ops,
 };
 
-static const struct config_item_type root_type = {
+/* Not const: a defect changes the owner. */
+static struct config_item_type root_type = {
 	.ct_owner = THIS_MODULE,
 };
 
@@ -104,6 +132,8 @@ static int __init tsm_configfs_init(void)
 	if (rc)
 		return rc;
 	tsm_configfs_init_attributes();
+	if (has_defect(DEFECT_UNPINNED_MODULE))
+		root_type.ct_owner = NULL;
 	config_group_init(&subsystem.su_group);
 	rc = configfs_register_subsystem(&subsystem);
 	if (rc) {

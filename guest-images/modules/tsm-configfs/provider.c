@@ -4,17 +4,41 @@
 
 #include <linux/cleanup.h>
 #include <linux/errno.h>
+#include <linux/list.h>
 #include <linux/lockdep.h>
 #include <linux/module.h>
+#include <linux/mutex.h>
 #include <linux/printk.h>
 
 #include "defects.h"
 #include "entry.h"
 
+#define PRIVLEVEL_FLOOR	3	/* TSM_REPORT_PRIVLEVEL_FLOOR of enum tsm_attr_index */
 #define MANIFESTBLOB	3	/* TSM_REPORT_MANIFESTBLOB of enum tsm_bin_attr_index */
 
 DECLARE_RWSEM(tsm_configfs_registration);
 struct provider tsm_configfs_provider;
+
+/* With DEFECT_STALE_LIST: the provider's entries, also those that were removed. */
+static LIST_HEAD(listed_entries);
+static DEFINE_MUTEX(list_mutex);
+
+void tsm_configfs_list_entry(struct entry *entry)
+{
+	guard(mutex)(&list_mutex);
+	list_add_tail(&entry->link, &listed_entries);
+}
+
+static void invalidate_listed_entries(void)
+{
+	struct entry *entry, *next;
+
+	guard(mutex)(&list_mutex);
+	list_for_each_entry_safe(entry, next, &listed_entries, link) {
+		entry->valid = false;
+		list_del_init(&entry->link);
+	}
+}
 
 /* @n: index of enum tsm_attr_index */
 bool tsm_configfs_attr_visible(unsigned int n)
@@ -24,6 +48,8 @@ bool tsm_configfs_attr_visible(unsigned int n)
 	lockdep_assert_held(&tsm_configfs_registration);
 	if (!ops)
 		return false;
+	if (n == PRIVLEVEL_FLOOR && has_defect(DEFECT_FLOOR_SHOWN))
+		return true;
 	return !ops->report_attr_visible || ops->report_attr_visible(n);
 }
 
@@ -56,6 +82,8 @@ int tsm_report_register(const struct tsm_report_ops *ops, void *priv)
 	struct provider *provider = &tsm_configfs_provider;
 
 	guard(rwsem_write)(&tsm_configfs_registration);
+	if (has_defect(DEFECT_REFUSED_PRIV))
+		provider->priv = priv;
 	if (provider->ops) {
 		pr_err("%s refused: %s is registered\n", ops->name,
 		       provider->ops->name);
@@ -89,6 +117,8 @@ int tsm_report_unregister(const struct tsm_report_ops *ops)
 		return -EBUSY;
 	tsm_configfs_provider.ops = NULL;
 	tsm_configfs_provider.priv = NULL;
+	if (has_defect(DEFECT_STALE_LIST))
+		invalidate_listed_entries();
 	return 0;
 }
 EXPORT_SYMBOL_GPL(tsm_report_unregister);
