@@ -5,15 +5,17 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 from rich.console import Console
 
 from harness.claims.catalogue import catalogue
 from harness.claims.scope import Scope
-from harness.cli.mutants import _undecided
+from harness.cli.mutants import _undecided, _without_unconcerned
 from harness.implementations.defects import Defect, all_defects, defects_breaking, defects_of
 from harness.report.mutants import print_mutants
+from harness.settings import Settings
 from harness.verdict import Cell, CellResult, Status
 from scenarios import test_conformance
 
@@ -104,6 +106,17 @@ def test_a_mutant_for_exploration_concerns_few_claims() -> None:
     claims = ("T1", "R1", "M1", "M2", "M3", "J1")
     assert [claim for claim in claims if reviewed.concerns(claim)] == list(claims)
     assert [claim for claim in claims if explored.concerns(claim)] == ["R1", "M1", "M2", "M3"]
+
+
+def test_a_mutant_for_exploration_is_left_out_unless_a_named_claim_concerns_it() -> None:
+    tsms = ("class-fixed", "defect:same-value", "defect:leak-replaced")
+    settings = Settings(tsms=tsms)
+    assert _without_unconcerned(settings).tsms == tsms
+    assert _without_unconcerned(replace(settings, claims=("T1",))).tsms == tsms[:2]
+    selected = {tsm: {c for c in catalogue().claims if settings.selects(c, tsm)} for tsm in tsms}
+    assert selected["class-fixed"] == selected["defect:same-value"] == set(catalogue().claims)
+    assert selected["defect:leak-replaced"] == {"M1", "M2", "M3"}
+    assert replace(settings, claims=("t1",)).selects("T1", "defect:leak-replaced")
 
 
 def test_the_scenarios_of_a_claim_divide_its_defects_between_them() -> None:

@@ -48,6 +48,13 @@ def copy_class(tree: Path, folder: str = "", changes: dict[str, str] | None = No
     return tree
 
 
+def place(file: str, code: str) -> str:
+    """Return ``file:line: code`` for the line of our class that has this code."""
+    lines = (CLASS / file).read_text().splitlines()
+    [found] = [number for number, line in enumerate(lines, 1) if code in line]
+    return f"{file}:{found}: {code}"
+
+
 def as_patch(tmp_path: Path, changes: dict[str, str] | None = None) -> Path:
     """Make a mail with a patch that adds our class, changed as in ``copy_class``."""
     copy_class(tmp_path / "b", "drivers/virt/coco", changes)
@@ -148,8 +155,9 @@ def test_claims_about_the_source_are_decided(invoke: Invoke, tmp_path: Path) -> 
     assert done.returncode == 1, done.stdout
     assert verdicts(tmp_path) == {"R1": "FAIL", "T4": "FAIL", "K4": "FAIL"}
     output = " ".join(done.stdout.split())
-    assert "report.c:51: kvfree(tsm_class_state.outblob);" in output
-    assert "class.c:80: return rc;" in output
+    assert place("report.c", "kvfree(tsm_class_state.outblob);") in output
+    refused = place("class.c", "return has_defect(DEFECT_SECOND_REGISTER)").partition(" ")[0]
+    assert f"{refused} return rc;" in output
     assert "class_create()" in output
 
 

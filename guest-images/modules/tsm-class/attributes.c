@@ -1,12 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* The files of tsm0. */
+/* The files of tsm0 that every provider has. */
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+
+#include <linux/align.h>
 #include <linux/cleanup.h>
 #include <linux/device.h>
 #include <linux/hex.h>
 #include <linux/kernfs.h>
-#include <linux/kstrtox.h>
 #include <linux/lockdep.h>
+#include <linux/mm.h>
+#include <linux/printk.h>
 #include <linux/seq_file.h>
+#include <linux/slab.h>
 #include <linux/string.h>
 #include <linux/sysfs.h>
 
@@ -14,9 +19,32 @@
 #include "defects.h"
 #include "state.h"
 
+static unsigned int sum_of(const u8 *value, size_t len)
+{
+	unsigned int sum = 0;
+
+	while (len--)
+		sum += *value++;
+	return sum;
+}
+
+/* Whether a comparison that is too weak finds the stored inblob in @value. */
+static bool looks_stored(const u8 *value, size_t len)
+{
+	const struct tsm_desc *desc = &tsm_class_state.desc;
+
+	if (len != desc->inblob_len)
+		return false;
+	if (has_defect(DEFECT_STORED_BY_STRNCMP))
+		return !strncmp(desc->inblob, value, len);
+	return has_defect(DEFECT_STORED_BY_SUM) &&
+	       sum_of(desc->inblob, len) == sum_of(value, len);
+}
+
 static void set_inblob(const u8 *value, size_t len)
 {
 	struct tsm_desc *desc = &tsm_class_state.desc;
+	bool first = !desc->inblob_len;
 
 	lockdep_assert_held_write(&tsm_class_lock);
 	if (!memcmp(desc->inblob, value, len)) {
@@ -25,11 +53,24 @@ static void set_inblob(const u8 *value, size_t len)
 		if (has_defect(DEFECT_PREFIX_MATCH) && len != desc->inblob_len)
 			return;
 	}
-	memcpy(desc->inblob, value, len);
+	if (!looks_stored(value, len))
+		memcpy(desc->inblob, value, len);
 	if (!has_defect(DEFECT_STALE_TAIL))
 		memset(desc->inblob + len, 0, sizeof(desc->inblob) - len);
-	desc->inblob_len = len;
-	tsm_class_state.generation++;
+	desc->inblob_len = has_defect(DEFECT_NONCE_ALIGNED) ? ALIGN(len, 8) : len;
+	if (has_defect(DEFECT_NONCE_IN_LOG))
+		pr_info("new inblob %*phN\n", (int)len, value);
+	if (!first || !has_defect(DEFECT_FIRST_WRITE_UNCOUNTED))
+		tsm_class_count_write();
+}
+
+static ssize_t refuse_oversized(void)
+{
+	if (has_defect(DEFECT_COUNT_OVERSIZED)) {
+		guard(rwsem_write)(&tsm_class_lock);
+		tsm_class_count_write();
+	}
+	return -EFBIG;
 }
 
 static ssize_t inblob_write(struct file *file, struct kobject *kobj,
@@ -38,8 +79,10 @@ static ssize_t inblob_write(struct file *file, struct kobject *kobj,
 {
 	if (pos || !count)
 		return -EINVAL;
+	if (count == 1 && has_defect(DEFECT_ONE_BYTE_REFUSED))
+		return -EINVAL;
 	if (count > TSM_INBLOB_MAX)
-		return -EFBIG;
+		return refuse_oversized();
 
 	guard(rwsem_write)(&tsm_class_lock);
 	if (!tsm_class_state.ops)
@@ -82,6 +125,23 @@ static ssize_t generation_show(struct device *dev,
 }
 static DEVICE_ATTR_RO(generation);
 
+/* As tsm_class_read_report(), but through a buffer of its own. */
+static ssize_t read_buffered(struct device *dev, unsigned long *bound,
+			     char *buf, loff_t pos, size_t count)
+{
+	void *buffer = kvmalloc(count, GFP_KERNEL);
+	ssize_t rc;
+
+	if (!buffer)
+		return -ENOMEM;
+	rc = tsm_class_read_report(dev, bound, buffer, pos, count);
+	if (rc <= 0)
+		return rc;
+	memcpy(buf, buffer, rc);
+	kvfree(buffer);
+	return rc;
+}
+
 /*
  * sysfs reads a binary file in pieces of a page and has no callback for open(),
  * which could keep the report. The priv pointer of a kernfs_open_file is NULL at
@@ -97,94 +157,14 @@ static ssize_t outblob_read(struct file *file, struct kobject *kobj,
 	unsigned long bound = (unsigned long)open_file->priv;
 	ssize_t rc;
 
-	rc = tsm_class_read_report(kobj_to_dev(kobj), &bound, buf, pos, count);
+	if (has_defect(DEFECT_LEAK_AT_EOF))
+		rc = read_buffered(kobj_to_dev(kobj), &bound, buf, pos, count);
+	else
+		rc = tsm_class_read_report(kobj_to_dev(kobj), &bound, buf, pos,
+					   count);
 	open_file->priv = (void *)bound;
 	return rc;
 }
-
-static void lock_for_show(void)
-{
-	if (!has_defect(DEFECT_UNLOCKED_SHOW))
-		down_read(&tsm_class_lock);
-}
-
-static void unlock_after_show(void)
-{
-	if (!has_defect(DEFECT_UNLOCKED_SHOW))
-		up_read(&tsm_class_lock);
-}
-
-static ssize_t privlevel_show(struct device *dev,
-			      struct device_attribute *attr, char *buf)
-{
-	ssize_t len;
-
-	lock_for_show();
-	len = sysfs_emit(buf, "%u\n", tsm_class_state.desc.privlevel);
-	unlock_after_show();
-	return len;
-}
-
-static ssize_t privlevel_store(struct device *dev,
-			       struct device_attribute *attr, const char *buf,
-			       size_t count)
-{
-	unsigned int value;
-	int rc;
-
-	rc = kstrtouint(buf, 0, &value);
-	if (rc)
-		return rc;
-	if (value > TSM_PRIVLEVEL_MAX && !has_defect(DEFECT_PRIVLEVEL_UNBOUNDED))
-		return -EINVAL;
-
-	guard(rwsem_write)(&tsm_class_lock);
-	if (!tsm_class_state.ops)
-		return -ENXIO;
-	if (value != tsm_class_state.desc.privlevel || !has_defect(DEFECT_SAME_VALUE)) {
-		tsm_class_state.desc.privlevel = value;
-		tsm_class_state.generation++;
-	}
-	return count;
-}
-static DEVICE_ATTR_RW(privlevel);
-
-static const char *const format_names[] = {
-	[TSM_FORMAT_DEFAULT] = "default",
-	[TSM_FORMAT_EXTENDED] = "extended",
-};
-
-static ssize_t format_show(struct device *dev, struct device_attribute *attr,
-			   char *buf)
-{
-	ssize_t len;
-
-	lock_for_show();
-	len = sysfs_emit(buf, "%s\n",
-			 format_names[tsm_class_state.desc.outblob_format]);
-	unlock_after_show();
-	return len;
-}
-
-static ssize_t format_store(struct device *dev, struct device_attribute *attr,
-			    const char *buf, size_t count)
-{
-	int value = sysfs_match_string(format_names, buf);
-
-	if (value < 0)
-		return value;
-
-	guard(rwsem_write)(&tsm_class_lock);
-	if (!tsm_class_state.ops)
-		return -ENXIO;
-	if (value != (int)tsm_class_state.desc.outblob_format ||
-	    !has_defect(DEFECT_SAME_VALUE)) {
-		tsm_class_state.desc.outblob_format = value;
-		tsm_class_state.generation++;
-	}
-	return count;
-}
-static DEVICE_ATTR_RW(format);
 
 static struct bin_attribute bin_attr_inblob = {
 	.attr = { .name = "inblob", .mode = 0200 },
@@ -231,17 +211,6 @@ const struct attribute_group tsm_default_attribute_group = {
 	.is_bin_visible = default_bin_visible,
 };
 EXPORT_SYMBOL_GPL(tsm_default_attribute_group);
-
-static struct attribute *extra_attrs[] = {
-	&dev_attr_privlevel.attr,
-	&dev_attr_format.attr,
-	NULL
-};
-
-const struct attribute_group tsm_extra_attribute_group = {
-	.attrs = extra_attrs,
-};
-EXPORT_SYMBOL_GPL(tsm_extra_attribute_group);
 
 const struct attribute_group *tsm_class_default_groups[] = {
 	&tsm_default_attribute_group,

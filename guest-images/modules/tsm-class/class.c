@@ -8,29 +8,32 @@
 #include <linux/lockdep.h>
 #include <linux/mm.h>
 #include <linux/module.h>
-#include <linux/mutex.h>
 #include <linux/tsm.h>
 
 #include "defects.h"
 #include "state.h"
 
-/*
- * Serialises registrations. It is taken outside tsm_class_lock, and by no
- * attribute: the device can be removed while attributes finish.
- */
-static DEFINE_MUTEX(registration_mutex);
 static struct device *tsm_device;
 
 static const struct class static_class = { .name = "tsm" };
 static const struct class *tsm_class;
+
+static const struct attribute_group *all_groups[] = {
+	&tsm_default_attribute_group,
+	&tsm_extra_attribute_group,
+	NULL
+};
 
 static int create_device(struct device *parent,
 			 const struct attribute_group **groups)
 {
 	struct device *dev;
 
+	if (!groups)
+		groups = has_defect(DEFECT_EXTRA_SHOWN) ?
+			 all_groups : tsm_class_default_groups;
 	dev = device_create_with_groups(tsm_class, parent, MKDEV(0, 0), NULL,
-					groups ?: tsm_class_default_groups, "tsm0");
+					groups, "tsm0");
 	if (IS_ERR(dev))
 		return PTR_ERR(dev);
 	tsm_device = dev;
@@ -39,21 +42,41 @@ static int create_device(struct device *parent,
 
 static void free_report(void)
 {
-	kvfree(tsm_class_state.outblob);
+	if (!has_defect(DEFECT_LEAK_AT_UNREGISTER))
+		kvfree(tsm_class_state.outblob);
 	tsm_class_state.outblob = NULL;
 	tsm_class_state.outblob_len = 0;
 }
 
 static void detach_provider(void)
 {
+	enum tsm_format format = tsm_class_state.desc.outblob_format;
+
 	lockdep_assert_held_write(&tsm_class_lock);
 	tsm_class_state.ops = NULL;
 	free_report();
 	if (has_defect(DEFECT_STATE_SURVIVES))
 		return;
 	memset(&tsm_class_state.desc, 0, sizeof(tsm_class_state.desc));
+	memset(&tsm_class_slips, 0, sizeof(tsm_class_slips));
+	if (has_defect(DEFECT_FORMAT_SURVIVES))
+		tsm_class_state.desc.outblob_format = format;
 	tsm_class_state.generation = 0;
 	tsm_class_state.report_generation = 0;
+}
+
+/* Free the report while attributes in use can still reach it. */
+static void free_before_removal(void)
+{
+	down_write(&tsm_class_lock);
+	kvfree(tsm_class_state.outblob);
+	up_write(&tsm_class_lock);
+	device_unregister(tsm_device);
+	tsm_device = NULL;
+	down_write(&tsm_class_lock);
+	tsm_class_state.outblob = NULL;
+	detach_provider();
+	up_write(&tsm_class_lock);
 }
 
 /**
@@ -73,10 +96,14 @@ int register_tsm(const struct tsm_ops *ops, struct device *parent,
 	if (!ops || !ops->report_new || !parent)
 		return -EINVAL;
 
-	guard(mutex)(&registration_mutex);
+	guard(mutex)(&tsm_class_registration_mutex);
 	if (tsm_class_state.ops) {
 		pr_err("%s refused: %s is registered\n", ops->name,
 		       tsm_class_state.ops->name);
+		if (has_defect(DEFECT_REFUSED_AND_TAKEN))
+			tsm_class_state.ops = ops;
+		if (has_defect(DEFECT_MODULE_PINNED_ON_REFUSAL))
+			__module_get(THIS_MODULE);
 		return has_defect(DEFECT_SECOND_REGISTER) ? 0 : -EBUSY;
 	}
 
@@ -102,10 +129,14 @@ EXPORT_SYMBOL_GPL(register_tsm);
  */
 int unregister_tsm(const struct tsm_ops *ops)
 {
-	guard(mutex)(&registration_mutex);
+	guard(mutex)(&tsm_class_registration_mutex);
 	if (!ops || tsm_class_state.ops != ops)
 		return -EBUSY;
 
+	if (has_defect(DEFECT_FREED_BEFORE_REMOVAL)) {
+		free_before_removal();
+		return 0;
+	}
 	/*
 	 * device_unregister() waits for attributes in use, and these wait for
 	 * tsm_class_lock. It must therefore run without the lock; attributes

@@ -1,22 +1,29 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* The state of the class and the cached report: made, replaced, read. */
+/* The cached report: made, replaced, read. */
 #include <linux/cleanup.h>
 #include <linux/device.h>
 #include <linux/err.h>
 #include <linux/lockdep.h>
+#include <linux/minmax.h>
 #include <linux/mm.h>
+#include <linux/sched.h>
+#include <linux/sizes.h>
 #include <linux/string.h>
 
 #include "defects.h"
 #include "state.h"
 
-DECLARE_RWSEM(tsm_class_lock);
-struct tsm_class_state tsm_class_state;
-
 static bool report_is_current(void)
 {
-	return tsm_class_state.outblob &&
-	       tsm_class_state.report_generation == tsm_class_state.generation;
+	if (!tsm_class_state.outblob)
+		return false;
+	return tsm_class_state.report_generation == tsm_class_state.generation ||
+	       tsm_class_serves_old_report();
+}
+
+static bool is_too_long(size_t len)
+{
+	return len > TSM_OUTBLOB_MAX - has_defect(DEFECT_LARGEST_REFUSED);
 }
 
 static int check_report(u8 *blob, size_t len)
@@ -27,11 +34,27 @@ static int check_report(u8 *blob, size_t len)
 		return 0;
 	if (!blob)
 		return -EIO;
-	if (len > TSM_OUTBLOB_MAX) {
-		kvfree(blob);
+	if (is_too_long(len)) {
+		if (!has_defect(DEFECT_LEAK_OVERSIZED))
+			kvfree(blob);
+		if (has_defect(DEFECT_DOUBLE_FREE_OVERSIZED))
+			tsm_class_slips.old = blob;
 		return -EFBIG;
 	}
 	return 0;
+}
+
+/* Record, after a success, what code with a defect uses later. */
+static void remember_request(u8 *old)
+{
+	const struct tsm_desc *desc = &tsm_class_state.desc;
+
+	if (has_defect(DEFECT_BUSY_SERVES_OLD))
+		kvfree(old);
+	tsm_class_slips.old = old;
+	tsm_class_slips.old_len = tsm_class_state.outblob_len;
+	memcpy(tsm_class_slips.inblob, desc->inblob, sizeof(desc->inblob));
+	tsm_class_slips.inblob_len = desc->inblob_len;
 }
 
 /*
@@ -41,6 +64,7 @@ static int check_report(u8 *blob, size_t len)
  */
 static int make_report(struct device *dev)
 {
+	u8 *old = tsm_class_state.outblob;
 	size_t len = 0;
 	u8 *blob;
 	int rc;
@@ -48,17 +72,21 @@ static int make_report(struct device *dev)
 	/* In the posted code, a length that report_new does not set is stale. */
 	if (has_defect(DEFECT_NULL_REPORT))
 		len = tsm_class_state.outblob_len;
-	kvfree(tsm_class_state.outblob);
+	if (!tsm_class_keeps_report())
+		kvfree(tsm_class_state.outblob);
 	if (!has_defect(DEFECT_DOUBLE_FREE) && !has_defect(DEFECT_READER_RACE))
 		tsm_class_state.outblob = NULL;
 
-	blob = tsm_class_state.ops->report_new(dev, &tsm_class_state.desc, &len);
+	blob = tsm_class_ask_provider(dev, &len);
 	rc = check_report(blob, len);
 	if (rc) {
 		if (!has_defect(DEFECT_DOUBLE_FREE))
 			tsm_class_state.outblob = NULL;
-		return rc;
+		return tsm_class_fail_request(old, rc);
 	}
+	if (has_defect(DEFECT_REPORT_CUT_16K))
+		len = min_t(size_t, len, SZ_16K);
+	remember_request(old);
 	tsm_class_state.outblob = blob;
 	tsm_class_state.outblob_len = len;
 	tsm_class_state.report_generation = tsm_class_state.generation;
@@ -77,11 +105,23 @@ static int ensure_report(struct device *dev)
 		return -EINVAL;
 	if (report_is_current())
 		return 0;
+	if (tsm_class_slips.failed == tsm_class_state.generation &&
+	    has_defect(DEFECT_TIMEOUT_CACHED))
+		return -ETIMEDOUT;
 	return make_report(dev);
 }
 
 static ssize_t copy_report(char *buf, loff_t pos, size_t count)
 {
+	while (!tsm_class_state.outblob_len && has_defect(DEFECT_SPINS_ON_EMPTY))
+		cond_resched();
+	if (pos && !(pos % PAGE_SIZE) && has_defect(DEFECT_PAGE_EDGE_REPEATS))
+		pos--;
+	if (has_defect(DEFECT_READ_PAST_END)) {
+		count = min(count, tsm_class_state.outblob_len - (size_t)pos);
+		memcpy(buf, tsm_class_state.outblob + pos, count);
+		return count;
+	}
 	return memory_read_from_buffer(buf, count, &pos, tsm_class_state.outblob,
 				       tsm_class_state.outblob_len);
 }
@@ -103,25 +143,53 @@ static ssize_t continue_reading(unsigned long bound, char *buf, loff_t pos,
 	guard(rwsem_read)(&tsm_class_lock);
 	if (!tsm_class_state.ops)
 		return -ENXIO;
-	if (!tsm_class_state.outblob || tsm_class_state.serial != bound)
+	if (!tsm_class_state.outblob)
 		return -ESTALE;
+	if (tsm_class_state.serial != bound) {
+		if (bound + 1 == tsm_class_state.serial &&
+		    has_defect(DEFECT_FREED_BEFORE_READER))
+			return memory_read_from_buffer(buf, count, &pos,
+						       tsm_class_slips.old,
+						       tsm_class_slips.old_len);
+		if (pos < SZ_8K || !has_defect(DEFECT_MIXED_ABOVE_8192))
+			return -ESTALE;
+	}
 	return copy_report(buf, pos, count);
+}
+
+/* End the request for a report that ended with @rc. */
+static void unlock_after(int rc)
+{
+	if (rc == -ENOMEM && has_defect(DEFECT_LOCK_KEPT_ENOMEM))
+		return;
+	up_write(&tsm_class_lock);
+	if (rc == -ETIMEDOUT && has_defect(DEFECT_LOCK_RELEASED_TWICE))
+		up_write(&tsm_class_lock);
+	if (rc == -ENXIO && has_defect(DEFECT_QUEUED_READER_STUCK))
+		tsm_class_wait_for_provider();
 }
 
 static ssize_t read_from_start(struct device *dev, unsigned long *bound,
 			       char *buf, loff_t pos, size_t count)
 {
+	ssize_t copied = 0;
 	int rc;
 
+	rc = tsm_class_wait_for_maker();
+	if (rc)
+		return rc;
 	scoped_guard(rwsem_read, &tsm_class_lock) {
 		if (tsm_class_state.ops && report_is_current())
 			return start_reading(bound, buf, pos, count);
 	}
 
 	/* Another reader may have made it meanwhile: ensure_report() checks again. */
-	guard(rwsem_write)(&tsm_class_lock);
+	down_write(&tsm_class_lock);
 	rc = ensure_report(dev);
-	return rc ? rc : start_reading(bound, buf, pos, count);
+	if (!rc)
+		copied = start_reading(bound, buf, pos, count);
+	unlock_after(rc);
+	return rc ? rc : copied;
 }
 
 ssize_t tsm_class_read_report(struct device *dev, unsigned long *bound,

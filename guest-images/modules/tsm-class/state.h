@@ -3,6 +3,7 @@
 #ifndef TSM_CLASS_STATE_H
 #define TSM_CLASS_STATE_H
 
+#include <linux/mutex.h>
 #include <linux/rwsem.h>
 #include <linux/tsm.h>
 
@@ -29,11 +30,66 @@ struct tsm_class_state {
 	unsigned long serial;
 };
 
-/* Protects tsm_class_state. */
+/**
+ * struct tsm_class_slips - what only code with a defect remembers
+ * @privlevel: the value before the last write of privlevel
+ * @format: one more than the format of the provider's first report
+ * @inblob: the inblob of the cached report
+ * @inblob_len: its length in bytes
+ * @old: the report before the cached one; freed, except while a provider is asked
+ * @old_len: its length in bytes
+ * @failed: generation of the request that timed out, 0 for none
+ * @making: a provider is being asked
+ */
+struct tsm_class_slips {
+	unsigned int privlevel;
+	unsigned int format;
+	u8 inblob[TSM_INBLOB_MAX];
+	size_t inblob_len;
+	u8 *old;
+	size_t old_len;
+	unsigned long failed;
+	bool making;
+};
+
+/*
+ * Serialises registrations. It is taken outside tsm_class_lock, and by no
+ * attribute: the device can be removed while attributes finish.
+ */
+extern struct mutex tsm_class_registration_mutex;
+/* Protects tsm_class_state and tsm_class_slips. */
 extern struct rw_semaphore tsm_class_lock;
 extern struct tsm_class_state tsm_class_state;
+extern struct tsm_class_slips tsm_class_slips;
 
 extern const struct attribute_group *tsm_class_default_groups[];
+
+/* Count a successful write. */
+void tsm_class_count_write(void);
+
+/*
+ * Ask the provider for a report over the options, as report_new. The caller has
+ * freed the cached report, unless tsm_class_keeps_report().
+ */
+u8 *tsm_class_ask_provider(struct device *dev, size_t *len);
+
+/*
+ * Give the errno that the reader gets after a request for a report ended with
+ * @rc, or 0 when there is a report nevertheless. @old was the cached report.
+ */
+int tsm_class_fail_request(u8 *old, int rc);
+
+/* Whether the cached report must not be freed before a new one is there. */
+bool tsm_class_keeps_report(void);
+
+/* Whether the cached report is served although it is not the current one. */
+bool tsm_class_serves_old_report(void);
+
+/* Wait until there is a provider; for queued-reader-stuck. */
+void tsm_class_wait_for_provider(void);
+
+/* Wait until no other reader makes a report; -EINTR after a fatal signal. */
+int tsm_class_wait_for_maker(void);
 
 /*
  * Copy a piece of the report to @buf, after making a new report if necessary.
