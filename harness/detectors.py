@@ -13,7 +13,17 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-__all__ = ["SANITIZERS", "SYMBOL", "Pattern", "Sanitizer", "Setting", "SplatKind", "pattern"]
+__all__ = [
+    "SANITIZERS",
+    "SYMBOL",
+    "TASK",
+    "TASK_NAME",
+    "Pattern",
+    "Sanitizer",
+    "Setting",
+    "SplatKind",
+    "pattern",
+]
 
 
 class SplatKind(enum.Enum):
@@ -22,6 +32,7 @@ class SplatKind(enum.Enum):
     KASAN = "KASAN"
     SLUB = "SLUB"
     KFENCE = "KFENCE"
+    KMSAN = "KMSAN"
     KCSAN = "KCSAN"
     UBSAN = "UBSAN"
     VFREE = "VFREE"
@@ -36,13 +47,17 @@ class SplatKind(enum.Enum):
     LOCK_LEAK = "LOCK_LEAK"
     REFCOUNT = "REFCOUNT"
     LIST_CORRUPTION = "LIST_CORRUPTION"
+    SPINLOCK = "SPINLOCK"
     SLEEPING = "SLEEPING"
     BAD_PAGE = "BAD_PAGE"
     KMEMLEAK = "KMEMLEAK"
     USERCOPY = "USERCOPY"
     ODEBUG = "ODEBUG"
+    KOBJECT = "KOBJECT"
+    BUG = "BUG"
+    """A line that begins with ``BUG:`` and that no other pattern knows."""
     DETECTOR_OFF = "DETECTOR_OFF"
-    """A detector switched itself off: a clean log proves nothing from there on."""
+    """A detector switched itself off, or lines are lost: a clean log proves nothing after that."""
 
 
 @dataclass(frozen=True)
@@ -52,8 +67,9 @@ class Pattern:
     Every matching line contains the literal ``needle``, which is searched for before ``regex`` is
     tried. Named groups of ``regex`` (subtype, cache, function, module, task, pid, reason) fill the
     splat; ``subtype`` overrides the group. A later first line of the same event has a token in
-    ``continues``, and its predecessor has this token in ``awaits``. ``single``: the splat is this
-    one line.
+    ``continues``, and its predecessor has this token in ``awaits``. ``printed_by`` are the files
+    whose ``WARN()`` or ``BUG()`` prints this message: the frame of another file is another event.
+    ``single``: the splat is this one line. ``maybe_single``: a stack may follow the line.
     """
 
     kind: SplatKind
@@ -63,16 +79,25 @@ class Pattern:
     subtype: str = ""
     awaits: frozenset[str] = frozenset()
     continues: str = ""
+    printed_by: tuple[str, ...] = ()
     single: bool = False
+    maybe_single: bool = False
 
 
 SYMBOL = (
-    r"(?P<function>[\w.$]{1,256})(?:\+0x[0-9a-f]+/0x[0-9a-f]+)?(?: \[(?P<module>[\w-]{1,64})\])?"
+    r"(?:0x[0-9a-f]{1,16}(?![\w.$])|(?P<function>[\w.$]{1,256})(?:\+0x[0-9a-f]+/0x[0-9a-f]+)?"
+    r"(?: \[(?P<module>[\w-]{1,64})(?: [0-9a-f]{1,40})?\])?)"
 )
-"""Expression for a function as ``%pS`` prints it."""
+"""Expression for what ``%pS`` and ``%pSb`` print: a function, or a bare address without a name."""
+
+TASK_NAME = r"(?P<task>[\s\S]{1,64}?)"
+"""Expression for the name of a task: any bytes, also ``/``, ``:`` and line feeds."""
+
+TASK = TASK_NAME + r"/(?P<pid>\d{1,10})"
+"""Expression for ``%s/%d`` of a task; what follows it must be part of the expression."""
 
 
-def pattern(
+def pattern(  # noqa: PLR0913 - one keyword for each field of Pattern
     kind: SplatKind,
     needle: str,
     regex: str,
@@ -81,11 +106,23 @@ def pattern(
     subtype: str = "",
     awaits: str = "",
     continues: str = "",
+    printed_by: str = "",
     single: bool = False,
+    maybe_single: bool = False,
 ) -> Pattern:
-    """Make a :class:`Pattern`; ``awaits`` are tokens separated by blanks."""
-    tokens = frozenset(awaits.split())
-    return Pattern(kind, needle, re.compile(regex), example, subtype, tokens, continues, single)
+    """Make a :class:`Pattern`; ``awaits`` and ``printed_by`` are separated by blanks."""
+    return Pattern(
+        kind,
+        needle,
+        re.compile(regex),
+        example,
+        subtype,
+        frozenset(awaits.split()),
+        continues,
+        tuple(printed_by.split()),
+        single,
+        maybe_single,
+    )
 
 
 @dataclass(frozen=True)
@@ -180,7 +217,7 @@ _LOCKDEP = Sanitizer(
             _K.LOCK_LEAK,
             "WARNING: ",
             r"WARNING: (?P<subtype>lock held when returning to user space!|"
-            r"\S{1,40} still has locks held!|held lock freed!)",
+            r"[^\n]{1,40} still has locks held!|held lock freed!)",
             "WARNING: lock held when returning to user space!",
         ),
         pattern(
@@ -188,7 +225,7 @@ _LOCKDEP = Sanitizer(
             "BUG: ",
             r"(?:\[ )?BUG: (?P<subtype>"
             r"lock held (?:when returning to user space|at task exit time)!|"
-            r"\S{1,40} still has locks held!|held lock freed!)",
+            r"[^\n]{1,40} still has locks held!|held lock freed!)",
             "BUG: cat/143 still has locks held!",
         ),
         pattern(
@@ -197,7 +234,7 @@ _LOCKDEP = Sanitizer(
             r"WARNING: (?P<subtype>possible circular locking dependency detected|"
             r"possible recursive locking detected|possible irq lock inversion dependency detected|"
             r"inconsistent lock state|bad unlock balance detected!|suspicious RCU usage|"
-            r"Nested lock was not taken|bad contention detected!|"
+            r"Nested lock was not taken|bad contention detected!|chain_key collision|"
             r"[A-Z_]{3,20}-safe -> [A-Z_]{3,20}-unsafe lock order detected)",
             "WARNING: possible circular locking dependency detected",
         ),

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import threading
+import time
 
 import pytest
 
@@ -225,6 +226,47 @@ def test_threads_can_feed_and_check_concurrently() -> None:
         log.assert_clean()
     assert len(log.records) == 1000
     assert log.lost == 0
+
+
+def test_an_unknown_bug_fails_with_its_line(guest: Guest) -> None:
+    guest.prints("BUG: list of reports is circular")
+    with pytest.raises(KernelSplatError, match=r"BUG: BUG: list of reports is circular"):
+        guest.log.verify()
+
+
+def test_an_unknown_bug_of_a_program_or_inside_a_line_is_none(guest: Guest) -> None:
+    guest.waiting.append(b"11,100,1000,-;BUG: list of reports is circular")
+    guest.sequence += 1
+    guest.prints("tsm_sim: BUG: list of reports is circular")
+    guest.log.verify()
+
+
+def test_dropped_lines_are_inconclusive(guest: Guest) -> None:
+    guest.prints("** 3 printk messages dropped **")
+    with pytest.raises(HarnessError, match=r"or lines are lost: .* 3 printk messages dropped"):
+        guest.log.verify()
+
+
+def test_a_splat_that_arrives_in_parts_is_one(guest: Guest) -> None:
+    guest.prints("------------[ cut here ]------------", "provider in use")
+    assert guest.log.splats() == []
+    guest.prints("WARNING: a.c:1 at f+0x1/0x2, CPU#0: kworker/u8:0/5")
+    [begun] = guest.log.splats()
+    guest.prints("Call Trace:", " <TASK>", " g+0x1/0x2", " </TASK>")
+    [complete] = guest.log.splats()
+    assert begun.title == complete.title
+    assert begun.title.endswith("kworker/u8:0/5: provider in use")
+    assert (begun.stack, complete.stack) == ((), ("g",))
+
+
+def test_the_work_of_repeated_checks_is_linear() -> None:
+    log = KernelLog(lambda: None)
+    log.feed([b"3,0,1,-;%s" % KASAN.encode()], 0)
+    start = time.process_time()
+    for sequence in range(1, 4000):
+        log.feed([b"6,%d,9000000,-;quiet" % sequence], 0)
+        assert len(log.splats()) == 1
+    assert time.process_time() - start < 5.0
 
 
 def test_a_data_race_counts_only_in_tsm_code() -> None:

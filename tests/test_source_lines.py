@@ -56,6 +56,8 @@ def test_a_return_address_belongs_to_the_call_before_it(module: Path) -> None:
     [returned, faulted] = source.decode([frame(module, first), f"RIP: 0010:{frame(module, first)}"])
     assert returned.endswith("code.c:9)")
     assert faulted.endswith("code.c:9)")
+    [trapped] = source.decode([f"WARNING: a.c:1 at {frame(module, first - 1)}, CPU#0: cat/5"])
+    assert "code.c:9)" in trapped
     [before] = source.decode([frame(module, first - 1)])
     assert not before.endswith("code.c:9)")
 

@@ -16,7 +16,7 @@ from types import TracebackType
 from harness.detectors import SplatKind
 from harness.errors import ClaimViolatedError, HarnessError, KernelSplatError, TsmHarnessError
 from harness.oracle.records import LogRecord, parse_kmsg
-from harness.oracle.splats import MAX_SPLATS, Splat, find_splats
+from harness.oracle.splats import MAX_SPLATS, Splat, SplatReader
 
 __all__ = ["Expectation", "KernelLog"]
 
@@ -84,6 +84,7 @@ class KernelLog:
         self._lost = lost
         self._missing = 0
         self._next = 0
+        self._reader = SplatReader()
         self._parsed: tuple[int, list[Splat]] = (0, [])
 
     def feed(self, raw_records: Iterable[bytes], lost: int) -> None:
@@ -192,7 +193,8 @@ class KernelLog:
             )
         if unexpected:
             raise HarnessError(
-                f"a detector of the guest's kernel switched itself off: {unexpected[0].title}",
+                f"a detector of the guest's kernel switched itself off, or lines are lost: "
+                f"{unexpected[0].title}",
                 hint="a clean log proves nothing from there on; the kernel log has the reason",
             )
 
@@ -218,7 +220,8 @@ class KernelLog:
         with self._lock:
             count, splats = self._parsed
             if count != len(self._records):
-                splats = find_splats(self._records)
+                self._reader.read(self._records[count:])
+                splats = self._reader.splats()
                 self._parsed = (len(self._records), splats)
         return [splat for splat in splats if splat.first_sequence >= since]
 

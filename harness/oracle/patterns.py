@@ -1,26 +1,34 @@
 # SPDX-License-Identifier: MIT
 """The first lines of splats, as one table: those of the sanitizers, then all others.
 
-Formats are those of Linux 6.7 to 7.3: mm/slub.c, mm/kfence/report.c, mm/kmemleak.c,
-kernel/hung_task.c, kernel/watchdog.c, kernel/rcu/tree_stall.h, kernel/panic.c, lib/bug.c,
-lib/refcount.c, lib/list_debug.c, lib/debugobjects.c, mm/usercopy.c, mm/vmalloc.c,
-arch/x86/mm/fault.c. Those of sanitizers are in :mod:`harness.detectors`.
+Formats are those of Linux 6.7 to 7.3: mm/slub.c, mm/kfence/report.c, mm/kmsan/report.c,
+mm/kmemleak.c, kernel/hung_task.c, kernel/watchdog.c, kernel/workqueue.c, kernel/rcu/tree_stall.h,
+kernel/rcu/tasks.h, kernel/locking/spinlock_debug.c, kernel/panic.c, kernel/printk/printk.c,
+lib/bug.c, lib/refcount.c, lib/list_debug.c, lib/debugobjects.c, lib/kobject.c, fs/sysfs/dir.c,
+mm/usercopy.c, mm/vmalloc.c, arch/x86/mm/fault.c. Those of sanitizers that kernels are built with
+here are in :mod:`harness.detectors`.
 
 One event in the kernel often prints several first lines: a message, then the frame of the
 ``WARN()`` that printed it, then a panic. A row names the kinds of further lines that it
 ``awaits``, and a further line the kind that it ``continues``; a further line that no splat awaits
-begins a new splat.
+begins a new splat. Every splat awaits a ``panic``, and takes in a ``note``.
 """
 
 from __future__ import annotations
 
 import re
 
-from harness.detectors import SANITIZERS, SYMBOL, Pattern, SplatKind, pattern
+from harness.detectors import (
+    SANITIZERS,
+    SYMBOL,
+    TASK,
+    TASK_NAME,
+    Pattern,
+    SplatKind,
+    pattern,
+)
 
 __all__ = ["PATTERNS", "match_head"]
-
-_TASK = r"(?P<task>[^/:]{1,64})/(?P<pid>\d{1,10})"
 
 _K = SplatKind
 
@@ -34,6 +42,12 @@ PATTERNS: tuple[Pattern, ...] = (
         r"BUG: KFENCE: (?P<subtype>[a-z][a-z -]{1,60}?) in " + SYMBOL,
         "BUG: KFENCE: use-after-free read in do_kfence+0x3a/0x50 [splat]",
     ),
+    pattern(
+        _K.KMSAN,
+        "BUG: KMSAN: ",
+        r"BUG: KMSAN: (?P<subtype>[a-z][a-z -]{1,60}?) in " + SYMBOL,
+        "BUG: KMSAN: uninit-value in outblob_read+0x1a2/0x2b0 [tsm]",
+    ),
     # --- the slab allocator -----------------------------------------------------------------
     # Since 6.12 the detail precedes the report it belongs to.
     pattern(
@@ -43,6 +57,7 @@ PATTERNS: tuple[Pattern, ...] = (
         "[Poison overwritten] 0xff4374ac42b09064-0xff4374ac42b09064 @offset=4196. "
         "First byte 0x41 instead of 0x6b",
         awaits="slub-head",
+        printed_by="mm/slub.c mm/slab_common.c",
     ),
     # "BUG", a cache, its taint: the only report without a colon after BUG.
     pattern(
@@ -53,6 +68,7 @@ PATTERNS: tuple[Pattern, ...] = (
         "BUG kmalloc-1k (Tainted: G           OE     ): Object already free",
         awaits="frame slub-destroy",
         continues="slub-head",
+        printed_by="mm/slub.c mm/slab_common.c",
     ),
     pattern(
         _K.SLUB,
@@ -61,6 +77,7 @@ PATTERNS: tuple[Pattern, ...] = (
         "kmem_cache_destroy splat_left: Slab cache still has objects when called from wr+0x3e4",
         awaits="frame",
         continues="slub-destroy",
+        printed_by="mm/slub.c mm/slab_common.c",
     ),
     # The hardened free list of a kernel without slab_debug: an object freed twice in a row.
     pattern(
@@ -94,6 +111,7 @@ PATTERNS: tuple[Pattern, ...] = (
         r"Trying to vfree\(\) (?P<subtype>bad address)",
         "Trying to vfree() bad address (ff8e42018065e008)",
         awaits="frame vfree-area",
+        printed_by="mm/vmalloc.c",
     ),
     pattern(
         _K.VFREE,
@@ -102,6 +120,7 @@ PATTERNS: tuple[Pattern, ...] = (
         "Trying to vfree() nonexistent vm area (ff8e42018055d000)",
         awaits="frame",
         continues="vfree-area",
+        printed_by="mm/vmalloc.c",
     ),
     # --- checks of data structures ----------------------------------------------------------
     pattern(
@@ -110,6 +129,7 @@ PATTERNS: tuple[Pattern, ...] = (
         r"refcount_t: (?P<subtype>[a-z0-9][a-z0-9 ;,-]{1,80})",
         "refcount_t: underflow; use-after-free.",
         awaits="frame",
+        printed_by="lib/refcount.c",
     ),
     pattern(
         _K.LIST_CORRUPTION,
@@ -117,6 +137,7 @@ PATTERNS: tuple[Pattern, ...] = (
         r"(?P<subtype>h?list_\w{1,20}) corruption[.,: ]",
         "list_del corruption, ff8e420180473b78->next is LIST_POISON1 (dead000000000100)",
         awaits="frame",
+        printed_by="lib/list_debug.c",
     ),
     pattern(
         _K.LIST_CORRUPTION,
@@ -124,6 +145,7 @@ PATTERNS: tuple[Pattern, ...] = (
         r"(?P<subtype>list_add double add):",
         "list_add double add: new=ffff888003a1, prev=ffff888003a1, next=ffff888003b0.",
         awaits="frame",
+        printed_by="lib/list_debug.c",
     ),
     pattern(
         _K.ODEBUG,
@@ -131,6 +153,7 @@ PATTERNS: tuple[Pattern, ...] = (
         r"ODEBUG: (?P<subtype>[a-z][\w ()]{1,60})",
         "ODEBUG: free active (active state 0) object: 00000000a1 object type: timer_list",
         awaits="frame",
+        printed_by="lib/debugobjects.c",
     ),
     pattern(
         _K.USERCOPY,
@@ -193,15 +216,16 @@ PATTERNS: tuple[Pattern, ...] = (
     pattern(
         _K.HUNG_TASK,
         "INFO: task ",
-        r"INFO: task (?P<task>[^\n]{1,64}):(?P<pid>\d{1,10}) (?P<subtype>blocked(?: in I/O wait)?)"
-        r" for more than \d+ seconds",
+        r"INFO: task " + TASK_NAME + r":(?P<pid>\d{1,10}) "
+        r"(?P<subtype>blocked(?: in I/O wait)?) for more than \d+ seconds",
         "INFO: task rmmod:154 blocked for more than 3 seconds.",
+        awaits="hung-panic",
     ),
     # The line that names the culprit, printed beside the report on 6.16 and later.
     pattern(
         _K.HUNG_TASK,
         " likely owned by task ",
-        r"INFO: task (?P<task>[^\n]{1,64}):(?P<pid>\d{1,10})(?: <\w{1,20}>| is)? "
+        r"INFO: task " + TASK_NAME + r":(?P<pid>\d{1,10})(?: <\w{1,20}>| is)? "
         r"(?P<subtype>blocked on an? [\w-]{1,20}) likely owned by task ",
         "INFO: task cat:151 <reader> blocked on an rw-semaphore likely owned by task rmmod:154",
         continues="note",
@@ -209,13 +233,16 @@ PATTERNS: tuple[Pattern, ...] = (
     pattern(
         _K.LOCKUP,
         "lockup",
-        r"(?:NMI )?(?:watchdog: )?BUG: (?P<subtype>soft lockup|workqueue lockup)\b",
+        r"(?:NMI )?(?:watchdog: )?BUG: (?P<subtype>soft lockup|workqueue lockup)\b"
+        r"(?: - CPU#\d+ stuck for \d+s! \[" + TASK_NAME + r":(?P<pid>\d{1,10})\])?",
         "watchdog: BUG: soft lockup - CPU#1 stuck for 26s! [cat:150]",
+        awaits="lockup-panic",
     ),
     pattern(
         _K.LOCKUP,
         "lockup suspected",
-        r"BUG: (?P<subtype>(?:spinlock|rwlock\S{0,10}) lockup suspected)",
+        r"BUG: (?P<subtype>(?:spinlock|rwlock\S{0,10}) lockup suspected)"
+        r"(?: on CPU#\d+, " + TASK + r"\s*$)?",
         "BUG: spinlock lockup suspected on CPU#0, cat/150",
     ),
     pattern(
@@ -224,13 +251,24 @@ PATTERNS: tuple[Pattern, ...] = (
         r"(?:CPU\d{1,5}: )?(?:NMI )?(?:watchdog: )?(?:CPU\d{1,5}: )?"
         r"Watchdog detected (?P<subtype>hard LOCKUP) on cpu",
         "watchdog: CPU1: Watchdog detected hard LOCKUP on cpu 1",
+        awaits="lockup-panic",
     ),
     pattern(
         _K.RCU_STALL,
         "detected ",
-        r"rcu: INFO: \w{1,40} (?P<subtype>self-detected stall|detected stalls|"
+        r"rcu: INFO: \w{1,40} (?P<subtype>self-detected stall|detected stalls?|"
         r"detected expedited stalls)",
         "rcu: INFO: rcu_preempt self-detected stall on CPU",
+        awaits="stall stall-panic",
+        continues="stall",
+    ),
+    pattern(
+        _K.RCU_STALL,
+        "INFO: rcu_tasks",
+        r"(?:rcu: )?INFO: rcu_tasks\w{0,20} (?P<subtype>detected stalls)"
+        r"(?: on tasks|\? \(Late IPI)",
+        "INFO: rcu_tasks detected stalls on tasks:",
+        awaits="stall-panic",
     ),
     pattern(
         _K.RCU_STALL,
@@ -242,14 +280,75 @@ PATTERNS: tuple[Pattern, ...] = (
     pattern(
         _K.SLEEPING,
         "BUG: s",
-        r"BUG: (?P<subtype>scheduling while atomic): " + _TASK,
+        r"BUG: (?P<subtype>scheduling while atomic): " + TASK + r"/0x[0-9a-f]{8}",
         "BUG: scheduling while atomic: busybox/156/0x00000002",
     ),
     pattern(
         _K.SLEEPING,
+        "BUG: s",
+        r"BUG: (?P<subtype>scheduling in a non-blocking section): " + TASK + r"/-?\d+\s*$",
+        "BUG: scheduling in a non-blocking section: busybox/156/1",
+    ),
+    pattern(
+        _K.SLEEPING,
+        "BUG: assuming ",
+        r"BUG: (?P<subtype>assuming (?:atomic|non migratable) context) at ",
+        "BUG: assuming atomic context at drivers/virt/coco/tsm.c:40",
+    ),
+    pattern(
+        _K.SLEEPING,
         "in preemptible",
-        r"BUG: (?P<subtype>using \S{1,60} in preemptible)",
+        r"BUG: (?P<subtype>using \S{1,60} in preemptible)"
+        r"(?: \[[0-9a-f]{8}\] code: " + TASK + r"\s*$)?",
         "BUG: using smp_processor_id() in preemptible [00000000] code: cat/151",
+    ),
+    # --- locks ------------------------------------------------------------------------------
+    pattern(
+        _K.SPINLOCK,
+        "BUG: spinlock ",
+        r"BUG: (?P<subtype>spinlock [a-zA-Z ]{1,40}?) on CPU#\d+, " + TASK + r"\s*$",
+        "BUG: spinlock bad magic on CPU#0, cat/143",
+    ),
+    pattern(
+        _K.SPINLOCK,
+        "BUG: rwlock ",
+        r"BUG: (?P<subtype>rwlock [a-zA-Z ]{1,40}?) on CPU#\d+, " + TASK + r", [0-9a-fx]{1,18}\s*$",
+        "BUG: rwlock wrong owner on CPU#1, cat/143, 00000000c2a9d1e4",
+    ),
+    pattern(
+        _K.LOCK_LEAK,
+        "BUG: workqueue leaked ",
+        r"BUG: (?P<subtype>workqueue leaked atomic, lock or RCU): "
+        + TASK_NAME
+        + r"\[(?P<pid>\d{1,10})\]",
+        "BUG: workqueue leaked atomic, lock or RCU: kworker/0:1[106]",
+    ),
+    # Until 6.9.
+    pattern(
+        _K.LOCK_LEAK,
+        "BUG: workqueue leaked ",
+        r"BUG: (?P<subtype>workqueue leaked lock or atomic): "
+        + TASK_NAME
+        + r"/0x[0-9a-f]{8}/(?P<pid>\d{1,10})",
+        "BUG: workqueue leaked lock or atomic: kworker/0:1/0x00000001/106",
+    ),
+    # --- names ------------------------------------------------------------------------------
+    pattern(
+        _K.KOBJECT,
+        "sysfs: cannot create duplicate filename ",
+        r"sysfs: (?P<subtype>cannot create duplicate filename) '",
+        "sysfs: cannot create duplicate filename '/class/tsm/tsm0'",
+        awaits="kobject",
+        maybe_single=True,
+    ),
+    pattern(
+        _K.KOBJECT,
+        "kobject_add_internal failed for ",
+        r"(?:kobject: )?(?P<subtype>kobject_add_internal failed) for ",
+        "kobject: kobject_add_internal failed for tsm0 with -EEXIST, don't try to register things "
+        "with the same name in the same directory.",
+        continues="kobject",
+        maybe_single=True,
     ),
     # --- faults -----------------------------------------------------------------------------
     pattern(
@@ -270,9 +369,10 @@ PATTERNS: tuple[Pattern, ...] = (
     ),
     pattern(
         _K.OOPS,
-        "kernel BUG at ",
-        r"(?P<subtype>kernel BUG) at \S{1,300}:\d+!",
+        "ernel BUG at ",
+        r"[kK]ernel BUG at (?:\S{1,300}:\d+!|[^\n]{1,300} \[verbose debug info unavailable\])",
         "kernel BUG at drivers/virt/coco/tsm.c:37!",
+        subtype="kernel BUG",
         awaits="oops",
         continues="frame",
     ),
@@ -332,20 +432,51 @@ PATTERNS: tuple[Pattern, ...] = (
     pattern(
         _K.WARNING,
         ", CPU#",
-        r"WARNING: (?:\[[^\n]{0,200}\] )?(?P<subtype>\S{1,300}:\d+) at "
+        r"WARNING: (?:\[[^\n]{0,400}\] )?(?:(?P<subtype>\S{1,300}:\d+) )?at "
         + SYMBOL
         + r", CPU#\d+: "
-        + _TASK,
+        + TASK
+        + r"\s*$",
         "WARNING: drivers/virt/coco/tsm.c:27 at unregister_tsm+0x5/0x10 [tsm], CPU#1: rmmod/158",
         continues="frame",
+    ),
+    # --- panics -----------------------------------------------------------------------------
+    pattern(
+        _K.PANIC,
+        "Kernel panic - not syncing",
+        r"Kernel panic - not syncing: (?P<subtype>hung_task: blocked tasks)",
+        "Kernel panic - not syncing: hung_task: blocked tasks",
+        continues="hung-panic",
+    ),
+    pattern(
+        _K.PANIC,
+        "Kernel panic - not syncing",
+        r"Kernel panic - not syncing: (?P<subtype>softlockup: hung tasks|Hard LOCKUP)",
+        "Kernel panic - not syncing: softlockup: hung tasks",
+        continues="lockup-panic",
+    ),
+    pattern(
+        _K.PANIC,
+        "Kernel panic - not syncing",
+        r"Kernel panic - not syncing: (?P<subtype>RCU Stall)",
+        "Kernel panic - not syncing: RCU Stall",
+        continues="stall-panic",
     ),
     pattern(
         _K.PANIC,
         "Kernel panic - not syncing",
         r"Kernel panic - not syncing: (?P<subtype>Fatal exception(?: in interrupt)?|"
-        r"[\w: ]{0,60}panic_on_warn set|hung_task: blocked tasks|softlockup: hung tasks|"
-        r"RCU Stall|Hard LOCKUP|Attempted to kill init! exitcode=0x0000000[9b])",
+        r"Aiee, killing interrupt handler!|Oopsed too often|Oops failed to kill thread|"
+        r"Attempted to kill the idle task!|Attempted to kill init! exitcode=0x0000000[9b])",
         "Kernel panic - not syncing: Fatal exception",
+        continues="oops-panic",
+    ),
+    pattern(
+        _K.PANIC,
+        "Kernel panic - not syncing",
+        r"Kernel panic - not syncing: (?P<subtype>[^\n]{0,80}(?:panic_on_warn set|"
+        r"system warned too often)|k[am]san\.\S{1,30} set|scheduling while atomic\s*$)",
+        "Kernel panic - not syncing: kernel: panic_on_warn set ...",
         continues="panic",
     ),
     pattern(
@@ -353,6 +484,24 @@ PATTERNS: tuple[Pattern, ...] = (
         "Kernel panic - not syncing",
         r"Kernel panic - not syncing: ?(?P<subtype>[^\n]{0,200})",
         "Kernel panic - not syncing: VFS: Unable to mount root fs on unknown-block(0,0)",
+    ),
+    # --- what is lost, and what is unknown --------------------------------------------------
+    pattern(
+        _K.DETECTOR_OFF,
+        " printk messages dropped **",
+        r"\*\* \d{1,20} (?P<subtype>printk messages dropped) \*\*",
+        "** 12 printk messages dropped **",
+        continues="note",
+        single=True,
+    ),
+    # The kernel's own word for a bug; the row is the last, so that all others come first.
+    pattern(
+        _K.BUG,
+        "BUG: ",
+        r"BUG: (?P<subtype>[^\n]{1,200})",
+        "BUG: mempool element poison mismatch",
+        awaits="frame",
+        maybe_single=True,
     ),
 )
 

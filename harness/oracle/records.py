@@ -8,7 +8,8 @@ the line feeds of a multi-line message, are written ``\xNN``.
 
 Only the kernel's own messages have facility 0: what user space writes to ``/dev/kmsg`` gets
 another one (``devkmsg_write()``, kernel/printk/printk.c). A console does not show the facility,
-so it is used only if there are no records.
+so it is used only if there are no records. But a kernel that prints time stamps prints them on
+each line of its messages, and programs that write to the console do not.
 
 The guest may be hostile: no input raises an exception, and sizes are limited.
 """
@@ -26,7 +27,9 @@ __all__ = ["LogRecord", "parse_console", "parse_kmsg"]
 MAX_TEXT = 8192
 _MAX_NUMBER_DIGITS = 20
 
-_ESCAPE = re.compile(r"\\x([0-9a-fA-F]{2})")
+_USER_FACILITY = 1
+_ESCAPE = re.compile(rb"\\x([0-9a-fA-F]{2})")
+_REPLAY = "** replaying previous printk message **"
 _CONSOLE_TIME = re.compile(r"(?:<(\d{1,4})>)?\[ {0,8}(\d{1,10}\.\d{6})\] ?")
 _CONSOLE_CALLER = re.compile(r"\[ {0,10}([TC]\d{1,10})\] ?")
 
@@ -64,7 +67,7 @@ def parse_kmsg(raw: bytes) -> LogRecord | None:
         return None
     priority, sequence, microseconds = (int(number) for number in numbers)
     caller = next((f[7:] for f in fields[4:8] if f.startswith("caller=")), None)
-    text = rest.partition(b"\n")[0].decode("utf-8", "replace")
+    text = rest.partition(b"\n")[0]
     return LogRecord(
         sequence=sequence,
         time_s=microseconds / 1e6,
@@ -79,25 +82,44 @@ def parse_console(data: bytes) -> Iterator[LogRecord]:
     """Parse a serial console: every line becomes a record, with or without a time stamp.
 
     The stamp may be anywhere in the line, because a program's output before it may lack its line
-    feed. A line without a stamp has the time of the line before it. The level is that of ``<n>``
-    if it was printed, else 4; the facility is not known.
+    feed. A line without a stamp has the time of the line before it; if lines before it have stamps,
+    a program wrote it. The level is that of ``<n>`` if it was printed, else 4. A line that the
+    kernel prints anew (``console_prepend_replay()``) counts once.
     """
+    previous: LogRecord | None = None
+    for record in _console_lines(data):
+        if record.text != _REPLAY:
+            if previous is not None:
+                yield previous
+            previous = record
+        else:
+            previous = None
+    if previous is not None:
+        yield previous
+
+
+def _console_lines(data: bytes) -> Iterator[LogRecord]:
     time_s = 0.0
+    stamped = False
     text = data.decode("utf-8", "replace").replace("\r", "\n")
     for number, line in enumerate(text.split("\n")):
         body = line[:MAX_TEXT]
         if not body.strip():
             continue
         level, caller = 4, None
+        facility = _USER_FACILITY if stamped and not body.startswith("** ") else 0
         if stamp := _CONSOLE_TIME.search(body):
+            stamped, facility = True, 0
             time_s = float(stamp[2])
             level = int(stamp[1]) & 7 if stamp[1] else 4
             body = body[stamp.end() :]
             if tag := _CONSOLE_CALLER.match(body):
                 caller = tag[1]
                 body = body[tag.end() :]
-        yield LogRecord(number, time_s, level, caller, printable(body))
+        yield LogRecord(number, time_s, level, caller, printable(body), facility)
 
 
-def _unescape(text: str) -> str:
-    return printable(_ESCAPE.sub(lambda m: chr(int(m[1], 16)), text)[:MAX_TEXT])
+def _unescape(text: bytes) -> str:
+    if b"\\" in text:
+        text = _ESCAPE.sub(lambda m: bytes([int(m[1], 16)]), text)
+    return printable(text.decode("utf-8", "replace")[:MAX_TEXT])

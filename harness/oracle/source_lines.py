@@ -157,8 +157,9 @@ class _Symbols:
         size = int(frame["size"], 16)
         for own_size, (section, start) in self._functions.get(frame["function"], []):
             if own_size <= size < own_size + _ALIGNMENT:
-                # A return address is behind the call instruction; RIP is at its instruction.
-                back = 0 if frame.string.startswith("RIP:") else 1
+                # A return address is behind the call instruction; RIP is at its instruction, as
+                # is the address of a WARN(), which is a trap.
+                back = 0 if frame.string.startswith(("RIP:", "WARNING:")) else 1
                 return section, start + int(frame["offset"], 16) - back
         return None
 

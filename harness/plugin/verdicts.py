@@ -182,7 +182,7 @@ def _panic_on_console(guest: Guest) -> KernelPanicError | None:
     """Return what the console shows of a guest that no longer answers: no log can be fetched."""
     guest.machine.wait_for_exit(_EXIT_SECONDS)
     splats = find_splats(parse_console(guest.machine.console_bytes()))
-    fatal = [splat for splat in splats if splat.kind in _FATAL]
+    fatal = [splat for splat in splats if splat.panicked or splat.kind in _FATAL]
     if not fatal:
         return None
     titles = "; ".join(splat.title for splat in fatal[:3])
