@@ -36,6 +36,7 @@ LOG_SYNC, RELAY, ECHO, STRESS = 0x15, 0x17, 0x18, 0x19
 LOG, ACTOR_DIED, REPLY = 0x48, 0x49, 0x80
 OK, BUSY, INVALID, UNSUPPORTED, NO_DEVICE = 0, 1, 3, 4, 5
 OPEN, CLOSE, READ, PREAD, WRITE, PWRITE, LSEEK, MKDIR, RMDIR, STAT, LIST = range(1, 12)
+REPEAT, SIGNAL = 15, 16
 LAST = -2
 MAX_PAYLOAD = 65536
 IDLE, IN_CALL, DEAD = range(3)
@@ -295,6 +296,26 @@ def test_malformed_request_is_refused(client: _Client) -> None:
         (RUN, struct.pack("<III", 0, 0xFFFFFFFF, 0)),
         (RUN, batch(0, flags=2)),
         (RUN, batch(0, op(WRITE, 1, data=b"a")[:-1])),
+        (RUN, batch(0, op(17))),
+        (RUN, batch(0, op(SIGNAL, arg=8))),
+        (RUN, batch(0, op(REPEAT, arg=0, count=1), op(CLOSE, 5))),
+        (RUN, batch(0, op(REPEAT, arg=2, count=1), op(CLOSE, 5))),
+        (RUN, batch(0, op(CLOSE, 5), op(REPEAT, arg=1, count=1))),
+        (RUN, batch(0, op(REPEAT, arg=0xFFFFFFFF, count=1), op(CLOSE, 5))),
+        (RUN, batch(0, op(REPEAT, arg=1, count=0), op(CLOSE, 5))),
+        (RUN, batch(0, op(REPEAT, arg=1, count=1_000_001), op(CLOSE, 5))),
+        (RUN, batch(0, op(REPEAT, arg=1, count=1, data=b"x"), op(CLOSE, 5))),
+        (RUN, batch(0, op(REPEAT, arg=2, count=1), op(REPEAT, arg=1, count=1), op(CLOSE, 5))),
+        (
+            RUN,
+            batch(
+                0,
+                op(REPEAT, arg=2, count=1),
+                op(CLOSE, 5),
+                op(REPEAT, arg=1, count=1),
+                op(CLOSE, 5),
+            ),
+        ),
         (STATE, struct.pack("<I", 8)),
         (STATE, b""),
         (KILL, struct.pack("<I", 0xFFFFFFFF)),
@@ -349,6 +370,67 @@ def test_failed_operation_returns_its_errno_and_may_stop_the_batch(
         errno.ENAMETOOLONG,
         errno.EBADF,
     ]
+
+
+def test_repeated_operations_have_the_results_of_the_last_round(
+    client: _Client, tmp_path: Path
+) -> None:
+    name = str(tmp_path / "log").encode()
+    opened = op(OPEN, data=name, arg=os.O_RDWR | os.O_CREAT | os.O_APPEND, mode=0o600)
+    results = client.run(
+        0,
+        opened,
+        op(REPEAT, arg=2, count=1000),
+        op(WRITE, LAST, data=b"abc"),
+        op(LSEEK, LAST, arg=os.SEEK_CUR),
+        op(PREAD, LAST, count=2, offset=1),
+        op(REPEAT, arg=1, count=1),
+        op(PREAD, LAST, count=1, offset=2),
+        flags=1,
+    )
+    assert [result.err for result in results] == [0] * 7
+    assert [result.ret for result in results[1:]] == [1000, 3, 3000, 2, 1, 1]
+    assert (results[4].data, results[6].data) == (b"bc", b"c")
+    assert (tmp_path / "log").read_bytes() == b"abc" * 1000
+    repeat, first, second, after = results[1:5]
+    assert repeat.start_ns < first.start_ns <= first.end_ns == second.start_ns
+    assert second.end_ns == repeat.end_ns == after.start_ns
+
+
+def test_repetition_ends_with_the_round_that_fails(client: _Client, tmp_path: Path) -> None:
+    (tmp_path / "f").write_bytes(b"abcdef")
+    name = str(tmp_path / "f").encode()
+    made = [op(MKDIR, data=f"{tmp_path}/{n}".encode(), arg=0o700) for n in range(2)]
+    ops = [
+        op(OPEN, data=name, arg=os.O_RDONLY),
+        op(REPEAT, arg=4, count=1_000_000),
+        op(READ, LAST, count=1),
+        made[0],  # fails in the second round, if that is reached
+        op(STAT, data=name),
+        op(CLOSE, 899),
+        made[1],
+    ]
+    stopped = client.run(0, *ops, flags=1)
+    # The close fails in the first round; the batch stops there.
+    assert [(one.ret, one.err) for one in stopped[1:]] == [(0, 0), (1, 0), (0, 0), (0, 0), (-1, 9)]
+    assert stopped[2].data == b"a"
+    (tmp_path / "0").rmdir()
+    ops[5] = op(STAT, data=name)
+    stopped = client.run(1, *ops, flags=1)
+    assert [(one.ret, one.err) for one in stopped[1:]] == [(1, 0), (1, 0), (-1, errno.EEXIST)]
+    assert stopped[2].data == b"b"
+    (tmp_path / "0").rmdir()
+    through = client.run(2, *ops)
+    assert [one.ret for one in through[1:]] == [1, 1, -1, 0, 0, 0]
+    assert (tmp_path / "1").is_dir()
+
+
+def test_a_batch_that_stopped_repeats_nothing(client: _Client, tmp_path: Path) -> None:
+    absent = op(OPEN, data=str(tmp_path / "no" / "no").encode())
+    ops = [absent, op(REPEAT, arg=2, count=9), op(MKDIR, data=str(tmp_path / "d").encode()),
+           op(CLOSE, LAST)]  # fmt: skip
+    assert [one.err for one in client.run(0, *ops, flags=1)] == [errno.ENOENT, errno.EBADF]
+    assert not (tmp_path / "d").exists()
 
 
 def test_operations_cannot_use_the_descriptors_of_the_agent(client: _Client) -> None:
@@ -433,6 +515,42 @@ def test_actor_is_spawned_as_another_user(client: _Client, tmp_path: Path) -> No
     assert "Gid:\t65533\t65533\t65533\t65533" in status
     assert "Groups:\t \n" in status and f"Cpus_allowed_list:\t{cpu}\n" in status
     assert client.run(6, op(LIST, data=str(tmp_path).encode()))[0].err == errno.EACCES
+
+
+def test_signal_interrupts_a_call_and_the_actor_goes_on(client: _Client, tmp_path: Path) -> None:
+    ident = start_blocking_open(client, 1, tmp_path)
+    pid = client.state(1)[1]
+    assert client.run(0, op(SIGNAL, arg=1, mode=signal.SIGUSR1))[0].ret == 0
+    assert [one.err for one in decode_results(client.wait(ident).payload)] == [0, errno.EINTR]
+    assert client.state(1)[:2] == (IDLE, pid)
+    # Signals to an idle actor, to the actor itself and to one that replies lose nothing.
+    (tmp_path / "f").write_bytes(b"s" * 60000)
+    read = batch(1, op(OPEN, data=str(tmp_path / "f").encode()), op(READ, LAST, count=60000),
+                 op(SIGNAL, arg=1, mode=signal.SIGUSR1), op(CLOSE, LAST))  # fmt: skip
+    flood = (op(REPEAT, arg=1, count=200), op(SIGNAL, arg=1, mode=signal.SIGUSR1))
+    for _ in range(20):
+        sent = client.send(RUN, read)
+        assert [one.ret for one in client.run(0, *flood)] == [200, 0]
+        assert len(decode_results(client.wait(sent).payload)) == 4
+    assert client.state(1)[:2] == (IDLE, pid)
+
+
+def test_signal_to_an_actor_that_is_dead_or_dies(client: _Client, tmp_path: Path) -> None:
+    assert client.run(0, op(SIGNAL, arg=7, mode=signal.SIGUSR1))[0].err == errno.ESRCH
+    assert client.run(0, op(SIGNAL, arg=2, mode=65))[0].err == errno.EINVAL
+    assert client.run(0, op(SIGNAL, arg=2))[0].ret == 0
+    (tmp_path / "f").write_bytes(b"k" * 60000)
+    read = op(OPEN, data=str(tmp_path / "f").encode()), op(READ, LAST, count=60000)
+    for _ in range(20):
+        client.send(RUN, batch(2, *read))
+        assert client.run(0, op(SIGNAL, arg=2, mode=signal.SIGKILL))[0].ret == 0
+        assert struct.unpack("<II", client.wait_for_event(ACTOR_DIED).payload) == (2, 9)
+        assert client.run(0, op(SIGNAL, arg=2, mode=0))[0].err == errno.ESRCH
+        assert client.call(SPAWN, struct.pack("<IIIii", 2, 0, 0, -1, 0)).status == OK
+    client.send(RUN, batch(3, op(SIGNAL, arg=3, mode=signal.SIGKILL)))
+    assert struct.unpack("<II", client.wait_for_event(ACTOR_DIED).payload) == (3, 9)
+    assert client.run(0, op(SIGNAL, arg=1, mode=signal.SIGUSR1))[0].ret == 0
+    assert client.call(PING, b"whole").payload == b"whole"
 
 
 def test_kill_during_replies_leaves_no_incomplete_frame(client: _Client, tmp_path: Path) -> None:

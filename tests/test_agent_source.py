@@ -18,8 +18,9 @@ Graph = dict[str, set[str]]
 # From the lowest to the highest layer. A file uses only functions and variables of lower layers.
 LAYERS = (
     {"util", "frame", "procfs", "pump", "seed"},
-    {"lock", "ports", "ops"},
-    {"out", "init"},
+    {"lock", "ports"},
+    {"calls"},
+    {"ops", "out", "init"},
     {"actor", "echo", "kmsg", "relay", "ssh", "stress", "tty"},
     {"serve"},
     {"main"},

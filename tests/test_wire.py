@@ -323,6 +323,18 @@ def test_run_and_results_layout() -> None:
         lambda: ops.encode_run(0, [Op.insmod("/m.ko", "a=1\0")]),
         lambda: ops.encode_run(0, [Op.write(bytes(65536))]),
         lambda: ops.encode_run(0, [Op.read(1 << 32)]),
+        lambda: ops.encode_run(0, [Op.repeat(1, 0), Op.close()]),
+        lambda: ops.encode_run(0, [Op.repeat(1, 2), Op.close()]),
+        lambda: ops.encode_run(0, [Op.close(), Op.repeat(1, 1)]),
+        lambda: ops.encode_run(0, [Op.repeat(1, -1), Op.close()]),
+        lambda: ops.encode_run(0, [Op.repeat(0, 1), Op.close()]),
+        lambda: ops.encode_run(0, [Op.repeat(1_000_001, 1), Op.close()]),
+        lambda: ops.encode_run(0, [Op.repeat(1, 2), Op.repeat(1, 1), Op.close()]),
+        lambda: ops.encode_run(0, [Op.repeat(1, 2), Op.close(), Op.repeat(1, 1), Op.close()]),
+        lambda: ops.encode_run(
+            0, [Op(constants.OpCode.REPEAT, arg=1, count=1, data=b"x"), Op.close()]
+        ),
+        lambda: ops.encode_run(0, [Op.signal(-1, 10)]),
         lambda: agent.encode_spawn(0, uid=-1),
     ],
 )
@@ -337,6 +349,13 @@ def test_constructors_fill_the_fields_of_an_operation() -> None:
     assert (Op.pwrite(b"z", 9, fd=4).fd, Op.pwrite(b"z", 9, fd=4).offset) == (4, 9)
     assert Op.mkdir("/d", 0o700).arg == 0o700
     assert Op.close().fd == ops.FD_LAST
+    assert (Op.repeat(70_000, 3).count, Op.repeat(70_000, 3).arg) == (70_000, 3)
+    assert (Op.signal(2, 10).arg, Op.signal(2, 10).mode) == (2, 10)
+
+
+def test_two_repeats_that_follow_each_other_are_accepted() -> None:
+    batch = [Op.repeat(1, 1), Op.close(), Op.repeat(1_000_000, 2), Op.close(), Op.close()]
+    assert len(ops.encode_run(0, batch)) == ops.RUN.size + len(batch) * ops.OP.size
 
 
 def test_state_and_log_layout() -> None:
@@ -390,6 +409,7 @@ def python_constants() -> dict[str, int | str]:
         "TSMW_MAX_PAYLOAD": constants.MAX_PAYLOAD,
         "TSMW_MAX_REQUEST": constants.MAX_REQUEST,
         "TSMW_MAX_IN_FLIGHT": constants.MAX_IN_FLIGHT,
+        "TSMA_MAX_ROUNDS": constants.MAX_ROUNDS,
         "TSMW_MAX_TLVS": constants.MAX_TLVS,
         "TSMW_TLV_OPTIONAL": constants.OPTIONAL_TLV,
         "TSMW_AWAY_KEEP": constants.AWAY_KEEP,

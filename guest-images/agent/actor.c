@@ -62,7 +62,8 @@ static void run_request(struct actor *actor, uint32_t slot)
 
 	out_actor_wait(reply);
 	atomic_store(&actor->phase, TSMA_IN_CALL);
-	len = ops_run(actor->payload, reply->frame + FRAME_HEADER, &actor->op_index);
+	len = ops_run(actor->payload, reply->frame + FRAME_HEADER, &actor->op_index,
+		      lock_owner(slot));
 	atomic_store(&actor->phase, TSMA_IDLE);
 	frame_seal(reply->frame, request.type | TSMW_REPLY, request.session, request.id,
 		   TSMW_OK, len);
@@ -173,6 +174,7 @@ static uint32_t spawn_in(struct actor *actor, const struct start *attributes)
 	if (pid < 0)
 		return TSMW_IO;
 	actor->pid = pid;
+	atomic_store(&actor_pids[attributes->slot], pid);
 	actor->death_unreported = false;
 	/* The host may use the actor once it has its user and its processor. */
 	futex_wait(&actor->phase, TSMA_DEAD, READY_MS);
@@ -202,8 +204,18 @@ uint32_t actor_spawn(const struct tsma_spawn *spawn, uint32_t *pid)
 	return status;
 }
 
+/* Does nothing: the signal only interrupts a system call. */
+static void on_interrupt(int signo)
+{
+	(void)signo;
+}
+
 void actors_start(void)
 {
+	/* Without SA_RESTART. An actor inherits a copy. */
+	struct sigaction interrupt = { .sa_handler = on_interrupt };
+
+	sigaction(SIGUSR1, &interrupt, NULL);
 	for (uint32_t i = 0; i < ACTORS; i++) {
 		struct tsma_spawn spawn = { .actor = htole32(i), .cpu = (int32_t)htole32(~0u) };
 		uint32_t pid;
@@ -278,6 +290,7 @@ bool actor_reaped(pid_t pid, int status)
 		if (actor->pid != pid)
 			continue;
 		actor->pid = 0;
+		atomic_store(&actor_pids[i], 0);
 		actor->wait_status = status;
 		actor->death_unreported = true;
 		atomic_store(&actor->phase, TSMA_DEAD);

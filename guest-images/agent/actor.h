@@ -13,10 +13,10 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "calls.h"
 #include "frame.h"
 #include "procfs.h"
 
-#define ACTORS		8
 #define ACTOR_STATE_MAX	(sizeof(struct tsma_state_reply) + PROC_READ_MAX)
 
 void actors_start(void);

@@ -13,8 +13,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "calls.h"
 #include "init.h"
-#include "ops.h"
 #include "util.h"
 
 #define MODULE_LIST	"/etc/modules-load"	/* paths, one a line */

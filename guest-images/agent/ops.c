@@ -1,42 +1,58 @@
 // SPDX-License-Identifier: MIT
 /* Actors run this code: no call may touch the C library's state, see sys.h. */
 #include <endian.h>
-#include <errno.h>
-#include <fcntl.h>
-#include <sched.h>
 #include <string.h>
-#include <sys/stat.h>
 
+#include "calls.h"
 #include "ops.h"
-#include "sys.h"
 #include "util.h"
 
-#define PATH_LIMIT		4096u
-#define ERRNO_MAX		4095
-#define MODULE_COMPRESSED	4	/* MODULE_INIT_COMPRESSED_FILE of linux/module.h */
+#define ERRNO_MAX	4095
 
-/* struct tsma_op with native integers, and what running it needs. */
-struct op {
-	uint16_t code;
-	int fd;
-	uint32_t arg, mode, count;
-	uint64_t offset;
-	const uint8_t *data;
-	size_t data_len;
-	char path[PATH_LIMIT];	/* the data as a string, for operations on a path */
-	uint8_t *out;
-	size_t room, out_len;
-	int last_fd;		/* what the last OPEN of the batch returned */
-};
+/* *repeated is the number of operations that a REPEAT before this one still covers. */
+static bool op_valid(const struct tsma_op *op, uint32_t following, uint32_t *repeated)
+{
+	uint32_t arg = le32toh(op->arg), rounds = le32toh(op->count);
+	uint16_t code = le16toh(op->code);
 
-/* A record of getdents64(2). */
-struct dir_entry {
-	uint64_t ino;
-	int64_t off;
-	uint16_t len;
-	uint8_t type;
-	char name[];
-};
+	if (code != TSMA_REPEAT) {
+		*repeated -= !!*repeated;
+		return call_known(code) && (code != TSMA_SIGNAL || arg < ACTORS);
+	}
+	if (*repeated || !arg || arg > following || !rounds || rounds > TSMA_MAX_ROUNDS ||
+	    op->data_len)
+		return false;
+	*repeated = arg;
+	return true;
+}
+
+/* Checks the structure of a RUN request before any of it runs. */
+bool ops_valid(const uint8_t *request, size_t len)
+{
+	const size_t most = (TSMW_MAX_PAYLOAD - sizeof(struct tsma_run_reply)) /
+			    sizeof(struct tsma_result);
+	size_t at = sizeof(struct tsma_run);
+	struct tsma_run run;
+	uint32_t left, repeated = 0;
+
+	if (len < sizeof(run))
+		return false;
+	memcpy(&run, request, sizeof(run));
+	if (le32toh(run.nops) > most || le32toh(run.flags) & ~TSMA_RUN_STOP_ON_ERROR)
+		return false;
+	for (left = le32toh(run.nops); left; left--) {
+		struct tsma_op op;
+
+		if (len - at < sizeof(op))
+			return false;
+		memcpy(&op, request + at, sizeof(op));
+		at += sizeof(op);
+		if (len - at < le32toh(op.data_len) || !op_valid(&op, left - 1, &repeated))
+			return false;
+		at += le32toh(op.data_len);
+	}
+	return at == len;
+}
 
 static void op_decode(struct op *op, const uint8_t *request)
 {
@@ -53,307 +69,150 @@ static void op_decode(struct op *op, const uint8_t *request)
 	op->data = request + sizeof(wire);
 }
 
-/* Appends the names of one getdents64() result; returns -EMSGSIZE when they do not fit. */
-static long append_names(struct op *op, const void *entries, long len)
-{
-	long count = 0;
-
-	for (long at = 0; at < len;) {
-		const struct dir_entry *entry = entries + at;
-		size_t size = strlen(entry->name) + 1;
-
-		at += entry->len;
-		if (!strcmp(entry->name, ".") || !strcmp(entry->name, ".."))
-			continue;
-		if (op->room - op->out_len < size)
-			return -EMSGSIZE;
-		memcpy(op->out + op->out_len, entry->name, size);
-		op->out_len += size;
-		count++;
-	}
-	return count;
-}
-
-static long list_dir(struct op *op)
-{
-	long fd = SYS3(SYS_open, op->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
-	uint64_t entries[512];
-	long n, added, count = 0;
-
-	if (fd < 0)
-		return fd;
-	while ((n = SYS3(SYS_getdents64, fd, entries, sizeof(entries))) > 0) {
-		added = append_names(op, entries, n);
-		if (added < 0) {
-			n = added;
-			break;
-		}
-		count += added;
-	}
-	SYS1(SYS_close, fd);
-	if (n < 0)
-		op->out_len = 0;
-	return n < 0 ? n : count;
-}
-
-static long stat_path(struct op *op)
-{
-	struct tsma_stat out;
-	struct stat st;
-	long ret;
-
-	if (op->room < sizeof(out))
-		return -EMSGSIZE;
-	ret = SYS2(SYS_stat, op->path, &st);
-	if (ret < 0)
-		return ret;
-	out = (struct tsma_stat){
-		.mode = htole32(st.st_mode),
-		.uid = htole32(st.st_uid),
-		.gid = htole32(st.st_gid),
-		.nlink = htole32((uint32_t)st.st_nlink),
-		.size = htole64((uint64_t)st.st_size),
-	};
-	memcpy(op->out, &out, sizeof(out));
-	op->out_len = sizeof(out);
-	return 0;
-}
-
-/* Loads a module file, compressed or not. Returns 0, or -errno as finit_module(2) has it. */
-long insmod(const char *path, const char *params)
-{
-	size_t n = strlen(path);
-	bool plain = n > 3 && !strcmp(path + n - 3, ".ko");
-	long fd = SYS3(SYS_open, path, O_RDONLY | O_CLOEXEC, 0), ret;
-
-	if (fd < 0)
-		return fd;
-	ret = SYS3(SYS_finit_module, fd, params, plain ? 0 : MODULE_COMPRESSED);
-	SYS1(SYS_close, fd);
-	return ret;
-}
-
-/* SCHED_FIFO with priority op->arg for the task op->offset, sched_setscheduler(2). */
-static long set_fifo_priority(struct op *op)
-{
-	struct sched_param param = { .sched_priority = (int)op->arg };
-
-	return SYS3(SYS_sched_setscheduler, (pid_t)op->offset, SCHED_FIFO, &param);
-}
-
-static long take_data(struct op *op, long n)
-{
-	if (n > 0)
-		op->out_len = (size_t)n;
-	return n;
-}
-
-static long read_fd(struct op *op, int fd)
-{
-	if (op->count > op->room)
-		return -EMSGSIZE;
-	return take_data(op, SYS3(SYS_read, fd, op->out, op->count));
-}
-
-static long pread_fd(struct op *op, int fd)
-{
-	if (op->count > op->room)
-		return -EMSGSIZE;
-	return take_data(op, SYS4(SYS_pread64, fd, op->out, op->count, op->offset));
-}
-
-static long write_fd(struct op *op, int fd)
-{
-	return SYS3(SYS_write, fd, op->data, op->data_len);
-}
-
-static long pwrite_fd(struct op *op, int fd)
-{
-	return SYS4(SYS_pwrite64, fd, op->data, op->data_len, op->offset);
-}
-
-static long lseek_fd(struct op *op, int fd)
-{
-	return SYS3(SYS_lseek, fd, op->offset, op->arg);
-}
-
-static long close_fd(struct op *op, int fd)
-{
-	(void)op;
-	return SYS1(SYS_close, fd);
-}
-
-static long open_path(struct op *op)
-{
-	op->last_fd = (int)SYS3(SYS_open, op->path, op->arg, op->mode);
-	return op->last_fd;
-}
-
-static long make_dir(struct op *op)
-{
-	return SYS2(SYS_mkdir, op->path, op->arg);
-}
-
-static long remove_dir(struct op *op)
-{
-	return SYS1(SYS_rmdir, op->path);
-}
-
-/* The parameters are behind the NUL that ends the path. */
-static long load_module(struct op *op)
-{
-	size_t n = strlen(op->path);
-
-	return insmod(op->path, n < op->data_len ? op->path + n + 1 : "");
-}
-
-static long unload_module(struct op *op)
-{
-	return SYS2(SYS_delete_module, op->path, op->arg);
-}
-
-/* Each operation is a function of a descriptor, of a path, or of neither. */
-static const struct operation {
-	long (*on_fd)(struct op *op, int fd);
-	long (*on_path)(struct op *op);
-	long (*on_task)(struct op *op);
-} operations[] = {
-	[TSMA_OPEN] = { .on_path = open_path },
-	[TSMA_CLOSE] = { .on_fd = close_fd },
-	[TSMA_READ] = { .on_fd = read_fd },
-	[TSMA_PREAD] = { .on_fd = pread_fd },
-	[TSMA_WRITE] = { .on_fd = write_fd },
-	[TSMA_PWRITE] = { .on_fd = pwrite_fd },
-	[TSMA_LSEEK] = { .on_fd = lseek_fd },
-	[TSMA_MKDIR] = { .on_path = make_dir },
-	[TSMA_RMDIR] = { .on_path = remove_dir },
-	[TSMA_STAT] = { .on_path = stat_path },
-	[TSMA_LIST] = { .on_path = list_dir },
-	[TSMA_INSMOD] = { .on_path = load_module },
-	[TSMA_RMMOD] = { .on_path = unload_module },
-	[TSMA_PRIORITY] = { .on_task = set_fifo_priority },
-};
-
-static bool is_known(uint16_t code)
-{
-	return code >= TSMA_OPEN && code < ARRAY_SIZE(operations);
-}
-
-/* Checks the structure of a RUN request before any of it runs. */
-bool ops_valid(const uint8_t *request, size_t len)
-{
-	const size_t most = (TSMW_MAX_PAYLOAD - sizeof(struct tsma_run_reply)) /
-			    sizeof(struct tsma_result);
-	size_t at = sizeof(struct tsma_run);
-	struct tsma_run run;
-
-	if (len < sizeof(run))
-		return false;
-	memcpy(&run, request, sizeof(run));
-	if (le32toh(run.nops) > most || le32toh(run.flags) & ~TSMA_RUN_STOP_ON_ERROR)
-		return false;
-	for (uint32_t i = 0; i < le32toh(run.nops); i++) {
-		struct tsma_op op;
-
-		if (len - at < sizeof(op))
-			return false;
-		memcpy(&op, request + at, sizeof(op));
-		at += sizeof(op);
-		if (len - at < le32toh(op.data_len) || !is_known(le16toh(op.code)))
-			return false;
-		at += le32toh(op.data_len);
-	}
-	return at == len;
-}
-
-/* Copies the data to op->path. Only INSMOD has parameters, after a NUL. */
-static long take_path(struct op *op)
-{
-	if (op->data_len >= PATH_LIMIT)
-		return -ENAMETOOLONG;
-	memcpy(op->path, op->data, op->data_len);
-	op->path[op->data_len] = '\0';
-	return op->code == TSMA_INSMOD || strlen(op->path) == op->data_len ? 0 : -EINVAL;
-}
-
-static long run_op(struct op *op)
-{
-	const struct operation *operation = &operations[op->code];
-	int fd = op->fd == TSMA_FD_LAST ? op->last_fd : op->fd;
-
-	if (operation->on_fd)
-		return fd < 0 || fd >= FD_RESERVED ? -EBADF : operation->on_fd(op, fd);
-	if (operation->on_path)
-		return take_path(op) ?: operation->on_path(op);
-	return operation->on_task(op);
-}
-
 /* lseek(2) may return an offset that is negative as a long, but none of these. */
 static bool is_error(long ret)
 {
 	return ret < 0 && ret >= -ERRNO_MAX;
 }
 
-/*
- * Runs the operation and writes its result, with its data, to out. Returns
- * whether it failed.
- */
-static bool run_one(struct op *op, uint8_t *out, uint64_t *clock)
+/* Writes a result without data to out. */
+static void put_result(uint8_t *out, long ret, uint64_t start_ns, uint64_t end_ns, size_t data_len)
 {
-	struct tsma_result result = { .start_ns = htole64(*clock) };
-	bool error;
+	bool error = is_error(ret);
+	struct tsma_result result = {
+		.ret = (int64_t)htole64((uint64_t)(error ? -1 : ret)),
+		.err = (int32_t)htole32(error ? (uint32_t)-ret : 0),
+		.data_len = htole32((uint32_t)data_len),
+		.start_ns = htole64(start_ns),
+		.end_ns = htole64(end_ns),
+	};
+
+	memcpy(out, &result, sizeof(result));
+}
+
+/* How far a batch has come. */
+struct position {
+	const uint8_t *in;	/* the next operation */
+	uint8_t *out;		/* where its result goes */
+	uint32_t left;		/* operations from in on */
+	uint32_t done;		/* results before out */
+};
+
+struct batch {
+	struct position at;
+	const uint8_t *end;	/* of the room for results */
+	uint32_t nops;
+	bool stop_on_error, stopped;
+	uint64_t clock;
+	atomic_uint *op_index;
+	struct op op;
+};
+
+/* Runs the next operation and writes its result, with its data. Returns whether it failed. */
+static bool run_next(struct batch *batch)
+{
+	struct position *at = &batch->at;
+	struct op *op = &batch->op;
+	uint64_t start_ns = batch->clock;
+	size_t left = at->left--;
 	long ret;
 
-	op->out = out + sizeof(result);
+	op_decode(op, at->in);
+	at->in = op->data + op->data_len;
+	/* A batch that failed still closes the descriptors that it opened. */
+	if (batch->stopped && op->code != TSMA_CLOSE)
+		return false;
+	atomic_store_explicit(batch->op_index, batch->nops - (uint32_t)left, memory_order_relaxed);
+	op->out = at->out + sizeof(struct tsma_result);
 	op->out_len = 0;
-	ret = run_op(op);
-	error = is_error(ret);
+	/* The results of the operations that follow have to fit as well. */
+	op->room = (size_t)(batch->end - at->out) - left * sizeof(struct tsma_result);
+	ret = call_run(op);
 	/* The end of a call is the start of the next: reading the clock is slow. */
-	*clock = now_ns();
-	result.ret = (int64_t)htole64((uint64_t)(error ? -1 : ret));
-	result.err = (int32_t)htole32(error ? (uint32_t)-ret : 0);
-	result.data_len = htole32((uint32_t)op->out_len);
-	result.end_ns = htole64(*clock);
-	memcpy(out, &result, sizeof(result));
-	return error;
+	batch->clock = now_ns();
+	put_result(at->out, ret, start_ns, batch->clock, op->out_len);
+	at->out = op->out + op->out_len;
+	at->done++;
+	batch->stopped |= is_error(ret) && batch->stop_on_error;
+	return is_error(ret);
+}
+
+/* Runs n operations once. Returns whether one failed. */
+static bool run_round(struct batch *batch, uint32_t n)
+{
+	bool failed = false;
+
+	while (n--)
+		failed |= run_next(batch);
+	return failed;
+}
+
+/* Runs a REPEAT and its operations. Each round overwrites the results of the one before. */
+static void run_repeat(struct batch *batch)
+{
+	uint64_t start_ns = batch->clock;
+	uint8_t *result = batch->at.out;
+	struct position first;
+	uint32_t n, rounds, complete = 0;
+
+	op_decode(&batch->op, batch->at.in);
+	n = batch->op.arg;
+	rounds = batch->op.count;
+	first = (struct position){
+		.in = batch->op.data,
+		.out = result + sizeof(struct tsma_result),
+		.left = batch->at.left - 1,
+		.done = batch->at.done + 1,
+	};
+	do {
+		batch->at = first;
+		if (run_round(batch, n))
+			break;
+		complete++;
+	} while (complete < rounds);
+	put_result(result, complete, start_ns, batch->clock, 0);
+}
+
+static bool at_repeat(const struct batch *batch)
+{
+	struct tsma_op wire;
+
+	memcpy(&wire, batch->at.in, sizeof(wire));
+	return le16toh(wire.code) == TSMA_REPEAT;
 }
 
 /*
  * Runs a batch that ops_valid() has checked. Writes the payload of the reply,
  * which has room for TSMW_MAX_PAYLOAD bytes, and returns its length. op_index
- * shows which operation runs.
+ * shows which operation runs; owner is the actor's for the port lock.
  */
-size_t ops_run(const uint8_t *request, uint8_t *reply, atomic_uint *op_index)
+size_t ops_run(const uint8_t *request, uint8_t *reply, atomic_uint *op_index, uint32_t owner)
 {
-	const uint8_t *in = request + sizeof(struct tsma_run);
-	uint8_t *out = reply + sizeof(struct tsma_run_reply);
 	struct tsma_run_reply head;
-	uint64_t clock = now_ns();
+	struct batch batch;
 	struct tsma_run run;
-	uint32_t done = 0;
-	bool stop = false;
-	struct op op;
 
 	memcpy(&run, request, sizeof(run));
-	op.last_fd = -1;
-	for (uint32_t i = 0; i < le32toh(run.nops); i++) {
-		size_t left = le32toh(run.nops) - i;
-
-		op_decode(&op, in);
-		in = op.data + op.data_len;
-		/* A batch that failed still closes the descriptors that it opened. */
-		if (stop && op.code != TSMA_CLOSE)
-			continue;
-		atomic_store_explicit(op_index, i, memory_order_relaxed);
-		/* The results of the operations that follow have to fit as well. */
-		op.room = (size_t)(reply + TSMW_MAX_PAYLOAD - out) -
-			  left * sizeof(struct tsma_result);
-		if (run_one(&op, out, &clock))
-			stop |= le32toh(run.flags) & TSMA_RUN_STOP_ON_ERROR;
-		out = op.out + op.out_len;
-		done++;
+	batch.at = (struct position){
+		.in = request + sizeof(run),
+		.out = reply + sizeof(head),
+		.left = le32toh(run.nops),
+	};
+	batch.end = reply + TSMW_MAX_PAYLOAD;
+	batch.nops = le32toh(run.nops);
+	batch.stop_on_error = le32toh(run.flags) & TSMA_RUN_STOP_ON_ERROR;
+	batch.stopped = false;
+	batch.clock = now_ns();
+	batch.op_index = op_index;
+	batch.op.last_fd = -1;
+	batch.op.owner = owner;
+	while (batch.at.left) {
+		if (!batch.stopped && at_repeat(&batch))
+			run_repeat(&batch);
+		else
+			run_next(&batch);
 	}
-	head = (struct tsma_run_reply){ .nresults = htole32(done) };
+	head = (struct tsma_run_reply){ .nresults = htole32(batch.at.done) };
 	memcpy(reply, &head, sizeof(head));
-	return (size_t)(out - reply);
+	return (size_t)(batch.at.out - reply);
 }

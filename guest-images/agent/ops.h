@@ -1,10 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * The operations of a RUN request: one system call each.
- *
- * The data of a LIST result are the names but . and .., each with a NUL after
- * it, and ret is their number. The data of a STAT result is struct tsma_stat.
- */
+/* A batch of operations: a RUN request, which tsmw.h describes. */
 #ifndef OPS_H
 #define OPS_H
 
@@ -20,7 +15,6 @@
 			 sizeof(struct tsma_result))
 
 bool ops_valid(const uint8_t *request, size_t len);
-size_t ops_run(const uint8_t *request, uint8_t *reply, atomic_uint *op_index);
-long insmod(const char *path, const char *params);
+size_t ops_run(const uint8_t *request, uint8_t *reply, atomic_uint *op_index, uint32_t owner);
 
 #endif

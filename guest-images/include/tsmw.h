@@ -184,18 +184,30 @@ struct tsma_op {
 	__le16 code;		/* enum tsma_op_code */
 	__le16 reserved;
 	__s32 fd;
-	__le32 arg;		/* flags of open and delete_module, mode, whence, priority */
-	__le32 mode;		/* open mode */
+	__le32 arg;		/* see enum tsma_op_code */
+	__le32 mode;		/* of open; SIGNAL: number of the signal */
 	__le64 offset;		/* PRIORITY: task id */
-	__le32 count;		/* bytes to read */
+	__le32 count;		/* bytes to read; REPEAT: rounds */
 	__le32 data_len;		/* path, bytes to write; INSMOD: path NUL parameters */
 } __packed;
 
+#define TSMA_MAX_ROUNDS		1000000u
+
+/*
+ * arg is the flags of OPEN and RMMOD, the mode of MKDIR, whence of LSEEK, the
+ * priority of PRIORITY, the actor of SIGNAL and, for REPEAT, the number of the
+ * operations behind it that are repeated; none of these is a REPEAT.
+ *
+ * REPEAT runs these operations in rounds, up to the round in which one fails.
+ * Its result is the number of rounds in which none failed; the results of the
+ * operations are those of the last round that ran.
+ */
 enum tsma_op_code {
 	TSMA_OPEN = 1, TSMA_CLOSE = 2, TSMA_READ = 3, TSMA_PREAD = 4,
 	TSMA_WRITE = 5, TSMA_PWRITE = 6, TSMA_LSEEK = 7, TSMA_MKDIR = 8,
 	TSMA_RMDIR = 9, TSMA_STAT = 10, TSMA_LIST = 11, TSMA_INSMOD = 12,
 	TSMA_RMMOD = 13, TSMA_PRIORITY = 14,
+	TSMA_REPEAT = 15, TSMA_SIGNAL = 16,
 };
 
 struct tsma_run_reply {		/* nresults times {struct tsma_result, data} follow */

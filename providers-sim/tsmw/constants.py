@@ -12,6 +12,7 @@ __all__ = [
     "MAX_NAME",
     "MAX_PAYLOAD",
     "MAX_REQUEST",
+    "MAX_ROUNDS",
     "MAX_TLVS",
     "OPTIONAL_TLV",
     "PORT_AGENT",
@@ -46,6 +47,8 @@ MAX_NAME = 64
 OPTIONAL_TLV = 0x8000
 """A receiver ignores an unknown TLV whose tag has this bit."""
 RUN_STOP_ON_ERROR = 0x1
+MAX_ROUNDS = 1_000_000
+"""Largest number of rounds of a REPEAT operation."""
 AWAY_KEEP = 0x1
 """In the payload of GOING_AWAY: requests in flight still wait for their answers."""
 
@@ -154,6 +157,8 @@ class OpCode(IntEnum):
     INSMOD = 12
     RMMOD = 13
     PRIORITY = 14
+    REPEAT = 15
+    SIGNAL = 16
 
 
 class ActorPhase(IntEnum):

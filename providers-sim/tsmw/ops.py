@@ -7,7 +7,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tsmw.constants import MAX_PAYLOAD, RUN_STOP_ON_ERROR, OpCode
+from tsmw.constants import MAX_PAYLOAD, MAX_ROUNDS, RUN_STOP_ON_ERROR, OpCode
 from tsmw.errors import WireError
 from tsmw.layout import Layout
 
@@ -43,9 +43,10 @@ _WITH_PATH = frozenset({OpCode.OPEN, OpCode.MKDIR, OpCode.RMDIR, OpCode.STAT, Op
 class Op:
     """One system call; use the constructors, which are named after the calls.
 
-    ``arg`` is open's flags, mkdir's mode, lseek's whence, delete_module's flags or the priority;
-    ``mode`` is open's mode; ``count`` is the number of bytes to read; ``data`` is a path or the
-    bytes to write.
+    ``arg`` is open's flags, mkdir's mode, lseek's whence, delete_module's flags, the priority, the
+    actor that gets a signal, or the number of operations to repeat; ``mode`` is open's mode or the
+    number of the signal; ``count`` is the number of bytes to read or of rounds; ``data`` is a path
+    or the bytes to write.
     """
 
     code: OpCode
@@ -126,6 +127,25 @@ class Op:
         """``sched_setscheduler(pid, SCHED_FIFO, priority)``."""
         return cls(OpCode.PRIORITY, arg=priority, offset=pid)
 
+    @classmethod
+    def repeat(cls, rounds: int, n: int = 1) -> Op:
+        """Run the next ``n`` operations of the batch in up to ``rounds`` rounds.
+
+        The round in which an operation fails is the last one. The result of REPEAT is the number
+        of rounds in which none failed; the results of the ``n`` operations, which follow it, are
+        those of the last round that ran.
+        """
+        return cls(OpCode.REPEAT, arg=n, count=rounds)
+
+    @classmethod
+    def signal(cls, slot: int, signo: int) -> Op:
+        """``kill(pid, signo)`` of the actor in ``slot``; ESRCH when it is dead.
+
+        SIGUSR1 interrupts the system call of an actor, which then fails with EINTR or returns what
+        it has done so far; no other effect of SIGUSR1 is seen.
+        """
+        return cls(OpCode.SIGNAL, arg=slot, mode=signo)
+
 
 @dataclass(frozen=True, slots=True)
 class OpResult:
@@ -155,9 +175,10 @@ class FileStat:
 def encode_run(actor: int, ops: Sequence[Op], *, stop_on_error: bool = False) -> bytes:
     """Encode RUN: ``ops`` for ``actor``.
 
-    Raises WireError when a number does not fit its field, a path is empty or has a NUL, or the
-    batch exceeds one frame.
+    Raises WireError when a number does not fit its field, a path is empty or has a NUL, a REPEAT
+    is malformed, or the batch exceeds one frame.
     """
+    _check_repeats(ops)
     parts = [RUN.pack(actor, len(ops), RUN_STOP_ON_ERROR if stop_on_error else 0)]
     for op in ops:
         data = op.data
@@ -193,6 +214,20 @@ def decode_results(payload: bytes) -> list[OpResult]:
 def decode_stat(data: bytes) -> FileStat:
     """Decode the data of a STAT result."""
     return FileStat(*STAT.unpack(data))
+
+
+def _check_repeats(ops: Sequence[Op]) -> None:
+    """Raise WireError when a REPEAT has no rounds, or no operations of its own to repeat."""
+    for number, op in enumerate(ops):
+        if op.code != OpCode.REPEAT:
+            continue
+        repeated = ops[number + 1 : number + 1 + max(op.arg, 0)]
+        if not 1 <= op.count <= MAX_ROUNDS:
+            raise WireError(f"REPEAT has 1 to {MAX_ROUNDS} rounds, not {op.count}")
+        if not repeated or len(repeated) != op.arg:
+            raise WireError(f"REPEAT of {op.arg} operations has {len(ops) - number - 1} behind it")
+        if op.data or any(one.code == OpCode.REPEAT for one in repeated):
+            raise WireError("REPEAT has no data, and no REPEAT among the operations it repeats")
 
 
 def _check_path(op: Op) -> None:
