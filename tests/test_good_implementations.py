@@ -2,7 +2,7 @@
 """Correct implementations in many styles: each is recognised, and builds without warnings.
 
 Each is written to the interface of its folder and differs in style from all others; the comment at
-the start of its ``tsm.c`` names the style and the freedoms that it takes.
+the start of one of its C files names the style and the freedoms that it takes.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ IMPLEMENTATIONS = sorted(path for path in ROOT.glob("*/*") if path.is_dir())
 
 # Warnings of -Wextra that code of the kernel causes are off.
 _WARNINGS = ("-Wall", "-Wextra", "-Wno-unused-parameter", "-Wno-sign-compare")
+_STYLE = "// SPDX-License-Identifier: GPL-2.0-only\n/*\n * Style: "
 _WARNING = re.compile(r"^.*: warning: .*$|^WARNING: .*$", re.MULTILINE)
 
 each = pytest.mark.parametrize(
@@ -42,9 +43,9 @@ def test_the_interface_is_recognised(path: Path) -> None:
 
 @each
 def test_the_style_is_stated(path: Path) -> None:
-    comment = (path / "tsm.c").read_text().partition("*/")[0]
-    assert comment.startswith("// SPDX-License-Identifier: GPL-2.0-only\n/*\n * Style: ")
-    assert "\n * Freedoms: " in comment
+    comments = [file.read_text().partition("*/")[0] for file in path.glob("*.c")]
+    stated = [comment for comment in comments if comment.startswith(_STYLE)]
+    assert len(stated) == 1 and "\n * Freedoms: " in stated[0]
 
 
 @each

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Linux 6.7 to 6.10: a provider registers with an item type. */
+#ifndef __TSM_H
+#define __TSM_H
+
+#include <linux/configfs.h>
+#include <linux/sizes.h>
+#include <linux/types.h>
+
+#define TSM_INBLOB_MAX		64
+#define TSM_OUTBLOB_MAX		SZ_32K
+#define TSM_PRIVLEVEL_MAX	3
+
+struct tsm_desc {
+	unsigned int privlevel;
+	size_t inblob_len;
+	u8 inblob[TSM_INBLOB_MAX];
+};
+
+struct tsm_report {
+	struct tsm_desc desc;
+	size_t outblob_len;
+	u8 *outblob;
+	size_t auxblob_len;
+	u8 *auxblob;
+};
+
+struct tsm_ops {
+	const char *name;
+	const unsigned int privlevel_floor;
+	int (*report_new)(struct tsm_report *report, void *data);
+};
+
+/* Entries with generation, provider, inblob and outblob. */
+extern const struct config_item_type tsm_report_default_type;
+/* Entries that also have auxblob, privlevel and privlevel_floor. */
+extern const struct config_item_type tsm_report_extra_type;
+
+/* @type: one of the two above; NULL is the first. */
+int tsm_register(const struct tsm_ops *ops, void *priv,
+		 const struct config_item_type *type);
+int tsm_unregister(const struct tsm_ops *ops);
+
+#endif
