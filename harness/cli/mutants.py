@@ -8,7 +8,7 @@ from dataclasses import replace
 import click
 from rich.console import Console
 
-from harness.claims.catalogue import catalogue, select_claims
+from harness.claims.catalogue import catalogue, decidable_claims
 from harness.cli import options
 from harness.cli.decide import Workers, decide, exit_status_of
 from harness.implementations.defects import all_defects, defects_of
@@ -45,8 +45,8 @@ def mutants(settings: Settings, workers: int) -> int:
 
 
 def _without_unconcerned(settings: Settings) -> Settings:
-    """Leave out the mutants for exploration that none of the named claims concerns."""
-    claims = {claim.id for claim in select_claims(settings.claims)}
+    """Leave out the mutants that no selected scenario concerns: each needs a template on disk."""
+    claims = decidable_claims(settings.claims)
     known = all_defects()
     unconcerned = {f"defect:{name}" for name in known if not any(map(known[name].concerns, claims))}
     kept = tuple(tsm for tsm in settings.tsms if tsm not in unconcerned)
