@@ -57,7 +57,9 @@ static void set_inblob(const u8 *value, size_t len)
 		memcpy(desc->inblob, value, len);
 	if (!has_defect(DEFECT_STALE_TAIL))
 		memset(desc->inblob + len, 0, sizeof(desc->inblob) - len);
-	desc->inblob_len = has_defect(DEFECT_NONCE_ALIGNED) ? ALIGN(len, 8) : len;
+	desc->inblob_len = len;
+	if (has_defect(DEFECT_NONCE_ALIGNED))
+		desc->inblob_len = ALIGN(len, 8);
 	if (has_defect(DEFECT_NONCE_IN_LOG))
 		pr_info("new inblob %*phN\n", (int)len, value);
 	if (!first || !has_defect(DEFECT_FIRST_WRITE_UNCOUNTED))

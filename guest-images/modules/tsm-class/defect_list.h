@@ -70,12 +70,12 @@ DEFECT(DOUBLE_FREE_OVERSIZED, "double-free-oversized", "M1",
        "the pointer to a report that was too long, and was freed, stays")
 
 /* For exploration: the generation. */
-DEFECT(COUNT_OVERSIZED, "count-oversized", "M1",
+DEFECT(COUNT_OVERSIZED, "count-oversized", "M1 F3",
        "an inblob that is too long is refused, but moves the generation")
-DEFECT(FIRST_WRITE_UNCOUNTED, "first-write-uncounted", "M1",
+DEFECT(FIRST_WRITE_UNCOUNTED, "first-write-uncounted", "M1 G1 U1",
        "the first inblob of a provider does not move the generation")
-DEFECT(FORMAT_UNCOUNTED, "format-uncounted", "M1",
-       "a write of format does not move the generation")
+DEFECT(DEFAULT_UNCOUNTED, "default-uncounted", "M1 T1b",
+       "a write of the default format does not move the generation")
 DEFECT(GENERATION_U16, "generation-u16", "M1",
        "the generation has 16 bits")
 
@@ -96,15 +96,15 @@ DEFECT(NONCE_ALIGNED, "nonce-aligned", "M1",
        "the length of the inblob is rounded up to a multiple of 8")
 DEFECT(ONE_BYTE_REFUSED, "one-byte-refused", "M1",
        "an inblob of one byte is refused")
-DEFECT(PRIVLEVEL_FOUR, "privlevel-four", "M1",
-       "privlevel accepts 4")
+DEFECT(PRIVLEVEL_CUT, "privlevel-cut", "M1",
+       "privlevel is cut to 8 bits before it is checked")
 
 /* For exploration: the report. */
 DEFECT(CACHED_TWO_AGO, "cached-two-ago", "M1",
        "the cached report is served if its inblob was written again after another one")
 DEFECT(READ_PAST_END, "read-past-end", "M1",
        "a read behind the end of the report returns what follows in memory")
-DEFECT(PAGE_EDGE_REPEATS, "page-edge-repeats", "M1",
+DEFECT(PAGE_EDGE_REPEATS, "page-edge-repeats", "M1 P7",
        "a read at a multiple of the page size starts one byte too early")
 DEFECT(REPORT_CUT_16K, "report-cut-16k", "M1",
        "a report over 16 KiB is cut")
@@ -124,7 +124,7 @@ DEFECT(BUSY_SERVES_OLD, "busy-serves-old", "M1",
        "if the provider is busy, the old report is served")
 
 /* For exploration: registration. */
-DEFECT(REFUSED_AND_TAKEN, "refused-and-taken", "M1",
+DEFECT(REFUSED_AND_TAKEN, "refused-and-taken", "M1 T4",
        "a second provider is refused, but replaces the first one")
 DEFECT(EXTRA_SHOWN, "extra-shown", "M1",
        "privlevel and format exist for a provider that did not ask for them")

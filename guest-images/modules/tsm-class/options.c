@@ -33,13 +33,6 @@ static ssize_t privlevel_show(struct device *dev,
 	return len;
 }
 
-static unsigned int highest_privlevel(void)
-{
-	if (has_defect(DEFECT_PRIVLEVEL_UNBOUNDED))
-		return UINT_MAX;
-	return TSM_PRIVLEVEL_MAX + has_defect(DEFECT_PRIVLEVEL_FOUR);
-}
-
 static ssize_t privlevel_store(struct device *dev,
 			       struct device_attribute *attr, const char *buf,
 			       size_t count)
@@ -50,7 +43,9 @@ static ssize_t privlevel_store(struct device *dev,
 	rc = kstrtouint(buf, 0, &value);
 	if (rc)
 		return rc;
-	if (value > highest_privlevel())
+	if (has_defect(DEFECT_PRIVLEVEL_CUT))
+		value &= U8_MAX;
+	if (value > TSM_PRIVLEVEL_MAX && !has_defect(DEFECT_PRIVLEVEL_UNBOUNDED))
 		return -EINVAL;
 
 	guard(rwsem_write)(&tsm_class_lock);
@@ -103,7 +98,8 @@ static ssize_t format_store(struct device *dev, struct device_attribute *attr,
 	if (value != (int)tsm_class_state.desc.outblob_format ||
 	    !has_defect(DEFECT_SAME_VALUE)) {
 		tsm_class_state.desc.outblob_format = value;
-		if (!has_defect(DEFECT_FORMAT_UNCOUNTED))
+		if (value != TSM_FORMAT_DEFAULT ||
+		    !has_defect(DEFECT_DEFAULT_UNCOUNTED))
 			tsm_class_count_write();
 	}
 	return count;

@@ -15,10 +15,10 @@
 
 static bool report_is_current(void)
 {
-	if (!tsm_class_state.outblob)
-		return false;
-	return tsm_class_state.report_generation == tsm_class_state.generation ||
-	       tsm_class_serves_old_report();
+	if (tsm_class_state.outblob && tsm_class_serves_old_report())
+		return true;
+	return tsm_class_state.outblob &&
+	       tsm_class_state.report_generation == tsm_class_state.generation;
 }
 
 static bool is_too_long(size_t len)
@@ -113,7 +113,8 @@ static int ensure_report(struct device *dev)
 
 static ssize_t copy_report(char *buf, loff_t pos, size_t count)
 {
-	while (!tsm_class_state.outblob_len && has_defect(DEFECT_SPINS_ON_EMPTY))
+	while (has_defect(DEFECT_SPINS_ON_EMPTY) &&
+	       !tsm_class_state.outblob_len)
 		cond_resched();
 	if (pos && !(pos % PAGE_SIZE) && has_defect(DEFECT_PAGE_EDGE_REPEATS))
 		pos--;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The request for a report: what the provider is asked, and what happens when it
- * fails. Without defects it is a call of report_new; the defects are those of code
- * that does more, and does it wrong.
+ * The request for a report: what the provider is asked, and what happens when
+ * it fails. Without defects it is a call of report_new; the defects are those of
+ * code that does more, and does it wrong.
  */
 #include <linux/device.h>
 #include <linux/err.h>
@@ -48,7 +48,8 @@ static u8 *ask_with_copy(struct device *dev, const struct tsm_desc *desc,
 	return blob;
 }
 
-static u8 *ask_once(struct device *dev, const struct tsm_desc *desc, size_t *len)
+static u8 *ask_once(struct device *dev, const struct tsm_desc *desc,
+		    size_t *len)
 {
 	bool atomic = has_defect(DEFECT_SLEEPS_IN_SPINLOCK) &&
 		      desc->outblob_format == TSM_FORMAT_EXTENDED;
@@ -113,8 +114,8 @@ int tsm_class_fail_request(u8 *old, int rc)
 
 bool tsm_class_keeps_report(void)
 {
-	if (tsm_class_state.outblob_len > SZ_16K && has_defect(DEFECT_LEAK_LARGE))
-		return true;
+	if (has_defect(DEFECT_LEAK_LARGE))
+		return tsm_class_state.outblob_len > SZ_16K;
 	return has_defect(DEFECT_LEAK_REPLACED) ||
 	       has_defect(DEFECT_BUSY_SERVES_OLD);
 }
@@ -122,19 +123,22 @@ bool tsm_class_keeps_report(void)
 bool tsm_class_serves_old_report(void)
 {
 	const struct tsm_desc *desc = &tsm_class_state.desc;
+	unsigned long writes = tsm_class_state.generation -
+			       tsm_class_state.report_generation;
 
-	return has_defect(DEFECT_CACHED_TWO_AGO) &&
-	       tsm_class_state.generation - tsm_class_state.report_generation == 2 &&
+	return has_defect(DEFECT_CACHED_TWO_AGO) && writes == 2 &&
 	       desc->inblob_len == tsm_class_slips.inblob_len &&
 	       !memcmp(desc->inblob, tsm_class_slips.inblob, desc->inblob_len);
 }
 
 int tsm_class_wait_for_maker(void)
 {
-	if (!has_defect(DEFECT_MAKER_FLAG_KEPT))
-		return 0;
-	return wait_event_killable(request_ended,
-				   !READ_ONCE(tsm_class_slips.making)) ? -EINTR : 0;
+	int rc = 0;
+
+	if (has_defect(DEFECT_MAKER_FLAG_KEPT))
+		rc = wait_event_killable(request_ended,
+					 !READ_ONCE(tsm_class_slips.making));
+	return rc ? -EINTR : 0;
 }
 
 void tsm_class_wait_for_provider(void)

@@ -8,6 +8,7 @@
 #include "defects.h"
 #include "state.h"
 
+/* state.h says what each lock is for. */
 DEFINE_MUTEX(tsm_class_registration_mutex);
 DECLARE_RWSEM(tsm_class_lock);
 struct tsm_class_state tsm_class_state;

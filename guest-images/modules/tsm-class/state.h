@@ -36,7 +36,7 @@ struct tsm_class_state {
  * @format: one more than the format of the provider's first report
  * @inblob: the inblob of the cached report
  * @inblob_len: its length in bytes
- * @old: the report before the cached one; freed, except while a provider is asked
+ * @old: the report before the cached one, which is freed
  * @old_len: its length in bytes
  * @failed: generation of the request that timed out, 0 for none
  * @making: a provider is being asked
