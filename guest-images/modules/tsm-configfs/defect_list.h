@@ -69,13 +69,13 @@ DEFECT(GUID_PREFIX, "guid-prefix", "M1",
        "a service_guid is not stored if its first half is the stored one's")
 DEFECT(SAME_OPTION, "same-option", "M1",
        "a write of an option's current value keeps the report")
-DEFECT(AUX_ANEW, "aux-anew", "M1",
+DEFECT(AUX_ANEW, "aux-anew", "M1 C5",
        "each open of auxblob makes a new report")
 DEFECT(UNLOCKED_VERSION, "unlocked-version", "M1",
        "a report gets valid for the manifest version written meanwhile")
-DEFECT(STRIPPED_ZEROS, "stripped-zeros", "M1",
+DEFECT(STRIPPED_ZEROS, "stripped-zeros", "M1 C1",
        "zero bytes at the end of inblob are cut off")
-DEFECT(MAX_REFUSED, "max-refused", "M1",
+DEFECT(MAX_REFUSED, "max-refused", "M1 C1",
        "a blob of exactly the largest size is refused")
 DEFECT(MANIFEST_LENGTH, "manifest-length", "M1",
        "manifestblob is served with the length of auxblob")
@@ -83,7 +83,7 @@ DEFECT(OLD_ON_TIMEOUT, "old-on-timeout", "M1",
        "the old report is served if the provider times out")
 DEFECT(POSITIVE_LENGTH, "positive-length", "M1",
        "a positive result of report_new is taken for the length of a blob")
-DEFECT(REFUSED_PRIV, "refused-priv", "M1",
+DEFECT(REFUSED_PRIV, "refused-priv", "M1 T4",
        "reports are requested with the data of a provider that was refused")
 DEFECT(BELOW_FLOOR, "below-floor", "M1",
        "the privilege level below the provider's floor is accepted")
@@ -115,14 +115,14 @@ DEFECT(UNPINNED_OPS, "unpinned-ops", "M2",
        "the provider can leave while it makes a report")
 DEFECT(STALE_LIST, "stale-list", "M2",
        "a removed entry stays in the provider's list")
-DEFECT(AUX_FREED_TWICE, "aux-freed-twice", "M2",
+DEFECT(AUX_FREED_TWICE, "aux-freed-twice", "M2 C1",
        "auxblob is freed twice if a blob is too long")
 DEFECT(MANIFEST_FREED_TWICE, "manifest-freed-twice", "M2",
        "manifestblob is freed twice if the next report is interrupted")
 DEFECT(UNPINNED_MODULE, "unpinned-module", "M2",
        "the module can be removed while there are entries")
-DEFECT(LOCKED_TOO_BIG, "locked-too-big", "M3",
-       "the entry stays locked after a blob that is too long")
+DEFECT(LOCKED_DENIAL, "locked-denial", "M3",
+       "the entry stays locked after a read that gets EACCES")
 DEFECT(LOCKED_REFUSAL, "locked-refusal", "M3",
        "the registration stays locked after a refused privlevel")
 DEFECT(RELEASED_TWICE, "released-twice", "M3",

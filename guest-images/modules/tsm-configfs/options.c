@@ -85,8 +85,8 @@ static int check_privlevel(unsigned int value)
 	if (has_defect(DEFECT_LOOSE_PRIVLEVEL))
 		return 0;
 	floor = tsm_configfs_provider.ops->privlevel_floor;
-	if (has_defect(DEFECT_BELOW_FLOOR) && value + 1 == floor)
-		return 0;
+	if (has_defect(DEFECT_BELOW_FLOOR) && floor)
+		floor--;
 	if (value < floor || value > TSM_REPORT_PRIVLEVEL_MAX)
 		return -EINVAL;
 	return 0;

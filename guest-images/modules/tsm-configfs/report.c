@@ -236,7 +236,7 @@ static ssize_t read_blob(struct entry *entry, const struct provider *provider,
 	rc = ensure_report(entry, provider, !buf && is_cache_ignored(which));
 	if (!rc)
 		rc = copy_blob(&entry->report, which, buf, count);
-	if (rc != -EFBIG || !has_defect(DEFECT_LOCKED_TOO_BIG))
+	if (rc != -EACCES || !has_defect(DEFECT_LOCKED_DENIAL))
 		mutex_unlock(&entry->lock);
 	return rc;
 }
