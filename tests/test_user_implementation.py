@@ -150,7 +150,8 @@ def test_defect_in_a_patch_is_noticed(invoke: Invoke, tmp_path: Path) -> None:
 
 def test_claims_about_the_source_are_decided(invoke: Invoke, tmp_path: Path) -> None:
     rc_returned = {"return has_defect(DEFECT_SECOND_REGISTER) ? 0 : -EBUSY;": "return rc;"}
-    patch = as_patch(tmp_path, rc_returned)
+    kept = {"has_defect(DEFECT_DOUBLE_FREE)": "true"}
+    patch = as_patch(tmp_path, rc_returned | kept)
     done = invoke("run", "R1", "T4", "K4", "--tsm", f"patch:{patch}", "--json", "out.json")
     assert done.returncode == 1, done.stdout
     assert verdicts(tmp_path) == {"R1": "FAIL", "T4": "FAIL", "K4": "FAIL"}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Reads the sources of an implementation: symbols, compiler warnings, Coccinelle matches."""
+"""Reads the sources of an implementation: symbols, compiler warnings, proofs of defects."""
 
 from __future__ import annotations
 
@@ -7,17 +7,18 @@ import hashlib
 import json
 import re
 import shutil
-import subprocess
-import tempfile
 from dataclasses import dataclass
+from os.path import relpath
 from pathlib import Path
 
 from elftools.elf.elffile import ELFFile
-from elftools.elf.sections import SymbolTableSection
+from elftools.elf.sections import Section, Symbol, SymbolTableSection
 
 from harness.cache import Cache
-from harness.errors import BuildError, HostError
+from harness.errors import BuildError
+from harness.implementations.gimple import DUMP_FLAGS, Function, parse_dump
 from harness.implementations.model import ModuleSource
+from harness.implementations.path_proofs import Proof, Symbols, prove
 from harness.implementations.shims import build_with_shims
 from harness.kernels.model import Kernel
 from harness.kernels.module_build import build_module, module_compiler
@@ -25,55 +26,47 @@ from harness.kernels.toolchain import compiler_version
 
 __all__ = ["SourceText"]
 
-_LAYOUT = "3"
-# Kernels initialise automatic variables, after which the compiler warns less.
-_WARNINGS = ("-Wuninitialized", "-Wmaybe-uninitialized", "-ftrivial-auto-var-init=uninitialized")
+_LAYOUT = "8"
+# Kernels initialise automatic variables, after which the compiler warns less. Of the two warnings
+# this one is a proof: the variable is used whenever the function runs.
+_WARNINGS = ("-Wuninitialized", "-ftrivial-auto-var-init=uninitialized")
 _WARNING = re.compile(r"^(?P<path>\S+?:\d+:\d+): warning: (?P<text>.*)")
-_SPATCH_SECONDS = 120
-_HUNK = re.compile(r"^@@ -(\d+)")
-# The syntax of linux/cleanup.h, as macros and attributes that Coccinelle can parse.
-_MACROS = "#define scoped_guard(name, lock) if (1)\n#define DEFINE_MUTEX(name) struct mutex name\n"
-_ATTRIBUTE = re.compile(r"\s__free\(\w+\)")
+_ONCE = (".init.text", ".exit.text")
+_SMALL = 8  # bytes of a variable whose value is read from the object file
 
 
 @dataclass(frozen=True)
 class SourceText:
-    """The sources of a module, compiled against ``kernel``."""
+    """The sources of a module, compiled against ``kernel``.
+
+    Every method raises :class:`BuildError` with the compiler's errors: a source that does not
+    build has no verdict.
+    """
 
     source: ModuleSource
     kernel: Kernel
     cache: Cache
 
     def symbols(self) -> frozenset[str]:
-        """The functions and variables that the module imports.
-
-        Raises :class:`BuildError` with the compiler's errors, as :meth:`warnings` does.
-        """
+        """The functions and variables that the module imports."""
         return frozenset(self._compiled()["undefined"])
 
     def warnings(self) -> tuple[str, ...]:
-        """The compiler's warnings about values that may be used uninitialised."""
+        """The compiler's warnings about variables that are used uninitialised."""
         return tuple(self._compiled()["warnings"])
 
-    def find(self, rule: Path) -> tuple[str, ...]:
-        """The matches of the semantic patch ``rule``, each as ``file:line: text``.
+    def kept_pointers(self) -> tuple[str, ...]:
+        """The lines that free memory which is proved to be freed again or used afterwards."""
+        return tuple(self._compiled()["kept"])
 
-        Raises :class:`HostError` when spatch is not installed or cannot parse the rule.
-        """
-        with tempfile.TemporaryDirectory() as name:
-            tree = Path(name)
-            self.source.write(tree)
-            (tree / "macros").write_text(_MACROS, encoding="ascii")
-            found: list[str] = []
-            for file in sorted(tree.rglob("*.c")):
-                text = file.read_text(encoding="utf-8", errors="replace")
-                file.write_text(_ATTRIBUTE.sub("", text), encoding="utf-8")
-                found += _matches(_spatch(rule, file, tree / "macros"), file.relative_to(tree))
-        return tuple(found)
+    def unset_results(self) -> tuple[str, ...]:
+        """The lines that are proved to return a variable which was not set."""
+        return tuple(self._compiled()["unset"])
 
     def _compiled(self) -> dict[str, list[str]]:
         compiler = compiler_version(module_compiler(self.kernel))
-        inputs = (_LAYOUT, _WARNINGS, self.source.digest, self.kernel.digest, compiler)
+        flags = (*_WARNINGS, *DUMP_FLAGS)
+        inputs = (_LAYOUT, flags, self.source.digest, self.kernel.digest, compiler)
         key = hashlib.sha256(repr(inputs).encode()).hexdigest()
         made = self.cache.get_or_make("text", key, self._compile)
         results: dict[str, list[str]] = json.loads((made / "text.json").read_bytes())
@@ -85,63 +78,87 @@ class SourceText:
         output: list[str] = []
         build_with_shims(
             module,
-            (*_WARNINGS, f"-ffile-prefix-map={tree}/="),
+            (*_WARNINGS, *DUMP_FLAGS, f"-ffile-prefix-map={tree}/="),
             lambda flags: output.append(build_module(self.kernel, module, flags)),
         )
-        undefined = sorted({name for path in module.glob("*.ko") for name in _undefined(path)})
-        warnings = [
-            f"{Path(found['path']).name}: {found['text']}"
-            for found in map(_WARNING.match, "".join(output).splitlines())
-            if found and "uninitialized" in found["text"]
-        ]
+        built = list(module.glob("*.ko"))
+        kept, unset = prove(_functions(module), self._own(tree, module), _symbols(built))
+        results = {
+            "undefined": sorted({name for path in built for name in _undefined(path)}),
+            "warnings": [
+                f"{Path(found['path']).name}: {found['text']}"
+                for found in map(_WARNING.match, "".join(output).splitlines())
+                if found and "is used uninitialized" in found["text"]
+            ],
+            "kept": [_quoted(proof, module) for proof in kept],
+            "unset": [_quoted(proof, module) for proof in unset],
+        }
         shutil.rmtree(tree)
-        (directory / "text.json").write_text(
-            json.dumps({"undefined": undefined, "warnings": warnings}), encoding="utf-8"
-        )
+        (directory / "text.json").write_text(json.dumps(results), encoding="utf-8")
+
+    def _own(self, tree: Path, module: Path) -> frozenset[str]:
+        files = (name for name, _ in self.source.files if name.endswith(".c"))
+        return frozenset(relpath(tree / name, module) for name in files)
+
+
+def _functions(module: Path) -> list[Function]:
+    """The functions in every dump of the compiler, with file names relative to ``module``."""
+    dumps = sorted(path for path in module.rglob("*.cfg") if ".mod.c" not in path.name)
+    functions: list[Function] = []
+    for path in dumps:
+        text = path.read_text(encoding="utf-8", errors="replace")
+        functions += parse_dump(text.replace(f"[{module}/", "["), path.name)
+    return functions
+
+
+def _quoted(proof: Proof, module: Path) -> str:
+    """A proof with the text of its line."""
+    name, _, number = proof.line.rpartition(":")
+    lines = (module / name).read_text(encoding="utf-8", errors="replace").splitlines()
+    return f"{proof.line}: {lines[int(number) - 1].strip()} ({proof.effect})"
+
+
+def _symbols(modules: list[Path]) -> Symbols:
+    exported, once = set(), set()
+    values: dict[str, int] = {}
+    for path in modules:
+        with path.open("rb") as file:
+            elf = ELFFile(file)
+            for symbol, section in _defined(elf, path):
+                kind = symbol["st_info"]["type"]
+                if kind == "STT_FUNC" and section.name in _ONCE:
+                    once.add(symbol.name)
+                elif kind == "STT_FUNC" and symbol["st_info"]["bind"] == "STB_GLOBAL":
+                    exported.add(symbol.name)
+                elif kind == "STT_OBJECT" and 0 < symbol["st_size"] <= _SMALL:
+                    values |= _value_of(elf, symbol, section)
+    return Symbols(frozenset(exported), frozenset(once), values)
+
+
+def _value_of(elf: ELFFile, symbol: Symbol, section: Section) -> dict[str, int]:
+    """The value of a variable when the module is loaded, unless it is an address."""
+    if section["sh_type"] == "SHT_NOBITS":
+        return {symbol.name: 0}
+    if elf.get_section_by_name(f".rela{section.name}") is not None:
+        return {}
+    start = symbol["st_value"]
+    data = section.data()[start : start + symbol["st_size"]]
+    return {symbol.name: int.from_bytes(data, "little")}
+
+
+def _table(elf: ELFFile, module: Path) -> SymbolTableSection:
+    table = elf.get_section_by_name(".symtab")
+    if not isinstance(table, SymbolTableSection):
+        raise BuildError(f"{module.name} has no symbol table")
+    return table
+
+
+def _defined(elf: ELFFile, module: Path) -> list[tuple[Symbol, Section]]:
+    symbols = [s for s in _table(elf, module).iter_symbols() if isinstance(s["st_shndx"], int)]
+    return [(symbol, elf.get_section(symbol["st_shndx"])) for symbol in symbols]
 
 
 def _undefined(module: Path) -> list[str]:
     with module.open("rb") as file:
-        table = ELFFile(file).get_section_by_name(".symtab")
-        if not isinstance(table, SymbolTableSection):
-            raise BuildError(f"{module.name} has no symbol table")
-        undefined = (s for s in table.iter_symbols() if s["st_shndx"] == "SHN_UNDEF")
-        return [symbol.name for symbol in undefined if symbol.name]
-
-
-def _spatch(rule: Path, file: Path, macros: Path) -> str:
-    command = ["spatch", "--very-quiet", "--no-includes", "--macro-file", str(macros),
-               "--sp-file", str(rule), str(file)]  # fmt: skip
-    try:
-        done = subprocess.run(
-            command,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=_SPATCH_SECONDS,
-            check=False,
-        )
-    except FileNotFoundError as error:
-        raise HostError(
-            "this host has no spatch, which claims about source text need",
-            hint="run `make setup`, or install the package coccinelle",
-        ) from error
-    except subprocess.TimeoutExpired as error:
-        raise HostError(f"spatch did not finish {rule.name} within {_SPATCH_SECONDS} s") from error
-    if done.returncode:
-        raise HostError(f"spatch cannot use {rule.name}: {done.stderr.strip()[-500:]}")
-    return done.stdout
-
-
-def _matches(diff: str, file: Path) -> list[str]:
-    """The lines that a semantic match marks: its diff removes them."""
-    found, line = [], 0
-    for text in diff.splitlines():
-        if hunk := _HUNK.match(text):
-            line = int(hunk[1])
-        elif line and text.startswith("-"):
-            found.append(f"{file}:{line}: {text[1:].strip()}")
-        if line and not hunk:
-            line += 1
-    return found
+        symbols = _table(ELFFile(file), module).iter_symbols()
+        return [s.name for s in symbols if s["st_shndx"] == "SHN_UNDEF" and s.name]
