@@ -84,7 +84,7 @@ class Collector:
         return [cells.get(nodeid) or _unknown(nodeid) for nodeid in left]
 
     def _cells_of_workers(self) -> dict[str, CellResult]:
-        """Read the files of all workers: one that was interrupted has written a part of its cells."""
+        """Read the files of all workers; an interrupted worker has written a part of its cells."""
         files = (json.loads(path.read_bytes()) for path in self._directory.glob("*.json"))
         return {nodeid: cell_from_json(cell) for cells in files for nodeid, cell in cells.items()}
 
