@@ -634,6 +634,47 @@ def test_a_panic_of_another_cause_is_a_splat_of_its_own(text: str) -> None:
     assert found == [K.WARNING, K.PANIC]
 
 
+def test_a_panic_belongs_to_the_last_of_several_splats() -> None:
+    first = "BUG: KASAN: slab-use-after-free in f+0x1/0x2"
+    found = find_splats(
+        log(first, WARNING, "Kernel panic - not syncing: kernel: panic_on_warn set")
+    )
+    assert [splat.panicked for splat in found] == [False, True]
+
+
+def test_a_panic_belongs_to_the_last_splat_though_all_are_closed() -> None:
+    first = ["BUG: KASAN: slab-use-after-free in f+0x1/0x2", " </TASK>"]
+    lines = [*first, WARNING, " </TASK>", "random: crng reseeded"]
+    found = find_splats(log(*lines, "Kernel panic - not syncing: KASAN: panic_on_warn set ..."))
+    assert [splat.panicked for splat in found] == [False, True]
+
+
+def test_the_task_is_the_one_with_the_pid_of_the_first_line() -> None:
+    head = "WARNING: CPU: 1 PID: 158 at a.c:1 f+0x1/0x2"
+    others = [f"CPU: 0 UID: 0 PID: {pid} Comm: {comm} Not tainted" for pid, comm in TASKS.items()]
+    [splat] = find_splats(log(head, *others))
+    assert splat.task == "rm mod/158"
+
+
+TASKS = {143: "cat", 158: "rm mod", 159: "sh"}
+
+
+def test_a_second_splat_of_the_same_task_has_its_own_stack() -> None:
+    cpu = "CPU: 0 UID: 0 PID: 150 Comm: cat Not tainted"
+    stack = ["Call Trace:", " <TASK>", " f+0x1/0x2", " </TASK>"]
+    second = "BUG: scheduling while atomic: cat/150/0x00000002"
+    found = find_splats(log(WARNING, cpu, *stack, second, cpu, *stack))
+    assert [splat.stack for splat in found] == [("f",), ("f",)]
+    nested = find_splats(log(WARNING, cpu, second, cpu, *stack))
+    assert [splat.stack for splat in nested] == [(), ("f",)]
+
+
+def test_a_complete_splat_takes_no_register_of_the_next() -> None:
+    nameless = "WARNING: drivers/virt/coco/tsm.c:27 at 0x0, CPU#0: cat/150"
+    lines = [WARNING, " </TASK>", nameless, "RIP: 0010:report_get+0x5/0x10 [tsm]"]
+    assert [s.function for s in find_splats(log(*lines))] == ["tsm_put", "report_get"]
+
+
 def test_stalls_far_apart_are_two() -> None:
     head = "rcu: INFO: rcu_preempt self-detected stall on CPU"
     near = [*log(head), LogRecord(1, 2.0, 3, "C1", head)]

@@ -8,8 +8,11 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
+from harness.guest.guest import Guest
+from harness.plugin.verdicts import _panic_on_console
 from harness.session import Session
 from harness.settings import DEFAULT_KERNEL
 
@@ -379,3 +382,18 @@ def test_every_ending_has_its_verdict(tmp_path: Path, session: Session) -> None:
     kept = [Path(verdict["artifacts"]) for verdict in verdicts.values() if verdict["artifacts"]]
     assert all((directory / "verdict.json").exists() for directory in kept)
     assert len(set(kept)) == len(bad)
+
+
+def test_a_warning_decides_only_if_the_kernel_panicked_because_of_it() -> None:
+    warning = "WARNING: tsm.c:27 at tsm_put+0x5/0x10 [tsm], CPU#0: cat/150"
+    panic = "Kernel panic - not syncing: kernel: panic_on_warn set ..."
+    panicked = _panic_on_console(_ended(warning, panic))
+    assert panicked is not None
+    assert "at tsm_put" in str(panicked)
+    assert _panic_on_console(_ended(warning, "Modules linked in:")) is None
+
+
+def _ended(*lines: str) -> Guest:
+    console = "".join(f"[    1.000000] {line}\r\n" for line in lines).encode()
+    machine = SimpleNamespace(wait_for_exit=lambda _: None, console_bytes=lambda: console)
+    return cast("Guest", SimpleNamespace(machine=machine))

@@ -49,8 +49,7 @@ _SERVICE = re.compile(
     r"free_pages|put_page|panic|die|exc_|asm_|do_trap|handle_|delay_|slab|debug_object|"
     r"debug_check|end_report|kmsan_|msan_|(?:do_)?raw_(?:spin|read|write)_|spin_(?:dump|bug)|"
     r"rwlock_bug|queued_|sysfs_|kernfs_|kobject_|kset_|device_(?:add|register|create)|"
-    r"internal_create_|copy_(?:to|from)_|instrument_copy|process_one_work|process_scheduled_works|"
-    r"worker_thread|kthread|ret_from_fork|"
+    r"internal_create_|copy_(?:to|from)_|instrument_copy|"
     + "|".join(prefix for sanitizer in SANITIZERS.values() for prefix in sanitizer.internals)
     + ")"
 )

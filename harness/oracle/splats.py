@@ -170,6 +170,8 @@ class SplatReader:
 
     def _owner(self, draft: Draft, record: LogRecord, line: str) -> Draft:
         """Find the splat that lacks this line, if processors print several at the same time."""
+        if line.startswith("CPU: ") and draft.wants(line):
+            return draft
         recent = (d for d in self._drafts[-MAX_UNFINISHED:] if d.wants(line))
         return next((d for d in recent if record.time_s - d.last.time_s <= QUIET_S), draft)
 
