@@ -56,6 +56,7 @@ _REVIEW = (
         "it was made.",
         link=_MAIL_ORTIZ,
         impossible_on=("class",),
+        why_impossible="one device has one generation for all callers",
     ),
     Claim(
         "S4",
@@ -89,6 +90,7 @@ _REVIEW = (
         "Several callers can have reports of their own at the same time.",
         link=_MAIL_PIOTROWSKI_0_5,
         impossible_on=("class",),
+        why_impossible="one device has one nonce for all callers",
     ),
     Claim(
         "T1",
@@ -199,7 +201,7 @@ _OF_THE_POSTED_CODE = (
     Claim(
         "P8",
         _POSTED,
-        "Options are read under the lock.",
+        "Reading an option while it is written is no data race.",
     ),
     Claim(
         "P9",
@@ -234,6 +236,7 @@ _OF_THE_POSTED_CODE = (
         _POSTED,
         "A slow report does not block reading the generation.",
         impossible_on=("class",),
+        why_impossible="the lock that the review agreed on covers the report and the generation",
         mended_by=("reader-race",),  # it makes the report under the read lock
         fails_on_mainline=True,
     ),
@@ -299,12 +302,12 @@ _OF_THE_INTERFACE = (
     Claim(
         "C1",
         _ABI,
-        "Each call fails with the documented errno, and only in the documented cases.",
+        "Each call fails in the documented cases only, and a reader gets the provider's errno.",
     ),
     Claim(
         "C2",
         _ABI,
-        "Each provider's attributes exist, with the documented modes.",
+        "Each provider's attributes exist, and can be read or written as documented.",
     ),
     Claim(
         "C3",
@@ -320,6 +323,12 @@ _OF_THE_INTERFACE = (
         "C5",
         _ABI,
         "A report is made once for each set of options.",
+    ),
+    Claim(
+        "C6",
+        _ABI,
+        "The interface has the attributes that its documentation names, as far as the provider "
+        "shows them: a client needs them, and so do the other claims.",
     ),
     Claim(
         "U1",

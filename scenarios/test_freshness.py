@@ -26,12 +26,13 @@ def test_the_same_nonce_again_gives_a_fresh_report(
     own = nonce()
     report.write_inblob(own)
     first = report.read_outblob()
+    requests = provider.requests
     measured = len(provider.registers())
     if measured:
         provider.extend(0, bytes(48))
     report.write_inblob(own)
     second = report.read_outblob()
-    demand(provider.requests == 2, "the second read returns the first report from the cache")
+    demand(provider.requests > requests, "the second read returns the first report from the cache")
     demand(not measured or first != second, "the report does not show the changed measurement")
 
 
@@ -88,7 +89,12 @@ def test_callers_have_reports_of_their_own(
     for caller, own in zip(callers, nonces, strict=True):
         caller.write_inblob(own)
     reading = [caller.actor.start_read(caller.outblob) for caller in callers]
-    reported = [nonce_of(call.result(), provider) for call in reading]
+    refused = [call.error() for call in reading]
+    blobs = [
+        caller.read_outblob() if error else call.result()  # now nobody else reads
+        for caller, call, error in zip(callers, reading, refused, strict=True)
+    ]
+    reported = [nonce_of(blob, provider) for blob in blobs]
     correct = sum(got == own for got, own in zip(reported, nonces, strict=True))
     demand(
         correct == _CALLERS,

@@ -28,8 +28,12 @@ from harness.errors import HostError, UsageError
 from harness.implementations.spec import parse_implementation
 from harness.plugin.cells import claim_of
 from harness.verdict import Status
+from tests.test_user_implementation import copy_class
 
 CLAIM = Claim("X1", "a reviewer", "A demand.")
+BROKEN_BY_DESIGN = dataclasses.replace(
+    CLAIM, impossible_on=("class",), why_impossible="there is one device"
+)
 
 
 def target(tsm: str = "class-fixed", provider: str = "sev-snp", **changes: object) -> Target:
@@ -94,6 +98,30 @@ def test_skip_outside_the_scope_is_predicted_with_a_reason(
     assert expected_status(CLAIM, scope, inside) is Status.PASS
     assert reason in scope.skip_reason(outside)
     assert expected_status(CLAIM, scope, outside) is Status.SKIP
+
+
+@pytest.mark.parametrize(
+    ("claim", "got", "expected"),
+    [
+        (CLAIM, None, Status.PASS),
+        (CLAIM, Status.FAIL, Status.PASS),
+        (BROKEN_BY_DESIGN, None, Status.FAIL),
+        (BROKEN_BY_DESIGN, Status.FAIL, Status.FAIL),
+        (BROKEN_BY_DESIGN, Status.PASS, Status.PASS),
+        (BROKEN_BY_DESIGN, Status.ERROR, Status.FAIL),
+    ],
+)
+def test_a_users_implementation_may_break_what_its_interface_breaks(
+    claim: Claim, got: Status | None, expected: Status, tmp_path: Path
+) -> None:
+    user = target(f"dir:{copy_class(tmp_path)}", attributes=target().attributes)
+    assert expected_status(claim, Scope(), user, got) is expected
+    assert expected_status(BROKEN_BY_DESIGN, Scope(), target(), Status.PASS) is Status.FAIL
+
+
+def test_every_claim_that_a_design_breaks_has_a_reason() -> None:
+    for claim in catalogue().claims.values():
+        assert bool(claim.impossible_on) == bool(claim.why_impossible), claim.id
 
 
 def test_attributes_of_the_kernels_own_implementation_depend_on_its_version() -> None:

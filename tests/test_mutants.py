@@ -46,11 +46,11 @@ def test_a_defect_that_no_selected_scenario_detects_is_reported() -> None:
         [
             result("C1", "configfs-fixed", P, P),
             result("C1", "defect:loose-guid", P, P),
-            result("C1", "defect:old-errno", F, F),
+            result("C1", "defect:short-names", F, F),
         ]
     )
     assert "no selected scenario detects defect:loose-guid" in text
-    assert "old-errno: no" not in text
+    assert "short-names: no" not in text
 
 
 @pytest.mark.parametrize(

@@ -171,6 +171,16 @@ def test_a_failed_write_changes_nothing() -> None:
     assert stale(FOR_B, *writes)
 
 
+def test_an_uncertain_write_allows_both_values_until_the_next_write() -> None:
+    uncertain = OptionWrite("e0", "inblob", NONCE_B, 30, 40, ok=False, uncertain=True)
+    writes = (write(NONCE_A, 10, 20), uncertain)
+    assert not stale(FOR_A, *writes)
+    assert not stale(FOR_B, *writes)
+    last = write(bytes(64), 50, 60)
+    assert stale(FOR_A, *writes, last)
+    assert stale(FOR_B, *writes, last)
+
+
 def test_another_entrys_options_do_not_matter() -> None:
     other = OptionWrite("e1", "inblob", NONCE_B, 30, 40)
     assert not stale(FOR_A, write(NONCE_A, 10, 20), other)

@@ -15,10 +15,11 @@ class Claim:
     """One statement of the review, or one defect found since.
 
     ``link`` is the review mail (https://lore.kernel.org/r/MESSAGE-ID), or empty.
-    ``impossible_on`` names the interfaces whose design breaks the claim, ``mended_by`` the defects
-    that undo that. ``fails_on_mainline`` is true if the kernel's own implementation breaks it.
-    ``undecided`` is the reason why no scenario decides the claim, or empty. The defects that break
-    a claim name it: :mod:`harness.implementations.defects`.
+    ``impossible_on`` names the interfaces whose design breaks the claim, ``why_impossible`` says
+    how it does, and ``mended_by`` names the defects that undo that. ``fails_on_mainline`` is true
+    if the kernel's own implementation breaks it. ``undecided`` is the reason why no scenario
+    decides the claim, or empty. The defects that break a claim name it:
+    :mod:`harness.implementations.defects`.
     """
 
     id: str
@@ -26,6 +27,7 @@ class Claim:
     demand: str
     link: str = ""
     impossible_on: tuple[InterfaceKind, ...] = ()
+    why_impossible: str = ""
     mended_by: tuple[str, ...] = ()
     fails_on_mainline: bool = False
     undecided: str = ""

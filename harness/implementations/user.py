@@ -26,7 +26,10 @@ __all__ = ["UserImplementation", "read_user_implementation", "user_implementatio
 _MODULE = "tsm-user"
 _MAX_BYTES = 16 << 20
 _NUMBERED = re.compile(r"(.+)#([1-9]\d{0,2})")
+# A variable that is never set must not look like one that is set to 0. With the configuration of
+# most kernels it does: INIT_STACK_ALL_ZERO.
 _KBUILD = """\
+ccflags-y := $(call cc-option,-ftrivial-auto-var-init=pattern)
 LINUXINCLUDE := -I$(src)/include $(LINUXINCLUDE)
 obj-m := {module}.o
 {module}-y := {objects}

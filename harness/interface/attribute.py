@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -22,6 +23,13 @@ __all__ = ["Attribute", "Value", "interface_errors"]
 Value = bytes | int | str
 
 _BLOBS: tuple[Blob, ...] = get_args(Blob)
+# A write that fails with one of these was refused. One that fails otherwise may have stored the
+# value first: an implementation that makes the report in write(2) returns the provider's errno.
+_REFUSED = {
+    errno.EINVAL, errno.ERANGE, errno.EDOM, errno.EOVERFLOW,
+    errno.EFBIG, errno.E2BIG, errno.EMSGSIZE,
+    errno.EACCES, errno.EPERM, errno.EBUSY, errno.EAGAIN,
+}  # fmt: skip
 
 
 @contextmanager
@@ -55,33 +63,55 @@ class Attribute:
         """Start to open the file, read it to its end and close it, as cat does."""
 
         def decode(results: Sequence[OpResult]) -> bytes:
-            with interface_errors():
-                data = read_result(results, self.path)
-            for blob in _BLOBS:
-                if blob == self.name:
-                    self._record_read(actor, blob, data, results)
-            return data
+            return self.end_read(actor, results)
 
         return actor.start(read_ops(self.path), decode, f"read of {self.path}")
 
+    def end_read(self, actor: Actor, results: Sequence[OpResult]) -> bytes:
+        """Record what ``read_ops(path)`` read, and return it."""
+        with interface_errors():
+            data = read_result(results, self.path)
+        for blob in _BLOBS:
+            if blob == self.name:
+                self._record_read(actor, blob, data, results)
+        return data
+
     def start_write(self, actor: Actor, value: Value) -> Call[int]:
         """Start to open the file for writing, write once and close, as a shell redirection does."""
-        ops = [Op.open(self.path, os.O_WRONLY | os.O_TRUNC), Op.write(self.encode(value))]
-        option = self.name in Options.__dataclass_fields__
 
         def decode(results: Sequence[OpResult]) -> int:
-            if option:
-                failed = any(result.err for result in results)
-                start, end = results[0].start_ns, results[-1].end_ns
-                self.history.end_write(number, start_ns=start, end_ns=end, ok=not failed)
-            with interface_errors():
-                return checked(results, self.path)[1].ret
+            return self.end_write(number, results)
 
-        call = actor.start([*ops, Op.close()], decode, f"write to {self.path}")
-        if option:
-            write = OptionWrite(self.entry, self.name, option_value(self.name, value), 0, 0)
-            number = self.history.start_write(write)
+        call = actor.start(self.write_ops(value), decode, f"write to {self.path}")
+        number = self.begin_write(value)
         return call
+
+    def write_ops(self, value: Value) -> list[Op]:
+        """The calls that :meth:`start_write` makes."""
+        flags = os.O_WRONLY | os.O_TRUNC
+        return [Op.open(self.path, flags), Op.write(self.encode(value)), Op.close()]
+
+    def begin_write(self, value: Value) -> int | None:
+        """Record that ``write_ops(value)`` were started; the number is for :meth:`end_write`."""
+        if self.name not in Options.__dataclass_fields__:
+            return None
+        write = OptionWrite(self.entry, self.name, option_value(self.name, value), 0, 0)
+        return self.history.start_write(write)
+
+    def end_write(self, number: int | None, results: Sequence[OpResult]) -> int:
+        """Record how ``write_ops()`` ended, and return how many bytes were written."""
+        if number is not None:
+            *opened, last = results
+            failed = last.err != 0
+            self.history.end_write(
+                number,
+                start_ns=results[0].start_ns,
+                end_ns=last.end_ns,
+                ok=not failed,
+                uncertain=failed and bool(opened) and last.err not in _REFUSED,
+            )
+        with interface_errors():
+            return checked(results, self.path)[1].ret
 
     def _record_read(
         self, actor: Actor, blob: Blob, data: bytes, results: Sequence[OpResult]

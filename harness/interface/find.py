@@ -70,7 +70,7 @@ class Interface:
             for name in ATTRIBUTE_NAMES
             if name in files
         }
-        if _HEX_INBLOB in files:
+        if _HEX_INBLOB in files and "inblob" not in files:
             path = f"{directory}/{_HEX_INBLOB}"
             found["inblob"] = Attribute(path, "inblob", entry, self.history, _hex)
         return found

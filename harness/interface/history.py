@@ -28,6 +28,13 @@ class History:
         self.writes.append(replace(write, start_ns=0, end_ns=_UNKNOWN_END))
         return len(self.writes) - 1
 
-    def end_write(self, number: int, *, start_ns: int, end_ns: int, ok: bool) -> None:
-        """Record the times of a write in the guest, and whether it succeeded."""
-        self.writes[number] = replace(self.writes[number], start_ns=start_ns, end_ns=end_ns, ok=ok)
+    def end_write(
+        self, number: int, *, start_ns: int, end_ns: int, ok: bool, uncertain: bool = False
+    ) -> None:
+        """Record the times of a write in the guest, and whether it succeeded.
+
+        ``uncertain``: it failed, but may have stored the value.
+        """
+        self.writes[number] = replace(
+            self.writes[number], start_ns=start_ns, end_ns=end_ns, ok=ok, uncertain=uncertain
+        )

@@ -3,12 +3,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from harness.errors import ClaimViolatedError, MissingAttributeError
-from harness.guest.actor import Actor
+from harness.guest.actor import Actor, read_ops
+from harness.guest.call import Call
 from harness.interface.attribute import Attribute, Value
 from harness.interface.names import ATTRIBUTE_NAMES, AttributeName
+from tsmw.ops import OpResult
 
 __all__ = ["Report"]
 
@@ -84,6 +86,23 @@ class Report:
     def read_outblob(self) -> bytes:
         """Read the report; after a write the implementation requests a new one."""
         return self.read("outblob")
+
+    def start_attest(self, actor: Actor, nonce: bytes) -> Call[bytes]:
+        """Let ``actor`` write the nonce and read the report, in one batch.
+
+        Nothing documents in which of these calls an implementation asks the provider. A scenario
+        that holds the request must therefore not wait for the write alone.
+        """
+        writing = self.inblob.write_ops(nonce)
+
+        def decode(results: Sequence[OpResult]) -> bytes:
+            self.inblob.end_write(number, results[: len(writing)])
+            return self.outblob.end_read(actor, results[len(writing) :])
+
+        ops = [*writing, *read_ops(self.outblob.path)]
+        call = actor.start(ops, decode, f"attestation through {self.entry}")
+        number = self.inblob.begin_write(nonce)
+        return call
 
     def read_generation(self) -> int:
         """The write counter; raises :class:`ClaimViolatedError` when it is not a number."""

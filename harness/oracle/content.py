@@ -91,7 +91,8 @@ class OptionWrite:
     """A write of one option; ``attr`` is a field of ``Options``.
 
     ``value`` is None if the field cannot represent it. The write took effect between ``start_ns``
-    and ``end_ns``, the end of close(2) if that commits it. A failed write changes nothing.
+    and ``end_ns``, the end of close(2) if that commits it. A failed write changes nothing, unless
+    it is ``uncertain``: then both values may be in force from its start.
     """
 
     entry: str
@@ -100,6 +101,7 @@ class OptionWrite:
     start_ns: int
     end_ns: int
     ok: bool = True
+    uncertain: bool = False
 
 
 class Violation(enum.Enum):
@@ -264,7 +266,7 @@ def _history(writes: Iterable[OptionWrite], initial: Mapping[str, Options]) -> _
     for write in writes:
         if write.attr not in _OPTION_NAMES:
             raise ValueError(f"no such option: {write.attr!r}")
-        if write.ok:
+        if write.ok or write.uncertain:
             written[write.entry, write.attr].append(write)
     for entry, options in initial.items():
         for name in _OPTION_NAMES:
@@ -277,8 +279,11 @@ def _history(writes: Iterable[OptionWrite], initial: Mapping[str, Options]) -> _
 
 
 def _spans(writes: list[OptionWrite], before: _Value) -> dict[_Value, list[_Span]]:
-    """Return the spans of each value: from the start of its write to the end of a later write."""
-    inorder = sorted(writes, key=lambda write: write.start_ns)
+    """Return the spans of each value: from the start of its write to the end of a later write.
+
+    An uncertain write ends no span.
+    """
+    inorder = sorted((write for write in writes if write.ok), key=lambda write: write.start_ns)
     starts = [write.start_ns for write in inorder]
     ends = [write.end_ns for write in inorder]
     # For each write: the earliest end among it and all that begin later.

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pytest
 
-from harness.claims.scope import expected_status
+from harness.claims.scope import breaks_by_design, expected_status
 from harness.claims.target import (
     Target,
     attributes_in_module,
@@ -21,15 +21,25 @@ from harness.plugin.stash import SESSION
 from harness.session import Session
 from harness.verdict import Status
 
-__all__ = ["expected_of", "skip_out_of_scope"]
+__all__ = ["design_note", "expected_of", "skip_out_of_scope"]
 
 _NEWEST = (99, 0)
 _TARGETS = pytest.StashKey[dict[tuple[str, str, str], Target]]()
 
 
-def expected_of(item: pytest.Item) -> Status:
-    """Return the status that a correct harness gives for this item."""
-    return expected_status(*claim_of(item), _target_of(item))
+def expected_of(item: pytest.Item, got: Status | None = None) -> Status:
+    """Return the status that a correct harness gives for this item; ``got`` is that of the run."""
+    return expected_status(*claim_of(item), _target_of(item), got)
+
+
+def design_note(item: pytest.Item) -> str:
+    """Return why the design of the interface breaks the item's claim, or an empty string."""
+    claim, implementation = claim_of(item)[0], _target_of(item).implementation
+    if not breaks_by_design(claim, implementation):
+        return ""
+    return (
+        f"the {implementation.interface} interface cannot meet {claim.id}: {claim.why_impossible}"
+    )
 
 
 def skip_out_of_scope(item: pytest.Item) -> None:

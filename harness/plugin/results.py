@@ -18,7 +18,7 @@ from harness.implementations.spec import parse_implementation
 from harness.plugin.cells import axes_of, claim_of
 from harness.plugin.evidence import evidence_of, fault_places
 from harness.plugin.options import SETTINGS
-from harness.plugin.prediction import expected_of
+from harness.plugin.prediction import design_note, expected_of
 from harness.plugin.stash import SESSION
 from harness.plugin.verdicts import Verdict, deciding_error, verdict_of
 from harness.prepare import WorkerContext
@@ -147,6 +147,7 @@ def _result(item: pytest.Item, verdict: Verdict) -> CellResult:
     result = replace(
         _missed(item),
         status=verdict.status,
+        expected=expected_of(item, verdict.status),
         duration_s=time.monotonic() - item.stash[_STARTED],
         detail=verdict.detail,
         cause=verdict.cause,
@@ -154,9 +155,10 @@ def _result(item: pytest.Item, verdict: Verdict) -> CellResult:
     if verdict.status not in (Status.FAIL, Status.ERROR):
         return result
     evidence = evidence_of(item)
+    note = design_note(item) if verdict.status is Status.FAIL else ""
     result = replace(
         result,
-        detail="\n".join([result.detail, *fault_places(evidence)]),
+        detail="\n".join([result.detail, *([note] if note else []), *fault_places(evidence)]),
         timeline=tuple(evidence.timeline()[-_MAX_TIMELINE:]),
     )
     artifacts = item.config.stash[SETTINGS].artifacts

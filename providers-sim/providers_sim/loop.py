@@ -16,6 +16,7 @@ from providers_sim.provider import AnyProvider, State
 from providers_sim.service import Service
 from providers_sim.transcript import IssuedReport, Transcript
 from providers_sim.transport import Transport
+from tsmw.hello import GuestHello
 
 __all__ = ["ProviderLoop"]
 
@@ -88,6 +89,11 @@ class ProviderLoop:
     def session(self) -> int:
         """The session in force; 0 before the guest's first HELLO."""
         return self._service.session
+
+    @property
+    def driver(self) -> GuestHello | None:
+        """What the guest's driver said of itself in its last HELLO; None before it."""
+        return self._service.driver
 
     @property
     def requests(self) -> int:

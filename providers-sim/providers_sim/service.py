@@ -84,6 +84,8 @@ class Service:
         self._longest_answer_s = 0.0
         self.session = 0
         """The session that the last HELLO opened; 0 before it."""
+        self.driver: GuestHello | None = None
+        """The driver's last HELLO; None before it."""
         self.registered: int | None = None
         """The errno of the driver's registration in this session; None before it."""
         self.requests = 0
@@ -176,6 +178,7 @@ class Service:
         supported = guest.version_min <= VERSION <= guest.version_max
         self._drop_in_flight()
         with self._transport.update():
+            self.driver = guest
             self.session = secrets.randbelow(0xFFFF_FFFF) + 1 if supported else 0
             self.registered = None  # The driver reports its registration after every HELLO.
         self._max_payload = min(MAX_PAYLOAD, guest.max_payload)

@@ -38,8 +38,6 @@ DEFECT(LOOSE_PRIVLEVEL, "loose-privlevel", "C1 K3",
        "privlevel accepts every unsigned int")
 DEFECT(LOOSE_GUID, "loose-guid", "C1",
        "service_guid accepts any text")
-DEFECT(OLD_ERRNO, "old-errno", "C1",
-       "a read without a provider fails with ENOTTY, as before 6.16")
 DEFECT(UNCOUNTED_ENTRIES, "uncounted-entries", "C1",
        "a provider can register while entries of the last one exist")
 DEFECT(INVERTED_MANIFEST, "inverted-manifest", "C2",

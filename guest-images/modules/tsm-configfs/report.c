@@ -151,7 +151,7 @@ static int ensure_report(struct entry *entry, const struct provider *provider,
 		lockdep_assert_held(&tsm_configfs_registration);
 	lockdep_assert_held(&entry->lock);
 	if (!provider->ops && !(has_defect(DEFECT_ORPHAN_REPORT) && entry->valid))
-		return has_defect(DEFECT_OLD_ERRNO) ? -ENOTTY : -ENXIO;
+		return -ENXIO;
 	if (!entry->report.desc.inblob_len)
 		return -EINVAL;
 	if (has_defect(DEFECT_STUCK_FLAG) && entry->making)
