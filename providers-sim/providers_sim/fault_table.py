@@ -40,7 +40,7 @@ class Answer:
     answer after ``after_s``; the host has finished the request at ``done_s`` if that is later
     (infinity: only when ``Provider.complete`` is called). ``then`` changes the provider at the
     moment the guest is answered. With ``keep_lengths`` the driver leaves the lengths of absent
-    blobs unchanged.
+    blobs unchanged; with ``vmalloc`` it hands over blobs in vmalloc memory.
     """
 
     evidence: Evidence | None = None
@@ -49,6 +49,7 @@ class Answer:
     done_s: float | None = None
     then: Callable[[], None] | None = None
     keep_lengths: bool = False
+    vmalloc: bool = False
 
     def __post_init__(self) -> None:
         if not isinstance(self.after_s, (int, float)) or not 0 <= self.after_s <= _MAX_SECONDS:

@@ -350,7 +350,7 @@ class Service:
         if answer.refusal is not None:
             self._refuse(request.id, answer.refusal, fault)
         elif answer.evidence is not None:
-            self._report(request, answer.evidence, fault, keep_lengths=answer.keep_lengths)
+            self._report(request, answer.evidence, _with_flags(fault, answer))
         if answer.then is not None:
             answer.then()
         if answer.done_s is not None and answer.after_s < answer.done_s < math.inf:
@@ -368,11 +368,8 @@ class Service:
         for _ in range(1 + fault.duplicate):
             self._send(reply, f"{value}{refusal.reason}".rstrip(), fault.summary())
 
-    def _report(
-        self, request: ReportRequest, made: Evidence, fault: Fault, *, keep_lengths: bool
-    ) -> None:
-        applied = replace(fault, keep_lengths=True) if keep_lengths else fault
-        evidence = apply_fault(made, applied)
+    def _report(self, request: ReportRequest, made: Evidence, fault: Fault) -> None:
+        evidence = apply_fault(made, fault)
         if fault.delivers_evidence:
             # Before the first byte leaves: what a guest can read is always in the log.
             self.issued.append(IssuedReport(request, evidence, monotonic()))
@@ -380,7 +377,7 @@ class Service:
         digest = sha256(evidence.outblob).hexdigest()
         for _ in range(1 + fault.duplicate):
             self._transport.send_bulk(
-                reply_bytes(self.session, request.id, evidence, applied, self._max_payload)
+                reply_bytes(self.session, request.id, evidence, fault, self._max_payload)
             )
             self.transcript.sent(
                 Frame(FrameType.REPORT | REPLY, 0, self.session, request.id),
@@ -395,6 +392,17 @@ class Service:
 
     def _note(self, summary: str) -> None:
         self.transcript.note(self.session, summary)
+
+
+def _with_flags(fault: Fault, answer: Answer) -> Fault:
+    """The fault, with the ways in which the answer wants its blobs to be handed over."""
+    if not (answer.keep_lengths or answer.vmalloc):
+        return fault
+    return replace(
+        fault,
+        keep_lengths=fault.keep_lengths or answer.keep_lengths,
+        vmalloc=fault.vmalloc or answer.vmalloc,
+    )
 
 
 def _issued_size(issued: IssuedReport) -> int:
