@@ -22,6 +22,11 @@ class Deadline:
     condition: str
     allowed_s: float
 
+    @property
+    def expired(self) -> bool:
+        """Whether no time is left."""
+        return self.at <= time.monotonic()
+
     def remaining(self) -> float:
         """Seconds left; raises :class:`DeadlineError` when there are none."""
         left = self.at - time.monotonic()

@@ -58,12 +58,14 @@ class Actor(ActorProcess):
         what: str,
         *,
         in_timeline: bool = True,
+        stop_on_error: bool = True,
     ) -> Call[T]:
-        """Start a batch that stops at its first error; ``decode`` makes its value.
+        """Start a batch; ``decode`` makes its value.
 
         ``in_timeline`` is False for a call that only observes the guest: ``calls`` omits it.
+        With ``stop_on_error`` the batch ends at its first error; it still closes its files.
         """
-        call = Call(self, ops, decode, what)
+        call = Call(self, ops, decode, what, stop_on_error=stop_on_error)
         self._unsettled = [*self.open_calls, call]
         if in_timeline:
             self.calls.append(call)

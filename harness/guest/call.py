@@ -53,6 +53,8 @@ class Call(Generic[T]):
         ops: Sequence[Op],
         decode: Callable[[Sequence[OpResult]], T],
         what: str,
+        *,
+        stop_on_error: bool = True,
     ) -> None:
         self.actor = actor
         self.what = what
@@ -62,7 +64,7 @@ class Call(Generic[T]):
         self._client = actor.session.client
         self._decode = decode
         self._count = len(ops)
-        payload = encoded(lambda: encode_run(actor.slot, ops, stop_on_error=True), what)
+        payload = encoded(lambda: encode_run(actor.slot, ops, stop_on_error=stop_on_error), what)
         self._id = self._client.send(FrameType.RUN, payload)
 
     def __repr__(self) -> str:
