@@ -58,6 +58,14 @@ class Settings(Hardware):
     claims: tuple[str, ...] = option(
         (), "Claim to decide.", flag="claim", use=Use.CELL, positional=True
     )
+    programs: int = option(
+        10,
+        "Programs that exploration runs in a cell of M1, M2 or M3.",
+        flag="programs",
+        use=Use.GUEST,
+        lowest=1,
+        highest=1_000_000,
+    )
     seed: int = option(0, "Seed of nonces and evidence.", flag="seed", use=Use.CELL)
     cache: Path | None = option(
         None, "Cache directory.", flag="cache", use=Use.HOST, variable="TSM_HARNESS_CACHE"

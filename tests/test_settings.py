@@ -33,6 +33,7 @@ CHANGED = Settings(
     kernel_build=Path("/tmp/build"),
     kernel_config=Path("/tmp/config"),
     qemu="/tmp/qemu",
+    programs=7,
     times=4,
     artifacts=Path("/tmp/artifacts"),
 )

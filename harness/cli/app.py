@@ -15,6 +15,7 @@ _COMMANDS = {
     "run": ("run.run", "Decide claims on kernels and implementations."),
     "reproduce": ("run.reproduce", "Run one claim many times, and count the FAILs."),
     "replay": ("replay.replay", "Repeat a FAIL that a run recorded."),
+    "explore": ("explore.explore_command", "Compare an implementation with the model."),
     "mutants": ("mutants.mutants", "Check that every defect is noticed, and nothing else."),
     "bisect": ("revisions.bisect", "Find the commit that broke a claim."),
     "series": ("revisions.series", "Show which patch makes or breaks which claim."),

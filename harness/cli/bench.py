@@ -12,7 +12,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from harness.bench import measure, virtme
+from harness.bench import exploration, measure, virtme
 from harness.cli import options
 from harness.progress import stderr_progress
 from harness.report.output import write_atomically
@@ -55,7 +55,7 @@ class Row:
     "--json", "json_file", type=options.OUTPUT_FILE, help="Write the numbers to FILE as JSON."
 )
 def bench(settings: Settings, rounds: int, json_file: Path | None) -> None:
-    """Measure boots, clones, operations, reports and a race.
+    """Measure boots, clones, operations, reports, a race and exploration.
 
     Each number is compared with a baseline that is measured in the same run.
     """
@@ -94,6 +94,9 @@ def _measure(session: Session, settings: Settings, rounds: int) -> list[Row]:
         evidence, signature = measure.signing(provider)
     with step("measuring a race"):
         race = measure.race(factory, posted, provider, rounds)
+    with step("measuring exploration"):
+        sequence, step_s = exploration.sequences(session, kernel, settings.tsms[0], rounds)
+        found = exploration.time_to_find(session, kernel)
     return [
         Row("cold_boot_s", cold, "s", f"virtme-ng{obstacle and f' ({obstacle})'}", virtme_s),
         Row("clone_s", clone, "s", "cold boot", cold),
@@ -103,6 +106,9 @@ def _measure(session: Session, settings: Settings, rounds: int) -> list[Row]:
         Row("report_s", report, "s", "file operation", operation),
         Row("evidence_us", evidence * 1e6, "µs", "P-384 signature", signature * 1e6),
         Row("race_s", race, "s", "cold boot", cold),
+        Row("sequence_s", sequence, "s", "clone from the pool", pooled),
+        Row("sequence_op_us", step_s * 1e6, "µs", "file operation", operation * 1e6),
+        Row("find_defect_s", found, "s", "sequence", sequence),
         Row("clone_private_mib", private, "MiB", "guest memory", factory.emulator.memory_mib),
     ]
 

@@ -14,6 +14,7 @@ pytest_plugins = [
     "harness.plugin.options",
     "harness.plugin.cells",
     "harness.plugin.fixtures",
+    "harness.plugin.exploration",
     "harness.plugin.verdicts",
     "harness.plugin.results",
     "harness.plugin.sections",

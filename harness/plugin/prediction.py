@@ -8,22 +8,17 @@ import pytest
 from harness.claims.scope import breaks_by_design, expected_status
 from harness.claims.target import (
     Target,
-    attributes_in_module,
     counters_follow_report,
-    offered_attributes,
 )
-from harness.errors import TsmHarnessError
 from harness.implementations.spec import parse_implementation
-from harness.interface.names import AttributeName
+from harness.offered import attributes_of
 from harness.plugin.cells import axes_of, claim_of
 from harness.plugin.options import SETTINGS
 from harness.plugin.stash import SESSION
-from harness.session import Session
 from harness.verdict import Status
 
 __all__ = ["design_note", "expected_of", "skip_out_of_scope"]
 
-_NEWEST = (99, 0)
 _TARGETS = pytest.StashKey[dict[tuple[str, str, str], Target]]()
 
 
@@ -57,27 +52,13 @@ def _target_of(item: pytest.Item) -> Target:
         session = config.stash[SESSION]
         targets[key] = Target(
             implementation=parse_implementation(axes.tsm),
-            attributes=_attributes(session, axes.kernel, axes.tsm),
+            attributes=attributes_of(session, axes.kernel, axes.tsm),
             settable_counters=_settable_counters(axes.tsm),
             provider=axes.provider,
             config=session.config(axes.kernel),
             processors=config.stash[SETTINGS].smp,
         )
     return targets[key]
-
-
-def _attributes(session: Session, kernel_spec: str, tsm: str) -> frozenset[AttributeName]:
-    """Return what the implementation can offer; all of its interface if it cannot be built."""
-    implementation = parse_implementation(tsm)
-    try:
-        kernel = session.kernel(kernel_spec)
-        attributes = offered_attributes(implementation, kernel.version)
-        if implementation.verdicts_known or session.preparation_failure(kernel_spec, tsm):
-            return attributes
-        [module] = session.build(kernel_spec, tsm).modules
-        return attributes & attributes_in_module(module.content)
-    except TsmHarnessError:  # the guest, which needs the same, will raise it
-        return offered_attributes(implementation, _NEWEST)
 
 
 def _settable_counters(tsm: str) -> bool:

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: MIT
+"""Exploration: programs run against the model and a guest together, and what disagrees."""

@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: MIT
+"""Runs programs, each in a pristine guest, and compares them with the model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from harness.explore.compare import Comparison, compare
+from harness.explore.execute import Executor
+from harness.explore.leftovers import Leftovers, Sites
+from harness.explore.provider import ScriptedProvider
+from harness.guest.guest import Guest
+from harness.implementations.spec import parse_implementation
+from harness.interface.find import find_interface
+from harness.model.check import CLASS_ENTRY, Model, OverlapOutcome
+from harness.model.interface import InterfaceVersion, class_version, configfs_version
+from harness.model.outcome import Outcome
+from harness.model.steps import Program
+from harness.offered import attributes_of
+from harness.session import Session
+
+__all__ = ["Explorer", "Trial"]
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One run of a program."""
+
+    program: Program
+    outcomes: Sequence[Outcome | OverlapOutcome]
+    comparison: Comparison
+
+
+@dataclass
+class Explorer:
+    """Explores one implementation on one kernel; ``trials`` counts the programs that were run."""
+
+    session: Session
+    kernel: str
+    tsm: str
+    seed: int = 0
+    deviations: frozenset[str] = frozenset()
+    claims: tuple[str, ...] = ("M1", "M2", "M3")
+    trials: int = 0
+    version: InterfaceVersion | None = field(default=None, init=False)
+    _baseline: Sites | None = field(default=None, init=False)
+
+    def run(self, program: Program) -> Trial:
+        """Run a program in a pristine guest; ``claims`` are those that it is judged by."""
+        with self.session.take_guest(self.kernel, self.tsm) as guest:
+            outcomes = self._execute(guest, program)
+        self.trials += 1
+        assert self.version is not None
+        model = Model(self.version, self.deviations)
+        return Trial(program, outcomes, compare(model, program, outcomes, self.claims))
+
+    def detect(self) -> InterfaceVersion:
+        """The version of the interface, found in a guest when it is first asked for."""
+        if self.version is None:
+            with self.session.take_guest(self.kernel, self.tsm) as guest:
+                guest.register(ScriptedProvider(seed=self.seed))
+                self.version = self._version(guest)
+        return self.version
+
+    def _execute(self, guest: Guest, program: Program) -> list[Outcome | OverlapOutcome]:
+        provider = ScriptedProvider(seed=self.seed)
+        loop = guest.register(provider)
+        if self.version is None:
+            self.version = self._version(guest)
+        build = self.session.build(self.kernel, self.tsm)
+        leftovers = Leftovers(guest, build, self.version, self._baseline)
+        outcomes = Executor(guest, loop, provider, leftovers).run(program)
+        self._baseline = leftovers.baseline
+        return outcomes
+
+    def _version(self, guest: Guest) -> InterfaceVersion:
+        interface = parse_implementation(self.tsm).interface
+        if interface == "class":
+            directory = find_interface(guest).report(entry=CLASS_ENTRY).outblob.path
+            return class_version(guest.actors[0].list(directory.rpartition("/")[0]))
+        services = "service_guid" in attributes_of(self.session, self.kernel, self.tsm)
+        return configfs_version(self.session.kernel(self.kernel).version, services=services)

@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: MIT
+"""The fixture of scenarios that explore the whole interface."""
+
+from __future__ import annotations
+
+import pytest
+
+from harness.errors import ClaimViolatedError
+from harness.explore.explore import Budget, Finding, explore
+from harness.explore.explorer import Explorer
+from harness.explore.show import rows, title
+from harness.explore.systematic import Part
+from harness.model.steps import Program
+from harness.plugin.cells import Axes
+from harness.plugin.prediction import skip_out_of_scope
+from harness.plugin.stash import SESSION
+from harness.settings import Settings
+
+__all__ = ["CellExplorer"]
+
+_SHRINKING, _REPEATS = 30, 3  # runs; `tsm-harness explore` takes more
+
+
+class CellExplorer:
+    """Explores the implementation of one cell; each program runs in a pristine guest."""
+
+    def __init__(self, explorer: Explorer, programs: int) -> None:
+        self._explorer = explorer
+        self._programs = programs
+
+    def demand_no_finding(self, part: Part) -> None:
+        """Explore one part within the cell's budget.
+
+        Raises :class:`ClaimViolatedError` with the shortest program that disagrees.
+        """
+        budget = Budget(programs=self._programs, findings=1, shrinking=_SHRINKING, repeats=_REPEATS)
+        found = explore(self._explorer, part, budget)
+        for finding in found.findings:
+            raise ClaimViolatedError(self._text(finding), subject=repr(finding.signature))
+
+    def demand_as_documented(self, program: Program) -> None:
+        """Run one program; raises :class:`ClaimViolatedError` when it disagrees with the model."""
+        trial = self._explorer.run(program)
+        if trial.comparison.disagreement is not None:
+            finding = Finding(trial, 1, 1, self._explorer.deviations)
+            raise ClaimViolatedError(self._text(finding), subject=repr(finding.signature))
+
+    def _text(self, finding: Finding) -> str:
+        version = self._explorer.detect()
+        lines = [f"{operation}\n    {result}" for operation, result in rows(finding, version)]
+        return "\n".join([f"the model does not allow this ({title(finding)}):", *lines])
+
+
+@pytest.fixture
+def explorer(request: pytest.FixtureRequest, axes: Axes, tsm_settings: Settings) -> CellExplorer:
+    """Explores the implementation under test."""
+    skip_out_of_scope(request.node)
+    session = request.config.stash[SESSION]
+    made = Explorer(session, axes.kernel, axes.tsm, tsm_settings.seed + axes.repetition)
+    return CellExplorer(made, tsm_settings.programs)
