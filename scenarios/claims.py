@@ -297,6 +297,12 @@ _OF_THE_MERGED_CODE = (
         "An entry created while the provider unregisters has its attributes, or mkdir fails.",
         fails_on_mainline=True,
     ),
+    Claim(
+        "F11",
+        _MERGED,
+        "A rejected service GUID leaves the stored one in place.",
+        fails_on_mainline=True,
+    ),
 )
 _OF_THE_INTERFACE = (
     Claim(
@@ -351,20 +357,18 @@ _OF_EXPLORATION = (
         "M1",
         _ABI,
         "Every sequence of operations has an outcome that the documentation allows.",
-        undecided="exploration decides it, which is not part of the catalogue yet",
+        fails_on_mainline=True,
     ),
     Claim(
         "M2",
         _ABI,
-        "When the provider has gone, nothing is kept: no memory, no reference, no secret in the "
-        "kernel log.",
-        undecided="exploration decides it, which is not part of the catalogue yet",
+        "When the provider has gone, nothing is kept: memory is freed, and freed once; references "
+        "are dropped; the kernel log shows no secret.",
     ),
     Claim(
         "M3",
         _ABI,
         "After every operation the next one returns: no lock is kept, and a killed caller ends.",
-        undecided="exploration decides it, which is not part of the catalogue yet",
     ),
 )
 

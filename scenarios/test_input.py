@@ -1,11 +1,15 @@
 # SPDX-License-Identifier: MIT
-"""Writing the nonce: K1, K2, F3."""
+"""Writing the nonce and the options: K1, K2, F3, F11."""
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable
 
+import pytest
+
 from harness.claims import claim
+from harness.errors import InterfaceCallError
 from harness.guest.actor import Actor
 from harness.interface.report import Report
 from harness.oracle.expect import demand, raises_errno
@@ -45,3 +49,18 @@ def test_a_rejected_nonce_leaves_the_previous_one(
     demand(moved == 0, f"a rejected write increments the generation by {moved}")
     report.actor.read_file(report.outblob.path)
     demand(provider.issued[-1].request.inblob == own, "the previous nonce is lost")
+
+
+@claim("F11", only="configfs", needs="service_guid")
+def test_a_rejected_service_guid_leaves_the_stored_one(
+    report: Report, provider: ProviderLoop, actors: tuple[Actor, ...], nonce: Callable[[], bytes]
+) -> None:
+    own = uuid.uuid4()
+    report.write("service_guid", str(own))
+    before = report.read_generation()
+    with pytest.raises(InterfaceCallError):
+        report.write("service_guid", str(own)[:-1])
+    moved = report.read_generation() - before
+    demand(moved == 0, f"a rejected write increments the generation by {moved}")
+    stored = next_request(report, provider, actors[1], nonce()).service_guid
+    demand(stored == own.bytes_le, "the stored GUID is lost")

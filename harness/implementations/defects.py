@@ -60,7 +60,7 @@ class Defect:
 
     def concerns(self, claim: str) -> bool:
         """Whether a run that names no claims decides this one on the mutant with the defect."""
-        return not self.explored or claim in (*EXPLORED_CLAIMS, *self.claims)
+        return claim in self.claims if self.explored else claim not in EXPLORED_CLAIMS
 
 
 def parse_defects(text: str, source: str) -> dict[str, Defect]:

@@ -8,11 +8,11 @@
  * Claims are separated by blanks; the first is the one that the defect is named
  * for. The module and harness/implementations/defects.py both read this list.
  */
-DEFECT(DOUBLE_FREE, "double-free", "R1 P9 P10 P12",
+DEFECT(DOUBLE_FREE, "double-free", "R1 P9 P10 P12 M2",
        "a failed report_new leaves the pointer to the freed report in place")
 DEFECT(READER_RACE, "reader-race", "J1 P9",
        "readers replace the report while they hold the lock only for reading")
-DEFECT(SAME_VALUE, "same-value", "T1 S1 S2 T1b",
+DEFECT(SAME_VALUE, "same-value", "T1 S1 S2 T1b M1",
        "a write of the current value does not move the generation")
 DEFECT(PREFIX_MATCH, "prefix-match", "P1",
        "an inblob that differs from the stored one only in length is not stored")
@@ -24,7 +24,7 @@ DEFECT(PRIVLEVEL_UNBOUNDED, "privlevel-unbounded", "K3",
        "privlevel accepts every unsigned int")
 DEFECT(HEX_INPUT, "hex-input", "K1 K2 P13",
        "inhex, readable hexadecimal text, replaces inblob")
-DEFECT(UNREGISTER_DEADLOCK, "unregister-deadlock", "P4",
+DEFECT(UNREGISTER_DEADLOCK, "unregister-deadlock", "P4 M3",
        "the device is removed under the lock that its readers wait for")
 DEFECT(STATE_SURVIVES, "state-survives", "P6",
        "the next provider inherits the values written for the last one")

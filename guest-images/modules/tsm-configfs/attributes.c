@@ -85,6 +85,8 @@ static ssize_t report_service_guid_store(struct config_item *item,
 	int rc;
 
 	rc = parse_guid(page, &guid);
+	if (rc && has_defect(DEFECT_WIPED_GUID))
+		tsm_configfs_set_service_guid(to_entry(item), &guid_null);
 	if (rc) {
 		if (has_defect(DEFECT_EARLY_PUT))
 			config_item_put(item);

@@ -36,7 +36,7 @@ DEFECT(ONE_ERRNO, "one-errno", "C1",
        "every failure of the provider becomes EIO")
 DEFECT(LOOSE_PRIVLEVEL, "loose-privlevel", "C1 K3",
        "privlevel accepts every unsigned int")
-DEFECT(LOOSE_GUID, "loose-guid", "C1",
+DEFECT(LOOSE_GUID, "loose-guid", "C1 F11",
        "service_guid accepts any text")
 DEFECT(UNCOUNTED_ENTRIES, "uncounted-entries", "C1",
        "a provider can register while entries of the last one exist")
@@ -48,6 +48,8 @@ DEFECT(NO_CACHE, "no-cache", "C5",
        "each open of outblob makes a new report")
 DEFECT(COALESCED_COUNT, "coalesced-count", "U2 T1 U1",
        "repeated writes of one option before a report is made count once")
+DEFECT(WIPED_GUID, "wiped-guid", "F11",
+       "a service_guid that is malformed is refused, and the stored one is cleared")
 
 /*
  * From here on: mutants that no claim about one behaviour is written for. Their
