@@ -47,10 +47,11 @@ struct options *options_change(struct entry *entry, gfp_t extra)
 	struct options *copy;
 	char *service = entry->options->desc.service_provider;
 
-	copy = kmemdup(entry->options, sizeof(*copy), GFP_KERNEL | extra);
+	copy = kzalloc(sizeof(*copy), GFP_KERNEL | extra);
 	if (!copy)
 		return NULL;
 	kref_init(&copy->ref);
+	copy->desc = entry->options->desc;
 	if (service) {
 		copy->desc.service_provider = kstrdup(service,
 						      GFP_KERNEL | extra);

@@ -11,18 +11,18 @@
  * @item: the directory
  * @mkdir_ops: the provider, while configfs asks which files to make
  * @lock: protects the members below; held while the provider makes the report
+ * @report: options, and the blobs if @has_report
  * @writes: number of committed writes
  * @made_at: value of @writes that @report belongs to
- * @report: options, and the blobs if @has_report
  * @has_report: the last report_new succeeded
  */
 struct report_entry {
 	struct config_item item;
 	const struct tsm_report_ops *mkdir_ops;
 	struct mutex lock;
+	struct tsm_report report;
 	u64 writes;
 	u64 made_at;
-	struct tsm_report report;
 	bool has_report;
 };
 

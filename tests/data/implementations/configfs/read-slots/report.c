@@ -124,13 +124,14 @@ static int make_evidence(struct entry *entry)
 	return 0;
 }
 
-/* The entry is locked. */
-static struct slot *find_slot(struct entry *entry)
+/* The entry is locked. @task: NULL finds a free slot. */
+static struct slot *find_slot(struct entry *entry,
+			      const struct task_struct *task)
 {
 	unsigned int n;
 
 	for (n = 0; n < SLOTS; n++)
-		if (entry->slots[n].task == current)
+		if (entry->slots[n].task == task)
 			return &entry->slots[n];
 	return NULL;
 }
@@ -145,8 +146,10 @@ static void clear_slot(struct slot *slot)
 /* A task may ask for the size again, when it has no memory for the bytes. */
 static void reserve(struct entry *entry)
 {
-	struct slot *slot = find_slot(entry);
+	struct slot *slot = find_slot(entry, current);
 
+	if (!slot)
+		slot = find_slot(entry, NULL);
 	if (!slot)
 		slot = &entry->slots[entry->next_slot++ % SLOTS];
 	clear_slot(slot);
@@ -200,7 +203,7 @@ static ssize_t ask_for_size(struct entry *entry, enum blob blob)
 static ssize_t get_bytes(struct entry *entry, enum blob blob, void *buf,
 			 size_t count)
 {
-	struct slot *slot = find_slot(entry);
+	struct slot *slot = find_slot(entry, current);
 	const u8 *bytes;
 	size_t len;
 
