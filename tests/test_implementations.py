@@ -99,12 +99,16 @@ def test_source_has_its_defects_as_constants() -> None:
         ("# CONFIG_CONFIGFS_FS is not set\nCONFIG_A=y", "lacks CONFIG_CONFIGFS_FS"),
     ],
 )
-def test_kernel_that_cannot_load_our_configfs_implementation_is_refused(
-    tmp_path: Path, config: str, message: str
+@pytest.mark.parametrize("name", ["configfs-fixed", f"dir:{USER}"])
+def test_kernel_that_cannot_load_a_configfs_implementation_is_refused(
+    tmp_path: Path, config: str, message: str, name: str
 ) -> None:
     with pytest.raises(UsageError, match=message) as caught:
-        build("configfs-fixed", kernel(config), tmp_path)
+        build(name, kernel(config), tmp_path)
     assert caught.value.hint
+
+
+def test_our_configfs_implementation_needs_callbacks_for_visibility(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"needs Linux 6\.11"):
         build("configfs-fixed", kernel("CONFIG_CONFIGFS_FS=y", release="6.10.3"), tmp_path)
 

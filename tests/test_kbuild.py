@@ -11,13 +11,14 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
+import kconfiglib
 import pytest
 
 from harness.cache import Cache
 from harness.detectors import SANITIZERS, Sanitizer, Setting, SplatKind, pattern
 from harness.errors import BuildError, HostError, UsageError
 from harness.kernels.kbuild import tree_identity
-from harness.kernels.kconfig import explain_lost, lost_symbols
+from harness.kernels.kconfig import explain_lost, lost_symbols, read_fragment
 from harness.kernels.model import parse_config
 from harness.kernels.resolve import resolve_kernel
 from harness.kernels.spec import KernelTree, PackagedSource, kernel_forms, parse_kernel
@@ -33,7 +34,7 @@ config EFI
 \tbool "EFI"
 
 config SEV_GUEST
-\tbool "SEV"
+\ttristate "SEV"
 \tdepends on EFI && !SLUB_TINY
 \tselect TSM_REPORTS
 
@@ -255,6 +256,18 @@ def test_error_of_missing_tools_names_their_packages(
     with pytest.raises(HostError, match="flex, libelf-dev") as caught:
         build(tmp_path, f"tree:{path}")
     assert caught.value.hint == "as root: apt-get install flex libelf-dev"
+
+
+@pytest.mark.parametrize("setting", ["m", "y"])
+def test_kernels_own_implementation_is_built_as_its_selector(tmp_path: Path, setting: str) -> None:
+    """The fragment selects a module, which can be left out; y would build it in."""
+    file, fragment = tmp_path / "Kconfig", read_fragment("base")
+    file.write_text(KCONFIG.replace("\tmodules", "\toption modules").replace("\ttransitional", ""))
+    assert "CONFIG_SEV_GUEST=m\nCONFIG_TSM_REPORTS=m\n" in fragment
+    (tmp_path / "config").write_text(fragment.replace("SEV_GUEST=m", f"SEV_GUEST={setting}"))
+    kconfig = kconfiglib.Kconfig(str(file), warn=False)
+    kconfig.load_config(str(tmp_path / "config"))
+    assert kconfig.syms["TSM_REPORTS"].str_value == setting
 
 
 def test_symbols_that_a_configuration_lost_are_found() -> None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from harness.cache import Cache
-from harness.errors import BuildError
+from harness.errors import BuildError, UsageError
 from harness.implementations.model import ModuleSource
 from harness.implementations.shims import build_with_shims
 from harness.kernels.model import Kernel
@@ -26,7 +26,7 @@ from harness.kernels.toolchain import build_digest, compiler_version
 from harness.paths import guest_images_directory
 from harness.progress import Progress
 
-__all__ = ["DRIVER", "HEADER", "ModulePair", "driver_apis", "used_shims"]
+__all__ = ["DRIVER", "HEADER", "ModulePair", "driver_apis", "require_replaceable", "used_shims"]
 
 DRIVER = "tsm-sim.ko"
 """The file of the provider driver."""
@@ -116,6 +116,21 @@ class ModulePair:
                 f"the provider driver does not build against the header of the implementation: "
                 f"{error}"
             ) from error
+
+
+def require_replaceable(kernel: Kernel, name: str) -> None:
+    """Raise :class:`UsageError` when ``name``, which is for configfs, cannot be loaded.
+
+    The kernel's own implementation exports the same functions: it must be a module, or none.
+    """
+    kernel.require("CONFIGFS_FS", f"{name} needs it")
+    if kernel.setting("TSM_REPORTS") == "y":
+        raise UsageError(
+            f"kernel {kernel.release} has its own implementation built in, so {name} cannot "
+            "replace it",
+            hint="use debian:6.12, or build with CONFIG_SEV_GUEST=m and CONFIG_TDX_GUEST_DRIVER=m, "
+            "which make TSM_REPORTS a module",
+        )
 
 
 def used_shims(directory: Path) -> list[str]:

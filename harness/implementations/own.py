@@ -9,7 +9,7 @@ from harness.cache import Cache
 from harness.errors import UsageError
 from harness.implementations.defects import OwnKind, defects_of
 from harness.implementations.model import Build, ModuleLoad, ModuleSource
-from harness.implementations.module_pair import DRIVER, ModulePair
+from harness.implementations.module_pair import DRIVER, ModulePair, require_replaceable
 from harness.kernels.model import Kernel
 from harness.paths import guest_images_directory
 from harness.progress import Progress
@@ -62,13 +62,8 @@ class OwnImplementation:
 
 def _require_configfs(kernel: Kernel) -> None:
     """Raise :class:`UsageError` for a kernel that tsm-configfs cannot be loaded into."""
-    kernel.require("CONFIGFS_FS", "tsm-configfs needs it")
-    hint = "use debian:6.12"
     if kernel.version < _FIRST_CONFIGFS:
-        raise UsageError(f"tsm-configfs needs Linux 6.11, and this is {kernel.release}", hint=hint)
-    if kernel.setting("TSM_REPORTS") == "y":
         raise UsageError(
-            f"kernel {kernel.release} has its own implementation built in, so tsm-configfs cannot "
-            "replace it",
-            hint=f"{hint}, or build with CONFIG_SEV_GUEST=m, which makes TSM_REPORTS a module",
+            f"tsm-configfs needs Linux 6.11, and this is {kernel.release}", hint="use debian:6.12"
         )
+    require_replaceable(kernel, "tsm-configfs")

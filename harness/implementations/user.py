@@ -16,7 +16,14 @@ from pathlib import Path, PurePosixPath
 from harness.cache import Cache
 from harness.errors import UsageError
 from harness.implementations.model import Build, InterfaceKind, ModuleLoad, ModuleSource
-from harness.implementations.module_pair import DRIVER, HEADER, ModulePair, driver_apis, used_shims
+from harness.implementations.module_pair import (
+    DRIVER,
+    HEADER,
+    ModulePair,
+    driver_apis,
+    require_replaceable,
+    used_shims,
+)
 from harness.implementations.patch import Patch, read_patch
 from harness.kernels.model import Kernel
 from harness.progress import Progress
@@ -64,6 +71,8 @@ class UserImplementation:
     def build(self, kernel: Kernel, cache: Cache, progress: Progress) -> Build:
         """Build the module, with shims where it was written for another kernel, and the driver."""
         title = Path(self.name.partition(":")[2]).name
+        if self.interface == "configfs":
+            require_replaceable(kernel, title)
         pair = ModulePair(kernel, self.source(), shims=True)
         directory = pair.build(title, cache, progress)
         notes = [f"repaired: {repair}" for repair in self.repairs]
