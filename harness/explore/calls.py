@@ -80,10 +80,7 @@ def calls_of(
         case WriteAttribute():
             yield from _write(step, files)
         case Repeat():
-            yield "repeat", Op.repeat(step.rounds, 3)
-            yield from _write(
-                WriteAttribute(step.entry, step.attribute, ((None, step.data),)), files
-            )
+            yield from _repeat(step, files)
         case ReadAttribute():
             yield from _read(step, files, longest)
         case OpenFile():
@@ -111,6 +108,18 @@ def _write(step: WriteAttribute, files: Files) -> Iterator[Named]:
         else:
             yield "pwrite", Op.pwrite(data, offset)
     yield "close", Op.close()
+
+
+def _repeat(step: Repeat, files: Files) -> Iterator[Named]:
+    path = files.path(step.entry, step.attribute)
+    opening = Op.open(path, os.O_WRONLY)
+    if step.attribute == "inblob" and files.version.kind == "configfs":
+        yield "repeat", Op.repeat(step.rounds, 3)
+        yield from (("open", opening), ("write", Op.write(step.data)), ("close", Op.close()))
+        return
+    yield "open", opening
+    yield "repeat", Op.repeat(step.rounds, 1)
+    yield from (("pwrite", Op.pwrite(step.data, 0)), ("close", Op.close()))
 
 
 def _read(step: ReadAttribute, files: Files, longest: int) -> Iterator[Named]:

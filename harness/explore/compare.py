@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from harness.detectors import SplatKind
 from harness.explore.provider import ALL_ATTRIBUTES, ALL_BLOBS, NAME
-from harness.model.check import Model, OverlapOutcome
+from harness.model.check import Model, OverlapOutcome, left_too_early
 from harness.model.deviations import DEVIATIONS
 from harness.model.outcome import Outcome
 from harness.model.steps import Overlap, Program, Return, Step
@@ -79,7 +79,7 @@ class Disagreement:
         M3 if a call does not return or a lock is misused, M2 if something is kept or memory is
         misused, else M1.
         """
-        return _claim_of(self.outcome)
+        return _claim_of(self.step, self.outcome)
 
 
 @dataclass
@@ -112,12 +112,12 @@ def compare(
         if lost and not last and _is_lost(outcome):
             continue
         if not worlds:
-            if _is_wrong(outcome) and _claim_of(outcome) in claims:
+            if _is_wrong(step, outcome) and _claim_of(step, outcome) in claims:
                 comparison.disagreement = Disagreement(index, step, outcome, (), ())
                 return comparison
             continue
         after = model.step(worlds, step, outcome)
-        if not after and (_claim_of(outcome) in claims or _is_fatal(outcome)):
+        if not after and (_claim_of(step, outcome) in claims or _is_fatal(step, outcome)):
             known = _known(model, worlds, step, outcome)
             comparison.disagreement = Disagreement(index, step, outcome, worlds, known)
             return comparison
@@ -129,21 +129,34 @@ def _first(outcome: Outcome | OverlapOutcome) -> Outcome:
     return outcome.first if isinstance(outcome, OverlapOutcome) else outcome
 
 
-def _is_wrong(outcome: Outcome | OverlapOutcome) -> bool:
+def _is_wrong(step: Step, outcome: Outcome | OverlapOutcome) -> bool:
     """Whether it is not allowed in any state."""
     first = _first(outcome)
-    return bool(first.stuck or first.kept) or _is_fatal(outcome)
+    return bool(first.stuck or first.kept) or _is_fatal(step, outcome) or _is_early(step, outcome)
 
 
-def _is_fatal(outcome: Outcome | OverlapOutcome) -> bool:
+def _is_fatal(step: Step, outcome: Outcome | OverlapOutcome) -> bool:
     """Whether the kernel is broken afterwards, whatever the claim is about."""
-    killed = isinstance(outcome, OverlapOutcome) and outcome.killed
+    if isinstance(step, Overlap) and isinstance(outcome, OverlapOutcome):
+        died = [each.died for each in (outcome.first, *outcome.others)]
+        died[step.victim] &= not outcome.killed
+        return bool(outcome.first.splats) or any(died)
     first = _first(outcome)
-    return bool(first.splats) or (first.died and not killed)
+    return bool(first.splats) or first.died
 
 
-def _claim_of(outcome: Outcome | OverlapOutcome) -> str:
+def _is_early(step: Step, outcome: Outcome | OverlapOutcome) -> bool:
+    return (
+        isinstance(step, Overlap)
+        and isinstance(outcome, OverlapOutcome)
+        and left_too_early(step, outcome)
+    )
+
+
+def _claim_of(step: Step, outcome: Outcome | OverlapOutcome) -> str:
     first = _first(outcome)
+    if _is_early(step, outcome):
+        return "M2"
     kinds = {splat.strip().partition(":")[0] for splat in first.splats}
     if first.stuck or kinds & _OF_PROGRESS:
         return "M3"

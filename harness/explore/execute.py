@@ -34,6 +34,8 @@ from tsmw.ops import Op, OpResult, decode_stat
 
 __all__ = ["Executor"]
 
+_Begun = tuple[Call[tuple[OpResult, ...]], list[str]]
+
 _MAX_REPLY = 40000  # bytes; a frame has 64 KiB, and a read needs room for its whole count
 _MAX_CALLS = 400
 _SECONDS = 3.0  # for a batch, scaled by calibration; what it does takes milliseconds
@@ -104,7 +106,7 @@ class Executor:
                     )
                 else:
                     self._whole[index] = self._overlap(index, step)
-                if _ends(self._whole[index]):
+                if _ends(step, self._whole[index]):
                     break
                 continue
             self._grow(step)
@@ -132,7 +134,7 @@ class Executor:
 
     def _script(self, steps: Sequence[Step]) -> None:
         for index, step in enumerate(steps):
-            parts = (step.first, *step.others) if isinstance(step, Overlap) else (step,)
+            parts = step.calls if isinstance(step, Overlap) else (step,)
             for number, part in enumerate(parts):
                 behaviour = getattr(part, "behaviour", None)
                 if isinstance(behaviour, Behaviour):
@@ -196,77 +198,93 @@ class Executor:
     # Calls that overlap.
 
     def _overlap(self, index: int, step: Overlap) -> OverlapOutcome:
-        parts = (step.first, *step.others)
+        parts = step.calls
         for part in parts:
             self._grow(part)
         before = len(self._provider.seen)
         actors = [self._guest.actors[_FIRST_SLOT + number] for number in range(len(parts))]
+        for actor in actors:
+            if actor.slot in actor.session.deaths:
+                actor.spawn()
         pids = {actor.state().pid: number for number, actor in enumerate(actors)}
-        calls: list[tuple[Call[tuple[OpResult, ...]], list[str]]] = []
+        begun: list[_Begun] = []
         with self._loop.hold() as gate:
+            spinning: list[str] = []
+            killed = False
             for number, (actor, part) in enumerate(zip(actors, parts, strict=True)):
+                if number == 1 + len(step.others):
+                    killed = self._end(step, actors, begun)
                 self._actor.run(self._mark(index * _MARKS_A_STEP + number), "mark")
-                calls.append(self._start(actor, part))
-                self._settle(calls[-1][0], gate if not number else None)
-            killed = self._end_first(step, actors[0], calls[0][0])
-        stuck = [self._wait_until_dead(actors[0])] if killed else []
-        stuck += [self._wait(call, names) for call, names in calls[killed:]]
-        outcomes = [self._part(call, names) for call, names in calls]
-        if killed and not stuck[0]:
-            actors[0].spawn()
+                begun.append(self._start(actor, part))
+                spinning += self._settle(begun[-1], gate if not number else None)
+            if len(parts) == 1 + len(step.others):
+                killed = self._end(step, actors, begun)
+            early = {number for number, (call, _) in enumerate(begun) if call.done()}
+        stuck = [text for each in begun if (text := self._wait(each))]
+        if killed:
+            stuck += self._wait_until_dead(actors[step.victim])
+        outcomes = [self._part(each) for each in begun]
         requests = self._attribute(before, pids, index)
         outcomes = [
             replace(outcome, requests=tuple(requests.get(number, ())))
             for number, outcome in enumerate(outcomes)
         ]
-        waiting = tuple(text for text in stuck if text)
-        first = replace(outcomes[0], stuck=waiting)
-        return OverlapOutcome(first, tuple(outcomes[1:]), killed)
+        first = replace(outcomes[0], stuck=(*stuck, *spinning))
+        if killed and not stuck:
+            actors[step.victim].spawn()
+        return OverlapOutcome(first, tuple(outcomes[1:]), killed, frozenset(early))
 
-    def _start(self, actor: Actor, part: Single) -> tuple[Call[tuple[OpResult, ...]], list[str]]:
+    def _start(self, actor: Actor, part: Single) -> _Begun:
         calls = list(calls_of(part, self._files, self._descriptors, self._longest))
         call = actor.start(
             [op for _, op in calls], tuple, part.text, in_timeline=False, stop_on_error=False
         )
         return call, [name for name, _ in calls]
 
-    def _settle(self, call: Call[tuple[OpResult, ...]], gate: Gate | None) -> None:
-        """Wait until the call has returned, sleeps in the kernel, or its request is held."""
+    def _settle(self, begun: _Begun, gate: Gate | None = None) -> list[str]:
+        """Wait until the call has returned, sleeps in the kernel, or its request is held.
+
+        Returns a text when it does none of these.
+        """
+        call, names = begun
         deadline = self._guest.timeouts.deadline(_SECONDS, repr(call))
-        before: tuple[str, str] | None = None
         deaths = call.actor.session.deaths
+        before: tuple[str, str] | None = None
         while not call.done() and not (gate is not None and gate.arrived):
             state = call.actor.state()
             if call.actor.slot in deaths:
-                return
+                break
             place = (state.stack or state.wchan, state.status.rpartition("voluntary")[2])
             if gate is None and place == before and call.blocked():
-                return
+                break
             before = place
-            try:
-                deadline.remaining()
-            except DeadlineError:
-                return
+            if deadline.expired:
+                name = names[min(state.op_index, len(names) - 1)]
+                return [f"{name} neither returns nor sleeps, {call.actor.describe_state()}"]
+        return []
 
-    def _end_first(self, step: Overlap, actor: Actor, call: Call[tuple[OpResult, ...]]) -> bool:
-        if step.ending == "kill" and not call.done():
-            actor.kill()
-            self._settle(call, None)  # it may only end once its request is answered
-            return True
-        if step.ending == "interrupt" and not call.done():
-            self._actor.run(Op.signal(actor.slot, signal.SIGUSR1), "signal")
-            self._settle(call, None)
-        return False
+    def _end(self, step: Overlap, actors: Sequence[Actor], begun: Sequence[_Begun]) -> bool:
+        """Kill or interrupt the victim; whether it was killed."""
+        victim, call = actors[step.victim], begun[step.victim]
+        if step.ending not in ("kill", "interrupt") or call[0].done():
+            return False
+        if step.ending == "interrupt":
+            self._actor.run(Op.signal(victim.slot, signal.SIGUSR1), "signal")
+        else:
+            victim.kill()  # it may only end once its request is answered
+        self._settle(call)
+        return step.ending == "kill"
 
     @staticmethod
-    def _wait_until_dead(actor: Actor) -> str:
+    def _wait_until_dead(actor: Actor) -> list[str]:
         try:
             actor.wait_until_dead(seconds=_SECONDS)
         except DeadlineError:
-            return f"a killed caller {actor.describe_state()}"
-        return ""
+            return [f"a killed caller {actor.describe_state()}"]
+        return []
 
-    def _wait(self, call: Call[tuple[OpResult, ...]], names: list[str]) -> str:
+    def _wait(self, begun: _Begun) -> str:
+        call, names = begun
         try:
             call.results(seconds=_SECONDS)
         except ActorDiedError:
@@ -277,10 +295,10 @@ class Executor:
         return ""
 
     @staticmethod
-    def _part(call: Call[tuple[OpResult, ...]], names: list[str]) -> Outcome:
+    def _part(begun: _Begun) -> Outcome:
+        call, names = begun
         died = call.actor.slot in call.actor.session.deaths
-        results = call.returned or ()
-        made = zip(names, results, strict=False)
+        made = zip(names, call.returned or (), strict=False)
         return Outcome(tuple(_result(name, result) for name, result in made), died=died)
 
     def _attribute(
@@ -338,12 +356,12 @@ class Executor:
         return outcomes
 
 
-def _ends(outcome: Outcome | OverlapOutcome) -> bool:
-    if isinstance(outcome, Outcome):
+def _ends(step: Overlap | TidyUp, outcome: Outcome | OverlapOutcome) -> bool:
+    if isinstance(step, TidyUp) or isinstance(outcome, Outcome):
         return True
-    return bool(outcome.first.stuck) or any(
-        part.died for part in (() if outcome.killed else (outcome.first,)) + outcome.others
-    )
+    died = [each.died for each in (outcome.first, *outcome.others)]
+    died[step.victim] &= not outcome.killed
+    return bool(outcome.first.stuck) or any(died)
 
 
 def _result(name: str, result: OpResult) -> CallResult:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from harness.explore.compare import Comparison, compare
 from harness.explore.execute import Executor
-from harness.explore.leftovers import Leftovers, Sites
+from harness.explore.leftovers import Baseline, Leftovers
 from harness.explore.provider import ScriptedProvider
 from harness.guest.guest import Guest
 from harness.implementations.spec import parse_implementation
@@ -44,7 +44,7 @@ class Explorer:
     claims: tuple[str, ...] = ("M1", "M2", "M3")
     trials: int = 0
     version: InterfaceVersion | None = field(default=None, init=False)
-    _baseline: Sites | None = field(default=None, init=False)
+    _baseline: Baseline | None = field(default=None, init=False)
 
     def run(self, program: Program) -> Trial:
         """Run a program in a pristine guest; ``claims`` are those that it is judged by."""

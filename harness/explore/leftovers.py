@@ -19,35 +19,44 @@ from harness.implementations.model import Build, ModuleLoad
 from harness.model.interface import InterfaceVersion
 from tsmw.ops import Op
 
-__all__ = ["Leftovers", "Sites", "kept_in_log"]
+__all__ = ["Baseline", "Leftovers", "kept_in_log"]
 
+_ENTRIES = "/sys/kernel/config/tsm/report"
 _SLABS = "/sys/kernel/debug/slab"
 _CACHE = re.compile(r"kmalloc-(rnd-\d+-)?[0-9]+k?")
-_HEAD = re.compile(r"\s+(\d+) (\S+?)\+0x\S+")
+_HEAD = re.compile(r"\s*(\d+) (\S+?)\+0x\S+")
 _FRAME = re.compile(r"(\S+?)\+0x\S+ \[(\w+)\]")
 _VMALLOC = re.compile(r"0x\S+\s+\d+ (\S+?)\+0x\S+ \[(\w+)\]")
 _READ, _READS = 4096, 10
 _DRIVER = "tsm_sim"
 _SECONDS = 1.0
 _MODULE_SECONDS = 3.0
+_MAX_PAGES = 150  # an implementation that keeps no large report differs by some tens
 _MIN_SECRET = 8  # bytes; a shorter nonce may be in the log by chance
 
 Sites = Counter[str]
 """How many objects live of each allocation site."""
 
 
+@dataclass(frozen=True)
+class Baseline:
+    """What lives without a provider and an entry: objects by site, and pages of slab memory."""
+
+    sites: Sites
+    pages: int
+
+
 @dataclass
 class Leftovers:
     """Looks for what is kept in ``guest``. ``build`` has the modules under test.
 
-    ``baseline`` are the call sites of objects that live while there is no provider and no entry;
-    None looks for them and reports nothing.
+    Without a ``baseline`` it finds one and reports nothing.
     """
 
     guest: Guest
     build: Build
     version: InterfaceVersion
-    baseline: Sites | None = None
+    baseline: Baseline | None = None
 
     @property
     def modules(self) -> tuple[str, ...]:
@@ -60,12 +69,27 @@ class Leftovers:
         while True:
             sites = self._sites(actor)
             if self.baseline is None:
-                self.baseline = sites
+                self.baseline = Baseline(sites, self._pages(actor))
                 return ()
-            kept = [f"{n} x {site}" for site, n in sorted((sites - self.baseline).items())]
+            kept = [f"{n} x {site}" for site, n in sorted((sites - self.baseline.sites).items())]
+            grown = self._pages(actor) - self.baseline.pages
+            kept += [f"{grown} pages of large objects"] if grown > _MAX_PAGES else []
             kept += self._objects(actor)
             if not kept or deadline.expired:
                 return tuple(kept)
+
+    def unpinned(self, actor: Actor) -> tuple[str, ...]:
+        """Whether the module could be removed although entries exist."""
+        if self.version.kind != "configfs" or not actor.list(_ENTRIES, in_timeline=False):
+            return ()
+        return tuple(
+            f"entries exist, and the module {name} has no users but the driver"
+            for name in self.modules
+            if self._users(actor, name) <= 1
+        )
+
+    def _users(self, actor: Actor, name: str) -> int:
+        return int(actor.read_file(f"/sys/module/{name}/refcnt", in_timeline=False))
 
     def reload(self, actor: Actor) -> tuple[str, ...]:
         """Remove the driver and the implementation, and load them again."""
@@ -84,11 +108,16 @@ class Leftovers:
             if result.err
         )
 
+    def _pages(self, actor: Actor) -> int:
+        """Pages of the slab allocator: it takes memory above two pages from the page allocator."""
+        text = actor.read_file("/proc/vmstat", in_timeline=False).decode("ascii", "replace")
+        found = re.search(r"^nr_slab_unreclaimable (\d+)$", text, re.MULTILINE)
+        return int(found[1]) if found else 0
+
     def _objects(self, actor: Actor) -> Iterator[str]:
         for name in self.modules:
-            used = actor.read_file(f"/sys/module/{name}/refcnt", in_timeline=False).strip()
-            if used != b"1":  # the driver uses it
-                yield f"the module {name} has {used.decode()} users; the driver is one"
+            if (used := self._users(actor, name)) != 1:  # the driver uses it
+                yield f"the module {name} has {used} users; the driver is one"
         if self.version.kind == "class" and actor.exists("/sys/class/tsm"):
             yield from (
                 f"the device {device} exists"
@@ -111,8 +140,11 @@ class Leftovers:
 
 def _slab_sites(text: str, modules: set[str]) -> Iterator[str]:
     """The allocation sites whose stack has a function of the modules, once for each object."""
-    for record in re.split(r"\n(?=\s{0,7}\d+ )", text):
-        head = _HEAD.match(record if record[:1].isspace() else f" {record}")
+    marks = [f"[{module}]" for module in modules]
+    for record in text.split("\n\n"):  # a blank line is behind the stack of each
+        if not any(mark in record for mark in marks):
+            continue
+        head = _HEAD.match(record)
         frames = [found for found in _FRAME.finditer(record) if found[2] in modules]
         if head and frames:
             where = f"{head[2]} called by {frames[0][1]} [{frames[0][2]}]"

@@ -19,7 +19,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from harness.explore.systematic import Blocks
+from harness.explore.blocks import Blocks
 from harness.explore.values import (
     CHUNKS,
     OFFSETS,

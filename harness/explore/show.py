@@ -123,5 +123,4 @@ def _flat(steps: tuple[Step, ...]) -> Iterator[Step]:
     for step in steps:
         yield step
         if isinstance(step, Overlap):
-            yield step.first
-            yield from step.others
+            yield from step.calls

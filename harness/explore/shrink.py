@@ -102,10 +102,13 @@ def _simplify(best: Callable[[], Trial], better: Callable[[tuple[Step, ...]], bo
 def _plainer(step: Step) -> Iterator[Step]:
     """Simpler steps in place of one, the simplest first."""
     if isinstance(step, Overlap):
-        yield from (
-            replace(step, others=step.others[:n] + step.others[n + 1 :])
-            for n in range(len(step.others))
-        )
+        if step.later:
+            yield replace(step, later=())
+        if not step.victim:
+            yield from (
+                replace(step, others=step.others[:n] + step.others[n + 1 :])
+                for n in range(len(step.others))
+            )
         return
     changes: dict[str, Any] = {}
     if getattr(step, "behaviour", ORDINARY) != ORDINARY:

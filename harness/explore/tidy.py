@@ -34,6 +34,7 @@ def _tidy_up(guest: Guest, leftovers: Leftovers, secrets: Sequence[bytes]) -> Ou
         actor.wait_until_dead(seconds=_SECONDS)
         actor.spawn()
     actor = guest.actors[_SLOT]
+    kept = leftovers.unpinned(actor)
     if leftovers.version.kind == "configfs":
         for name in actor.list(_CONFIGFS, in_timeline=False):
             with contextlib.suppress(OSError):
@@ -41,7 +42,7 @@ def _tidy_up(guest: Guest, leftovers: Leftovers, secrets: Sequence[bytes]) -> Ou
     ops = [Op.open(CONTROL, 1), Op.write(b"leave"), Op.close()]
     call = actor.start(ops, tuple, "the provider leaves", in_timeline=False, stop_on_error=False)
     call.results(seconds=_SECONDS)
-    kept = leftovers.find(actor)
+    kept += leftovers.find(actor)
     kept += leftovers.reload(actor)
     lines = [record.text for record in guest.log.records]
     return Outcome(kept=(*kept, *kept_in_log(lines, secrets)))

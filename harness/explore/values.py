@@ -49,6 +49,9 @@ def nonce_values(version: InterfaceVersion) -> dict[str, tuple[tuple[int | None,
     values["0 bytes"] = ((None, b""),)
     values["no write"] = ()
     values["zeroes"] = ((None, bytes(64)),)
+    values["zeroes at the end"] = ((None, whole[:30] + bytes(2)),)
+    values["zeroes at the start"] = ((None, bytes(2) + whole[:30]),)
+    values["a zero byte"] = ((None, b"\0"),)
     values["high bytes"] = ((None, bytes(range(192, 256))),)
     values["line feeds"] = ((None, b"\n" * 32),)
     values["two pieces"] = ((None, whole[:32]), (None, whole[32:]))
@@ -220,6 +223,7 @@ def behaviours(version: InterfaceVersion) -> dict[str, Behaviour]:
         for length in (1, 96, 4097, most):
             found[f"auxblob of {length}"] = Behaviour(lengths=(96, length, 0))
         if version.outblob_max == most:
+            found["too long, auxblob"] = Behaviour(lengths=(most + 1, 50, 60))
             found["auxblob too long"] = Behaviour(lengths=(96, most + 1, 0))
         found["lengths kept"] = Behaviour(lengths=(96, 0, 0), keep_lengths=True)
     if "manifestblob" in version.attributes:

@@ -41,7 +41,7 @@ from harness.model.steps import (
 from harness.model.world import Entry, OpenedFile, Provider, World
 from harness.model.writes import after_writes, understand
 
-__all__ = ["CLASS_ENTRY", "Model", "OverlapOutcome"]
+__all__ = ["CLASS_ENTRY", "Model", "OverlapOutcome", "left_too_early"]
 
 CLASS_ENTRY = "tsm0"
 """The name of the one entry of the class."""
@@ -52,17 +52,43 @@ _MAX_WORLDS = 64
 
 @dataclass(frozen=True)
 class OverlapOutcome:
-    """The outcomes of the calls of an :class:`Overlap`, and whether its first caller was killed."""
+    """The outcomes of the calls of an :class:`Overlap`.
+
+    ``others`` has those of ``Overlap.others`` and ``Overlap.later``. ``killed``: the victim was
+    killed. ``early`` has the numbers of the calls that returned while the request was held.
+    """
 
     first: Outcome
     others: tuple[Outcome, ...]
     killed: bool = False
+    early: frozenset[int] = frozenset()
 
     @property
     def text(self) -> str:
         """The outcome in words."""
-        meanwhile = "; ".join(other.text for other in self.others) or "nothing"
-        return f"[{'killed' if self.killed else self.first.text}]; meanwhile: {meanwhile}"
+        texts = [
+            f"{each.text} (before the answer)" if number in self.early else each.text
+            for number, each in enumerate((self.first, *self.others))
+        ]
+        return f"[{texts[0]}]; meanwhile: {'; '.join(texts[1:]) or 'nothing'}"
+
+
+def left_too_early(step: Overlap, outcome: OverlapOutcome) -> bool:
+    """Whether a provider unregistered although its report_new was running."""
+    if not outcome.first.requests or step.ending != "answer":
+        return False
+    return any(
+        isinstance(call, Leave) and not outcome.others[number - 1].error
+        for number, call in enumerate(step.calls)
+        if number in outcome.early
+    )
+
+
+def _is_broken(step: Overlap, outcome: OverlapOutcome) -> bool:
+    return any(
+        each.splats or each.stuck or (each.died and not (outcome.killed and number == step.victim))
+        for number, each in enumerate((outcome.first, *outcome.others))
+    )
 
 
 @dataclass(frozen=True)
@@ -232,7 +258,7 @@ class Model:
     def _repeated(
         self, world: World, entry: Entry, step: Repeat, outcome: Outcome
     ) -> Iterator[Entry]:
-        rounds = outcome.calls[0].ret if outcome.calls else 0
+        rounds = next((call.ret for call in outcome.calls if call.name == "repeat"), 0)
         understood = understand(step.attribute, step.data, world, self.version)
         binary = step.attribute == "inblob" and not self.version.hexadecimal
         values = (step.data,) if binary else understood.values
@@ -357,9 +383,8 @@ class Model:
         While the report is made, another call may also be refused.
         """
         calls: list[tuple[Single, Outcome]] = [(step.first, outcome.first)]
-        calls += zip(step.others, outcome.others, strict=True)
-        seen = [part for _, part in calls]
-        if any(each.splats or each.stuck or (each.died and not outcome.killed) for each in seen):
+        calls += zip(step.calls[1:], outcome.others, strict=True)
+        if _is_broken(step, outcome) or left_too_early(step, outcome):
             return
         parts = list(_parts(calls))
         for order in permutations(range(len(parts))):
@@ -378,13 +403,13 @@ class Model:
         self, world: World, part: _Part, whole: OverlapOutcome, overlap: Overlap
     ) -> Iterator[World]:
         step, outcome = part.step, part.outcome
-        ended_early = part.call == 0 and overlap.ending in ("kill", "interrupt")
+        ended_early = part.call == overlap.victim and overlap.ending in ("kill", "interrupt")
         if part.repeated or (ended_early and (whole.killed or outcome.error)):
             yield from self._abandoned(world, step, outcome)
             return
         yield from self._single(world, step, outcome)
         torn = "F2" in self.deviations and isinstance(step, ReadAttribute)
-        if (outcome.error or torn) and (part.call or overlap.others):
+        if (outcome.error or torn) and (part.call or len(overlap.calls) > 1):
             yield from self._abandoned(world, step, outcome)
 
     def _abandoned(self, world: World, step: Single, outcome: Outcome) -> Iterator[World]:

@@ -120,7 +120,11 @@ class WriteAttribute:
 
 @dataclass(frozen=True)
 class Repeat:
-    """Open for writing, write ``data``, close; ``rounds`` times, by a loop in the guest."""
+    """Write ``data``, ``rounds`` times, by a loop in the guest.
+
+    A text is written through one open file. The nonce is committed at close, so that each round
+    opens the file anew.
+    """
 
     entry: str
     attribute: AttributeName
@@ -341,28 +345,37 @@ Single = (
 class Overlap:
     """While the provider holds the request of ``first``, other callers make ``others``.
 
-    Each of ``others`` runs in an actor of its own and may wait for the held one. Then the held
-    request ends by ``ending``, and every call must return.
+    Each of ``others`` runs in an actor of its own and may wait for the held one. Then ``ending``
+    happens: for "kill" and "interrupt" to the caller number ``victim``, of whom ``first`` is 0.
+    Then other callers make ``later``. Last, the requests are answered, and every call must return.
     """
 
     first: ReadAttribute
     others: tuple[Single, ...]
     ending: Ending = "answer"
+    victim: int = 0
+    later: tuple[Single, ...] = ()
     kind: Literal["overlap"] = "overlap"
+
+    @property
+    def calls(self) -> tuple[Single, ...]:
+        """Every call, in the order in which they begin."""
+        return (self.first, *self.others, *self.later)
 
     @property
     def value_class(self) -> str:
         """What happens meanwhile, and how it ends."""
-        meanwhile = ", ".join(
-            f"{o.kind} {getattr(o, 'attribute', '')}".strip() for o in self.others
-        )
-        return f"{meanwhile or 'nothing'}; {self.ending}"
+        made = [f"{each.kind} {getattr(each, 'attribute', '')}".strip() for each in self.calls[1:]]
+        meanwhile = ", ".join(made)
+        return f"{meanwhile or 'nothing'}; {self.ending} {self.victim}"
 
     @property
     def text(self) -> str:
         """The step in one line."""
         meanwhile = "; ".join(other.text for other in self.others) or "nothing"
-        return f"[{self.first.text}] held; meanwhile: {meanwhile}; then: {self.ending}"
+        ending = f"{self.ending} caller {self.victim}" if self.victim else self.ending
+        later = "".join(f"; then: {each.text}" for each in self.later)
+        return f"[{self.first.text}] held; meanwhile: {meanwhile}; then: {ending}{later}"
 
 
 Step = Single | Overlap
