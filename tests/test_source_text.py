@@ -14,6 +14,7 @@ from harness.implementations.user import read_user_implementation
 from harness.paths import guest_images_directory
 from harness.session import Session
 from harness.settings import DEFAULT_KERNEL
+from tests.test_good_implementations import IMPLEMENTATIONS as GOOD
 
 _DATA = Path(__file__).parent / "data" / "source_text"
 _KBUILD = "ccflags-y := -I$(src)\nobj-m := snippet.o\n"
@@ -68,6 +69,13 @@ def test_nothing_is_proved_of_our_modules(session: Session, name: str, tmp_path:
             target.write_text(file.read_text())
     ours = read_user_implementation(f"dir:{tmp_path}").source()
     text = SourceText(ours, session.kernel(DEFAULT_KERNEL), session.cache)
+    assert text.kept_pointers() + text.unset_results() + text.warnings() == ()
+
+
+@pytest.mark.parametrize("path", GOOD, ids=lambda path: f"{path.parent.name}/{path.name}")
+def test_nothing_is_proved_of_good_implementations(session: Session, path: Path) -> None:
+    good = read_user_implementation(f"dir:{path}").source()
+    text = SourceText(good, session.kernel(DEFAULT_KERNEL), session.cache)
     assert text.kept_pointers() + text.unset_results() + text.warnings() == ()
 
 

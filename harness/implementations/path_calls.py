@@ -138,10 +138,19 @@ class Calls(Evaluator):
         if isinstance(value, tuple) and value[:1] == ("undef",) and value[2]:
             value = (*value[:3], "returned")
         frame = path.frames.pop()
+        if path.frames:
+            self._pass(path, frame, operand, value)
         path.memory.drop_frame(frame.number)
         if path.frames:
-            self._result(path, frame.target, value)
             return
         path.result = value
         if isinstance(value, tuple) and value[:1] == ("undef",) and len(value) > 3:
             path.unset = value[2]
+
+    def _pass(self, path: Path, frame: Frame, operand: str, value: Value) -> None:
+        """Give the result, which may be a structure, to the caller."""
+        if frame.target:
+            place = self.address(path, parse_operand(frame.target))
+            source = ("var", frame.number, operand)
+            path.memory.copy_aggregate(place, source, next(self.serial))
+            path.memory.written[place] = value

@@ -57,7 +57,8 @@ def prove(
     unset: dict[str, Proof] = {}
     for function in analysis.roots:
         for path in analysis.paths(function, analysis.fresh(), 0):
-            if path.unset and "T4" not in path.doubts:
+            is_own = path.unset.rpartition(":")[0] in own
+            if is_own and "T4" not in path.doubts:
                 effect = f"{function.name}() then depends on a variable that was not set"
                 unset.setdefault(path.unset, Proof(path.unset, effect))
             for proof in analysis.kept(function, path):
@@ -152,7 +153,8 @@ class _Analysis:
                 continue
             for event in path.events:
                 if event.freed in lines and event.line:
-                    effect = f"{first.name}() keeps the pointer, {again.name}() {_verb(event.kind)}"
+                    what = f"a later {again.name}() {_verb(event.kind)}"
+                    effect = f"{first.name}() keeps the pointer, {what}"
                     yield Proof(event.freed, f"{effect} at {event.line}")
             if not path.events and self._dangling(first, path):
                 following.setdefault(repr(sorted(path.memory.written.items(), key=repr)), path)

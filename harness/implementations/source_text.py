@@ -26,7 +26,7 @@ from harness.kernels.toolchain import compiler_version
 
 __all__ = ["SourceText"]
 
-_LAYOUT = "8"
+_LAYOUT = "10"
 # Kernels initialise automatic variables, after which the compiler warns less. Of the two warnings
 # this one is a proof: the variable is used whenever the function runs.
 _WARNINGS = ("-Wuninitialized", "-ftrivial-auto-var-init=uninitialized")

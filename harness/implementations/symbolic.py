@@ -110,6 +110,8 @@ class Memory:
     def _initial(self, address: Value) -> Value:
         root = root_of(address)
         if isinstance(root, tuple) and root[0] == "var":
+            if any(_is_below(key, address) for key in self.written):
+                return ("op", "aggregate", address, 0)
             return ("undef", root[2], "")
         if isinstance(address, tuple) and address[0] == "obj" and address[1] in self.constants:
             return self.constants[address[1]]
