@@ -30,6 +30,7 @@ from harness.model.steps import (
 )
 from providers_sim.gate import Gate
 from providers_sim.loop import ProviderLoop
+from tsmw.constants import ActorPhase
 from tsmw.ops import Op, OpResult, decode_stat
 
 __all__ = ["Executor"]
@@ -204,7 +205,7 @@ class Executor:
         before = len(self._provider.seen)
         actors = [self._guest.actors[_FIRST_SLOT + number] for number in range(len(parts))]
         for actor in actors:
-            if actor.slot in actor.session.deaths:
+            if actor.state().phase == ActorPhase.DEAD:
                 actor.spawn()
         pids = {actor.state().pid: number for number, actor in enumerate(actors)}
         begun: list[_Begun] = []

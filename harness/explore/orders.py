@@ -19,7 +19,7 @@ from harness.model.steps import (
     WriteAttribute,
 )
 
-__all__ = ["growth", "many_writes", "orders"]
+__all__ = ["growth", "many_writes", "orders", "vanishing"]
 
 _MANY = 300
 _MOST = (1 << 16) + 3  # one more than a counter of 16 bits has values
@@ -101,6 +101,22 @@ def many_writes(blocks: Blocks, entry: str) -> Iterator[tuple[Step, ...]]:
     data = ordinary_nonce(3)
     data = data.hex().encode() if blocks.version.hexadecimal else data
     yield Repeat(entry, "inblob", data, _MANY), shown, read, read
+
+
+def vanishing(blocks: Blocks, entry: str) -> Iterator[tuple[Step, ...]]:
+    """Blobs that a report has and the next one lacks; the driver may keep their lengths."""
+    full = Behaviour(lengths=(96, 40, 50), vmalloc=True)
+    reads = [ReadAttribute(entry, blob) for blob in blocks.version.blobs]
+    for kept in (False, True):
+        lacking = Behaviour(lengths=(96, 0, 0), keep_lengths=kept)
+        name = "lengths kept" if kept else "lengths cleared"
+        yield (
+            ReadAttribute(entry, "outblob", behaviour=full),
+            *reads,
+            blocks.nonce(entry, 4),
+            ReadAttribute(entry, "outblob", value_class=name, behaviour=lacking),
+            *reads,
+        )
 
 
 def growth(blocks: Blocks, entry: str) -> Iterator[Step]:

@@ -206,7 +206,10 @@ def ordinary_text(attribute: AttributeName, number: int) -> bytes:
 
 
 def behaviours(version: InterfaceVersion) -> dict[str, Behaviour]:
-    """What the provider can do with a request, by value class."""
+    """What the provider can do with a request, by value class.
+
+    A driver that keeps the lengths of absent blobs is not among them: see ``orders.vanishing``.
+    """
     most = min(version.outblob_max, 32768)
     found = {name: Behaviour(-getattr(errno, name)) for name in _ERRNOS}
     found |= {f"positive {value}": Behaviour(value) for value in (1, 64, 4095)}
@@ -225,7 +228,6 @@ def behaviours(version: InterfaceVersion) -> dict[str, Behaviour]:
         if version.outblob_max == most:
             found["too long, auxblob"] = Behaviour(lengths=(most + 1, 50, 60))
             found["auxblob too long"] = Behaviour(lengths=(96, most + 1, 0))
-        found["lengths kept"] = Behaviour(lengths=(96, 0, 0), keep_lengths=True)
     if "manifestblob" in version.attributes:
         for length in (1, 97, 4097):
             found[f"manifestblob of {length}"] = Behaviour(lengths=(96, 0, length))

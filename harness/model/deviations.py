@@ -16,9 +16,11 @@ DEVIATIONS: dict[str, str] = {
     "K3": "a privilege level beyond the highest one is accepted",
     "P6": "options survive the provider",
     "P7": "reads at an offset return bytes of another report than the reads before",
+    "F1": "a read of a blob that the new report lacks crashes",
     "F2": "a reader gets a mixture of two reports when the report is made anew meanwhile",
     "F3": "a refused write of the nonce empties the stored nonce",
     "F6": "a cached report is served without a provider",
+    "F11": "a refused service GUID clears the stored one",
     "P12": "a positive result of report_new counts as success",
 }
 """The deviations by the id of the claim."""

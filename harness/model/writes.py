@@ -101,6 +101,8 @@ def after_text(
     if result.err or (not data and not result.ret):
         if not understood.required or not current or free:
             yield entry
+        if "F11" in deviations and attribute == "service_guid":
+            yield entry.commit(service_guid=bytes(16))
         return
     if not data or 0 < result.ret < len(data):
         understood = Understanding(understood.values)
