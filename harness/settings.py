@@ -59,8 +59,8 @@ class Settings(Hardware):
         (), "Claim to decide.", flag="claim", use=Use.CELL, positional=True
     )
     programs: int = option(
-        10,
-        "Programs that exploration runs in a cell of M1, M2 or M3.",
+        6,
+        "Programs that exploration runs in a cell of M1; half as many for M3, a third for M2.",
         flag="programs",
         use=Use.GUEST,
         lowest=1,

@@ -154,9 +154,15 @@ class Model:
             assert isinstance(outcome, Outcome)
             if not (outcome.splats or outcome.stuck or outcome.died):
                 yield from self._single(world, step, outcome)
-            elif "F1" in self.deviations and isinstance(step, ReadAttribute):
-                if step.attribute in self.version.blobs[1:]:
-                    yield world
+            elif self._is_missing_blob(step):
+                yield world
+
+    def _is_missing_blob(self, step: Single) -> bool:
+        return (
+            "F1" in self.deviations
+            and isinstance(step, ReadAttribute)
+            and step.attribute in self.version.blobs[1:]
+        )
 
     def _single(  # noqa: PLR0912 - one case for each kind of step
         self, world: World, step: Single, outcome: Outcome

@@ -18,6 +18,9 @@ from harness.settings import Settings
 
 __all__ = ["CellExplorer"]
 
+_COST: dict[Part, int] = {"behaviour": 1, "progress": 2, "kept": 3}
+"""How much more time a program of the part takes."""
+
 _SHRINKING, _REPEATS = 30, 3  # runs; `tsm-harness explore` takes more
 
 
@@ -33,7 +36,8 @@ class CellExplorer:
 
         Raises :class:`ClaimViolatedError` with the shortest program that disagrees.
         """
-        budget = Budget(programs=self._programs, findings=1, shrinking=_SHRINKING, repeats=_REPEATS)
+        programs = -(-self._programs // _COST[part])
+        budget = Budget(programs=programs, findings=1, shrinking=_SHRINKING, repeats=_REPEATS)
         found = explore(self._explorer, part, budget)
         for finding in found.findings:
             raise ClaimViolatedError(self._text(finding), subject=repr(finding.signature))
