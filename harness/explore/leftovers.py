@@ -22,6 +22,7 @@ from tsmw.ops import Op
 __all__ = ["Baseline", "Leftovers", "kept_in_log"]
 
 _ENTRIES = "/sys/kernel/config/tsm/report"
+_KMEMLEAK = "/sys/kernel/debug/kmemleak"
 _SLABS = "/sys/kernel/debug/slab"
 _CACHE = re.compile(r"kmalloc-(rnd-\d+-)?[0-9]+k?")
 _HEAD = re.compile(r"\s*(\d+) (\S+?)\+0x\S+")
@@ -75,6 +76,7 @@ class Leftovers:
             grown = self._pages(actor) - self.baseline.pages
             kept += [f"{grown} pages of large objects"] if grown > _MAX_PAGES else []
             kept += self._objects(actor)
+            kept += self._kmemleak(actor)
             if not kept or deadline.expired:
                 return tuple(kept)
 
@@ -113,6 +115,19 @@ class Leftovers:
         text = actor.read_file("/proc/vmstat", in_timeline=False).decode("ascii", "replace")
         found = re.search(r"^nr_slab_unreclaimable (\d+)$", text, re.MULTILINE)
         return int(found[1]) if found else 0
+
+    def _kmemleak(self, actor: Actor) -> list[str]:
+        """The heads of kmemleak's reports on the modules, where the kernel has it."""
+        if not actor.exists(_KMEMLEAK):
+            return []
+        actor.write_file(_KMEMLEAK, b"scan\n")
+        reports = _read_long(actor, _KMEMLEAK).split("unreferenced object ")
+        marks = [f"[{module}]" for module in (*self.modules, _DRIVER)]
+        return [
+            f"kmemleak: unreferenced object {report.splitlines()[0]}"
+            for report in reports
+            if any(mark in report for mark in marks)
+        ]
 
     def _objects(self, actor: Actor) -> Iterator[str]:
         for name in self.modules:
