@@ -17,7 +17,7 @@ from typing import Any
 
 from harness.claims.catalogue import select_claims
 from harness.errors import UsageError
-from harness.implementations.defects import all_defects
+from harness.implementations.defects import EXPLORED_CLAIMS, all_defects
 from harness.implementations.spec import implementation_forms, parse_implementation
 from harness.kernels.spec import kernel_forms, parse_kernel
 from harness.option import Option, Use, check_ranges, option, options_of
@@ -119,14 +119,16 @@ class Settings(Hardware):
     def selects(self, claim: str, tsm: str) -> bool:
         """Whether the run decides ``claim`` on the implementation ``tsm``.
 
-        Without named claims these are all claims, except on a mutant for exploration: it is decided
-        for the claims of exploration and for those that its defect lists.
+        Without named claims these are all claims, except on a mutant: it is decided for the claims
+        that concern it. A claim of exploration is decided on no mutant that does not list it.
         """
-        if self.claims:
-            return claim in {selected.id for selected in select_claims(self.claims)}
         kind, _, name = tsm.partition(":")
         defect = all_defects().get(name) if kind == "defect" else None
-        return defect is None or defect.concerns(claim)
+        concerned = defect is None or defect.concerns(claim)
+        if not self.claims:
+            return concerned
+        named = {selected.id for selected in select_claims(self.claims)}
+        return claim in named and (concerned or claim not in EXPLORED_CLAIMS)
 
     def pytest_arguments(self) -> list[str]:
         """Return the arguments that give pytest the same settings."""

@@ -11,11 +11,13 @@ from rich.console import Console
 from harness.claims.catalogue import catalogue, decidable_claims
 from harness.cli import options
 from harness.cli.decide import Workers, decide, exit_status_of
-from harness.implementations.defects import all_defects, defects_of
+from harness.implementations.defects import EXPLORED_CLAIMS, all_defects, defects_of
 from harness.report.mutants import print_mutants
 from harness.settings import Settings
 
 __all__ = ["mutants"]
+
+_PROGRAMS = 300  # as many as `tsm-harness explore` runs
 
 
 def _implementations() -> tuple[str, ...]:
@@ -30,15 +32,19 @@ def _implementations() -> tuple[str, ...]:
 
 @click.command()
 @click.argument("claims", nargs=-1, metavar="[CLAIM]...")
-@options.settings(decides=True, tsms=_implementations)
+@options.settings(decides=True, tsms=_implementations, programs=_PROGRAMS)
 @options.workers
 def mutants(settings: Settings, workers: int) -> int:
     """Decide claims on every mutant, and on the fixed implementations.
 
     A mutant is a fixed implementation with one known defect. It must FAIL the claims that the
-    defect breaks, and no other claim. --tsm selects the implementations. A mutant for exploration
-    (its defect is named for M1, M2 or M3) is decided for these claims and those that it lists.
+    defect breaks, and no other claim. --tsm selects the implementations. Without named claims it
+    decides all but M1, M2 and M3, which exploration decides and which take longer: name them for
+    the mutants that only exploration finds.
     """
+    if not settings.claims:
+        quick = (ident for ident in decidable_claims(()) if ident not in EXPLORED_CLAIMS)
+        settings = replace(settings, claims=tuple(quick))
     outcome = decide(_without_unconcerned(settings), Workers(workers))
     print_mutants(outcome.results, _undecided(), Console(highlight=False))
     return exit_status_of(outcome)

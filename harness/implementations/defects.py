@@ -59,8 +59,12 @@ class Defect:
         return self.claims[0] in EXPLORED_CLAIMS
 
     def concerns(self, claim: str) -> bool:
-        """Whether a run that names no claims decides this one on the mutant with the defect."""
-        return claim in self.claims if self.explored else claim not in EXPLORED_CLAIMS
+        """Whether a run that names no claims decides this one on the mutant with the defect.
+
+        A mutant for exploration is decided for the claims that it lists; any other for all claims
+        but those of exploration that it does not list.
+        """
+        return claim in self.claims or not (self.explored or claim in EXPLORED_CLAIMS)
 
 
 def parse_defects(text: str, source: str) -> dict[str, Defect]:
