@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""``replay``: repeats the FAIL that a bundle describes, possibly on another machine."""
+"""``replay``: repeats the FAIL or finding that a bundle describes, also on another machine."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from rich.console import Console
 from harness.bundle import Outcome, read_bundle
 from harness.cli import options
 from harness.cli.decide import Workers, decide, exit_status_of
+from harness.cli.replay_program import kernel_note, replay_program
+from harness.explore.program_json import FILE, read_program
 from harness.progress import stderr_progress
 from harness.report.table import print_report
 from harness.report.text import print_text
@@ -30,13 +32,17 @@ __all__ = ["replay"]
 def replay(bundle: Path, kernel: str | None, host: dict[str, Any]) -> int:
     """Repeat the FAIL in BUNDLE, and compare the outcome with the recorded one.
 
-    BUNDLE is the directory that a run recorded for a FAIL, or the bundle.json in it. The exit
-    status is 0 for the same outcome, 1 for another, 125 when there was no verdict.
+    BUNDLE is the directory that a run recorded for a FAIL, or the bundle.json in it, or the
+    directory of a finding of explore, whose program runs exactly as it is. The exit status is 0 for
+    the same outcome, 1 for another, 125 when there was no verdict.
     """
     recorded = read_bundle(bundle)
     settings = replace(recorded.settings, **host)
     if kernel is not None:
         settings = replace(settings, kernels=(kernel,))
+    program = (bundle if bundle.is_dir() else bundle.parent) / FILE
+    if program.exists():
+        return replay_program(read_program(program), recorded.outcome, settings.check())
     run = decide(settings.check(), Workers(1 if settings.times == 1 else 0))
     expected = recorded.outcome
     results = [each for each in run.results if each.cell.scenario == expected.scenario]
@@ -60,11 +66,7 @@ def _compare_kernels(expected: Outcome, settings: Settings, console: Console) ->
     with Session(settings, stderr_progress()) as session:
         kernel = session.kernel(settings.kernels[0])
     if kernel.digest != expected.digest:
-        print_text(
-            console,
-            f"the kernel is not the recorded one: {kernel.release} was run, {expected.release} "
-            "(or another build of it) was recorded",
-        )
+        print_text(console, kernel_note(kernel.release, expected.release))
     return kernel.digest
 
 

@@ -45,7 +45,8 @@ class Budget:
 class Finding:
     """A disagreement with the shortest program that shows it.
 
-    It came ``same`` times when the program was run ``repeats`` times.
+    It came ``same`` times when the program was run ``repeats`` times. ``repeats`` is 0 when the
+    search was stopped before the program was shrunk and repeated.
     """
 
     trial: Trial
@@ -84,14 +85,17 @@ def explore(
     budget: Budget,
     *,
     on_program: Callable[[Exploration], None] = lambda _: None,
+    into: Exploration | None = None,
 ) -> Exploration:
     """Explore until the budget is used or enough was found.
+
+    What is found is added to ``into``, which a caller has also after an exception.
 
     A deviation that a claim of the catalogue describes is reported once, and then taken as
     allowed, so that the search sees what lies behind it.
     """
     explorer.claims = _CLAIMS[part]
-    search = _Search(explorer, budget, on_program)
+    search = _Search(explorer, budget, on_program, Exploration() if into is None else into)
     programs = list(systematic_programs(explorer.detect(), part))
     for program in _spread(programs, budget.programs, explorer.seed):
         if not search.run(program):
@@ -113,32 +117,37 @@ def _spread(programs: list[Program], wanted: int | None, seed: int) -> list[Prog
 
 class _Search:
     def __init__(
-        self, explorer: Explorer, budget: Budget, on_program: Callable[[Exploration], None]
+        self,
+        explorer: Explorer,
+        budget: Budget,
+        on_program: Callable[[Exploration], None],
+        result: Exploration,
     ) -> None:
         self.explorer = explorer
         self.budget = budget
-        self.result = Exploration()
+        self.result = result
         self._on_program = on_program
         self._start = time.monotonic()
         self._alike: Counter[tuple[object, ...]] = Counter()
 
     def run(self, program: Program) -> bool:
         """Run one program and what is left of it behind a disagreement; whether to go on."""
+        self._run_blocks(program)
+        self.result.programs += 1
+        self.result.seconds = time.monotonic() - self._start
+        self._on_program(self.result)
+        return self._wanted()
+
+    def _run_blocks(self, program: Program) -> None:
         rest: Program | None = program
         while rest is not None:
             trial = self.explorer.run(rest)
             self._count(trial)
             found = trial.comparison.disagreement
             if found is None:
-                break
+                return
             self._examine(trial, found)
-            if not self._wanted():
-                return False
-            rest = _behind(rest, found)
-        self.result.programs += 1
-        self.result.seconds = time.monotonic() - self._start
-        self._on_program(self.result)
-        return self._wanted()
+            rest = _behind(rest, found) if self._wanted() else None
 
     def _count(self, trial: Trial) -> None:
         self.result.visited |= trial.comparison.visited
@@ -159,8 +168,12 @@ class _Search:
         if self._alike[alike] > _MAX_SAME:
             return
         repeats = self.budget.repeats
-        shortest = shrink(trial, self.explorer.run, runs=self.budget.shrinking)
-        again = [self.explorer.run(shortest.program) for _ in range(repeats)]
+        try:
+            shortest = shrink(trial, self.explorer.run, runs=self.budget.shrinking)
+            again = [self.explorer.run(shortest.program) for _ in range(repeats)]
+        except BaseException:
+            self.result.findings.append(Finding(trial, 0, 0, self.explorer.deviations))
+            raise
         least = shortest.comparison.disagreement
         assert least is not None
         same = sum(same_kind(least, each.comparison.disagreement) for each in again)

@@ -33,7 +33,7 @@ def title(finding: Finding) -> str:
     """One line: the claim, how often it came, and the claims that describe it already."""
     found = finding.disagreement
     known = " or ".join(f"{claim} ({DEVIATIONS[claim]})" for claim in found.known)
-    often = f"{finding.same} of {finding.repeats} times"
+    often = f"{finding.same} of {finding.repeats} times" if finding.repeats else "not repeated"
     return f"{found.claim}, {often}" + (f"; known as {known}" if known else "")
 
 
