@@ -264,7 +264,7 @@ def test_errno_without_a_provider(
 def test_an_entry_of_the_last_provider_is_not_served_by_the_next(
     entry: Entry, guest: Guest, provider: ProviderLoop
 ) -> None:
-    entry.write("inblob", bytes(64))
+    entry.write("inblob", b"n" * 64)
     entry.read("outblob")
     second = guest.attach(provider.provider.clone())
     if second.wait_registered() == 0:  # an implementation may refuse it while entries exist

@@ -206,15 +206,17 @@ def test_success_without_a_report_gives_no_bytes(
     report: Report, provider: ProviderLoop, kernel_log: KernelLog, nonce: Callable[[], bytes]
 ) -> None:
     report.write_inblob(nonce())
-    report.read_outblob()
+    previous = report.read_outblob()
     # Like a driver that returns success, and sets neither the report nor its length.
     provider.faults.add(Fault(no_outblob=True, keep_lengths=True), times=2)
+    allowed = {b"", previous[:_PAGE]}  # the latter if the nonce is not stored without a report
     with suppress(OSError):
         report.write_inblob(nonce())
+        allowed = {b""}
     blob = b""
     with suppress(OSError), Descriptor(report.actor, report.outblob.path) as reader:
         blob = reader.read(_PAGE)  # an error is allowed, too
-    demand(blob == b"", f"there is no report, but {len(blob)} bytes were read")
+    demand(blob in allowed, f"there is no report, but {len(blob)} bytes were read")
     kernel_log.assert_clean()
     provider.faults.clear()
     report.write_inblob(nonce())

@@ -1,19 +1,21 @@
 # SPDX-License-Identifier: MIT
-"""The closed set of attributes: the names that a report accepts, and errors for other names."""
+"""Attributes: the names that a report accepts, errors for others, the record of a failed write."""
 
 from __future__ import annotations
 
+import errno
 from typing import cast
 
 import pytest
 
-from harness.errors import MissingAttributeError
+from harness.errors import InterfaceCallError, MissingAttributeError
 from harness.guest.actor import Actor
 from harness.interface.attribute import Attribute
 from harness.interface.history import History
 from harness.interface.names import ATTRIBUTE_NAMES, AttributeName
 from harness.interface.report import Report
 from providers_sim.provider import Attr, BinAttr
+from tsmw.ops import OpResult
 
 
 def _report(*names: AttributeName) -> Report:
@@ -59,3 +61,35 @@ def test_misspelled_name_raises_attribute_error() -> None:
     ):
         with pytest.raises(AttributeError, match="defines no attribute"):
             use()
+
+
+@pytest.mark.parametrize(
+    ("errors", "uncertain"),
+    [
+        ((0, errno.EIO, 0), True),  # the provider's error: the nonce may be stored
+        ((0, errno.ETIMEDOUT), True),
+        ((0, 0, errno.EIO), True),
+        ((0, errno.EINVAL, 0), False),
+        ((0, errno.EBUSY), False),
+        ((errno.EIO,), False),  # open(2) stores nothing
+    ],
+)
+def test_failed_write_is_uncertain_unless_it_was_refused(
+    errors: tuple[int, ...], uncertain: bool
+) -> None:
+    inblob = _report("inblob").inblob
+    number = inblob.begin_write(b"nonce")
+    results = [OpResult(-1 if err else 5, err, b"", 10, 20) for err in errors]
+    with pytest.raises(InterfaceCallError):
+        inblob.end_write(number, results)
+    [write] = inblob.history.writes
+    assert (write.ok, write.uncertain) == (False, uncertain)
+
+
+def test_write_that_succeeds_is_certain() -> None:
+    inblob = _report("inblob").inblob
+    number = inblob.begin_write(b"nonce")
+    results = [OpResult(5, 0, b"", 10, 20)] * 3
+    assert inblob.end_write(number, results) == 5
+    [write] = inblob.history.writes
+    assert (write.ok, write.uncertain) == (True, False)

@@ -101,14 +101,13 @@ class Attribute:
     def end_write(self, number: int | None, results: Sequence[OpResult]) -> int:
         """Record how ``write_ops()`` ended, and return how many bytes were written."""
         if number is not None:
-            *opened, last = results
-            failed = last.err != 0
+            error = next((result.err for result in results if result.err), 0)
             self.history.end_write(
                 number,
                 start_ns=results[0].start_ns,
-                end_ns=last.end_ns,
-                ok=not failed,
-                uncertain=failed and bool(opened) and last.err not in _REFUSED,
+                end_ns=results[-1].end_ns,
+                ok=not error,
+                uncertain=bool(error) and not results[0].err and error not in _REFUSED,
             )
         with interface_errors():
             return checked(results, self.path)[1].ret
