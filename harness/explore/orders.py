@@ -15,6 +15,7 @@ from harness.model.steps import (
     ReadAttribute,
     RemoveEntry,
     Repeat,
+    Second,
     Step,
     WriteAttribute,
 )
@@ -94,6 +95,8 @@ def _neighbours(blocks: Blocks, attribute: AttributeName) -> Iterator[bytes]:
 def many_writes(blocks: Blocks, entry: str) -> Iterator[tuple[Step, ...]]:
     """Writes that the guest repeats: counters of 8 and 16 bits, memory that grows."""
     read, shown = ReadAttribute(entry, "outblob"), ReadAttribute(entry, "generation")
+    another = Second()
+    yield another, read, another, blocks.nonce(entry, 2), read, another, read
     texts = [name for name in blocks.version.options if name != "inblob"]
     yield Repeat(entry, texts[0], ordinary_text(texts[0], 2), _MOST), shown, read, shown
     for attribute in texts:
@@ -119,9 +122,16 @@ def vanishing(blocks: Blocks, entry: str) -> Iterator[tuple[Step, ...]]:
         )
 
 
-def growth(blocks: Blocks, entry: str) -> Iterator[Step]:
-    """Many large reports, each of which replaces the last one."""
-    large = Behaviour(lengths=(_LARGE, 0, 0))
-    for number in range(_ROUNDS):
-        yield blocks.nonce(entry, number)
-        yield ReadAttribute(entry, "outblob", 100, 0, behaviour=large)
+def growth(blocks: Blocks, entry: str) -> Iterator[tuple[Step, ...]]:
+    """Many large reports, each of which replaces the last one; many that are too long."""
+    longest = min(blocks.version.outblob_max, 32768)
+    lengths = [(_LARGE, 0, 0), (longest + 1, 0, 0)]
+    if "auxblob" in blocks.version.attributes:
+        lengths += [(96, _LARGE, 0), (96, longest + 1, 0)]
+    for each in lengths:
+        large = Behaviour(lengths=each)
+        steps: list[Step] = []
+        for number in range(_ROUNDS):
+            steps.append(blocks.nonce(entry, number))
+            steps.append(ReadAttribute(entry, "outblob", 100, 0, behaviour=large))
+        yield tuple(steps)

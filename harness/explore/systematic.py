@@ -62,8 +62,9 @@ def systematic_programs(version: InterfaceVersion, part: Part) -> Iterator[Progr
     if part == "kept":
         yield Program((*_ordinary(blocks), TidyUp()), "what is kept")
         name = "large" if blocks.configfs else CLASS_ENTRY
-        many = (*blocks.reach("no nonce", name), *growth(blocks, name), *blocks.leave("", name))
-        yield Program((*many, TidyUp()), "what is kept")
+        for steps in growth(blocks, name):
+            many = (*blocks.reach("no nonce", name), *steps, *blocks.leave("", name))
+            yield Program((*many, TidyUp()), "what is kept")
         for program in _packed(_for_memory(blocks), "what is kept", _BLOCKS_FOR_MEMORY):
             yield replace(program, steps=(*program.steps, TidyUp()))
     elif part == "progress":
@@ -166,6 +167,9 @@ def _in_states(blocks: Blocks) -> Iterator[tuple[Step, ...]]:
         for steps in made:
             name = entry()
             yield blocks.block(state, name, tuple(_renamed(step, name) for step in steps))
+    for steps in overlaps(blocks, "?"):
+        name = entry()
+        yield tuple(_renamed(step, name) for step in steps)
     for steps in blocks.registrations("?"):
         name = entry()
         yield tuple(_renamed(step, name) for step in steps)

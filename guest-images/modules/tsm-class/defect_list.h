@@ -62,11 +62,11 @@ DEFECT(NONCE_IN_LOG, "nonce-in-log", "M2",
 /* For exploration: memory is used or freed after it was freed. */
 DEFECT(FREED_BEFORE_READER, "freed-before-reader", "M1",
        "a reader continues with the report that the last one replaced, which is freed")
-DEFECT(FREED_BEFORE_REMOVAL, "freed-before-removal", "M1",
+DEFECT(FREED_BEFORE_REMOVAL, "freed-before-removal", "M2",
        "the report is freed before the device is removed and its readers have ended")
-DEFECT(DOUBLE_FREE_ENOMEM, "double-free-enomem", "M1",
+DEFECT(DOUBLE_FREE_ENOMEM, "double-free-enomem", "M2",
        "if report_new fails with ENOMEM, the pointer to the freed report stays")
-DEFECT(DOUBLE_FREE_OVERSIZED, "double-free-oversized", "M1",
+DEFECT(DOUBLE_FREE_OVERSIZED, "double-free-oversized", "M2",
        "the pointer to a report that was too long, and was freed, stays")
 
 /* For exploration: the generation. */
