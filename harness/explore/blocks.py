@@ -197,14 +197,16 @@ class Blocks:
             for attribute in self.version.options:
                 reads = [ReadFile("f", 4096, behaviour=long) for _ in range(at // 4096)]
                 rest = [ReadFile("f", 4096, behaviour=long) for _ in range(2)]
-                yield (
-                    OpenFile("f", entry, "outblob"),
-                    *reads,
-                    self.option(entry, attribute, 7),
-                    *rest,
-                    ReadAttribute(entry, "generation"),
-                    CloseFile("f"),
-                )
+                for others in ((), (ReadAttribute(entry, "outblob", behaviour=long),)):
+                    yield (
+                        OpenFile("f", entry, "outblob"),
+                        *reads,
+                        self.option(entry, attribute, 7),
+                        *others,
+                        *rest,
+                        ReadAttribute(entry, "generation"),
+                        CloseFile("f"),
+                    )
 
     # The provider.
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Container, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -44,6 +45,8 @@ _OF_MEMORY = {
         SplatKind.ODEBUG,
     )
 }
+
+_BUSY = (errno.EBUSY, errno.EAGAIN, errno.EDEADLK)
 
 FIRST_PROVIDER = Return(NAME, 0, ALL_ATTRIBUTES, ALL_BLOBS)
 """The provider that is registered when a program begins."""
@@ -153,12 +156,17 @@ def _is_early(step: Step, outcome: Outcome | OverlapOutcome) -> bool:
     )
 
 
+def _is_busy(step: Step, outcome: Outcome) -> bool:
+    """Whether a call is refused because another one runs, although none does any more."""
+    return not isinstance(step, Overlap) and not outcome.requests and outcome.error in _BUSY
+
+
 def _claim_of(step: Step, outcome: Outcome | OverlapOutcome) -> str:
     first = _first(outcome)
     if _is_early(step, outcome):
         return "M2"
     kinds = {splat.strip().partition(":")[0] for splat in first.splats}
-    if first.stuck or kinds & _OF_PROGRESS:
+    if first.stuck or kinds & _OF_PROGRESS or _is_busy(step, first):
         return "M3"
     return "M2" if first.kept or kinds & _OF_MEMORY else "M1"
 

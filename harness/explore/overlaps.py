@@ -52,10 +52,13 @@ def _more(blocks: Blocks, entry: str) -> Iterator[tuple[Single, ...]]:
     yield (ReadAttribute(entry, "generation"),)
     yield write, read
     yield write, Leave()
-    for name in blocks.version.options[1:]:
-        option = blocks.option(entry, name, 2)
-        yield (option,)
-        yield option, read, Leave()
+    yield Leave(), read
+    for name in blocks.version.options:
+        if name != "inblob":
+            option = blocks.option(entry, name, 2)
+            yield (option,)
+            yield option, Leave()
+            yield option, read, Leave()
     for blob in blocks.version.blobs[1:]:
         yield (ReadAttribute(entry, blob),)
         yield write, ReadAttribute(entry, blob)

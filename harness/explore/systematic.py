@@ -62,6 +62,8 @@ def systematic_programs(version: InterfaceVersion, part: Part) -> Iterator[Progr
     if part == "kept":
         yield Program((*_ordinary(blocks), TidyUp()), "what is kept")
         name = "large" if blocks.configfs else CLASS_ENTRY
+        if blocks.configfs:
+            yield Program((*blocks.reach("report cached", "left"), TidyUp()), "what is kept")
         for steps in growth(blocks, name):
             many = (*blocks.reach("no nonce", name), *steps, *blocks.leave("", name))
             yield Program((*many, TidyUp()), "what is kept")

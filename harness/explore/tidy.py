@@ -6,7 +6,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Sequence
 
-from harness.errors import DeadlineError
+from harness.errors import ActorDiedError, DeadlineError
 from harness.explore.calls import CONTROL
 from harness.explore.leftovers import Leftovers, kept_in_log
 from harness.guest.guest import Guest
@@ -26,6 +26,8 @@ def tidy_up(guest: Guest, leftovers: Leftovers, secrets: Sequence[bytes]) -> Out
         return _tidy_up(guest, leftovers, secrets)
     except DeadlineError as error:
         return Outcome(stuck=(str(error),))
+    except ActorDiedError:
+        return Outcome(died=True)
 
 
 def _tidy_up(guest: Guest, leftovers: Leftovers, secrets: Sequence[bytes]) -> Outcome:

@@ -131,7 +131,7 @@ DEFECT(INVERTED_LOCKS, "inverted-locks", "M3",
        "a write of privlevel takes the locks in the wrong order")
 DEFECT(STUCK_FLAG, "stuck-flag", "M3",
        "an entry stays busy if its reader was killed")
-DEFECT(KILLED_WAITER, "killed-waiter", "M3",
+DEFECT(KILLED_WAITER, "killed-waiter", "M1",
        "a reader that is killed while it waits unlocks the entry")
 DEFECT(LOST_WAKEUP, "lost-wakeup", "M3",
        "readers that wait are not woken if the report fails")
