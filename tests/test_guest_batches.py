@@ -15,7 +15,7 @@ from tsmw.ops import Op, OpResult
 
 __all__ = ["start_driver"]  # the fixture
 
-_ROUNDS = 300
+_ROUNDS, _KILLS = 300, 400
 
 
 def _run(actor: Actor, *ops: Op) -> list[OpResult]:
@@ -52,3 +52,21 @@ def test_a_signal_interrupts_a_read(start_driver: StartDriver, tsm: str) -> None
         driver.provider.wait_cancelled(1)
     assert driver.guest.actors[1].state().pid == pid
     driver.assert_works()
+
+
+def test_a_killed_actor_loses_no_reply_of_another(start_driver: StartDriver) -> None:
+    """A killed actor may be the one that the release of the port's lock has woken."""
+    actors = start_driver("class-fixed").guest.actors[:6]
+    for actor in actors[4:]:
+        actor.spawn()
+    for number in range(_KILLS):
+        calls = [actor.start_read_file("/proc/version") for actor in actors]
+        victim = number % len(actors)
+        for call in calls[: number % 5]:
+            call.done()
+        actors[victim].kill()
+        actors[victim].wait_until_dead()
+        actors[victim].spawn()
+        for other, call in enumerate(calls):
+            if other != victim:
+                assert call.result()

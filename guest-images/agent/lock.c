@@ -67,10 +67,11 @@ void port_lock_main(void)
 		atomic_store(&lock_word, OWNER_MAIN);
 }
 
+/* Wakes every waiter: one that was killed takes its wake-up with it. */
 void port_unlock(void)
 {
 	if (atomic_exchange(&lock_word, 0) & WAITERS)
-		futex_wake(&lock_word, 1);
+		futex_wake(&lock_word, INT_MAX);
 }
 
 /* Releases the lock if an owner that died holds it. */
