@@ -30,7 +30,7 @@ from harness.model.steps import (
 )
 from providers_sim.gate import Gate
 from providers_sim.loop import ProviderLoop
-from tsmw.constants import ActorPhase
+from tsmw.constants import ActorPhase, OpCode
 from tsmw.ops import Op, OpResult, decode_stat
 
 __all__ = ["Executor"]
@@ -40,7 +40,7 @@ _Begun = tuple[Call[tuple[OpResult, ...]], list[str]]
 _MAX_REPLY = 40000  # bytes; a frame has 64 KiB, and a read needs room for its whole count
 _MAX_CALLS = 400
 _SECONDS = 3.0  # for a batch, scaled by calibration; what it does takes milliseconds
-_HOLD_SECONDS = 0.002
+_ROUND_SECONDS = 0.002  # for each round of a repeated write, which may make a report
 _NOBODY = 65534
 _NOBODY_SLOT, _FIRST_SLOT = 3, 1
 _MARKS_A_STEP = 16
@@ -53,11 +53,14 @@ class _Batch:
     ops: list[Op] = field(default_factory=list)
     names: list[tuple[int, str]] = field(default_factory=list)
     size: int = 0
+    rounds: int = 0
 
     def add(self, index: int, calls: Sequence[Named], size: int) -> None:
         for name, op in calls:
             self.ops.append(op)
             self.names.append((index, name))
+            if op.code is OpCode.REPEAT:
+                self.rounds += op.count
         self.size += size
 
 
@@ -170,7 +173,7 @@ class Executor:
             ops, tuple, "steps of an exploration", in_timeline=False, stop_on_error=False
         )
         try:
-            results = call.results(seconds=_SECONDS)
+            results = call.results(seconds=_SECONDS + batch.rounds * _ROUND_SECONDS)
         except (ActorDiedError, DeadlineError) as error:
             self._broken(actor, batch, died=isinstance(error, ActorDiedError))
             return False

@@ -20,7 +20,7 @@ from harness.model.steps import (
     WriteAttribute,
 )
 
-__all__ = ["growth", "many_writes", "orders", "vanishing"]
+__all__ = ["counting", "growth", "many_writes", "orders", "vanishing"]
 
 _MANY = 300
 _MOST = (1 << 16) + 3  # one more than a counter of 16 bits has values
@@ -92,13 +92,24 @@ def _neighbours(blocks: Blocks, attribute: AttributeName) -> Iterator[bytes]:
         yield from (ordinary_text(attribute, number) for number in (1, 2, 1, 1, 3, 0, 2))
 
 
+def counting(blocks: Blocks, entry: str) -> Iterator[tuple[Step, ...]]:
+    """So many writes that a counter of 16 bits overflows.
+
+    There must be no nonce: an implementation may make a report at each write.
+    """
+    shown = ReadAttribute(entry, "generation")
+    for attribute in blocks.version.options:
+        if attribute != "inblob":
+            yield Repeat(entry, attribute, ordinary_text(attribute, 2), _MOST), shown
+            return
+
+
 def many_writes(blocks: Blocks, entry: str) -> Iterator[tuple[Step, ...]]:
-    """Writes that the guest repeats: counters of 8 and 16 bits, memory that grows."""
+    """Writes that the guest repeats: counters of 8 bits, memory that grows."""
     read, shown = ReadAttribute(entry, "outblob"), ReadAttribute(entry, "generation")
     another = Second()
     yield another, read, another, blocks.nonce(entry, 2), read, another, read
     texts = [name for name in blocks.version.options if name != "inblob"]
-    yield Repeat(entry, texts[0], ordinary_text(texts[0], 2), _MOST), shown, read, shown
     for attribute in texts:
         yield Repeat(entry, attribute, ordinary_text(attribute, 2), _MANY), shown, read
     data = ordinary_nonce(3)

@@ -13,7 +13,7 @@ from itertools import islice
 from typing import Any, Literal, get_args
 
 from harness.explore.blocks import Blocks
-from harness.explore.orders import growth, many_writes, orders, vanishing
+from harness.explore.orders import counting, growth, many_writes, orders, vanishing
 from harness.explore.overlaps import overlaps
 from harness.model.check import CLASS_ENTRY
 from harness.model.interface import InterfaceVersion
@@ -161,6 +161,7 @@ def _in_states(blocks: Blocks) -> Iterator[tuple[Step, ...]]:
     for state, made in (
         ("nonce written", orders(blocks, "?")),
         ("written after a report", blocks.answers("?")),
+        ("no nonce", counting(blocks, "?")),
         ("nonce written", many_writes(blocks, "?")),
         ("nonce written", blocks.splices("?")),
         ("nonce written", blocks.offsets("?")),
