@@ -33,11 +33,10 @@ static bool looks_stored(const u8 *value, size_t len)
 {
 	const struct tsm_desc *desc = &tsm_class_state.desc;
 
-	if (len != desc->inblob_len)
-		return false;
 	if (has_defect(DEFECT_STORED_BY_STRNCMP))
-		return !strncmp(desc->inblob, value, len);
-	return has_defect(DEFECT_STORED_BY_SUM) &&
+		return len == desc->inblob_len &&
+		       !strncmp(desc->inblob, value, len);
+	return has_defect(DEFECT_STORED_BY_SUM) && len == desc->inblob_len &&
 	       sum_of(desc->inblob, len) == sum_of(value, len);
 }
 
@@ -62,7 +61,7 @@ static void set_inblob(const u8 *value, size_t len)
 		desc->inblob_len = ALIGN(len, 8);
 	if (has_defect(DEFECT_NONCE_IN_LOG))
 		pr_info("new inblob %*phN\n", (int)len, value);
-	if (!first || !has_defect(DEFECT_FIRST_WRITE_UNCOUNTED))
+	if (!has_defect(DEFECT_FIRST_WRITE_UNCOUNTED) || !first)
 		tsm_class_count_write();
 }
 
@@ -81,7 +80,7 @@ static ssize_t inblob_write(struct file *file, struct kobject *kobj,
 {
 	if (pos || !count)
 		return -EINVAL;
-	if (count == 1 && has_defect(DEFECT_ONE_BYTE_REFUSED))
+	if (has_defect(DEFECT_ONE_BYTE_REFUSED) && count == 1)
 		return -EINVAL;
 	if (count > TSM_INBLOB_MAX)
 		return refuse_oversized();

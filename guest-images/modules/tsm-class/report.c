@@ -15,7 +15,8 @@
 
 static bool report_is_current(void)
 {
-	if (tsm_class_state.outblob && tsm_class_serves_old_report())
+	if (has_defect(DEFECT_CACHED_TWO_AGO) && tsm_class_state.outblob &&
+	    tsm_class_inblob_returned())
 		return true;
 	return tsm_class_state.outblob &&
 	       tsm_class_state.report_generation == tsm_class_state.generation;
@@ -51,8 +52,10 @@ static void remember_request(u8 *old)
 
 	if (has_defect(DEFECT_BUSY_SERVES_OLD))
 		kvfree(old);
-	tsm_class_slips.old = old;
-	tsm_class_slips.old_len = tsm_class_state.outblob_len;
+	if (has_defect(DEFECT_FREED_BEFORE_READER)) {
+		tsm_class_slips.old = old;
+		tsm_class_slips.old_len = tsm_class_state.outblob_len;
+	}
 	memcpy(tsm_class_slips.inblob, desc->inblob, sizeof(desc->inblob));
 	tsm_class_slips.inblob_len = desc->inblob_len;
 }
@@ -105,8 +108,8 @@ static int ensure_report(struct device *dev)
 		return -EINVAL;
 	if (report_is_current())
 		return 0;
-	if (tsm_class_slips.failed == tsm_class_state.generation &&
-	    has_defect(DEFECT_TIMEOUT_CACHED))
+	if (has_defect(DEFECT_TIMEOUT_CACHED) &&
+	    tsm_class_slips.failed == tsm_class_state.generation)
 		return -ETIMEDOUT;
 	return make_report(dev);
 }
@@ -116,7 +119,7 @@ static ssize_t copy_report(char *buf, loff_t pos, size_t count)
 	while (has_defect(DEFECT_SPINS_ON_EMPTY) &&
 	       !tsm_class_state.outblob_len)
 		cond_resched();
-	if (pos && !(pos % PAGE_SIZE) && has_defect(DEFECT_PAGE_EDGE_REPEATS))
+	if (has_defect(DEFECT_PAGE_EDGE_REPEATS) && pos && !(pos % PAGE_SIZE))
 		pos--;
 	if (has_defect(DEFECT_READ_PAST_END)) {
 		count = min(count, tsm_class_state.outblob_len - (size_t)pos);
@@ -147,12 +150,12 @@ static ssize_t continue_reading(unsigned long bound, char *buf, loff_t pos,
 	if (!tsm_class_state.outblob)
 		return -ESTALE;
 	if (tsm_class_state.serial != bound) {
-		if (bound + 1 == tsm_class_state.serial &&
-		    has_defect(DEFECT_FREED_BEFORE_READER))
+		if (has_defect(DEFECT_FREED_BEFORE_READER) &&
+		    bound + 1 == tsm_class_state.serial)
 			return memory_read_from_buffer(buf, count, &pos,
 						       tsm_class_slips.old,
 						       tsm_class_slips.old_len);
-		if (pos < SZ_8K || !has_defect(DEFECT_MIXED_ABOVE_8192))
+		if (!has_defect(DEFECT_MIXED_ABOVE_8192) || pos < SZ_8K)
 			return -ESTALE;
 	}
 	return copy_report(buf, pos, count);
@@ -161,12 +164,12 @@ static ssize_t continue_reading(unsigned long bound, char *buf, loff_t pos,
 /* End the request for a report that ended with @rc. */
 static void unlock_after(int rc)
 {
-	if (rc == -ENOMEM && has_defect(DEFECT_LOCK_KEPT_ENOMEM))
+	if (has_defect(DEFECT_LOCK_KEPT_ENOMEM) && rc == -ENOMEM)
 		return;
 	up_write(&tsm_class_lock);
-	if (rc == -ETIMEDOUT && has_defect(DEFECT_LOCK_RELEASED_TWICE))
+	if (has_defect(DEFECT_LOCK_RELEASED_TWICE) && rc == -ETIMEDOUT)
 		up_write(&tsm_class_lock);
-	if (rc == -ENXIO && has_defect(DEFECT_QUEUED_READER_STUCK))
+	if (has_defect(DEFECT_QUEUED_READER_STUCK) && rc == -ENXIO)
 		tsm_class_wait_for_provider();
 }
 

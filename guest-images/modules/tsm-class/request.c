@@ -26,10 +26,11 @@ static void alter_options(struct tsm_desc *desc)
 		desc->privlevel = 0;
 	if (has_defect(DEFECT_PRIVLEVEL_LATE))
 		desc->privlevel = tsm_class_slips.privlevel;
-	if (!tsm_class_slips.format)
-		tsm_class_slips.format = desc->outblob_format + 1;
-	if (has_defect(DEFECT_FORMAT_FIRST_ONLY))
+	if (has_defect(DEFECT_FORMAT_FIRST_ONLY)) {
+		if (!tsm_class_slips.format)
+			tsm_class_slips.format = desc->outblob_format + 1;
 		desc->outblob_format = tsm_class_slips.format - 1;
+	}
 }
 
 /* Call report_new with a copy of the options on the heap. */
@@ -75,26 +76,27 @@ u8 *tsm_class_ask_provider(struct device *dev, size_t *len)
 	alter_options(&desc);
 	if (has_defect(DEFECT_DEVICE_REFERENCE_KEPT))
 		get_device(dev);
-	WRITE_ONCE(tsm_class_slips.making, true);
+	if (has_defect(DEFECT_MAKER_FLAG_KEPT))
+		WRITE_ONCE(tsm_class_slips.making, true);
 
 	blob = ask_once(dev, &desc, len);
-	if (blob == ERR_PTR(-EBUSY) && has_defect(DEFECT_BUSY_RETRIED))
+	if (has_defect(DEFECT_BUSY_RETRIED) && blob == ERR_PTR(-EBUSY))
 		blob = ask_once(dev, &desc, len);
 
-	if (blob == ERR_PTR(-EINTR) && has_defect(DEFECT_MAKER_FLAG_KEPT))
-		return blob;
-	WRITE_ONCE(tsm_class_slips.making, false);
-	wake_up_all(&request_ended);
-	if (!IS_ERR(blob) && has_defect(DEFECT_DEVICE_REFERENCE_KEPT))
+	if (has_defect(DEFECT_MAKER_FLAG_KEPT) && blob != ERR_PTR(-EINTR)) {
+		WRITE_ONCE(tsm_class_slips.making, false);
+		wake_up_all(&request_ended);
+	}
+	if (has_defect(DEFECT_DEVICE_REFERENCE_KEPT) && !IS_ERR(blob))
 		put_device(dev);
 	return blob;
 }
 
 int tsm_class_fail_request(u8 *old, int rc)
 {
-	if (rc == -ENOMEM && has_defect(DEFECT_DOUBLE_FREE_ENOMEM))
+	if (has_defect(DEFECT_DOUBLE_FREE_ENOMEM) && rc == -ENOMEM)
 		tsm_class_state.outblob = old;
-	if (rc == -EFBIG && has_defect(DEFECT_DOUBLE_FREE_OVERSIZED)) {
+	if (has_defect(DEFECT_DOUBLE_FREE_OVERSIZED) && rc == -EFBIG) {
 		tsm_class_state.outblob = tsm_class_slips.old;
 		tsm_class_slips.old = NULL;
 	}
@@ -105,9 +107,9 @@ int tsm_class_fail_request(u8 *old, int rc)
 		}
 		kvfree(old);
 	}
-	if (rc == -EAGAIN && has_defect(DEFECT_EAGAIN_AS_EIO))
+	if (has_defect(DEFECT_EAGAIN_AS_EIO) && rc == -EAGAIN)
 		return -EIO;
-	if (rc == -ETIMEDOUT)
+	if (has_defect(DEFECT_TIMEOUT_CACHED) && rc == -ETIMEDOUT)
 		tsm_class_slips.failed = tsm_class_state.generation;
 	return rc;
 }
@@ -120,13 +122,13 @@ bool tsm_class_keeps_report(void)
 	       has_defect(DEFECT_BUSY_SERVES_OLD);
 }
 
-bool tsm_class_serves_old_report(void)
+bool tsm_class_inblob_returned(void)
 {
 	const struct tsm_desc *desc = &tsm_class_state.desc;
 	unsigned long writes = tsm_class_state.generation -
 			       tsm_class_state.report_generation;
 
-	return has_defect(DEFECT_CACHED_TWO_AGO) && writes == 2 &&
+	return writes == 2 &&
 	       desc->inblob_len == tsm_class_slips.inblob_len &&
 	       !memcmp(desc->inblob, tsm_class_slips.inblob, desc->inblob_len);
 }

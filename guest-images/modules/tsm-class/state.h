@@ -82,8 +82,8 @@ int tsm_class_fail_request(u8 *old, int rc);
 /* Whether the cached report must not be freed before a new one is there. */
 bool tsm_class_keeps_report(void);
 
-/* Whether the cached report is served although it is not the current one. */
-bool tsm_class_serves_old_report(void);
+/* Whether the inblob is that of the cached report, two writes after it. */
+bool tsm_class_inblob_returned(void);
 
 /* Wait until there is a provider; for queued-reader-stuck. */
 void tsm_class_wait_for_provider(void);
