@@ -42,6 +42,14 @@ RESULTS = {
         r"\|R1 +\|\. ?\|F ?\|(.*\n)*b  defect:double-free",
     ),
     "replay": ("replay bundle", r"the same outcome 1 of 1 times: FAIL"),
+    "explore": (
+        "explore --budget 1 --tsm class-fixed --part behaviour",
+        r"nothing disagrees with the model in 1 program",
+    ),
+    "explore-finding": (
+        "explore --budget 4 --tsm defect:version-uncounted --part behaviour --findings 1",
+        r"\| operation +\| result +\|(.*\n)*1 sequence disagrees with the model \(M1: 1\)",
+    ),
     "bisect": ("bisect R1 --tsm class-fixed --repository repository -n1", r"good, 1 run passed"),
     "series": (
         "series patches R1 --tsm class-fixed --repository repository --base HEAD^ -n1",
@@ -61,7 +69,8 @@ RESULTS = {
     "help": ("--help", r"run +Decide claims on kernels and implementations\."),
     "usage": ("run X9", r"error \(usage\): unknown claim: X9"),
 }
-STATUSES = {"usage": 2}
+MUTANTS = ("defect:double-free", "defect:version-uncounted")
+STATUSES = {"explore-finding": 1, "usage": 2}
 # Prints the help of every command and subcommand. One process imports the commands once.
 HELP = """
 import click
@@ -85,6 +94,7 @@ INTERRUPTED = {
     "reproduce": ("reproduce R1 --times 100 -n1", "deciding: R1 .*FAIL"),
     "mutants": ("mutants R1 --tsm class-fixed --times 100 -n1", "deciding: .*PASS"),
     "replay": ("replay bundle --times 100", "deciding: .*FAIL"),
+    "explore": ("explore --tsm class-fixed", r"exploring behaviour: \d+ runs"),
     "bisect": ("bisect R1 --tsm class-fixed --times 100 --repository repository -n1", "deciding: "),
     "series": (
         "series patches R1 --tsm class-fixed --times 100 --repository repository --base HEAD^ -n1",
@@ -100,7 +110,7 @@ WITH_VERDICTS = {"run", "run-early", "reproduce", "mutants", "replay"}
 @pytest.fixture(scope="module")
 def work(session: Session, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A directory with a matrix file, a repository, patches, and the bundle of a FAIL."""
-    for tsm in ("class-posted", "class-fixed", "mainline", "defect:double-free"):
+    for tsm in ("class-posted", "class-fixed", "mainline", *MUTANTS):
         session.template(DEFAULT_KERNEL, tsm)
     work = tmp_path_factory.mktemp("terminal")
     (work / "matrix.toml").write_text("claims = ['R1']\ntsm = ['class-fixed']\n")
@@ -193,7 +203,9 @@ def test_the_help_of_every_command_fits(start: Start) -> None:
         assert not cut
 
 
-@pytest.mark.parametrize("name", ["run-one-worker", "exec", "doctor", "images-list", "evidence"])
+@pytest.mark.parametrize(
+    "name", ["run-one-worker", "explore", "exec", "doctor", "images-list", "evidence"]
+)
 def test_a_dumb_terminal_gets_plain_text(start: Start, work: Path, name: str) -> None:
     arguments, pattern = RESULTS[name]
     child = start(arguments, "> output.txt", TERM="dumb")
@@ -215,8 +227,8 @@ def test_colours_can_be_switched_off(start: Start) -> None:
     assert not _COLOUR.search(shown(NO_COLOR="1"))
 
 
-@pytest.mark.parametrize("name", ["run-one-worker", "exec", "images-list", "history", "matrix",
-                                  "reference", "evidence", "evidence-faults", "help"])  # fmt: skip
+@pytest.mark.parametrize("name", ["run-one-worker", "explore", "exec", "images-list", "history",
+                                  "matrix", "reference", "evidence", "evidence-faults", "help"])  # fmt: skip
 def test_a_reader_that_leaves_is_no_error(start: Start, name: str) -> None:
     text, _ = _end(start(RESULTS[name][0], "| true"))
     assert not re.search(r"error|Traceback|Exception", text), text
@@ -234,6 +246,8 @@ def test_an_interrupt_ends_everything(start: Start, name: str) -> None:
     assert "tsm-harness: interrupted" in text
     assert "Traceback" not in text
     assert psutil.wait_procs(processes, timeout=30)[1] == [], "processes are left"
+    if name == "explore":
+        assert re.search(r"behaviour: 0 findings; \d+ programs?, \d+ operations", text)
     if name in WITH_VERDICTS:
         assert "MISS" in text
         assert not re.search(r"\? test_|\?, \?", text), "a cell has no name"
