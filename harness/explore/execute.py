@@ -41,6 +41,7 @@ _MAX_REPLY = 40000  # bytes; a frame has 64 KiB, and a read needs room for its w
 _MAX_CALLS = 400
 _SECONDS = 3.0  # for a batch, scaled by calibration; what it does takes milliseconds
 _ROUND_SECONDS = 0.002  # for each round of a repeated write, which may make a report
+_NO_CALLER = -1
 _NOBODY = 65534
 _NOBODY_SLOT, _FIRST_SLOT = 3, 1
 _MARKS_A_STEP = 16
@@ -228,7 +229,7 @@ class Executor:
         if killed:
             stuck += self._wait_until_dead(actors[step.victim])
         outcomes = [self._part(each) for each in begun]
-        requests = self._attribute(before, pids, index)
+        requests = self._attribute(before, pids)
         outcomes = [
             replace(outcome, requests=tuple(requests.get(number, ())))
             for number, outcome in enumerate(outcomes)
@@ -236,7 +237,8 @@ class Executor:
         first = replace(outcomes[0], stuck=(*stuck, *spinning))
         if killed and not stuck:
             actors[step.victim].spawn()
-        return OverlapOutcome(first, tuple(outcomes[1:]), killed, frozenset(early))
+        foreign = tuple(requests.get(_NO_CALLER, ()))
+        return OverlapOutcome(first, tuple(outcomes[1:]), killed, frozenset(early), foreign)
 
     def _start(self, actor: Actor, part: Single) -> _Begun:
         calls = list(calls_of(part, self._files, self._descriptors, self._longest))
@@ -305,13 +307,11 @@ class Executor:
         made = zip(names, call.returned or (), strict=False)
         return Outcome(tuple(_result(name, result) for name, result in made), died=died)
 
-    def _attribute(
-        self, before: int, pids: dict[int, int], index: int
-    ) -> dict[int, list[SeenRequest]]:
-        """The requests of each part: by their caller, or by their mark if it is another task."""
+    def _attribute(self, before: int, pids: dict[int, int]) -> dict[int, list[SeenRequest]]:
+        """The requests by the part whose caller made them, and those of other tasks."""
         found: dict[int, list[SeenRequest]] = {}
-        for mark, caller, request in self._provider.seen[before:]:
-            number = pids.get(caller, mark - index * _MARKS_A_STEP)
+        for _, caller, request in self._provider.seen[before:]:
+            number = pids.get(caller, _NO_CALLER)
             found.setdefault(number, []).append(request)
         return found
 

@@ -30,7 +30,7 @@ _FRAME = re.compile(r"(\S+?)\+0x\S+ \[(\w+)\]")
 _VMALLOC = re.compile(r"0x\S+\s+\d+ (\S+?)\+0x\S+ \[(\w+)\]")
 _READ, _READS = 4096, 10
 _DRIVER = "tsm_sim"
-_SECONDS = 1.0
+_SECONDS = 1.5
 _MODULE_SECONDS = 3.0
 _MAX_PAGES = 150  # an implementation that keeps no large report differs by some tens
 _MIN_SECRET = 8  # bytes; a shorter nonce may be in the log by chance
@@ -68,6 +68,8 @@ class Leftovers:
         """What is kept: waits a moment, since the kernel frees some objects later."""
         deadline = self.guest.timeouts.deadline(_SECONDS, "the release of all memory")
         while True:
+            # The kernel frees what kfree_rcu() was given seconds later, or when memory is short.
+            actor.write_file("/proc/sys/vm/drop_caches", b"2\n")
             sites = self._sites(actor)
             if self.baseline is None:
                 self.baseline = Baseline(sites, self._pages(actor))

@@ -27,7 +27,7 @@ __all__ = ["Call", "checked"]
 T = TypeVar("T")
 
 _CALL_SECONDS = 20.0
-_SLEEPING = "DS"  # uninterruptible and interruptible sleep, proc(5), field 3 of stat
+_SLEEPING = "DSI"  # the kinds of sleep, proc(5), field 3 of stat: "I" is TASK_IDLE
 
 
 def checked(results: Sequence[OpResult], what: str) -> Sequence[OpResult]:

@@ -15,7 +15,7 @@ from itertools import permutations
 
 from harness.interface.names import ATTRIBUTE_NAMES, AttributeName
 from harness.model.interface import InterfaceVersion
-from harness.model.outcome import Outcome
+from harness.model.outcome import Outcome, SeenRequest
 from harness.model.reads import after_read, after_read_of_file
 from harness.model.requests import eager_results, matches
 from harness.model.steps import (
@@ -56,12 +56,14 @@ class OverlapOutcome:
 
     ``others`` has those of ``Overlap.others`` and ``Overlap.later``. ``killed``: the victim was
     killed. ``early`` has the numbers of the calls that returned while the request was held.
+    ``others_requests`` were made by tasks of the implementation, not by a caller.
     """
 
     first: Outcome
     others: tuple[Outcome, ...]
     killed: bool = False
     early: frozenset[int] = frozenset()
+    others_requests: tuple[SeenRequest, ...] = ()
 
     @property
     def text(self) -> str:
@@ -70,12 +72,14 @@ class OverlapOutcome:
             f"{each.text} (before the answer)" if number in self.early else each.text
             for number, each in enumerate((self.first, *self.others))
         ]
+        texts += [f"another task makes a {each.text}" for each in self.others_requests]
         return f"[{texts[0]}]; meanwhile: {'; '.join(texts[1:]) or 'nothing'}"
 
 
 def left_too_early(step: Overlap, outcome: OverlapOutcome) -> bool:
     """Whether a provider unregistered although its report_new was running."""
-    if not outcome.first.requests or step.ending != "answer":
+    held = outcome.first.requests or outcome.others_requests
+    if not held or step.ending != "answer":
         return False
     return any(
         isinstance(call, Leave) and not outcome.others[number - 1].error
@@ -396,6 +400,8 @@ class Model:
         if _is_broken(step, outcome) or left_too_early(step, outcome):
             return
         parts = list(_parts(calls))
+        for number, request in enumerate(outcome.others_requests):
+            parts.append(_Part(-1, number, step.first, Outcome(requests=(request,)), True))
         for order in permutations(range(len(parts))):
             if not _in_sequence([parts[index] for index in order]):
                 continue
@@ -414,15 +420,20 @@ class Model:
         step, outcome = part.step, part.outcome
         ended_early = part.call == overlap.victim and overlap.ending in ("kill", "interrupt")
         if part.repeated or (ended_early and (whole.killed or outcome.error)):
-            yield from self._abandoned(world, step, outcome)
+            yield from self._abandoned(world, step, outcome, early=part.call < 0)
             return
         yield from self._single(world, step, outcome)
         torn = "F2" in self.deviations and isinstance(step, ReadAttribute)
         if (outcome.error or torn) and (part.call or len(overlap.calls) > 1):
             yield from self._abandoned(world, step, outcome)
 
-    def _abandoned(self, world: World, step: Single, outcome: Outcome) -> Iterator[World]:
-        """After a caller that did not wait for its report: the report may be made or not."""
+    def _abandoned(
+        self, world: World, step: Single, outcome: Outcome, *, early: bool = False
+    ) -> Iterator[World]:
+        """After a caller that did not wait for its report: the report may be made or not.
+
+        ``early``: another task makes it, and a reader may get its error.
+        """
         name = getattr(step, "entry", "")
         entry = world.entry(name)
         if entry is None or not outcome.requests:
@@ -432,4 +443,5 @@ class Model:
         if entry.report is None and matches(entry, request, self.version, self.deviations):
             if request.blobs is not None:
                 yield world.with_entry(name, entry.made(request.blobs))
-            yield world.with_entry(name, entry.failed())
+            error = -request.behaviour.value if request.blobs is None else 0
+            yield world.with_entry(name, entry.failed(error if early else 0))
