@@ -14,7 +14,7 @@ import click
 import pytest
 
 from harness.cli.explore import BudgetType
-from harness.errors import UsageError
+from harness.errors import HostError, UsageError
 from harness.explore.compare import Comparison, Disagreement, Transition
 from harness.explore.coverage import Coverage
 from harness.explore.explore import Budget, Exploration, Finding, explore
@@ -268,6 +268,20 @@ def test_a_search_that_is_stopped_keeps_what_it_found(error: BaseException) -> N
 
 
 @pytest.mark.parametrize("version", [CONFIGFS, CLASS], ids=["configfs", "class"])
+def test_an_error_of_a_program_is_raised_and_ends_the_random_part(
+    version: InterfaceVersion,
+) -> None:
+    made: list[Program] = []
+
+    def fail(program: Program) -> bool:
+        made.append(program)
+        raise HostError("the disk is full")
+
+    with pytest.raises(HostError, match="the disk is full"):
+        random_programs(version, number=1, count=5, run=fail)
+    assert len(made) == 1
+
+
 def test_random_programs_depend_on_the_seed_only(version: InterfaceVersion) -> None:
     assert drawn(version, 1, 3) == drawn(version, 1, 3) != drawn(version, 2, 3)
 

@@ -64,7 +64,11 @@ _NAMES = ("tsm_sim", "x", "another-provider", "n" * 64)
 
 
 class _Finished(BaseException):
-    """No further program is wanted."""
+    """No further program is wanted; ``error`` is the reason if a program could not be run."""
+
+    def __init__(self, error: Exception | None = None) -> None:
+        super().__init__()
+        self.error = error
 
 
 def random_programs(
@@ -72,7 +76,7 @@ def random_programs(
 ) -> None:
     """Write ``count`` programs from the seed ``number``, and call ``run`` with each.
 
-    It ends early when ``run`` returns False.
+    It ends early when ``run`` returns False, and raises what ``run`` raises.
     """
     configuration = settings(
         max_examples=count,
@@ -85,8 +89,9 @@ def random_programs(
     )
     try:
         run_state_machine_as_test(seed(number)(_machine(version, run)), settings=configuration)
-    except _Finished:
-        return
+    except _Finished as finished:
+        if finished.error is not None:
+            raise finished.error from None
 
 
 def _machine(version: InterfaceVersion, run: Callable[[Program], bool]) -> Any:  # noqa: ANN401
@@ -249,7 +254,11 @@ def _machine(version: InterfaceVersion, run: Callable[[Program], bool]) -> Any: 
 
         def teardown(self) -> None:
             self.steps += [CloseFile(slot) for slot in sorted(self.opened)]
-            if not run(Program(tuple(self.steps), "random")):
+            try:
+                wanted = run(Program(tuple(self.steps), "random"))
+            except Exception as error:  # Hypothesis would take it for a failure, and shrink it
+                raise _Finished(error) from error
+            if not wanted:
                 raise _Finished
 
     return Machine
