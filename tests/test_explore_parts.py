@@ -282,6 +282,7 @@ def test_an_error_of_a_program_is_raised_and_ends_the_random_part(
     assert len(made) == 1
 
 
+@pytest.mark.parametrize("version", [CONFIGFS, CLASS], ids=["configfs", "class"])
 def test_random_programs_depend_on_the_seed_only(version: InterfaceVersion) -> None:
     assert drawn(version, 1, 3) == drawn(version, 1, 3) != drawn(version, 2, 3)
 
