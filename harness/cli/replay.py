@@ -28,8 +28,9 @@ __all__ = ["replay"]
 @click.command()
 @click.argument("bundle", type=click.Path(path_type=Path, exists=True))
 @click.option("--kernel", help="Kernel to boot, instead of the one that the bundle names.")
+@click.option("--tsm", help="Implementation to test, instead of the one that the bundle names.")
 @options.host_settings
-def replay(bundle: Path, kernel: str | None, host: dict[str, Any]) -> int:
+def replay(bundle: Path, kernel: str | None, tsm: str | None, host: dict[str, Any]) -> int:
     """Repeat the FAIL in BUNDLE, and compare the outcome with the recorded one.
 
     BUNDLE is the directory that a run recorded for a FAIL, or the bundle.json in it, or the
@@ -40,6 +41,8 @@ def replay(bundle: Path, kernel: str | None, host: dict[str, Any]) -> int:
     settings = replace(recorded.settings, **host)
     if kernel is not None:
         settings = replace(settings, kernels=(kernel,))
+    if tsm is not None:
+        settings = replace(settings, tsms=(tsm,))
     program = (bundle if bundle.is_dir() else bundle.parent) / FILE
     if program.exists():
         return replay_program(read_program(program), recorded.outcome, settings.check())

@@ -73,6 +73,8 @@ class SeenRequest:
     def text(self) -> str:
         """The request in words."""
         options = f"nonce {self.nonce[:8].hex()} ({len(self.nonce)} bytes), level {self.privlevel}"
+        if any((self.array or b"")[len(self.nonce) :]):
+            options += ", more than zeroes behind the nonce"
         if self.format:
             options += f", format {self.format}"
         if self.service_provider or self.manifest_version or any(self.service_guid or b""):
