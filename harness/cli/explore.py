@@ -51,7 +51,9 @@ class BudgetType(click.ParamType[Budget]):
             return Budget(programs=int(text))
         found = _TIME.fullmatch(text)
         if found is None or not int(found[1]):
-            self.fail(f"{text!r} is neither a number of programs nor a time: use 300, 90s or 10min")
+            self.fail(
+                f"{text[:40]!r} is neither a number of programs nor a time: use 300, 90s or 10min"
+            )
         return Budget(seconds=int(found[1]) * _SECONDS[found[2]])
 
 

@@ -12,7 +12,7 @@ from harness.bundle import Bundle, Outcome, write_bundle
 from harness.explore.compare import Disagreement
 from harness.explore.explore import Finding
 from harness.explore.program_json import FILE, RecordedProgram, write_program
-from harness.explore.show import as_scenario, as_script, rows, title
+from harness.explore.show import as_scenario, as_script, text_lines, title
 from harness.implementations.spec import parse_implementation
 from harness.kernels.model import Kernel
 from harness.model.interface import InterfaceVersion
@@ -66,8 +66,7 @@ def write_finding(
     """
     digest = hashlib.sha256(repr(finding.signature).encode()).hexdigest()[:8]
     directory = root / f"explore_{finding.disagreement.claim}_{number}_{digest}"
-    lines = [title(finding), ""]
-    lines += [f"{operation}\n    {result}" for operation, result in rows(finding, version)]
+    lines = [title(finding), "", *text_lines(finding, version)]
     own = replace(settings, claims=(finding.disagreement.claim,))
     scenario = directory / "test_finding.py"
     arguments = [argument for argument in own.pytest_arguments() if "claim" not in argument]

@@ -26,7 +26,7 @@ from harness.model.steps import (
     WriteAttribute,
 )
 
-__all__ = ["as_scenario", "as_script", "rows", "title"]
+__all__ = ["as_scenario", "as_script", "rows", "text_lines", "title"]
 
 
 def title(finding: Finding) -> str:
@@ -49,6 +49,13 @@ def rows(finding: Finding, version: InterfaceVersion) -> Iterator[tuple[str, str
             yield step.text, f"allowed: {allowed}\nhappened: {outcome.text}"
             return
         yield step.text, outcome.text
+
+
+def text_lines(finding: Finding, version: InterfaceVersion) -> Iterator[str]:
+    """The rows as text: each operation, and its result in indented lines."""
+    for operation, result in rows(finding, version):
+        yield operation
+        yield from (f"    {line}" for line in result.splitlines())
 
 
 def as_script(finding: Finding, version: InterfaceVersion) -> str | None:

@@ -8,7 +8,7 @@ import pytest
 from harness.errors import ClaimViolatedError
 from harness.explore.explore import Budget, Finding, explore
 from harness.explore.explorer import Explorer
-from harness.explore.show import rows, title
+from harness.explore.show import text_lines, title
 from harness.explore.systematic import Part
 from harness.model.steps import Program
 from harness.plugin.cells import Axes
@@ -51,8 +51,9 @@ class CellExplorer:
 
     def _text(self, finding: Finding) -> str:
         version = self._explorer.detect()
-        lines = [f"{operation}\n    {result}" for operation, result in rows(finding, version)]
-        return "\n".join([f"the model does not allow this ({title(finding)}):", *lines])
+        step = finding.disagreement.step.text
+        first = f"the model does not allow this ({title(finding)}): {step}"
+        return "\n".join([first, *text_lines(finding, version)])
 
 
 @pytest.fixture
