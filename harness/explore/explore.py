@@ -107,12 +107,13 @@ def explore(
 
 
 def _spread(programs: list[Program], wanted: int | None, seed: int) -> list[Program]:
-    """As many programs as wanted: the first, which may warm up, and others from the whole list."""
+    """As many programs as wanted: half of them are the first, the rest are from the whole list."""
     if wanted is None or wanted >= len(programs):
         return programs
+    first = (wanted + 1) // 2
     stride = len(programs) / wanted
-    chosen = {int((number * stride + seed) % len(programs)) for number in range(1, wanted)}
-    return [programs[index] for index in sorted({0, *chosen})]
+    chosen = {int((number * stride + seed) % len(programs)) for number in range(first, wanted)}
+    return [programs[index] for index in sorted({*range(first), *chosen})]
 
 
 class _Search:

@@ -61,13 +61,16 @@ def systematic_programs(version: InterfaceVersion, part: Part) -> Iterator[Progr
     blocks = Blocks(version)
     if part == "kept":
         yield Program((*_ordinary(blocks), TidyUp()), "what is kept")
+        packed = _packed(_for_memory(blocks), "what is kept", _BLOCKS_FOR_MEMORY)
+        for program in islice(packed, 1):
+            yield replace(program, steps=(*program.steps, TidyUp()))
         name = "large" if blocks.configfs else CLASS_ENTRY
         if blocks.configfs:
             yield Program((*blocks.reach("report cached", "left"), TidyUp()), "what is kept")
         for steps in growth(blocks, name):
             many = (*blocks.reach("no nonce", name), *steps, *blocks.leave("", name))
             yield Program((*many, TidyUp()), "what is kept")
-        for program in _packed(_for_memory(blocks), "what is kept", _BLOCKS_FOR_MEMORY):
+        for program in packed:
             yield replace(program, steps=(*program.steps, TidyUp()))
     elif part == "progress":
         yield from _packed(_for_progress(blocks), "progress")
@@ -108,8 +111,8 @@ def _for_memory(blocks: Blocks) -> Iterator[tuple[Step, ...]]:
         for steps in blocks.operations(entry):
             yield (*blocks.reach("no nonce", entry), *steps, *steps, *blocks.leave("", entry))
 
-    yield from _named(blocks, lambda entry: _removed(blocks, entry))
     yield from _named(blocks, answered)
+    yield from _named(blocks, lambda entry: _removed(blocks, entry))
     yield from _named(blocks, lambda entry: overlaps(blocks, entry))
     yield from _named(blocks, refused)
     yield from _named(blocks, blocks.registrations)
@@ -142,11 +145,8 @@ def _for_progress(blocks: Blocks) -> Iterator[tuple[Step, ...]]:
             for steps in made:
                 yield (*blocks.reach(state, entry), *steps, *blocks.probe(entry))
 
-    rest = _named(blocks, refused)
-    for block in _named(blocks, lambda entry: overlaps(blocks, entry)):
-        yield block
-        yield from islice(rest, 6)
-    yield from rest
+    yield from _named(blocks, lambda entry: overlaps(blocks, entry))
+    yield from _named(blocks, refused)
 
 
 def _in_states(blocks: Blocks) -> Iterator[tuple[Step, ...]]:

@@ -21,7 +21,8 @@ __all__ = ["CellExplorer"]
 _COST: dict[Part, int] = {"behaviour": 1, "progress": 2, "kept": 3}
 """How much more time a program of the part takes."""
 
-_SHRINKING, _REPEATS = 30, 3  # runs; `tsm-harness explore` takes more
+_FEWEST = 3
+_SHRINKING, _REPEATS = 12, 2  # runs; `tsm-harness explore` takes more
 
 
 class CellExplorer:
@@ -36,7 +37,7 @@ class CellExplorer:
 
         Raises :class:`ClaimViolatedError` with the shortest program that disagrees.
         """
-        programs = -(-self._programs // _COST[part])
+        programs = max(-(-self._programs // _COST[part]), _FEWEST)
         budget = Budget(programs=programs, findings=1, shrinking=_SHRINKING, repeats=_REPEATS)
         found = explore(self._explorer, part, budget)
         for finding in found.findings:
