@@ -40,11 +40,12 @@ _HARMLESS = re.compile(
     r"|__builtin_\S+|debug_\w+|kasan_\w+|kcsan_\w+|kmsan_\w+|__(k[ac]san|kmsan|asan|tsan|ubsan|sanitizer)_\w+"
     r"|instrument_\w+|rcu_\w*held\w*|__rcu_read_\w+|preempt_\w+|_*local_(bh|irq)_\w+|wake_up_var)"
 )
+_WAKES = re.compile(r"__wake_up\w*|complete(_all)?|swake_up\w*")
 _COPIES = {"memcpy", "memmove", "__builtin_memcpy", "__builtin_memmove", "__memcpy", "__memmove"}
 _SETS = {"memset", "__builtin_memset", "__memset", "memzero_explicit"}
 
 Effect = str
-"""One of free, allocate, copy, set, write (what its arguments point to), none, unknown."""
+"""One of free, allocate, copy, set, write (what its arguments point to), wake, none, unknown."""
 
 
 def effect_of(name: str) -> Effect:
@@ -57,6 +58,7 @@ def effect_of(name: str) -> Effect:
         return "set"
     if _ALLOCATES.fullmatch(name):
         return "allocate"
-    if _WRITES_ARGUMENTS.fullmatch(name):
-        return "write"
+    for effect, names in (("write", _WRITES_ARGUMENTS), ("wake", _WAKES)):
+        if names.fullmatch(name):
+            return effect
     return "none" if _HARMLESS.fullmatch(name) else "unknown"

@@ -7,7 +7,7 @@ from harness.implementations.gimple import Function, Statement, parse_operand
 from harness.implementations.kernel_calls import FREES, effect_of
 from harness.implementations.path_state import AbandonedError, Frame, Path
 from harness.implementations.path_values import MAX_SIGNED, Evaluator, line_of
-from harness.implementations.symbolic import Term, Value, mentions
+from harness.implementations.symbolic import Term, Value, mentions, root_of
 
 __all__ = ["Calls"]
 
@@ -29,6 +29,8 @@ class Calls(Evaluator):
     def call(self, path: Path, statement: Statement) -> list[Path]:
         """Follow a call into a function of the module, or apply what one of the kernel does."""
         name, target, *arguments = statement.arguments
+        if name == ".DEFERRED_INIT":  # the compiler sets a variable that the source does not
+            return [path]
         target = "" if target == "NULL" else target
         values = [self.value(path, parse_operand(each)) for each in arguments]
         callee = self._callee(path, name)
@@ -68,6 +70,10 @@ class Calls(Evaluator):
             for value in values:
                 if value in path.freed and value not in path.deferred:
                     self.note(path, "use", value)
+        if effect == "wake":
+            # A task that waits for an object may free it; one of the whole module may run later.
+            root = root_of(values[0])
+            effect = "none" if isinstance(root, tuple) and root[0] == "obj" else "unknown"
         if effect == "copy":
             memory.copy_aggregate(values[0], values[1], next(self.serial))
         elif effect == "set":

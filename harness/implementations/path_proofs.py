@@ -22,6 +22,9 @@ __all__ = ["Proof", "Symbols", "prove"]
 _BUFFER = re.compile(r"(const )?(char|void|u8|unsigned char) \*$")
 _TRANSFERS = 3  # calls after the one that frees
 _STATES = 24  # states that are followed after each number of calls
+_ALIKE = 4  # paths through a function that keep the same pointers
+_SEARCH = 60_000  # steps for what may follow one path
+_SERIAL = re.compile(r"(?<='new', )\d+|(?<='asm', )\d+")
 
 
 @dataclass(frozen=True)
@@ -56,13 +59,21 @@ def prove(
     kept: dict[str, Proof] = {}
     unset: dict[str, Proof] = {}
     for function in analysis.roots:
+        open_ends: dict[frozenset[str], list[Path]] = {}
         for path in analysis.paths(function, analysis.fresh(), 0):
             is_own = path.unset.rpartition(":")[0] in own
             if is_own and "T4" not in path.doubts:
                 effect = f"{function.name}() then depends on a variable that was not set"
                 unset.setdefault(path.unset, Proof(path.unset, effect))
-            for proof in analysis.kept(function, path):
+            for proof in analysis.freed_twice(path):
                 kept.setdefault(proof.line, proof)
+            if lines := analysis.kept_lines(function, path):
+                open_ends.setdefault(lines, []).append(path)
+        for lines, paths in open_ends.items():
+            for path in paths[:_ALIKE]:
+                if not lines <= kept.keys():
+                    for proof in analysis.later_use(function, path):
+                        kept.setdefault(proof.line, proof)
     return list(kept.values()), list(unset.values())
 
 
@@ -122,21 +133,33 @@ class _Analysis:
         transfers = any(_BUFFER.match(kind) or not kind.endswith("*") for kind in kinds)
         return bool(kinds) and (transfers or kinds[0] == "struct work_struct *")
 
-    def kept(self, function: Function, path: Path) -> Iterator[Proof]:
-        """What is freed twice in ``path``, or by a later call."""
-        if "R1" in path.doubts:
-            return
+    def freed_twice(self, path: Path) -> Iterator[Proof]:
+        """What the path itself frees again, or accesses after the free."""
         for event in path.events:
-            if event.freed and event.line:
+            if event.freed and event.line and "R1" not in path.doubts:
                 yield Proof(event.freed, f"{_verb(event.kind)} at {event.line}")
-        if path.events or function not in self._again:
-            return
-        states = [path] if self._dangling(function, path) else []
+
+    def kept_lines(self, function: Function, path: Path) -> frozenset[str]:
+        """The lines that free something to which a pointer is kept; a later call may use it."""
+        if "R1" in path.doubts or path.events or function not in self._again:
+            return frozenset()
+        return frozenset(path.freed[value] for value in self._dangling(function, path))
+
+    def later_use(self, function: Function, path: Path) -> Iterator[Proof]:
+        """Follow later calls, nearest first, until one uses what ``path`` has freed."""
+        limit = self._explorer.steps + _SEARCH
+        states = [path]
+        nearest = [function, *(each for each in self._again if each is not function)]
         for run in range(1, _TRANSFERS + 1):
             following: dict[str, Path] = {}
+            proofs: list[Proof] = []
             for state in states:
-                for again in self._again:
-                    yield from self._after(function, again, state, run, following)
+                for again in nearest:
+                    if self._explorer.steps < limit:
+                        proofs += self._after(function, again, state, run, following)
+            if proofs:
+                yield from proofs
+                return
             states = list(following.values())[:_STATES]
 
     def _after(
@@ -157,7 +180,8 @@ class _Analysis:
                     effect = f"{first.name}() keeps the pointer, {what}"
                     yield Proof(event.freed, f"{effect} at {event.line}")
             if not path.events and self._dangling(first, path):
-                following.setdefault(repr(sorted(path.memory.written.items(), key=repr)), path)
+                written = repr(sorted(path.memory.written.items(), key=repr))
+                following.setdefault(_SERIAL.sub("", written), path)
 
     def _dangling(self, function: Function, path: Path) -> set[Value]:
         """What is freed although a place that outlives the call still points to it."""

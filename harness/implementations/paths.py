@@ -16,12 +16,13 @@ from harness.implementations.symbolic import Term, Value, mentions, root_of
 __all__ = ["Explorer"]
 
 _VISITS = 80  # of one block in one call
-_STEPS = 150_000
-_ENDS = 1_500
+_STEPS = 60_000  # of the paths through one function
 
 
 class Explorer(Calls):
-    """Follows paths, statement by statement."""
+    """Follows paths, statement by statement; ``steps`` is the number of statements so far."""
+
+    steps = 0
 
     def run(self, function: Function, start: Path, run: int) -> Iterator[Path]:
         """The paths through ``function`` that end, begun in the state ``start``.
@@ -31,20 +32,19 @@ class Explorer(Calls):
         """
         first = start.copy()
         first.frames = [self.enter(first, function, "", self._parameters(function, first, run))]
-        pending, steps, ends = [first], 0, 0
-        while pending and steps < _STEPS and ends < _ENDS:
+        pending, limit = [first], self.steps + _STEPS
+        while pending and self.steps < limit:
             path = pending.pop()
-            steps += 1
+            self.steps += 1
             try:
                 while path.frames:
-                    steps += 1
+                    self.steps += 1
                     following = self._step(path)
                     if len(following) != 1:
                         pending += following
                         break
                     path = following[0]
                 else:
-                    ends += 1
                     yield path
             except AbandonedError:
                 continue

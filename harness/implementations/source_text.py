@@ -26,10 +26,12 @@ from harness.kernels.toolchain import compiler_version
 
 __all__ = ["SourceText"]
 
-_LAYOUT = "10"
-# Kernels initialise automatic variables, after which the compiler warns less. Of the two warnings
-# this one is a proof: the variable is used whenever the function runs.
-_WARNINGS = ("-Wuninitialized", "-ftrivial-auto-var-init=uninitialized")
+_LAYOUT = "13"
+# Kernels initialise automatic variables, after which the compiler warns less. The flag is the last
+# one, because the Kbuild file of the source may ask for an initialisation too.
+_UNINITIALISED = "-ftrivial-auto-var-init=uninitialized"
+# Of the two warnings this one is a proof: the variable is used whenever the function runs.
+_WARNINGS = ("-Wuninitialized",)
 _WARNING = re.compile(r"^(?P<path>\S+?:\d+:\d+): warning: (?P<text>.*)")
 _ONCE = (".init.text", ".exit.text")
 _SMALL = 8  # bytes of a variable whose value is read from the object file
@@ -75,6 +77,8 @@ class SourceText:
     def _compile(self, directory: Path) -> None:
         tree = directory / "tree"
         module = self.source.write(tree)
+        with (module / "Kbuild").open("a", encoding="utf-8") as kbuild:
+            kbuild.write(f"\nccflags-y += {_UNINITIALISED}\n")
         output: list[str] = []
         build_with_shims(
             module,
