@@ -40,6 +40,7 @@ _Begun = tuple[Call[tuple[OpResult, ...]], list[str]]
 _MAX_REPLY = 40000  # bytes; a frame has 64 KiB, and a read needs room for its whole count
 _MAX_CALLS = 400
 _SECONDS = 3.0  # for a batch, scaled by calibration; what it does takes milliseconds
+_HOPELESS_SECONDS = 0.2
 _ROUND_SECONDS = 0.002  # for each round of a repeated write, which may make a report
 _NO_CALLER = -1
 _NOBODY = 65534
@@ -225,7 +226,10 @@ class Executor:
             if len(parts) == 1 + len(step.others):
                 killed = self._end(step, actors, begun)
             early = {number for number, (call, _) in enumerate(begun) if call.done()}
-        stuck = [text for each in begun if (text := self._wait(each))]
+        stuck: list[str] = []
+        for each in begun:  # once a call is stuck, those that wait for it are, too
+            text = self._wait(each, _SECONDS if not stuck else _HOPELESS_SECONDS)
+            stuck += [text] if text else []
         if killed:
             stuck += self._wait_until_dead(actors[step.victim])
         outcomes = [self._part(each) for each in begun]
@@ -289,10 +293,10 @@ class Executor:
             return [f"a killed caller {actor.describe_state()}"]
         return []
 
-    def _wait(self, begun: _Begun) -> str:
+    def _wait(self, begun: _Begun, seconds: float) -> str:
         call, names = begun
         try:
-            call.results(seconds=_SECONDS)
+            call.results(seconds=seconds)
         except ActorDiedError:
             return ""
         except DeadlineError:
