@@ -20,7 +20,15 @@ from harness.explore.show import as_script, rows
 from harness.explore.systematic import PARTS, Part
 from harness.model.interface import configfs_version
 from harness.model.outcome import Outcome
-from harness.model.steps import MakeEntry, Program, ReadAttribute, Step, WriteAttribute
+from harness.model.steps import (
+    MakeEntry,
+    Program,
+    ReadAttribute,
+    RemoveEntry,
+    Step,
+    TidyUp,
+    WriteAttribute,
+)
 from harness.session import Session
 from harness.settings import DEFAULT_KERNEL, Settings
 from tests.test_cli import Invoke, invoke
@@ -71,6 +79,18 @@ def test_a_defect_is_found_by_the_claim_of_its_kind(
     assert finding.disagreement.claim == claim
     assert (finding.same, finding.repeats) == (1, 1)
     assert finding.disagreement.known == ()
+
+
+def test_the_first_program_of_an_explorer_can_show_what_is_kept(session: Session) -> None:
+    """As a replay and a pasted scenario run it: no other program has found a baseline before."""
+    steps = (MakeEntry("a"), RemoveEntry("a"), MakeEntry("b"), TidyUp())
+    kept = {
+        tsm: Explorer(session, DEFAULT_KERNEL, tsm).run(Program(steps)).comparison.disagreement
+        for tsm in ("defect:leaked-entry", "configfs-fixed")
+    }
+    assert kept["configfs-fixed"] is None
+    assert kept["defect:leaked-entry"] is not None
+    assert kept["defect:leaked-entry"].claim == "M2"
 
 
 @pytest.mark.parametrize("name", ["class/rcu-report", "configfs/single-flight"])

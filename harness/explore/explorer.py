@@ -10,13 +10,14 @@ from harness.explore.compare import Comparison, compare
 from harness.explore.execute import Executor
 from harness.explore.leftovers import Baseline, Leftovers
 from harness.explore.provider import ScriptedProvider
+from harness.explore.systematic import ordinary_program
 from harness.guest.guest import Guest
 from harness.implementations.spec import parse_implementation
 from harness.interface.find import find_interface
 from harness.model.check import CLASS_ENTRY, Model, OverlapOutcome
 from harness.model.interface import InterfaceVersion, class_version, configfs_version
 from harness.model.outcome import Outcome
-from harness.model.steps import Program
+from harness.model.steps import Program, TidyUp
 from harness.offered import attributes_of
 from harness.session import Session
 
@@ -47,12 +48,17 @@ class Explorer:
     _baseline: Baseline | None = field(default=None, init=False)
 
     def run(self, program: Program) -> Trial:
-        """Run a program in a pristine guest; ``claims`` are those that it is judged by."""
-        with self.session.take_guest(self.kernel, self.tsm) as guest:
-            outcomes = self._execute(guest, program)
+        """Run a program in a pristine guest; ``claims`` are those that it is judged by.
+
+        A program that looks for what is kept needs a baseline: an ordinary program finds it once.
+        """
+        version = self.detect()
+        looks = any(isinstance(step, TidyUp) for step in program.steps)
+        if looks and self._baseline is None:
+            self._baseline = self._execute(ordinary_program(version), version)[1]
+        outcomes, _ = self._execute(program, version)
         self.trials += 1
-        assert self.version is not None
-        model = Model(self.version, self.deviations)
+        model = Model(version, self.deviations)
         return Trial(program, outcomes, compare(model, program, outcomes, self.claims))
 
     def detect(self) -> InterfaceVersion:
@@ -63,16 +69,16 @@ class Explorer:
                 self.version = self._version(guest)
         return self.version
 
-    def _execute(self, guest: Guest, program: Program) -> list[Outcome | OverlapOutcome]:
-        provider = ScriptedProvider(seed=self.seed)
-        loop = guest.register(provider)
-        if self.version is None:
-            self.version = self._version(guest)
-        build = self.session.build(self.kernel, self.tsm)
-        leftovers = Leftovers(guest, build, self.version, self._baseline)
-        outcomes = Executor(guest, loop, provider, leftovers).run(program)
-        self._baseline = leftovers.baseline
-        return outcomes
+    def _execute(
+        self, program: Program, version: InterfaceVersion
+    ) -> tuple[list[Outcome | OverlapOutcome], Baseline | None]:
+        with self.session.take_guest(self.kernel, self.tsm) as guest:
+            provider = ScriptedProvider(seed=self.seed)
+            loop = guest.register(provider)
+            build = self.session.build(self.kernel, self.tsm)
+            leftovers = Leftovers(guest, build, version, self._baseline)
+            outcomes = Executor(guest, loop, provider, leftovers).run(program)
+        return outcomes, leftovers.baseline
 
     def _version(self, guest: Guest) -> InterfaceVersion:
         interface = parse_implementation(self.tsm).interface

@@ -31,7 +31,7 @@ from harness.model.steps import (
     TidyUp,
 )
 
-__all__ = ["PARTS", "STATES", "Part", "systematic_programs"]
+__all__ = ["PARTS", "STATES", "Part", "ordinary_program", "systematic_programs"]
 
 Part = Literal["behaviour", "kept", "progress"]
 """What a part of an exploration looks at: a claim each, M1, M2 and M3."""
@@ -60,7 +60,6 @@ def systematic_programs(version: InterfaceVersion, part: Part) -> Iterator[Progr
     """The programs of one part, the most telling ones first; together they visit everything."""
     blocks = Blocks(version)
     if part == "kept":
-        yield Program((*_ordinary(blocks), TidyUp()), "what is kept")
         packed = _packed(_for_memory(blocks), "what is kept", _BLOCKS_FOR_MEMORY)
         for program in islice(packed, 1):
             yield replace(program, steps=(*program.steps, TidyUp()))
@@ -78,12 +77,16 @@ def systematic_programs(version: InterfaceVersion, part: Part) -> Iterator[Progr
         yield from _packed(_in_states(blocks), "systematic")
 
 
-def _ordinary(blocks: Blocks) -> Iterator[Step]:
+def ordinary_program(version: InterfaceVersion) -> Program:
     """What every caller does: memory that an implementation then keeps is kept on purpose."""
+    blocks = Blocks(version)
     entry = "ordinary" if blocks.configfs else CLASS_ENTRY
-    yield from blocks.reach("report cached", entry)
-    yield from blocks.look(entry)
-    yield from blocks.leave("", entry)
+    steps = (
+        *blocks.reach("report cached", entry),
+        *blocks.look(entry),
+        *blocks.leave("", entry),
+    )
+    return Program((*steps, TidyUp()), "what is kept on purpose")
 
 
 def _named(
