@@ -10,7 +10,6 @@ from dataclasses import dataclass, field, replace
 
 from harness.explore.compare import Disagreement, Transition
 from harness.explore.explorer import Explorer, Trial
-from harness.explore.machine import random_programs
 from harness.explore.shrink import same_kind, shrink
 from harness.explore.systematic import Part, systematic_programs
 from harness.model.steps import Overlap, Program, Step
@@ -102,6 +101,9 @@ def explore(
             return search.result
     left = _UNLIMITED if budget.programs is None else budget.programs - search.result.programs
     if left > 0 and part == "behaviour":
+        # Imported here since Hypothesis takes a while, and every run loads the plugin.
+        from harness.explore.machine import random_programs  # noqa: PLC0415
+
         random_programs(explorer.detect(), number=explorer.seed, count=left, run=search.run)
     return search.result
 
