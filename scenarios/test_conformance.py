@@ -20,6 +20,7 @@ from harness.claims import claim
 from harness.guest.actor import Actor
 from harness.guest.guest import Guest
 from harness.interface.descriptor import Descriptor
+from harness.interface.find import CONFIGFS_REPORTS as _REPORTS
 from harness.interface.find import Interface
 from harness.interface.names import AttributeName
 from harness.interface.report import Report
@@ -29,7 +30,6 @@ from providers_sim import ProviderLoop
 from providers_sim.provider import Attr, BinAttr
 from scenarios.common import respawn_unprivileged, unregister
 
-_REPORTS = "/sys/kernel/config/tsm/report"
 _LARGEST = 32768  # bytes that every version of the interface accepts
 _BLOBS = 3
 _MAX_READ = 49152  # bytes: they fit into one frame of the agent

@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from harness.interface.find import CLASS_DEVICE, CONFIGFS_REPORTS
 from harness.interface.names import AttributeName
 from harness.model.interface import InterfaceVersion
 from harness.model.steps import (
@@ -37,8 +38,6 @@ MARK = "/sys/class/misc/tsm_sim/mark"
 CONTROL = "/sys/class/misc/tsm_sim/control"
 """Makes the driver register or unregister, synchronously."""
 
-_CLASS_DEVICE = "/sys/class/tsm/tsm0"
-_CONFIGFS = "/sys/kernel/config/tsm/report"
 _MAX_READS = 30
 _MAX_COUNT = 40960
 _END = 64  # bytes that are asked for where the end is expected
@@ -56,7 +55,7 @@ class Files:
 
     def directory(self, entry: str) -> str:
         """The directory of an entry."""
-        return _CLASS_DEVICE if self.version.kind == "class" else f"{_CONFIGFS}/{entry}"
+        return CLASS_DEVICE if self.version.kind == "class" else f"{CONFIGFS_REPORTS}/{entry}"
 
     def path(self, entry: str, attribute: AttributeName) -> str:
         """The file of an attribute."""

@@ -16,12 +16,12 @@ from dataclasses import dataclass
 from harness.guest.actor import Actor
 from harness.guest.guest import Guest
 from harness.implementations.model import Build, ModuleLoad
+from harness.interface.find import CONFIGFS_REPORTS
 from harness.model.interface import InterfaceVersion
 from tsmw.ops import Op
 
 __all__ = ["Baseline", "Leftovers", "kept_in_log"]
 
-_ENTRIES = "/sys/kernel/config/tsm/report"
 _KMEMLEAK = "/sys/kernel/debug/kmemleak"
 _SLABS = "/sys/kernel/debug/slab"
 _CACHE = re.compile(r"kmalloc-(rnd-\d+-)?[0-9]+k?")
@@ -84,7 +84,7 @@ class Leftovers:
 
     def unpinned(self, actor: Actor) -> tuple[str, ...]:
         """Whether the module could be removed although entries exist."""
-        if self.version.kind != "configfs" or not actor.list(_ENTRIES, in_timeline=False):
+        if self.version.kind != "configfs" or not actor.list(CONFIGFS_REPORTS, in_timeline=False):
             return ()
         return tuple(
             f"entries exist, and the module {name} has no users but the driver"

@@ -10,12 +10,12 @@ from harness.errors import ActorDiedError, DeadlineError
 from harness.explore.calls import CONTROL
 from harness.explore.leftovers import Leftovers, kept_in_log
 from harness.guest.guest import Guest
+from harness.interface.find import CONFIGFS_REPORTS
 from harness.model.outcome import Outcome
 from tsmw.ops import Op
 
 __all__ = ["tidy_up"]
 
-_CONFIGFS = "/sys/kernel/config/tsm/report"
 _SLOT = 0
 _SECONDS = 3.0
 
@@ -38,9 +38,9 @@ def _tidy_up(guest: Guest, leftovers: Leftovers, secrets: Sequence[bytes]) -> Ou
     actor = guest.actors[_SLOT]
     kept = leftovers.unpinned(actor)
     if leftovers.version.kind == "configfs":
-        for name in actor.list(_CONFIGFS, in_timeline=False):
+        for name in actor.list(CONFIGFS_REPORTS, in_timeline=False):
             with contextlib.suppress(OSError):
-                actor.rmdir(f"{_CONFIGFS}/{name}")
+                actor.rmdir(f"{CONFIGFS_REPORTS}/{name}")
     ops = [Op.open(CONTROL, 1), Op.write(b"leave"), Op.close()]
     call = actor.start(ops, tuple, "the provider leaves", in_timeline=False, stop_on_error=False)
     call.results(seconds=_SECONDS)

@@ -13,10 +13,12 @@ from harness.interface.history import History
 from harness.interface.names import ATTRIBUTE_NAMES, AttributeName
 from harness.interface.report import Report
 
-__all__ = ["Interface", "find_interface"]
+__all__ = ["CLASS_DEVICE", "CONFIGFS_REPORTS", "Interface", "find_interface"]
 
-_CLASS_DEVICE = "/sys/class/tsm/tsm0"
-_CONFIGFS_REPORTS = "/sys/kernel/config/tsm/report"
+CLASS_DEVICE = "/sys/class/tsm/tsm0"
+"""The device of the sysfs class: its one entry."""
+CONFIGFS_REPORTS = "/sys/kernel/config/tsm/report"
+"""The directory of the entries of configfs-tsm."""
 _HEX_INBLOB = "inhex"
 """The sysfs class's nonce file before it became binary: it takes hexadecimal text."""
 
@@ -48,12 +50,12 @@ class Interface:
         """
         actor = actor or self.guest.actors[0]
         if self.shared:
-            directory, entry = _CLASS_DEVICE, "tsm0"
+            directory, entry = CLASS_DEVICE, "tsm0"
         else:
             if not entry:
                 self._entries += 1
                 entry = f"report{self._entries}"
-            directory = f"{_CONFIGFS_REPORTS}/{entry}"
+            directory = f"{CONFIGFS_REPORTS}/{entry}"
             actor.mkdir(directory)
         report = Report(actor, entry, self._attributes(actor, directory, entry))
         loop = self.guest.provider
@@ -79,9 +81,9 @@ class Interface:
 def find_interface(guest: Guest) -> Interface:
     """The interface of the loaded implementation; raises :class:`ScenarioError` without one."""
     actor = guest.actors[0]
-    if actor.exists(_CLASS_DEVICE):
+    if actor.exists(CLASS_DEVICE):
         return Interface(guest, "class")
-    if actor.exists(_CONFIGFS_REPORTS):
+    if actor.exists(CONFIGFS_REPORTS):
         return Interface(guest, "configfs")
     raise ScenarioError(
         "the guest has no report interface",
