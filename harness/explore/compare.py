@@ -141,9 +141,7 @@ def _is_wrong(step: Step, outcome: Outcome | OverlapOutcome) -> bool:
 def _is_fatal(step: Step, outcome: Outcome | OverlapOutcome) -> bool:
     """Whether the kernel is broken afterwards, whatever the claim is about."""
     if isinstance(step, Overlap) and isinstance(outcome, OverlapOutcome):
-        died = [each.died for each in (outcome.first, *outcome.others)]
-        died[step.victim] &= not outcome.killed
-        return bool(outcome.first.splats) or any(died)
+        return bool(outcome.first.splats) or outcome.lost_caller(step.victim)
     first = _first(outcome)
     return bool(first.splats) or first.died
 

@@ -7,6 +7,7 @@ import os
 import signal
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
 from harness.errors import ActorDiedError, DeadlineError, KernelSplatError
 from harness.explore.calls import MARK, Files, Named, calls_of, reply_bytes
@@ -16,6 +17,7 @@ from harness.explore.tidy import tidy_up
 from harness.guest.actor import Actor
 from harness.guest.call import Call
 from harness.guest.guest import Guest
+from harness.guest.process import ActorProcess
 from harness.model.check import OverlapOutcome
 from harness.model.outcome import CallResult, Outcome, SeenRequest
 from harness.model.steps import (
@@ -34,6 +36,8 @@ from tsmw.constants import ActorPhase, OpCode
 from tsmw.ops import Op, OpResult, decode_stat
 
 __all__ = ["Executor"]
+
+T = TypeVar("T")
 
 _Begun = tuple[Call[tuple[OpResult, ...]], list[str]]
 
@@ -185,7 +189,7 @@ class Executor:
         return True
 
     def _broken(self, actor: Actor, batch: _Batch, *, died: bool) -> None:
-        index, name = batch.names[min(actor.state().op_index, len(batch.names) - 1)]
+        index, name = _reached(actor, batch.names)
         for number in {number for number, _ in batch.names if number < index}:
             self._calls[number].append(CallResult("(lost)", 0, 0))
         if died:
@@ -269,7 +273,7 @@ class Executor:
                 break
             before = place
             if deadline.expired:
-                name = names[min(state.op_index, len(names) - 1)]
+                name = _reached(call.actor, names)
                 return [f"{name} neither returns nor sleeps, {call.actor.describe_state()}"]
         return []
 
@@ -300,8 +304,7 @@ class Executor:
         except ActorDiedError:
             return ""
         except DeadlineError:
-            index = min(call.actor.state().op_index, len(names) - 1)
-            return f"{names[index]} {call.actor.describe_state()}"
+            return f"{_reached(call.actor, names)} {call.actor.describe_state()}"
         return ""
 
     @staticmethod
@@ -364,12 +367,15 @@ class Executor:
         return outcomes
 
 
+def _reached(actor: ActorProcess, names: Sequence[T]) -> T:
+    """The name of the operation of its batch at which an actor is."""
+    return names[min(actor.state().op_index, len(names) - 1)]
+
+
 def _ends(step: Overlap | TidyUp, outcome: Outcome | OverlapOutcome) -> bool:
     if isinstance(step, TidyUp) or isinstance(outcome, Outcome):
         return True
-    died = [each.died for each in (outcome.first, *outcome.others)]
-    died[step.victim] &= not outcome.killed
-    return bool(outcome.first.stuck) or any(died)
+    return bool(outcome.first.stuck) or outcome.lost_caller(step.victim)
 
 
 def _result(name: str, result: OpResult) -> CallResult:

@@ -65,6 +65,13 @@ class OverlapOutcome:
     early: frozenset[int] = frozenset()
     others_requests: tuple[SeenRequest, ...] = ()
 
+    def lost_caller(self, victim: int) -> bool:
+        """Whether the kernel ended a caller that nobody killed."""
+        return any(
+            each.died and not (self.killed and number == victim)
+            for number, each in enumerate((self.first, *self.others))
+        )
+
     @property
     def text(self) -> str:
         """The outcome in words."""
@@ -89,10 +96,8 @@ def left_too_early(step: Overlap, outcome: OverlapOutcome) -> bool:
 
 
 def _is_broken(step: Overlap, outcome: OverlapOutcome) -> bool:
-    return any(
-        each.splats or each.stuck or (each.died and not (outcome.killed and number == step.victim))
-        for number, each in enumerate((outcome.first, *outcome.others))
-    )
+    calls = (outcome.first, *outcome.others)
+    return any(each.splats or each.stuck for each in calls) or outcome.lost_caller(step.victim)
 
 
 @dataclass(frozen=True)
