@@ -23,6 +23,7 @@ class MainlineImplementation:
     interface: InterfaceKind = "configfs"
     defects: tuple[str, ...] = ()
     verdicts_known: bool = True
+    base: str = ""
     files: tuple[tuple[str, str], ...] = ()
     digest: str = ""
 

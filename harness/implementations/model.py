@@ -107,6 +107,10 @@ class Implementation(Protocol):
         """Whether the project knows which claims it fails; otherwise it should pass all."""
 
     @property
+    def base(self) -> str:
+        """The name of the implementation that this one changes; empty when it stands alone."""
+
+    @property
     def files(self) -> tuple[tuple[str, str], ...]:
         """The source files, by path, that only the user has: a bundle must contain them."""
 

@@ -27,6 +27,7 @@ class OwnImplementation:
     interface: OwnKind
     defects: tuple[str, ...] = ()
     verdicts_known: bool = True
+    base: str = ""
     files: tuple[tuple[str, str], ...] = ()
     digest: str = ""
 

@@ -56,6 +56,7 @@ class UserImplementation:
     repairs: tuple[str, ...] = ()
     defects: tuple[str, ...] = ()
     verdicts_known: bool = False
+    base: str = ""
 
     @property
     def digest(self) -> str:
