@@ -37,6 +37,7 @@ __all__ = [
 
 _NOBODY = 65534
 _BLOCKED_SECONDS = 2.0
+_ASLEEP_SECONDS = 1.25  # longer than a bounded wait of one second, which is allowed
 _LOOK_SECONDS = 0.1
 _REQUEST_SECONDS = 20.0
 _UNREGISTER_SECONDS = 10.0
@@ -103,7 +104,7 @@ def wait_until_settled(call: Call[Any]) -> None:
 def demand_returns(call: Call[Any], what: str) -> None:
     """Demand that ``call`` returns soon, with an error or without; ``what`` names it."""
     try:
-        call.results(seconds=_BLOCKED_SECONDS)
+        call.results_unless_stuck(seconds=_BLOCKED_SECONDS, asleep_seconds=_ASLEEP_SECONDS)
     except DeadlineError:
         demand(not call.blocked(), f"{what} is blocked, {call.actor.describe_state()}")
         call.results()  # the guest is slow

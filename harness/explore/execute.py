@@ -44,6 +44,7 @@ _Begun = tuple[Call[tuple[OpResult, ...]], list[str]]
 _MAX_REPLY = 40000  # bytes; a frame has 64 KiB, and a read needs room for its whole count
 _MAX_CALLS = 400
 _SECONDS = 3.0  # for a batch, scaled by calibration; what it does takes milliseconds
+_ASLEEP_SECONDS = 1.25  # without being scheduled; longer than a bounded wait of one second
 _HOPELESS_SECONDS = 0.2
 _ROUND_SECONDS = 0.002  # for each round of a repeated write, which may make a report
 _NO_CALLER = -1
@@ -179,7 +180,8 @@ class Executor:
             ops, tuple, "steps of an exploration", in_timeline=False, stop_on_error=False
         )
         try:
-            results = call.results(seconds=_SECONDS + batch.rounds * _ROUND_SECONDS)
+            seconds = _SECONDS + batch.rounds * _ROUND_SECONDS
+            results = call.results_unless_stuck(seconds=seconds, asleep_seconds=_ASLEEP_SECONDS)
         except (ActorDiedError, DeadlineError) as error:
             self._broken(actor, batch, died=isinstance(error, ActorDiedError))
             return False
@@ -300,7 +302,7 @@ class Executor:
     def _wait(self, begun: _Begun, seconds: float) -> str:
         call, names = begun
         try:
-            call.results(seconds=seconds)
+            call.results_unless_stuck(seconds=seconds, asleep_seconds=_ASLEEP_SECONDS)
         except ActorDiedError:
             return ""
         except DeadlineError:

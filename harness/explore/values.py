@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import errno
 import uuid
+from functools import lru_cache
 
 from harness.interface.names import AttributeName
 from harness.model.interface import InterfaceVersion
@@ -32,6 +33,7 @@ _ERRNOS = ("EIO", "ENOMEM", "EINVAL", "EBUSY", "EAGAIN", "EINTR", "EFBIG", "ETIM
            "ENOSPC", "EPERM", "ENODATA", "EOPNOTSUPP", "ENOTTY", "ENOENT", "EACCES")  # fmt: skip
 
 
+@lru_cache(maxsize=4096)
 def ordinary_nonce(number: int, length: int = 64) -> bytes:
     """A nonce without a repeated byte pattern; different for every number."""
     return bytes((number * 37 + position * 11 + 1) % 255 + 1 for position in range(length))

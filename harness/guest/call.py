@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Generic, TypeVar
 
 from harness.errors import (
@@ -27,6 +28,7 @@ __all__ = ["Call", "checked"]
 T = TypeVar("T")
 
 _CALL_SECONDS = 20.0
+_LOOK_SECONDS = 0.1
 _SLEEPING = "DSI"  # the kinds of sleep, proc(5), field 3 of stat: "I" is TASK_IDLE
 
 
@@ -88,6 +90,34 @@ class Call(Generic[T]):
             self.returned = self._receive(deadline)
         return self.returned
 
+    def results_unless_stuck(self, *, seconds: float, asleep_seconds: float) -> Sequence[OpResult]:
+        """Like :meth:`results`, but gives up early on a task that does not run any more.
+
+        The task has then slept for ``asleep_seconds`` (scaled) in one place of the kernel without
+        being scheduled, while the guest's agent answered. Raises what :meth:`results` raises.
+        """
+        timeouts = self.actor.session.timeouts
+        deadline = timeouts.deadline(seconds, repr(self))
+        asleep = timeouts.deadline(asleep_seconds, f"{self!r} waking up")
+        before: tuple[str, str] | None = None
+        while not self.done() and not deadline.expired:
+            self.actor.raise_if_dead(self.what)
+            state = self.actor.state(deadline)
+            place = _place(state) if _sleeping(state) else None
+            if place is None or place != before:
+                asleep = timeouts.deadline(asleep_seconds, f"{self!r} waking up")
+            elif asleep.expired:
+                raise DeadlineError(
+                    f"{self!r} has slept for {asleep.allowed_s:.1f} s without being scheduled; "
+                    f"the actor is {self.actor.describe_state()}"
+                )
+            before = place
+            with suppress(DeadlineError):
+                self._client.wait_for_data(timeouts.deadline(_LOOK_SECONDS, repr(self)))
+        if not self.done():
+            deadline.remaining()
+        return self.results()
+
     def result(self, *, seconds: float = _CALL_SECONDS) -> T:
         """The decoded value; raises what :meth:`results` raises, and the guest's OSError."""
         results = self.results(seconds=seconds)
@@ -117,7 +147,7 @@ class Call(Generic[T]):
             if self.done() or state.phase == ActorPhase.DEAD:
                 self.results()
                 raise ClaimViolatedError(f"{self!r} returned; it was to block{where}")
-            place = (state.stack or state.wchan, _switches(state.status))
+            place = _place(state)
             found = not function or function in state.stack or function in state.wchan
             if _sleeping(state) and found and place == before:
                 return state
@@ -154,5 +184,7 @@ def _sleeping(state: ActorState) -> bool:
     return state.phase == ActorPhase.IN_CALL and bool(fields) and fields[0] in _SLEEPING
 
 
-def _switches(status: str) -> str:
-    return " ".join(line for line in status.splitlines() if "ctxt_switches" in line)
+def _place(state: ActorState) -> tuple[str, str]:
+    """Where a task sleeps, and how often it was scheduled."""
+    switches = [line for line in state.status.splitlines() if "ctxt_switches" in line]
+    return state.stack or state.wchan, " ".join(switches)
