@@ -21,6 +21,7 @@ __all__ = [
     "Cell",
     "CellResult",
     "ClaimSummary",
+    "Pair",
     "RunResult",
     "Status",
     "exit_status",
@@ -131,12 +132,27 @@ class ClaimSummary:
 
 
 @dataclass(frozen=True)
+class Pair:
+    """Two columns of a run to compare: two values of ``axis``, a field of :class:`Cell`.
+
+    With ``is_base`` the column ``after`` is a patch, and ``before`` the code that it changes.
+    """
+
+    axis: str
+    before: str
+    after: str
+    is_base: bool = False
+
+
+@dataclass(frozen=True)
 class RunResult:
     """Every verdict of a run, and what a run report says besides.
 
     ``host`` describes the machine, ``notes`` say how the user's sources were changed to build
     them. ``recalled`` are cells whose verdicts an earlier run had reached. ``claims`` describes
     the claims by id; ``undecided`` holds those that no scenario decides, each with the reason.
+    ``pairs`` are the columns to compare: see :mod:`harness.report.compare`. ``command`` repeats
+    the run.
     """
 
     results: Sequence[CellResult]
@@ -146,6 +162,8 @@ class RunResult:
     recalled: frozenset[Cell] = frozenset()
     claims: Mapping[str, ClaimSummary] = field(default_factory=dict)
     undecided: Mapping[str, str] = field(default_factory=dict)
+    pairs: Sequence[Pair] = ()
+    command: str = ""
 
 
 def exit_status(results: Sequence[CellResult]) -> int:
