@@ -111,11 +111,15 @@ class KernelPanicError(KernelFault):
 
 
 class ClaimViolatedError(KernelFault):
-    """The demand of the claim did not hold; ``subject`` identifies it without its numbers."""
+    """The demand of the claim did not hold; ``subject`` identifies it without its numbers.
 
-    def __init__(self, message: str, *, subject: str = "", hint: str = "") -> None:
+    ``place`` is the FILE:LINE of the code under test where it went wrong, if that is known.
+    """
+
+    def __init__(self, message: str, *, subject: str = "", place: str = "", hint: str = "") -> None:
         super().__init__(message, hint=hint)
         self.subject = subject
+        self.place = place
 
 
 class ScenarioError(TsmHarnessError):

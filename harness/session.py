@@ -20,6 +20,7 @@ from harness.implementations.model import Build
 from harness.implementations.spec import parse_implementation
 from harness.kernels.model import Kernel
 from harness.kernels.resolve import resolve_kernel
+from harness.oracle.source_files import SourceFiles
 from harness.oracle.source_lines import SourceLines
 from harness.paths import cache_directory
 from harness.progress import Progress
@@ -162,6 +163,12 @@ class Session:
         tree = self.kernel(kernel).build
         files = {"": tree / "vmlinux", **self.build(kernel, tsm).debug_files}
         return SourceLines(files, (tree / "source").resolve())
+
+    def source_files(self, kernel: str, tsm: str) -> SourceFiles:
+        """Return the sources of an implementation, and the kernel's where its tree is at hand."""
+        source = parse_implementation(tsm).source()
+        texts = dict(source.files) if source is not None else {}
+        return SourceFiles(texts, ((self.kernel(kernel).build / "source").resolve(),))
 
     def take_guest(self, kernel: str, tsm: str) -> Guest:
         """Return a pristine guest, and start the next clone of its template."""

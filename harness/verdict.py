@@ -7,6 +7,7 @@ Everything that makes, collects or shows verdicts uses these types. This module 
 from __future__ import annotations
 
 import enum
+import textwrap
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -23,6 +24,7 @@ __all__ = [
     "ClaimSummary",
     "Pair",
     "RunResult",
+    "SourceExcerpt",
     "Status",
     "exit_status",
     "headline",
@@ -83,13 +85,43 @@ class Cause:
 
 
 @dataclass(frozen=True)
+class SourceExcerpt:
+    """The lines of a source file around ``line``, where the code under test went wrong.
+
+    ``function`` is the kernel function that the line is in, or empty. ``lines`` are as in the
+    file; the first of them has the number ``first``.
+    """
+
+    function: str
+    file: str
+    line: int
+    first: int
+    lines: tuple[str, ...]
+
+    @property
+    def place(self) -> str:
+        """File, line and function in one line."""
+        return f"{self.file}:{self.line}" + (f", in {self.function}()" if self.function else "")
+
+    def marked(self) -> tuple[str, ...]:
+        """Return the lines with their numbers, without common indentation; ``>`` marks the line."""
+        width = len(str(self.first + len(self.lines) - 1))
+        text = textwrap.dedent("\n".join(line.expandtabs() for line in self.lines))
+        return tuple(
+            f"{'>' if number == self.line else ' '} {number:{width}} {line}".rstrip()
+            for number, line in enumerate(text.split("\n"), self.first)
+        )
+
+
+@dataclass(frozen=True)
 class CellResult:
     """The verdict on one cell.
 
     ``expected`` is the status that a correct harness gives. ``rerun`` is the command that repeats
     the cell, ``artifacts`` the directory with the recorded evidence, ``timeline`` the last events
     before a FAIL or ERROR, one a line, ``cause`` what decided it. ``infrastructure_retries``
-    counts repetitions after an ERROR; a FAIL is never repeated.
+    counts repetitions after an ERROR; a FAIL is never repeated. ``source`` are lines of the code
+    under test, if a FAIL has a line and its file is at hand.
     """
 
     cell: Cell
@@ -102,6 +134,7 @@ class CellResult:
     timeline: tuple[str, ...] = ()
     infrastructure_retries: int = 0
     cause: Cause | None = None
+    source: SourceExcerpt | None = None
 
     @property
     def decided(self) -> bool:

@@ -7,6 +7,8 @@ claim decide by running the implementation.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from harness.claims import claim
 from harness.implementations.source_text import SourceText
 from harness.oracle.expect import demand
@@ -21,12 +23,19 @@ def test_the_class_is_a_constant(source_text: SourceText) -> None:
 @claim("R1", sources="user")
 def test_a_freed_pointer_is_not_used_again(source_text: SourceText) -> None:
     found = source_text.kept_pointers()
-    demand(not found, f"a pointer is used again after a free: {'; '.join(found)}")
+    observed = f"a pointer is used again after a free: {'; '.join(found)}"
+    demand(not found, observed, place=_place(found))
 
 
 @claim("T4", sources="user")
 def test_a_returned_variable_was_set(source_text: SourceText) -> None:
     found = source_text.unset_results()
-    demand(not found, f"on a path to this return, the variable is not set: {'; '.join(found)}")
+    observed = f"on a path to this return, the variable is not set: {'; '.join(found)}"
+    demand(not found, observed, place=_place(found))
     warnings = source_text.warnings()
     demand(not warnings, f"the compiler warns: {'; '.join(warnings)}")
+
+
+def _place(found: Sequence[str]) -> str:
+    """Return FILE:LINE of the first proof."""
+    return found[0].partition(": ")[0] if found else ""

@@ -12,13 +12,14 @@ from harness.errors import ClaimViolatedError, GuestCallError
 __all__ = ["demand", "raises_errno"]
 
 
-def demand(holds: bool, observed: str, *, subject: str = "") -> None:
+def demand(holds: bool, observed: str, *, subject: str = "", place: str = "") -> None:
     """Raise :class:`ClaimViolatedError` with what was ``observed``, unless the demand ``holds``.
 
-    ``subject`` distinguishes two violations at the same place.
+    ``subject`` distinguishes two violations of one demand. ``place`` is the FILE:LINE of the code
+    under test that violates it.
     """
     if not holds:
-        raise ClaimViolatedError(observed, subject=subject)
+        raise ClaimViolatedError(observed, subject=subject, place=place)
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from harness.bundle import Bundle, Outcome, write_bundle
 from harness.errors import TsmHarnessError
 from harness.implementations.spec import parse_implementation
 from harness.plugin.cells import axes_of, claim_of
-from harness.plugin.evidence import evidence_of, fault_places
+from harness.plugin.evidence import evidence_of, fault_places, fault_source
 from harness.plugin.options import SETTINGS
 from harness.plugin.prediction import design_note, expected_of
 from harness.plugin.stash import SESSION
@@ -155,11 +155,13 @@ def _result(item: pytest.Item, verdict: Verdict) -> CellResult:
     if verdict.status not in (Status.FAIL, Status.ERROR):
         return result
     evidence = evidence_of(item)
-    note = design_note(item) if verdict.status is Status.FAIL else ""
+    failed = verdict.status is Status.FAIL
+    note = design_note(item) if failed else ""
     result = replace(
         result,
         detail="\n".join([result.detail, *([note] if note else []), *fault_places(evidence)]),
         timeline=tuple(evidence.timeline()[-_MAX_TIMELINE:]),
+        source=fault_source(item, evidence, verdict) if failed else None,
     )
     artifacts = item.config.stash[SETTINGS].artifacts
     result = replace(result, artifacts=write_artifacts(artifacts, result, evidence))

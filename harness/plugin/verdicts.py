@@ -61,11 +61,15 @@ _OWN_FILES = tuple(str(Path(package.__path__[0])) for package in (harness, provi
 
 @dataclass(frozen=True)
 class Verdict:
-    """A status, the reason in a few lines, and the cause in the form for comparing results."""
+    """A status, the reason in a few lines, and the cause in the form for comparing results.
+
+    ``place`` is the FILE:LINE of the code under test that the reason names, or empty.
+    """
 
     status: Status
     detail: str = ""
     cause: Cause | None = None
+    place: str = ""
 
 
 @pytest.hookimpl(wrapper=True)
@@ -218,7 +222,8 @@ def verdict_of(
             source = "harness: "
         case _:
             source = f"scenario or harness broke: {type(error).__name__}: "
-    return Verdict(status, source + _message(error), _cause(error, scenario))
+    place = getattr(error, "place", "")
+    return Verdict(status, source + _message(error), _cause(error, scenario), place)
 
 
 def _is_own_assertion(error: BaseException) -> bool:

@@ -15,7 +15,16 @@ from typing import Any
 
 from harness.errors import HarnessError
 from harness.oracle.printable import printable
-from harness.verdict import Cause, Cell, CellResult, ClaimSummary, RunResult, Status, summary
+from harness.verdict import (
+    Cause,
+    Cell,
+    CellResult,
+    ClaimSummary,
+    RunResult,
+    SourceExcerpt,
+    Status,
+    summary,
+)
 
 __all__ = ["SCHEMA", "cell_as_json", "cell_from_json", "run_as_json", "run_from_json"]
 
@@ -72,6 +81,7 @@ def cell_as_json(result: CellResult) -> dict[str, object]:
         "duration_s": round(result.duration_s, 3),
         "detail": printable(result.detail, _MAX_DETAIL),
         "cause": asdict(result.cause) if result.cause else None,
+        "source": asdict(result.source) if result.source else None,
         "timeline": list(result.timeline),
         "rerun": result.rerun,
         "artifacts": str(result.artifacts) if result.artifacts else None,
@@ -92,4 +102,17 @@ def cell_from_json(data: Mapping[str, Any]) -> CellResult:
         tuple(str(line) for line in data["timeline"]),
         int(data["infrastructure_retries"]),
         Cause(**data["cause"]) if data["cause"] else None,
+        _source_from_json(data.get("source")),
+    )
+
+
+def _source_from_json(data: Mapping[str, Any] | None) -> SourceExcerpt | None:
+    if data is None:
+        return None
+    return SourceExcerpt(
+        str(data["function"]),
+        str(data["file"]),
+        int(data["line"]),
+        int(data["first"]),
+        tuple(str(line) for line in data["lines"]),
     )
