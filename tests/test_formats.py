@@ -24,7 +24,7 @@ from harness.report.formats.ktap_format import ktap_lines
 from harness.report.host import describe_host
 from harness.report.run_json import run_as_json, run_from_json
 from harness.report.timeline import Span
-from harness.verdict import Cause, CellResult, ClaimSummary, RunResult, Status
+from harness.verdict import Cause, CellResult, ClaimSummary, RunResult, SourceExcerpt, Status
 from tests.test_report import EVIDENCE, HOSTILE, MIXED, S, result
 
 HOST = describe_host(
@@ -66,6 +66,9 @@ FULL = RunResult(
         dataclasses.replace(
             result(S.FAIL, claim="J1", detail="SLUB: Object already free\n  second line"),
             cause=Cause("SLUB", "Object already free", "outblob_read"),
+            source=SourceExcerpt(
+                "outblob_read", "implementation/tsm.c", 2, 2, ("\tkvfree(blob);",)
+            ),
             timeline=("0.0 ms  provider  the driver registers",),
             infrastructure_retries=1,
         ),
@@ -137,6 +140,10 @@ def test_json_has_the_documented_values() -> None:
         "detail": "SLUB: Object already free\n  second line",
         "cause": {
             "kind": "SLUB", "subject": "Object already free", "function": "outblob_read", "line": 0
+        },
+        "source": {
+            "function": "outblob_read", "file": "implementation/tsm.c", "line": 2, "first": 2,
+            "lines": ("\tkvfree(blob);",),
         },
         "timeline": ["0.0 ms  provider  the driver registers"],
         "rerun": "tsm-harness run J1 --tsm class-fixed",
