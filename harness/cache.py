@@ -107,6 +107,19 @@ class Cache:
                 freed += self._prune_partial(partial)
         return freed
 
+    def limit(self, kind: str, most_bytes: int) -> None:
+        """Remove the entries of a kind that were not used for longest, except those in use.
+
+        The rest takes at most ``most_bytes``, unless more is in use.
+        """
+        with _host_errors(self.root):
+            entries = [entry for entry in self.entries() if entry.kind == kind]
+            total = sum(entry.bytes for entry in entries)
+            for entry in reversed(entries):
+                if total <= most_bytes:
+                    return
+                total -= self._prune_entry(entry)
+
     def _make(self, entry: Path, make: Callable[[Path], None]) -> None:
         for stale in entry.parent.glob(f".partial-{entry.name}.*"):
             # Left by a killed process, since the lock is ours now. Its children may still write

@@ -183,6 +183,31 @@ def test_new_user_waits_for_prune(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert attempts == ["waits"]
 
 
+def test_a_limit_removes_what_was_not_used_for_longest(tmp_path: Path) -> None:
+    keys = [f"{number}" * 64 for number in range(4)]
+    code = f"cache.get_or_make('kind', '{keys[0]}', lambda d: (d / 'file').write_text('x' * 8192))"
+    user = OtherProcess(tmp_path, code)
+    assert user.wait_for_line() == "ready"
+    for age, (kind, key) in enumerate(
+        [("other", keys[0]), *(("kind", key) for key in keys[:0:-1])]
+    ):
+        entry = tmp_path / kind / key
+        entry.mkdir(parents=True)
+        (entry / "file").write_text("x" * 8192)
+        (tmp_path / "locks" / f"{kind}-{key}.use").touch()
+        os.utime(entry, (1000 - age, 1000 - age))
+    cache = Cache(tmp_path)
+    size = cache.entries()[0].bytes
+    cache.limit("kind", 4 * size)
+    assert [cache.has("kind", key) for key in keys] == [True] * 4
+    cache.limit("kind", 2 * size)
+    assert [cache.has("kind", key) for key in keys] == [True, False, False, True]
+    cache.limit("kind", 0)  # another process uses the first
+    assert [cache.has("kind", key) for key in keys] == [True, False, False, False]
+    assert cache.has("other", keys[0])
+    user.kill()
+
+
 def test_prune_keeps_other_directories(tmp_path: Path) -> None:
     (tmp_path / "pki/sev-snp").mkdir(parents=True)
     with Cache(tmp_path).lock("apt/debian-6.12") as state:

@@ -35,6 +35,7 @@ __all__ = ["GuestFactory"]
 # the console verbose by itself; everything else comes from the kernel log.
 _CONSOLE_LEVELS = b"1 4 1 7"
 _MONITOR_SECONDS = 30.0
+_MAX_TEMPLATE_BYTES = 24 << 30  # on disk, of all templates in the cache; one has some 140 MiB
 _BOOTS = 5  # until the guest's clock keeps time
 
 
@@ -166,6 +167,7 @@ class GuestFactory:
             with self._progress.step(f"{verb} {self.image.kernel.release}"):
                 make(directory)
                 self._check_clone(Template.load(directory, self.emulator, verify=False))
+            self._cache.limit("template", _MAX_TEMPLATE_BYTES)
 
         entry = self._cache.get_or_make("template", key, build)
         try:
