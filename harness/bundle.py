@@ -40,12 +40,11 @@ class Outcome:
     cause: Cause
 
     @classmethod
-    def of(cls, result: CellResult, digest: str) -> Outcome:
-        """Make the outcome of a result on the kernel with ``digest``."""
-        cell, status = result.cell, result.status.value
+    def of(cls, result: CellResult, release: str, digest: str) -> Outcome:
+        """Make the outcome of a result on the kernel with ``release`` and ``digest``."""
         line = printable(headline(result.detail))
-        cause = result.cause or Cause("")
-        return cls(cell.scenario, cell.kernel, digest, status, line, cause)
+        cause, status = result.cause or Cause(""), result.status.value
+        return cls(result.cell.scenario, release, digest, status, line, cause)
 
     def same_as(self, other: Outcome) -> bool:
         """Whether both show the same problem."""

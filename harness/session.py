@@ -193,6 +193,13 @@ class Session:
         except TsmHarnessError:
             return kernel
 
+    def label(self, kernel: str) -> str:
+        """Return the name of a kernel's column: its release, and its name where two share it."""
+        release = self.release(kernel)
+        others = [each for each in self._settings.kernels if each != kernel]
+        shared = any(self.release(each) == release for each in others)
+        return f"{release} ({kernel})" if shared else release
+
     def config(self, kernel: str) -> Mapping[str, str]:
         """Return the configuration of a kernel; empty if the kernel is not available."""
         try:

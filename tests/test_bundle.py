@@ -60,7 +60,7 @@ def test_outcomes_are_compared_by_status_and_cause() -> None:
     cell = Cell("R1", "test_it", "6.12", "class-posted", "sev-snp")
     cause = Cause("SLUB", "Object already free", "ensure_report")
     result = CellResult(cell, Status.FAIL, Status.FAIL, 0.1, "splats (1):\n  0x12", cause=cause)
-    outcome = Outcome.of(result, "digest")
+    outcome = Outcome.of(result, "6.12", "digest")
     assert (outcome.headline, outcome.cause) == ("0x12", cause)
     for changes, same in (
         ({"detail": "splats (2):\n  0x98"}, True),
@@ -68,7 +68,7 @@ def test_outcomes_are_compared_by_status_and_cause() -> None:
         ({"cause": replace(cause, function="report_read")}, False),
         ({"cause": None}, False),
     ):
-        other = Outcome.of(replace(result, **changes), "digest")
+        other = Outcome.of(replace(result, **changes), "6.12", "digest")
         assert outcome.same_as(other) is same
 
 

@@ -4,12 +4,22 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 from collections.abc import Sequence
 
 import pytest
+from rich.console import Console
 
+from harness.cli import columns
+from harness.cli.columns import named_pair, with_pairs
+from harness.errors import UsageError
+from harness.matrix.jobs import Job, name_kernels
+from harness.progress import NullProgress
 from harness.report.compare import Change, compare, expect_what_bases_fail
 from harness.report.compare_text import comparison_lines
+from harness.report.table import print_report
+from harness.session import Session
+from harness.settings import Settings
 from harness.verdict import Cause, CellResult, Pair, RunResult, Status, exit_status
 from tests.test_report import HOSTILE, S, result
 
@@ -192,3 +202,83 @@ def test_an_excused_fail_names_the_base() -> None:
     run = expect_what_bases_fail(RunResult(results, pairs=[PAIR]), frozenset())
     assert run.results[1].detail == "seen\nits base mainline fails this scenario, too"
     assert run.results[1].as_expected
+
+
+# --- columns ------------------------------------------------------------------------------------
+
+
+def settings(**values: tuple[str, ...]) -> Settings:
+    return Settings(**values)  # type: ignore[arg-type] # tuples of texts
+
+
+def test_columns_are_named_as_in_the_table() -> None:
+    known = settings(tsms=("class-posted", "class-fixed"), providers=("tdx", "sev-snp"))
+    assert named_pair(known, "class-posted", "class-fixed") == Pair(
+        "tsm", "class-posted", "class-fixed"
+    )
+    assert named_pair(known, "tdx", "sev-snp") == Pair("provider", "tdx", "sev-snp")
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (("class-posted", "mainlin"), "no column mainlin"),
+        (("class-posted", "class-posted"), "nothing can be compared"),
+        (("class-posted", "sev-snp"), "nothing can be compared"),
+    ],
+)
+def test_a_wrong_column_is_refused(
+    monkeypatch: pytest.MonkeyPatch, names: tuple[str, str], message: str
+) -> None:
+    monkeypatch.setattr(Session, "label", lambda _, kernel: f"release of {kernel}")
+    known = settings(tsms=("class-posted", "class-fixed"))
+    with pytest.raises(UsageError, match=message) as caught:
+        named_pair(known, *names)
+    assert caught.value.hint
+    if "no column" in message:
+        assert "class-fixed, sev-snp, debian:6.12, release of debian:6.12" in caught.value.hint
+
+
+def test_a_kernel_is_named_as_given_or_by_its_release(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Session, "release", lambda _, kernel: kernel.partition(":")[2])
+    known = settings(kernels=("debian:6.12", "debian:7.3"))
+    for before, after in (("debian:6.12", "debian:7.3"), ("6.12", "debian:7.3")):
+        assert named_pair(known, before, after) == Pair("kernel", "6.12", "7.3")
+
+
+def test_two_kernels_of_one_release_have_two_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Session, "release", lambda _, kernel: kernel[-4:])
+    session = Session(settings(kernels=("a/6.12", "b/6.12", "c/7.3.")), NullProgress())
+    labels = [session.label(kernel) for kernel in ("a/6.12", "b/6.12", "c/7.3.")]
+    assert labels == ["6.12 (a/6.12)", "6.12 (b/6.12)", "7.3."]
+
+
+def test_jobs_on_two_kernels_of_one_release_have_two_names() -> None:
+    jobs = [Job(kernel, "mainline", "sev-snp", (), 0) for kernel in ("a/bzImage", "b/bzImage", "c")]
+    decided = [
+        (job, result(S.PASS, kernel=release))
+        for job, release in zip(jobs, ("6.12", "6.12", "7.3"), strict=True)
+    ]
+    assert [each.cell.kernel for _, each in name_kernels(decided)] == [
+        "6.12 (a/bzImage)", "6.12 (b/bzImage)", "7.3",
+    ]  # fmt: skip
+
+
+def test_a_patch_is_compared_with_its_base(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The base was added to the run, so that only the patch is judged."""
+    monkeypatch.setattr(columns, "_base_of", {PATCH: BASE}.get)
+    run = RunResult([result(S.PASS, S.FAIL, tsm=BASE), result(S.PASS, tsm=PATCH)])
+    paired = with_pairs(run, None, [PATCH])
+    assert paired.pairs == (PAIR,)
+    assert exit_status(paired.results) == 0
+    assert exit_status(with_pairs(run, None, [BASE, PATCH]).results) == 1
+    assert with_pairs(run, Pair("tsm", BASE, PATCH), [PATCH]).pairs == (PAIR,)
+    backwards = Pair("tsm", PATCH, BASE)
+    assert with_pairs(run, backwards, [PATCH]).pairs == (PAIR, backwards)
+
+
+def test_the_comparison_is_printed_before_the_tables() -> None:
+    out = io.StringIO()
+    results = column(BASE, S.FAIL) + column(PATCH, S.PASS)
+    print_report(RunResult(results, pairs=[PAIR]), Console(file=out, width=80))
+    assert out.getvalue().startswith("patch:fix.mbox against its base mainline: 1 fixed, 0 broken")

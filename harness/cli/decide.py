@@ -8,13 +8,13 @@ from dataclasses import dataclass
 
 from harness.cli.live import LiveRun
 from harness.cli.messages import print_note
-from harness.matrix.jobs import Job, jobs_of_settings
+from harness.matrix.jobs import Job, jobs_of_settings, name_kernels
 from harness.progress import stderr_progress
 from harness.qemu.capacity import parallel_guests
 from harness.runner import run_cells
 from harness.session import Session
 from harness.settings import Settings
-from harness.verdict import EXIT_NO_VERDICT, RunResult, exit_status, no_verdict_reason
+from harness.verdict import EXIT_NO_VERDICT, CellResult, RunResult, exit_status, no_verdict_reason
 
 __all__ = ["Workers", "decide", "decide_jobs", "exit_status_of"]
 
@@ -77,12 +77,14 @@ def exit_status_of(run: RunResult) -> int:
 
 def _one_by_one(jobs: Sequence[Job], settings: Settings, workers: Workers) -> RunResult:
     outcomes: list[RunResult] = []
+    decided: list[tuple[Job, CellResult]] = []
     for job in jobs:
         outcomes.append(decide(job.settings(settings), workers))
+        decided += [(job, result) for result in outcomes[-1].results]
         if outcomes[-1].interrupted:
             break
-    results = [result for outcome in outcomes for result in outcome.results]
     notes = dict.fromkeys(note for outcome in outcomes for note in outcome.notes)
+    results = [result for _, result in name_kernels(decided)]
     return RunResult(results, outcomes[-1].host, outcomes[-1].interrupted, list(notes))
 
 

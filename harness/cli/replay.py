@@ -55,7 +55,7 @@ def replay(bundle: Path, kernel: str | None, tsm: str | None, host: dict[str, An
         return exit_status_of(of_scenario)
     console = Console(highlight=False)
     digest = _compare_kernels(expected, settings, console)
-    same = sum(expected.same_as(Outcome.of(each, digest)) for each in results)
+    same = sum(expected.same_as(Outcome.of(each, each.cell.kernel, digest)) for each in results)
     _print_result(results[0], console)
     print_text(
         console,

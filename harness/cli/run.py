@@ -14,13 +14,14 @@ from rich.console import Console
 
 from harness.claims.catalogue import catalogue, undecided_claims
 from harness.cli import options
+from harness.cli.columns import named_pair, with_pairs
 from harness.cli.decide import Workers, decide, decide_jobs, exit_status_of
 from harness.cli.messages import print_note
 from harness.cli.reports import ReportFiles, report_files
 from harness.errors import HostError, UsageError
 from harness.history.database import history_file, record_run
 from harness.matrix.file import read_matrix
-from harness.matrix.jobs import jobs_of
+from harness.matrix.jobs import Job, jobs_of
 from harness.option import Use
 from harness.report.table import print_report
 from harness.report.text import print_text
@@ -40,6 +41,13 @@ _MAX_DETAILS = 5
     type=options.INPUT_FILE,
     help="Decide the jobs of a matrix file; see `tsm-harness matrix --help`.",
 )
+@click.option(
+    "--compare",
+    "compared",
+    nargs=2,
+    metavar="A B",
+    help="Say what changed from column A to column B: two implementations, kernels or providers.",
+)
 @report_files
 @options.workers
 @click.option(
@@ -56,6 +64,7 @@ _MAX_DETAILS = 5
 def run(
     settings: Settings,
     matrix: Path | None,
+    compared: tuple[str, str] | None,
     reports: ReportFiles,
     workers: int,
     cluster: str | None,
@@ -66,12 +75,16 @@ def run(
 
     Without arguments, it decides every claim on debian:6.12 with class-posted, class-fixed and
     mainline. The exit status is 0 when every verdict is as expected, 1 when one is not, and 125
-    without a verdict.
+    without a verdict. A patch to merged code is expected to PASS what its base passes.
     """
     if resume and cluster is None:
         raise UsageError("--resume needs --cluster", hint="add --cluster local")
+    jobs = _jobs_of_matrix(settings, matrix) if matrix else None
+    columns = _columns(jobs, settings) if jobs else settings
+    pair = named_pair(columns, *compared) if compared else None
     where = Workers(workers, cluster, resume)
-    outcome = _run_matrix(settings, matrix, where) if matrix else decide(settings, where)
+    outcome = decide_jobs(jobs, settings, where) if jobs else decide(settings, where)
+    outcome = with_pairs(outcome, pair, columns.tsms)
     outcome = _described(outcome, everything=not settings.claims and matrix is None)
     print_report(outcome, Console())
     reports.write(outcome)
@@ -92,7 +105,7 @@ def _described(run: RunResult, *, everything: bool) -> RunResult:
     return replace(run, claims=described, undecided=undecided)
 
 
-def _run_matrix(settings: Settings, file: Path, where: Workers) -> RunResult:
+def _jobs_of_matrix(settings: Settings, file: Path) -> list[Job]:
     context = click.get_current_context()
     for each in Settings.options():
         source = context.get_parameter_source(each.name)
@@ -101,7 +114,17 @@ def _run_matrix(settings: Settings, file: Path, where: Workers) -> RunResult:
             raise UsageError(
                 f"--matrix cannot be combined with {name}", hint=f"write the values into {file}"
             )
-    return decide_jobs(jobs_of(read_matrix(file), settings), settings, where)
+    return jobs_of(read_matrix(file), settings)
+
+
+def _columns(jobs: Sequence[Job], settings: Settings) -> Settings:
+    """Return the settings with every kernel, implementation and provider of the jobs."""
+    return replace(
+        settings,
+        kernels=tuple(dict.fromkeys(job.kernel for job in jobs)),
+        tsms=tuple(dict.fromkeys(job.tsm for job in jobs)),
+        providers=tuple(dict.fromkeys(job.provider for job in jobs)),
+    )
 
 
 def _record(history: Path | None, outcome: RunResult, settings: Settings) -> None:

@@ -62,8 +62,10 @@ def run_on_cluster(
                     store_result(session.cache, keys[job], result)
     except KeyboardInterrupt:
         interrupted = True
-    recalled = frozenset(result.cell for result in verdicts.results(cached))
-    return RunResult(verdicts.results(jobs), verdicts.host, interrupted, verdicts.notes, recalled)
+    decided = verdicts.decided(jobs)
+    recalled = frozenset(result.cell for job, result in decided if job in cached)
+    results = [result for _, result in decided]
+    return RunResult(results, verdicts.host, interrupted, verdicts.notes, recalled)
 
 
 def _add_cached(verdicts: JobVerdicts, session: Session, job: Job, key: str | None) -> bool:

@@ -11,7 +11,7 @@ from harness.claims.catalogue import decidable_claims
 from harness.cluster.archive import unpack
 from harness.cluster.task import TaskResult
 from harness.errors import HarnessError
-from harness.matrix.jobs import Job
+from harness.matrix.jobs import Job, name_kernels
 from harness.report.run_json import run_from_json
 from harness.verdict import Cell, CellResult, Status
 
@@ -83,6 +83,12 @@ class JobVerdicts:
                 known[cell] = result
                 self._on_result(result)
 
+    def decided(self, jobs: Sequence[Job]) -> list[tuple[Job, CellResult]]:
+        """Return every verdict with its job, in the order of ``jobs``."""
+        return name_kernels(
+            (job, result) for job in jobs for result in self._cells.get(job, {}).values()
+        )
+
     def results(self, jobs: Sequence[Job]) -> list[CellResult]:
         """Return every verdict, in the order of ``jobs``."""
-        return [result for job in jobs for result in self._cells.get(job, {}).values()]
+        return [result for _, result in self.decided(jobs)]

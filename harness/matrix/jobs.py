@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from itertools import combinations, product
 
@@ -10,8 +11,9 @@ from harness.claims.catalogue import decidable_claims
 from harness.errors import UsageError
 from harness.matrix.file import AXES, Matrix
 from harness.settings import Settings
+from harness.verdict import CellResult
 
-__all__ = ["Job", "jobs_of", "jobs_of_settings"]
+__all__ = ["Job", "jobs_of", "jobs_of_settings", "name_kernels"]
 
 _CLAIMS_PER_JOB = 8
 """Enough to outweigh the start of a process, few enough to keep several machines busy."""
@@ -67,6 +69,27 @@ def jobs_of_settings(settings: Settings) -> list[Job]:
         for kernel, tsm, provider in rows
         for part in _parts(settings, tsm)
     ]
+
+
+def name_kernels(decided: Iterable[tuple[Job, CellResult]]) -> list[tuple[Job, CellResult]]:
+    """Return the results of several jobs, each kernel with a name of its own.
+
+    A job does not know the kernels of the others: where two have the same release, the name of
+    the kernel in the job is added, as :meth:`harness.session.Session.label` does within a run.
+    """
+    pairs = list(decided)
+    kernels: dict[str, set[str]] = {}
+    for job, result in pairs:
+        kernels.setdefault(result.cell.kernel, set()).add(job.kernel)
+    return [
+        (job, result if len(kernels[result.cell.kernel]) == 1 else _with_kernel(result, job.kernel))
+        for job, result in pairs
+    ]
+
+
+def _with_kernel(result: CellResult, kernel: str) -> CellResult:
+    cell = replace(result.cell, kernel=f"{result.cell.kernel} ({kernel})")
+    return replace(result, cell=cell)
 
 
 def _parts(settings: Settings, tsm: str) -> list[tuple[str, ...]]:

@@ -112,7 +112,7 @@ def _missed(item: pytest.Item) -> CellResult:
     cell = Cell(
         claim_of(item)[0].id,
         _scenario(item),
-        item.config.stash[SESSION].release(axes.kernel),
+        item.config.stash[SESSION].label(axes.kernel),
         axes.tsm,
         axes.provider,
         settings.seed,
@@ -164,7 +164,9 @@ def _result(item: pytest.Item, verdict: Verdict) -> CellResult:
         source=fault_source(item, evidence, verdict) if failed else None,
     )
     artifacts = item.config.stash[SETTINGS].artifacts
-    result = replace(result, artifacts=write_artifacts(artifacts, result, evidence))
+    result = replace(
+        result, artifacts=write_artifacts(artifacts, result, evidence, axes_of(item).kernel)
+    )
     if verdict.status is Status.FAIL and result.artifacts is not None:
         _write_bundle(item, result, result.artifacts)
     return result
@@ -173,5 +175,5 @@ def _result(item: pytest.Item, verdict: Verdict) -> CellResult:
 def _write_bundle(item: pytest.Item, result: CellResult, directory: Path) -> None:
     axes = axes_of(item)
     kernel = item.config.stash[SESSION].kernel(axes.kernel)
-    bundle = Bundle(_settings_of(item), Outcome.of(result, kernel.digest))
+    bundle = Bundle(_settings_of(item), Outcome.of(result, kernel.release, kernel.digest))
     write_bundle(directory, bundle, parse_implementation(axes.tsm).files)

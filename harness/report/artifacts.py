@@ -56,20 +56,25 @@ class Evidence:
         return timeline_text(self.spans, provider_marks(self.transcript))
 
 
-def artifact_directory(root: Path, cell: Cell) -> Path:
-    """Return the directory of a cell: readable, unique, without characters special to a shell."""
+def artifact_directory(root: Path, cell: Cell, kernel: str = "") -> Path:
+    """Return the directory of a cell: readable, unique, without characters special to a shell.
+
+    ``kernel`` is the kernel as the user named it: two kernels may have the same release.
+    """
     parts = (cell.claim, cell.scenario, cell.kernel, cell.tsm, cell.provider, str(cell.seed))
     readable = "_".join(_UNSAFE.sub("-", part).strip("-.")[:40] for part in parts)
-    digest = hashlib.sha256("\0".join(parts).encode("utf-8", "replace")).hexdigest()
+    digest = hashlib.sha256("\0".join((*parts, kernel)).encode("utf-8", "replace")).hexdigest()
     return root / f"{readable}_{digest[:8]}"
 
 
-def write_artifacts(root: Path, result: CellResult, evidence: Evidence) -> Path | None:
+def write_artifacts(
+    root: Path, result: CellResult, evidence: Evidence, kernel: str = ""
+) -> Path | None:
     """Write the directory of a cell below ``root`` and return it; None if it cannot be made.
 
     ``verdict.json`` lists the files that could not be written, under ``not_written``.
     """
-    directory = artifact_directory(root, result.cell)
+    directory = artifact_directory(root, result.cell, kernel)
     makers = _makers(result, evidence)
     try:
         directory.mkdir(parents=True, exist_ok=True)

@@ -15,6 +15,8 @@ from rich.table import Table
 from rich.text import Text
 
 from harness.oracle.printable import printable
+from harness.report.compare import compare
+from harness.report.compare_text import comparison_lines
 from harness.report.text import print_text
 from harness.verdict import (
     EXIT_AS_EXPECTED,
@@ -42,11 +44,15 @@ _UNEXPECTED_STYLE = "bold red"
 
 
 def print_report(run: RunResult, console: Console) -> None:
-    """Print the tables, each result that is not as expected, and the summary.
+    """Print what changed, the tables, each result that is not as expected, and the summary.
 
     Expected FAILs are explained, too, when there are only a few. ``!`` marks an unexpected
     verdict. ``2/5`` after a verdict: 2 of the 5 results of this claim and implementation have it.
     """
+    for pair in run.pairs:
+        for line in comparison_lines(compare(run.results, pair)):
+            print_text(console, line)
+        console.print()
     for kernel, provider in sorted({(r.cell.kernel, r.cell.provider) for r in run.results}):
         members = [r for r in run.results if (r.cell.kernel, r.cell.provider) == (kernel, provider)]
         console.print(Text(printable(f"{kernel}, {provider}"), style="bold"))
