@@ -20,7 +20,7 @@ __all__ = ["Option", "Use", "check_ranges", "option", "options_of"]
 class Use(enum.Enum):
     """What an option is for; this decides which commands accept it and where it is recorded."""
 
-    CELL = "the cell: every command, every bundle, always in the command of a rerun"
+    CELL = "the cell: every command, every bundle, in a rerun when not the default"
     GUEST = "the guest: every command, every bundle, in a rerun when not the default"
     HOST = "this machine: every command, no bundle, in a rerun when not the default"
     REPEAT = "repetition: commands that decide claims, in a rerun when not the default"

@@ -11,7 +11,7 @@ from __future__ import annotations
 import functools
 import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -141,14 +141,18 @@ class Settings(Hardware):
         arguments = list(self.claims)
         for each in self.options():
             default = getattr(self, each.name) == each.default
-            if each.positional or each.use is Use.OUTPUT or (default and each.use is not Use.CELL):
-                continue
-            arguments += [f"--{each.flag}={value}" for value in each.values(self)]
+            if not (each.positional or each.use is Use.OUTPUT or default):
+                arguments += [f"--{each.flag}={value}" for value in each.values(self)]
         return arguments
 
     def command(self) -> str:
-        """Return the command line that decides the same claims."""
-        return shlex.join(["tsm-harness", "run", *self.run_arguments()])
+        """Return the command line that decides the same claims, on this or another machine.
+
+        It has what differs from the defaults, and names paths as the user did. It leaves out the
+        cache, whose content can be made anew anywhere.
+        """
+        arguments = replace(self, cache=None).run_arguments()
+        return shlex.join(["tsm-harness", "run", *arguments])
 
     def recorded(self) -> dict[str, Any]:
         """Return what a bundle keeps of the settings of one cell, for JSON; nothing unset."""

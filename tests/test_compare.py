@@ -124,7 +124,7 @@ def test_one_reason_for_many_scenarios_is_one_line() -> None:
     ]
     assert comparison_lines(compare(results, PAIR))[1:] == [
         "  not compared: R1, J1, T1",
-        "    R1 double_free and 2 more: PASS before, ERROR after: the patch does not build",
+        "    R1, J1, T1 (3 scenarios): PASS before, ERROR after: the patch does not build",
     ]
 
 

@@ -24,7 +24,7 @@ from harness.report.formats.ktap_format import ktap_lines
 from harness.report.host import describe_host
 from harness.report.run_json import run_as_json, run_from_json
 from harness.report.timeline import Span
-from harness.verdict import Cause, CellResult, ClaimSummary, RunResult, SourceExcerpt, Status
+from harness.verdict import Cause, CellResult, ClaimSummary, Pair, RunResult, SourceExcerpt, Status
 from tests.test_report import EVIDENCE, HOSTILE, MIXED, S, result
 
 HOST = describe_host(
@@ -79,6 +79,8 @@ FULL = RunResult(
     notes=["shim: class_create()"],
     claims={"J1": ClaimSummary("A demand.", "a reviewer", "https://lore.kernel.org/r/1@example")},
     undecided={"S4": "documentation"},
+    pairs=(Pair("tsm", "class-posted", "class-fixed", is_base=True),),
+    command="tsm-harness run",
 )
 
 
@@ -123,7 +125,8 @@ def test_schema_refuses_other_documents() -> None:
 def test_json_has_the_documented_values() -> None:
     document = run_as_json(FULL)
     assert list(document) == [
-        "schema", "host", "interrupted", "cells", "summary", "claims", "undecided", "notes"
+        "schema", "host", "interrupted", "cells", "summary", "claims", "undecided", "notes",
+        "command", "comparisons",
     ]  # fmt: skip
     assert document["schema"] == 2
     assert document["summary"] == {"FAIL": 1, "ERROR": 0, "MISS": 0, "PASS": 0, "SKIP": 1}
@@ -136,6 +139,7 @@ def test_json_has_the_documented_values() -> None:
         "seed": 0,
         "status": "FAIL",
         "expected": "PASS",
+        "as_expected": False,
         "duration_s": 0.123,
         "detail": "SLUB: Object already free\n  second line",
         "cause": {
@@ -149,6 +153,41 @@ def test_json_has_the_documented_values() -> None:
         "rerun": "tsm-harness run J1 --tsm class-fixed",
         "artifacts": "/out/x",
         "infrastructure_retries": 1,
+    }  # fmt: skip
+
+
+def test_json_tells_what_changed() -> None:
+    pair = Pair("tsm", "class-posted", "class-fixed")
+    results = [
+        *(result(S.FAIL, tsm="class-posted", seed=seed, detail="freed twice") for seed in (0, 1)),
+        *(result(S.PASS, seed=seed) for seed in (0, 1)),
+        result(S.PASS, claim="J1", tsm="class-posted"),
+        result(S.PASS, claim="J1"),
+    ]
+    document = json.loads(json.dumps(run_as_json(RunResult(results, HOST, pairs=[pair]))))
+    jsonschema.validate(document, closed(schema()))  # type: ignore[arg-type] # a dict
+    [comparison] = document["comparisons"]
+    assert comparison == {
+        "axis": "tsm",
+        "before": "class-posted",
+        "after": "class-fixed",
+        "is_base": False,
+        "counts": {
+            "broken": 0, "fixed": 1, "unstable": 0, "still failing": 0, "not compared": 0,
+            "unchanged": 1,
+        },
+        "changes": [
+            {
+                "claim": "R1",
+                "scenario": "double_free",
+                "kernel": "6.12.117+deb12-cloud-amd64",
+                "provider": "sev-snp",
+                "change": "fixed",
+                "before": {"FAIL": 2},
+                "after": {"PASS": 2},
+                "evidence": "FAIL before: freed twice",
+            }
+        ],
     }  # fmt: skip
 
 

@@ -77,6 +77,18 @@ def test_run_arguments_give_the_same_settings(settings: Settings) -> None:
     assert _settings_of_command(settings.run_arguments()) == replace(settings, artifacts=default)
 
 
+def test_command_has_what_differs_from_the_defaults() -> None:
+    settings = Settings(
+        claims=("R1",), tsms=("patch:../fix.mbox",), cache=Path("/private"), artifacts=Path("/p")
+    )
+    assert settings.command() == "tsm-harness run R1 --tsm=patch:../fix.mbox"
+    other = replace(settings, kernels=("debian:7.3",), seed=4, kernel_build=Path("build"))
+    assert other.command() == (
+        "tsm-harness run R1 --kernel=debian:7.3 --tsm=patch:../fix.mbox --seed=4 "
+        "--kernel-build=build"
+    )
+
+
 def test_bundle_has_the_options_of_the_cell_and_the_guest() -> None:
     restored = Settings.from_recorded(CHANGED.recorded())
     for each in Settings.options():

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import shlex
 import statistics
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -86,6 +87,7 @@ def run(
     outcome = decide_jobs(jobs, settings, where) if jobs else decide(settings, where)
     outcome = with_pairs(outcome, pair, columns.tsms)
     outcome = _described(outcome, everything=not settings.claims and matrix is None)
+    outcome = replace(outcome, command=_command(settings, matrix, compared))
     print_report(outcome, Console())
     reports.write(outcome)
     _record(history, outcome, settings)
@@ -103,6 +105,13 @@ def _described(run: RunResult, *, everything: bool) -> RunResult:
         if ident in shown
     }
     return replace(run, claims=described, undecided=undecided)
+
+
+def _command(settings: Settings, matrix: Path | None, compared: Sequence[str] | None) -> str:
+    """Return the command line that repeats the run."""
+    arguments = ["--matrix", str(matrix)] if matrix else []
+    arguments += ["--compare", *compared] if compared else []
+    return " ".join([settings.command(), *([shlex.join(arguments)] if arguments else [])])
 
 
 def _jobs_of_matrix(settings: Settings, file: Path) -> list[Job]:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 
 from harness.verdict import Cell, CellResult, Pair, RunResult, Status, headline
 
-__all__ = ["Change", "Comparison", "Difference", "compare", "expect_what_bases_fail"]
+__all__ = ["AXES", "Change", "Comparison", "Difference", "compare", "expect_what_bases_fail"]
 
 AXES = ("kernel", "tsm", "provider")
 """The fields of a cell whose values are the columns of a run."""

@@ -55,6 +55,6 @@ def _evidence(members: Sequence[Difference]) -> Iterator[str]:
     for each in members:
         groups.setdefault(each.evidence, []).append(each)
     for text, same in groups.items():
-        name = name_of(same[0], members)
-        more = f" and {len(same) - 1} more" if len(same) > 1 else ""
-        yield f"{name}{more}: {text}"[:_MAX_LINE]
+        several = f"{claims_of(same)} ({len(same)} scenarios)"
+        name = name_of(same[0], members) if len(same) == 1 else several
+        yield f"{name}: {text}"[:_MAX_LINE]

@@ -8,6 +8,7 @@ refuses another number.
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -15,11 +16,13 @@ from typing import Any
 
 from harness.errors import HarnessError
 from harness.oracle.printable import printable
+from harness.report.compare import AXES, Change, Comparison, Difference, compare
 from harness.verdict import (
     Cause,
     Cell,
     CellResult,
     ClaimSummary,
+    Pair,
     RunResult,
     SourceExcerpt,
     Status,
@@ -44,6 +47,30 @@ def run_as_json(run: RunResult) -> dict[str, object]:
         "claims": {ident: asdict(claim) for ident, claim in run.claims.items()},
         "undecided": dict(run.undecided),
         "notes": list(run.notes),
+        "command": run.command,
+        "comparisons": [_comparison_as_json(compare(run.results, pair)) for pair in run.pairs],
+    }
+
+
+def _comparison_as_json(comparison: Comparison) -> dict[str, object]:
+    changed = [each for each in comparison.differences if each.change is not Change.UNCHANGED]
+    return {
+        **asdict(comparison.pair),
+        "counts": {change.value: count for change, count in comparison.counts.items()},
+        "changes": [_difference_as_json(each, comparison.pair) for each in changed],
+    }
+
+
+def _difference_as_json(difference: Difference, pair: Pair) -> dict[str, object]:
+    others = [axis for axis in AXES if axis != pair.axis]
+    return {
+        "claim": difference.claim,
+        "scenario": difference.scenario,
+        **dict(zip(others, difference.where, strict=True)),
+        "change": difference.change.value,
+        "before": dict(Counter(each.status.value for each in difference.before)),
+        "after": dict(Counter(each.status.value for each in difference.after)),
+        "evidence": printable(difference.evidence, _MAX_DETAIL),
     }
 
 
@@ -67,9 +94,15 @@ def run_from_json(text: bytes) -> RunResult:
             [str(note) for note in data["notes"]],
             claims={ident: ClaimSummary(**claim) for ident, claim in data["claims"].items()},
             undecided={str(ident): str(reason) for ident, reason in data["undecided"].items()},
+            pairs=tuple(_pair_from_json(each) for each in data.get("comparisons", ())),
+            command=str(data.get("command", "")),
         )
     except (ValueError, LookupError, TypeError, AttributeError) as error:
         raise HarnessError(f"a key of the run report is missing or wrong: {error!r}") from error
+
+
+def _pair_from_json(data: Mapping[str, Any]) -> Pair:
+    return Pair(**{name: data[name] for name in Pair.__dataclass_fields__})
 
 
 def cell_as_json(result: CellResult) -> dict[str, object]:
@@ -78,6 +111,7 @@ def cell_as_json(result: CellResult) -> dict[str, object]:
         **{name: getattr(result.cell, name) for name in _CELL},
         "status": result.status.value,
         "expected": result.expected.value,
+        "as_expected": result.as_expected,
         "duration_s": round(result.duration_s, 3),
         "detail": printable(result.detail, _MAX_DETAIL),
         "cause": asdict(result.cause) if result.cause else None,
