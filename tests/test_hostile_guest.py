@@ -239,6 +239,61 @@ def test_random_payloads_in_all_frame_types_raise_only_guest_lost_error(seed: in
     assert any(client.has_reply(ident) for ident in requests)
 
 
+def _damaged(frame: bytes) -> bytes:
+    return frame[:-1] + bytes([frame[-1] ^ 1])
+
+
+def test_a_question_is_asked_again_after_a_damaged_reply() -> None:
+    def more(at: int) -> bytes:
+        if at == 1:
+            return _damaged(_reply(connection.requests[0], b"the answer"))
+        return _reply(connection.requests[1], b"the answer")
+
+    connection = _EndlessConnection(more, 2, last=BlockingIOError)
+    client = _Events().client(connection)
+    deadline = Timeouts().deadline(20.0, "the answer")
+    assert client.ask(FrameType.STATE, b"slot", deadline, patience_s=1e6) == b"the answer"
+    assert [request.payload for request in connection.requests] == [b"slot", b"slot"]
+
+
+def test_a_question_is_asked_again_after_silence() -> None:
+    connection = _EndlessConnection(lambda at: b"", 0, last=BlockingIOError)
+
+    def sendall(data: bytes) -> None:
+        _EndlessConnection.sendall(connection, data)
+        if len(connection.requests) == 3:
+            answer = _reply(connection.requests[0], b"late")
+            connection.recv = lambda _: answer  # type: ignore[method-assign]
+
+    connection.sendall = sendall  # type: ignore[method-assign]
+    client = _Events().client(connection)
+    deadline = Timeouts().deadline(20.0, "the answer")
+    assert client.ask(FrameType.STATE, b"", deadline, patience_s=0.01) == b"late"
+
+
+def test_a_busy_agent_still_answers_the_first_question() -> None:
+    def more(at: int) -> bytes:
+        if at == 1:
+            return _oversize_header(200_000) + bytes(200_000)
+        if at == 2:
+            busy = connection.requests[1]
+            return encode_frame(Frame(busy.type | REPLY, 0, 0, busy.id, Status.BUSY))
+        return _reply(connection.requests[0], b"done")
+
+    connection = _EndlessConnection(more, 3, last=BlockingIOError)
+    client = _Events().client(connection)
+    deadline = Timeouts().deadline(20.0, "the answer")
+    assert client.ask(FrameType.LOG_SYNC, b"", deadline, patience_s=1e6) == b"done"
+
+
+def test_a_question_to_a_guest_that_sends_noise_ends_at_the_deadline() -> None:
+    connection = _EndlessConnection(_ENDLESS["noise"], limit=10**9)
+    client = _Events().client(connection)
+    with pytest.raises(DeadlineError, match="an answer did not happen"):
+        client.ask(FrameType.STATE, b"", Timeouts().deadline(0.1, "an answer"), patience_s=1e6)
+    assert 1 < len(connection.requests) < 10
+
+
 # An agent that breaks the protocol
 
 Answer = Callable[[Frame], bytes]

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import secrets
 import socket
+import time
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -27,6 +28,7 @@ T = TypeVar("T")
 _MAX_PENDING = 256
 _RECEIVE_BYTES = 1 << 17
 _POLL_RECEIVES = 64
+_MAX_ASKED_FOR_DAMAGE = 4  # a guest that sends noise without end is asked no more often
 _SEND_SECONDS = 30.0  # sendall() takes longer only if the guest no longer reads its port
 
 
@@ -125,17 +127,37 @@ class AgentClient:
 
     def call(self, kind: int, payload: bytes, deadline: Deadline) -> bytes:
         """Send a request and return the payload of its reply; raises if the agent refuses it."""
-        frame = self.receive(self.send(kind, payload), deadline)
-        if frame.status != Status.OK:
-            name = Status(frame.status).name if frame.status in set(Status) else frame.status
-            raise ScenarioError(f"the guest's agent refused {FrameType(kind).name}: {name}")
-        return frame.payload
+        return _accepted(kind, self.receive(self.send(kind, payload), deadline))
+
+    def ask(self, kind: int, payload: bytes, deadline: Deadline, *, patience_s: float) -> bytes:
+        """Like :meth:`call`, for a request that changes nothing in the guest.
+
+        It is sent again when bytes of the guest arrived damaged, and after each ``patience_s``
+        seconds of silence: a defect under test may overwrite the buffer that holds the reply.
+        BUSY means that the agent still works on the request that was sent before.
+        """
+        asked: list[int] = []
+        while True:
+            asked.append(self.send(kind, payload))
+            damage, again_at = self._parser.damage, time.monotonic() + patience_s
+            while time.monotonic() < again_at and (
+                self._parser.damage == damage or len(asked) > _MAX_ASKED_FOR_DAMAGE
+            ):
+                replies = [self._replies.pop(each) for each in asked if each in self._replies]
+                if settled := [each for each in replies if each.status != Status.BUSY]:
+                    self._awaited.difference_update(asked)
+                    return _accepted(kind, settled[0])
+                self._wait(min(deadline.remaining(), again_at - time.monotonic()))
+            deadline.remaining()
 
     def wait_for_data(self, deadline: Deadline) -> None:
         """Wait until the guest sends something, and receive it."""
-        self._socket.settimeout(deadline.remaining())
-        if not self._receive_data():
+        if not self._wait(deadline.remaining()):
             deadline.remaining()
+
+    def _wait(self, seconds: float) -> bool:
+        self._socket.settimeout(max(seconds, 0.001))
+        return self._receive_data()
 
     def raw(self) -> socket.socket:
         """The connection itself, for the benchmark's echo; no frame may be in flight."""
@@ -174,3 +196,10 @@ class AgentClient:
     def _lost(self, error: OSError | None) -> GuestLostError:
         why = f" ({error.strerror})" if error is not None and error.strerror else ""
         return GuestLostError(f"the connection to the guest ended{why}{self._exit_text()}")
+
+
+def _accepted(kind: int, frame: Frame) -> bytes:
+    if frame.status != Status.OK:
+        name = Status(frame.status).name if frame.status in set(Status) else frame.status
+        raise ScenarioError(f"the guest's agent refused {FrameType(kind).name}: {name}")
+    return frame.payload

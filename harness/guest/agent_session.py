@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from harness.guest.agent import AgentClient
 from harness.oracle.kernel_log import KernelLog
-from harness.timeouts import Timeouts
+from harness.timeouts import Deadline, Timeouts
 from tsmw.agent import AgentHello, LogBatch
 from tsmw.constants import FrameType
 
@@ -22,6 +22,7 @@ REPLY_SECONDS = 20.0
 
 _ENTROPY_BYTES = 64
 _PINGS = 21
+_PATIENCE_SECONDS = 0.5
 
 
 class AgentSession:
@@ -70,6 +71,11 @@ class AgentSession:
         """Send a request and return its reply's payload; ``what`` names the wait in messages."""
         return self.client.call(kind, payload, self.timeouts.deadline(seconds, what))
 
+    def ask(self, kind: FrameType, payload: bytes, deadline: Deadline) -> bytes:
+        """Send a request that changes nothing; it is sent again while no intact reply comes."""
+        patience_s = self.timeouts.scaled(_PATIENCE_SECONDS)
+        return self.client.ask(kind, payload, deadline, patience_s=patience_s)
+
     def ping(self) -> float:
         """The median round trip of a 64-byte message, in seconds."""
         deadline = self.timeouts.deadline(REPLY_SECONDS, "the answer to a ping")
@@ -81,7 +87,8 @@ class AgentSession:
         return statistics.median(times)
 
     def _sync_log(self) -> None:
-        self.request(FrameType.LOG_SYNC, b"", "the rest of the kernel log")
+        deadline = self.timeouts.deadline(REPLY_SECONDS, "the rest of the kernel log")
+        self.ask(FrameType.LOG_SYNC, b"", deadline)
 
     def _feed_log(self, batch: LogBatch) -> None:
         self.log.feed(batch.records, lost=batch.lost)

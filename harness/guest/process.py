@@ -62,7 +62,7 @@ class ActorProcess:
         """The process's phase, and the files about its task in ``/proc``."""
         deadline = deadline or self.session.timeouts.deadline(_SECONDS, f"the state of {self!r}")
         slot = encode_u32("STATE", self.slot)
-        payload = self.session.client.call(FrameType.STATE, slot, deadline)
+        payload = self.session.ask(FrameType.STATE, slot, deadline)
         return decoded(decode_state, payload)
 
     def describe_state(self) -> str:

@@ -81,6 +81,11 @@ class FrameParser:
         self._skip = 0
         self._lost_sync = False
 
+    @property
+    def damage(self) -> int:
+        """How often anything was dropped."""
+        return self.resyncs + self.crc_errors + self.oversize
+
     def feed(self, data: bytes) -> list[Frame]:
         """Parse the next bytes of the stream; return the frames that they complete, in order."""
         if self._tail:
