@@ -6,6 +6,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import re
 import xml.etree.ElementTree as ET
 from collections.abc import Sequence
 from pathlib import Path
@@ -256,7 +257,7 @@ def test_junit_outcomes(tmp_path: Path) -> None:
     assert (root.get("failures"), root.get("errors")) == ("2", "2")
     suite = suites["6.12.117+deb12-cloud-amd64 / class-fixed / sev-snp"]
     tags = {
-        case.get("name"): [child.tag for child in case if child.tag != "properties"]
+        case.get("name"): [child.tag for child in case if child.tag != "system-out"]
         for case in suite.iter("testcase")
     }
     assert tags == {
@@ -274,9 +275,9 @@ def test_junit_passes_an_expected_fail_with_its_status(tmp_path: Path) -> None:
     path = tmp_path / "junit.xml"
     junit_format.write(path, RunResult([result(S.FAIL, S.FAIL)], HOST))
     [case] = ET.parse(path).getroot().iter("testcase")
-    assert [child.tag for child in case] == ["properties"]
-    properties = {p.get("name"): p.get("value") for p in case.iter("property")}
-    assert properties["status"] == properties["expected"] == "FAIL"
+    assert [child.tag for child in case] == ["system-out"]
+    output = (case.findtext("system-out") or "").splitlines()
+    assert {"status: FAIL", "expected: FAIL"} <= set(output)
 
 
 @pytest.mark.parametrize(("expected", "tag"), [(S.SKIP, "skipped"), (S.PASS, "failure")])
@@ -286,7 +287,7 @@ def test_junit_fails_a_skip_that_was_not_predicted(
     path = tmp_path / "junit.xml"
     junit_format.write(path, RunResult([result(S.SKIP, expected, detail="no kcsan")], HOST))
     [case] = ET.parse(path).getroot().iter("testcase")
-    [outcome] = [child for child in case if child.tag != "properties"]
+    [outcome] = [child for child in case if child.tag != "system-out"]
     assert (outcome.tag, outcome.get("message")) == (tag, "no kcsan")
 
 
@@ -295,6 +296,111 @@ def test_junit_is_valid_xml_for_any_text_of_a_guest(tmp_path: Path) -> None:
     junit_format.write(path, RunResult([result(S.FAIL, claim=HOSTILE, detail=HOSTILE)], HOST))
     [case] = ET.parse(path).getroot().iter("testcase")
     assert "]]> <a> &" in (case.findtext("failure") or "")
+
+
+_JUNIT: dict[str, tuple[set[str], set[str], set[str]]] = {
+    "testsuites": ({"testsuite"}, set(), {"name", "time", "tests", "failures", "errors"}),
+    "testsuite": (
+        {"testsuite", "properties", "testcase", "system-out", "system-err"},
+        {"name", "tests", "failures", "errors"},
+        {
+            "time",
+            "skipped",
+            "timestamp",
+            "hostname",
+            "id",
+            "package",
+            "file",
+            "log",
+            "url",
+            "group",
+        },
+    ),
+    "properties": ({"property"}, set(), set()),
+    "property": (set(), {"name", "value"}, set()),
+    "testcase": (
+        {"skipped", "error", "failure", "system-out", "system-err"},
+        {"name"},
+        {"time", "classname", "group"},
+    ),
+    "failure": (set(), set(), {"type", "message"}),
+    "error": (set(), set(), {"type", "message"}),
+    "skipped": (set(), set(), {"type", "message"}),
+    "system-out": (set(), set(), set()),
+}
+"""By element: its children, the attributes that it must have, those that it may have."""
+
+
+def jenkins_refuses(root: ET.Element) -> list[str]:
+    """Return what the schema of Jenkins' xunit plugin (junit-10.xsd) does not allow."""
+    problems = []
+    for element in root.iter():
+        children, required, optional = _JUNIT[element.tag]
+        problems += [f"<{c.tag}> in <{element.tag}>" for c in element if c.tag not in children]
+        attributes = set(element.keys())
+        problems += [f"{element.tag}: {name} is missing" for name in required - attributes]
+        problems += [f"{element.tag}: {name}" for name in attributes - required - optional]
+        if not re.fullmatch(r"[0-9]*(\.[0-9]*)?", element.get("time", "")):
+            problems.append(f"{element.tag}: time {element.get('time')}")
+    return problems
+
+
+@pytest.mark.parametrize("run", [RunResult([], HOST), RUN, FULL])
+def test_junit_is_valid_for_jenkins(tmp_path: Path, run: RunResult) -> None:
+    junit_format.write(tmp_path / "junit.xml", run)
+    assert not jenkins_refuses(ET.parse(tmp_path / "junit.xml").getroot())
+
+
+def test_a_document_that_jenkins_refuses_is_noticed() -> None:
+    text = (
+        '<testsuites skipped="1"><testsuite name="a" tests="1" failures="0" errors="0" time="1e-3">'
+        "<testcase><properties /></testcase></testsuite></testsuites>"
+    )
+    assert jenkins_refuses(ET.fromstring(text)) == [
+        "testsuites: skipped",
+        "testsuite: time 1e-3",
+        "<properties> in <testcase>",
+        "testcase: name is missing",
+    ]
+
+
+# --- identities ---------------------------------------------------------------------------------
+
+
+def names_of(name: str, path: Path) -> list[str]:
+    """Return the name of every result that a format has written, with the groups it is in."""
+    if name == "junit":
+        cases = ET.parse(path).getroot().iter("testcase")
+        return [f"{case.get('classname')} {case.get('name')}" for case in cases]
+    if name == "json":
+        cells = json.loads(path.read_bytes())["cells"]
+        return [str([cell[key] for key in run_json._CELL]) for cell in cells]
+    if name == "kcidb":
+        return [test["id"] for test in json.loads(path.read_bytes())["tests"]]
+    groups: list[str] = []
+    names = []
+    for line in path.read_text().splitlines():
+        depth = (len(line) - len(line.lstrip())) // 2
+        if "# Subtest: " in line:
+            groups[depth - 1 :] = [line.partition(": ")[2]]
+        elif depth == 2 and not line.lstrip().startswith(("#", "1..", "KTAP")):
+            names.append(" ".join([*groups[:2], line.partition("ok ")[2].partition(" ")[2]]))
+    return names
+
+
+@pytest.mark.parametrize("name", ["json", "junit", "ktap", "kcidb"])
+def test_every_repetition_and_kernel_has_a_name_of_its_own(name: str, tmp_path: Path) -> None:
+    results = [
+        result(S.PASS, claim=claim, kernel=kernel, seed=seed)
+        for claim in ("R1", "J1")
+        for kernel in ("6.12 (a/bzImage)", "6.12 (b/bzImage)")
+        for seed in range(3)
+    ]
+    [chosen] = [each for each in formats() if each.name == name]
+    arguments = {key: argument.default for key, argument in chosen.arguments.items()}
+    chosen.write(tmp_path / "out", RunResult(results, HOST), **arguments)
+    names = names_of(name, tmp_path / "out")
+    assert len(names) == len(set(names)) == len(results)
 
 
 # --- KTAP ---------------------------------------------------------------------------------------
@@ -326,10 +432,9 @@ def test_ktap_is_nested_with_correct_plans() -> None:
 
 def test_ktap_shows_expected_and_unexpected_results() -> None:
     expected = ktap([result(S.FAIL, S.FAIL, detail="seen")])
-    assert "ok 1 double_free" in expected
-    assert expected[expected.index("ok 1 double_free") - 2 :][:2] == [
-        "# FAIL, expected FAIL", "# seen",
-    ]  # fmt: skip
+    line = "ok 1 double_free # XFAIL seen"
+    assert expected[expected.index(line) - 2 :][:2] == ["# FAIL, expected FAIL", "# seen"]
+    assert expected[-2:] == ["ok 1 R1", "ok 1 6.12.117+deb12-cloud-amd64,_class-fixed,_sev-snp"]
     unexpected = ktap([result(S.FAIL, detail="seen")])
     assert "not ok 1 double_free" in unexpected and unexpected[-1].startswith("not ok 1 ")
     assert "# rerun: tsm-harness run R1 --tsm class-fixed" in unexpected
@@ -341,7 +446,60 @@ def test_ktap_shows_expected_and_unexpected_results() -> None:
     assert "# SKIP, expected PASS" in unpredicted
     assert not any(line.startswith("ok ") for line in unpredicted)
     for undecided in (S.ERROR, S.MISS):
-        assert "not ok 1 double_free" in ktap([result(undecided)])
+        assert "not ok 1 double_free # ERROR what happened" in ktap([result(undecided)])
+    assert "not ok 1 double_free" in ktap([result(S.PASS, S.FAIL)])
+
+
+KUNIT_RESULT = re.compile(r"\s*(ok|not ok) [0-9]+ (?:- )?([^#]*)(?: # .*)?")
+KUNIT_SKIP = re.compile(r"\s*(ok|not ok) [0-9]+ (?:- )?(.*) # SKIP(.*)")
+"""What tools/testing/kunit/kunit_parser.py takes for a result, and for a skipped one."""
+
+
+def kunit_reads(line: str) -> tuple[str, str]:
+    """Return the name and the outcome that the kernel's parser finds in a result line."""
+    found = KUNIT_RESULT.fullmatch(line)
+    assert found is not None, line
+    skipped = KUNIT_SKIP.fullmatch(line)
+    if skipped is not None:
+        return skipped[2], "skipped"
+    return found[2], "passed" if found[1] == "ok" else "failed"
+
+
+@pytest.mark.parametrize("detail", ["seen", "# SKIP not really", "a # SKIP b # c", "#"])
+@pytest.mark.parametrize(
+    ("status", "expected", "outcome"),
+    [
+        (S.FAIL, S.FAIL, "passed"),
+        (S.FAIL, S.PASS, "failed"),
+        (S.PASS, S.FAIL, "failed"),
+        (S.SKIP, S.SKIP, "skipped"),
+        (S.SKIP, S.PASS, "failed"),
+        (S.ERROR, S.PASS, "failed"),
+    ],
+)
+def test_the_parser_of_the_kernel_reads_the_outcome(
+    detail: str, status: Status, expected: Status, outcome: str
+) -> None:
+    lines = ktap([result(status, expected, detail=detail)])
+    [line] = [each for each in lines if " double_free" in each]
+    assert kunit_reads(line) == ("double_free", outcome)
+
+
+def test_a_skip_directive_inside_a_reason_is_noticed() -> None:
+    assert kunit_reads("ok 1 name # XFAIL a # SKIP b") == ("name # XFAIL a", "skipped")
+
+
+@pytest.mark.parametrize(
+    "text", ["Subtest: x", "reboot: System halted", "Kernel panic - not syncing: VFS: x"]
+)
+def test_a_diagnostic_neither_begins_nor_ends_anything(text: str) -> None:
+    lines = ktap([result(S.FAIL, detail=text)])
+    assert not any(text in line for line in lines if "# Subtest: " in line)
+    ends = re.compile(
+        "List of all partitions:|Kernel panic - not syncing: VFS:|reboot: System halted"
+    )
+    assert not any(ends.search(line) for line in lines)
+    assert ends.search(text) or text.startswith("Subtest")
 
 
 def test_ktap_is_valid_for_any_text_of_a_guest(tmp_path: Path) -> None:

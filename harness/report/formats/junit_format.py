@@ -2,16 +2,17 @@
 """The run report as JUnit XML: one suite per kernel, implementation and provider.
 
 An unexpected verdict is a failure, also if it is a SKIP; ERROR and MISS are errors. An expected
-SKIP is skipped. An expected FAIL passes, with both statuses among its properties. Characters that
-XML cannot carry are replaced.
+SKIP is skipped. An expected FAIL passes. Both statuses are in the output of a test case, since the
+schema of Jenkins (junit-10.xsd of its xunit plugin), to which the document is valid, has no
+properties there. Characters that XML cannot carry are replaced.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from junitparser import Error, Failure, JUnitXml, Skipped, TestCase, TestSuite
-from junitparser.junitparser import Properties, Property
+from junitparser import Error, Failure, Skipped
+from junitparser.xunit2 import JUnitXml, TestCase, TestSuite
 
 from harness.oracle.printable import printable
 from harness.report.format import Format
@@ -28,7 +29,7 @@ def write(path: Path, run: RunResult) -> None:
     """Write the run report; raises :class:`HostError` if the file cannot be written."""
     document = JUnitXml("tsm-harness")
     for suite_key in dict.fromkeys(_suite_key(result.cell) for result in run.results):
-        suite = TestSuite(printable(" / ".join(suite_key)))
+        suite = TestSuite(printable(" / ".join(suite_key)))  # type: ignore[no-untyped-call]
         for name, value in run.host.items():
             suite.add_property(printable(name), printable(str(value)))
         for result in run.results:
@@ -49,13 +50,11 @@ def _case(result: CellResult) -> TestCase:
     case = TestCase(
         printable(name), printable(".".join(_suite_key(cell))), round(result.duration_s, 3)
     )
-    properties = Properties()  # type: ignore[no-untyped-call]
-    for key, value in _properties(result).items():
-        properties.add_property(Property(key, printable(value)))
-    case.append(properties)  # type: ignore[no-untyped-call]
     outcome = _outcome(result)
     if outcome is not None:
         case.append(outcome)  # type: ignore[no-untyped-call]
+    facts = (f"{key}: {printable(value)}" for key, value in _facts(result).items())
+    case.system_out = "\n".join(facts)
     return case
 
 
@@ -70,18 +69,18 @@ def _outcome(result: CellResult) -> Failure | Error | Skipped | None:
     return outcome
 
 
-def _properties(result: CellResult) -> dict[str, str]:
-    properties = {
+def _facts(result: CellResult) -> dict[str, str]:
+    facts = {
         "claim": result.cell.claim,
         "status": result.status.value,
         "expected": result.expected.value,
         "rerun": result.rerun,
     }
     if result.artifacts:
-        properties["artifacts"] = str(result.artifacts)
+        facts["artifacts"] = str(result.artifacts)
     if result.infrastructure_retries:
-        properties["infrastructure_retries"] = str(result.infrastructure_retries)
-    return properties
+        facts["infrastructure_retries"] = str(result.infrastructure_retries)
+    return facts
 
 
 FORMAT = Format("junit", "Write the verdicts as JUnit XML.", write)

@@ -3,7 +3,9 @@
 
 The levels are: kernel, implementation and provider; claim; scenario. A result is ``ok`` if it is
 as expected. A diagnostic line before it has both statuses, unless it is an expected PASS or SKIP.
-An expected SKIP is ``ok`` with the SKIP directive; ERROR and MISS are ``not ok``.
+An expected SKIP is ``ok`` with the directive SKIP, an expected FAIL is ``ok`` with XFAIL: the
+parser of tools/testing/kunit takes every directive but SKIP as text, and counts it as passed.
+ERROR and MISS are ``not ok`` with the directive ERROR.
 """
 
 from __future__ import annotations
@@ -15,12 +17,14 @@ from pathlib import Path
 from harness.oracle.printable import printable
 from harness.report.format import Format
 from harness.report.output import write_atomically
-from harness.verdict import CellResult, RunResult, Status
+from harness.verdict import CellResult, RunResult, Status, headline
 
 __all__ = ["FORMAT", "ktap_lines", "write"]
 
 _INDENT = "  "
 _MAX_DETAIL_LINES = 60
+_DIRECTIVES = {Status.SKIP: "SKIP", Status.FAIL: "XFAIL"}  # of results that are as expected
+_END = re.compile(r"(not syncing|System halted|List of all partitions|reboot):")  # kunit_parser.py
 _NOT_IN_A_NAME = re.compile(r"[#\\\s]+")
 
 
@@ -62,25 +66,41 @@ def _level(
         yield from (f"{_INDENT}{line}" for line in _level(members, deeper))
         good = all(result.as_expected for result in members)
         skipped = good and all(result.status is Status.SKIP for result in members)
-        yield _line(number, group, good=good, skip="" if skipped else None)
+        yield _line(number, group, good=good, directive="SKIP" if skipped else "")
 
 
 def _result(number: int, result: CellResult) -> Iterator[str]:
-    skipped = result.as_expected and result.status is Status.SKIP
-    skip = printable(result.detail.partition("\n")[0]) if skipped else None
-    if not skipped and (result.status is not Status.PASS or not result.as_expected):
+    if result.status not in (Status.PASS, Status.SKIP) or not result.as_expected:
         diagnostics = [f"{result.status.value}, expected {result.expected.value}"]
         diagnostics += printable(result.detail).splitlines()[:_MAX_DETAIL_LINES]
         diagnostics += [] if result.as_expected else [f"rerun: {printable(result.rerun)}"]
-        yield from (f"# {line}".rstrip() for text in diagnostics for line in text.splitlines())
+        yield from (_diagnostic(line) for text in diagnostics for line in text.splitlines())
     cell = result.cell
     name = f"{cell.scenario} seed {cell.seed}" if cell.seed else cell.scenario
-    yield _line(number, name, good=result.as_expected, skip=skip)
+    yield _line(number, name, good=result.as_expected, directive=_directive(result))
 
 
-def _line(number: int, name: str, *, good: bool, skip: str | None) -> str:
-    directive = "" if skip is None else f" # SKIP {skip}".rstrip()
-    return f"{'ok' if good else 'not ok'} {number} {_name(name)}{directive}"
+def _directive(result: CellResult) -> str:
+    """Return the directive and its reason; empty for a plain ``ok`` or ``not ok``."""
+    if result.status in (Status.ERROR, Status.MISS):
+        name = "ERROR"
+    elif result.as_expected and result.status in _DIRECTIVES:
+        name = _DIRECTIVES[result.status]
+    else:
+        return ""
+    # A second # would make the parser of tools/testing/kunit look for another directive.
+    return f"{name} {printable(headline(result.detail)).replace('#', '')}".strip()
+
+
+def _diagnostic(line: str) -> str:
+    """Return a line of text that no parser takes for a header or for the end of the output."""
+    text = _END.sub(r"\1 :", line)
+    return (f"#  {text}" if text.startswith("Subtest") else f"# {text}").rstrip()
+
+
+def _line(number: int, name: str, *, good: bool, directive: str = "") -> str:
+    text = f"{'ok' if good else 'not ok'} {number} {_name(name)}"
+    return f"{text} # {directive}" if directive else text
 
 
 def _name(text: str) -> str:
