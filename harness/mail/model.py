@@ -39,7 +39,8 @@ class Posting:
     """One version of a series, or a single patch, without replies and the cover letter's text.
 
     ``subject`` has no prefix in brackets. ``notes`` say what was repaired in the mails, and what
-    was left out.
+    was left out. ``damaged`` are files whose change is incomplete, and therefore not among the
+    patches.
     """
 
     subject: str
@@ -49,6 +50,7 @@ class Posting:
     message_id: str
     patches: tuple[PostedPatch, ...]
     notes: tuple[str, ...] = ()
+    damaged: tuple[str, ...] = ()
 
     @property
     def paths(self) -> tuple[str, ...]:
