@@ -157,7 +157,7 @@ class CellResult:
 
 @dataclass(frozen=True)
 class ClaimSummary:
-    """What a run report says of a claim; ``link`` is the review mail, or empty."""
+    """What a run report says of a claim; ``link`` is where it was raised, or empty."""
 
     demand: str
     raised_by: str

@@ -34,6 +34,12 @@ _MAIL_HOPKINS = f"{_LORE}9e8938589b295b7ae8c4c281be886d065edf60a5.camel@suse.de"
 _MAIL_ORTIZ = f"{_LORE}ZOYOXTsveEhPCHq2@vermeer"
 _MAIL_GREG = f"{_LORE}20230828104635.GA10014@wind.enjellic.com"
 
+_MAIL_POSTED = f"{_LORE}169199900110.1782217.12112722316618515086.stgit@dwillia2-xfh.jf.intel.com"
+_TREE = "https://git.kernel.org/pub/scm/linux/kernel/git/torvalds/linux.git/tree"
+_MERGED_CODE = f"{_TREE}/drivers/virt/coco/guest/report.c"
+_ABI_TEXT = f"{_TREE}/Documentation/ABI/testing/configfs-tsm-report"
+_CLIENT_CODE = "https://github.com/google/go-configfs-tsm"
+
 _REVIEW = (
     Claim(
         "S1",
@@ -176,47 +182,56 @@ _OF_THE_POSTED_CODE = (
         "P1",
         _POSTED,
         "A nonce that is a prefix of the previous nonce is stored.",
+        link=_MAIL_POSTED,
     ),
     Claim(
         "P4",
         _POSTED,
         "Unregistering a provider finishes even while attributes are being read.",
+        link=_MAIL_POSTED,
     ),
     Claim(
         "P5",
         _POSTED,
         "A file that is still open when the provider unregisters returns errors; the kernel "
         "does not oops.",
+        link=_MAIL_POSTED,
     ),
     Claim(
         "P6",
         _POSTED,
         "A new provider makes no report from the nonce written for the previous provider.",
+        link=_MAIL_POSTED,
     ),
     Claim(
         "P7",
         _POSTED,
         "A report that is read in several parts is one report, not parts of two.",
+        link=_MAIL_POSTED,
     ),
     Claim(
         "P8",
         _POSTED,
         "Reading an option while it is written is no data race.",
+        link=_MAIL_POSTED,
     ),
     Claim(
         "P9",
         _POSTED,
         "If concurrent readers get an error from the provider, the old report is freed once.",
+        link=_MAIL_POSTED,
     ),
     Claim(
         "P10",
         _POSTED,
         "If a provider unregisters after a failed regeneration, the old report is freed once.",
+        link=_MAIL_POSTED,
     ),
     Claim(
         "P11",
         _POSTED,
         "A provider whose registration failed does not continue as if it were registered.",
+        link=_MAIL_POSTED,
         undecided="it follows from T4, which is decided",
     ),
     Claim(
@@ -224,17 +239,20 @@ _OF_THE_POSTED_CODE = (
         _POSTED,
         "If the provider returns success without a report, the reader gets an error or no "
         "bytes; the kernel does not oops.",
+        link=_MAIL_POSTED,
         fails_on_mainline=True,
     ),
     Claim(
         "P13",
         _POSTED,
         "An unprivileged user cannot read the nonce.",
+        link=_MAIL_POSTED,
     ),
     Claim(
         "P14",
         _POSTED,
         "A slow report does not block reading the generation.",
+        link=_MAIL_POSTED,
         impossible_on=("class",),
         why_impossible="the lock that the review agreed on covers the report and the generation",
         mended_by=("reader-race",),  # it makes the report under the read lock
@@ -244,6 +262,7 @@ _OF_THE_POSTED_CODE = (
         "P15",
         _POSTED,
         "A driver that selects TSM_REPORTS uses it.",
+        link=_MAIL_POSTED,
         undecided="it is about the Kconfig of a series, not about a running kernel",
     ),
 )
@@ -252,18 +271,21 @@ _OF_THE_MERGED_CODE = (
         "F1",
         _MERGED,
         "A blob that the new report does not have reads as empty, not through a NULL pointer.",
+        link=_MERGED_CODE,
         fails_on_mainline=True,
     ),
     Claim(
         "F2",
         _MERGED,
         "If the report changes its size during a read, the reader still gets one whole report.",
+        link=_MERGED_CODE,
         fails_on_mainline=True,
     ),
     Claim(
         "F3",
         _MERGED,
         "A rejected nonce leaves the previous nonce in place.",
+        link=_MERGED_CODE,
         fails_on_mainline=True,
     ),
     Claim(
@@ -271,36 +293,42 @@ _OF_THE_MERGED_CODE = (
         _MERGED,
         "A write of a nonce that is not stored fails, also when the write counter wraps around "
         "to the read counter.",
+        link=_MERGED_CODE,
         fails_on_mainline=True,
     ),
     Claim(
         "F6",
         _MERGED,
         "No report is served after the provider has unregistered.",
+        link=_MERGED_CODE,
         fails_on_mainline=True,
     ),
     Claim(
         "F7",
         _MERGED,
         "A slow report does not block the creation of another entry.",
+        link=_MERGED_CODE,
         fails_on_mainline=True,
     ),
     Claim(
         "F8",
         _MERGED,
         "An unprivileged user cannot make the provider create a report.",
+        link=_MERGED_CODE,
         fails_on_mainline=True,
     ),
     Claim(
         "F10",
         _MERGED,
         "An entry created while the provider unregisters has its attributes, or mkdir fails.",
+        link=_MERGED_CODE,
         fails_on_mainline=True,
     ),
     Claim(
         "F11",
         _MERGED,
         "A rejected service GUID leaves the stored one in place.",
+        link=_MERGED_CODE,
         fails_on_mainline=True,
     ),
 )
@@ -309,47 +337,56 @@ _OF_THE_INTERFACE = (
         "C1",
         _ABI,
         "Each call fails in the documented cases only, and a reader gets the provider's errno.",
+        link=_ABI_TEXT,
     ),
     Claim(
         "C2",
         _ABI,
         "Each provider's attributes exist, and can be read or written as documented.",
+        link=_ABI_TEXT,
     ),
     Claim(
         "C3",
         _ABI,
         "The nonce is stored at close, complete, whether it was written in one or several calls.",
+        link=_ABI_TEXT,
     ),
     Claim(
         "C4",
         _ABI,
         "An open file keeps returning the report of its first read.",
+        link=_ABI_TEXT,
     ),
     Claim(
         "C5",
         _ABI,
         "A report is made once for each set of options.",
+        link=_ABI_TEXT,
     ),
     Claim(
         "C6",
         _ABI,
         "The interface has the attributes that its documentation names, as far as the provider "
         "shows them: a client needs them, and so do the other claims.",
+        link=_ABI_TEXT,
     ),
     Claim(
         "U1",
         _CLIENTS,
         "The documented protocol distinguishes a valid report from a conflict.",
+        link=_CLIENT_CODE,
     ),
     Claim(
         "U2",
         _CLIENTS,
         "A caller that shares an entry detects every conflict.",
+        link=_CLIENT_CODE,
     ),
     Claim(
         "U3",
         _CLIENTS,
         "A caller that retries after a conflict gets a report over its own nonce.",
+        link=_CLIENT_CODE,
     ),
 )
 _OF_EXPLORATION = (
@@ -357,6 +394,7 @@ _OF_EXPLORATION = (
         "M1",
         _ABI,
         "Every sequence of operations has an outcome that the documentation allows.",
+        link=_ABI_TEXT,
         fails_on_mainline=True,
     ),
     Claim(
@@ -364,11 +402,13 @@ _OF_EXPLORATION = (
         _ABI,
         "When the provider has gone, nothing is kept: memory is freed, and freed once; references "
         "are dropped; the kernel log shows no secret.",
+        link=_ABI_TEXT,
     ),
     Claim(
         "M3",
         _ABI,
         "After every operation the next one returns: no lock is kept, and a killed caller ends.",
+        link=_ABI_TEXT,
     ),
 )
 

@@ -3,9 +3,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -13,12 +14,16 @@ from rich.console import Console
 
 from harness.oracle.records import LogRecord
 from harness.report.artifacts import MAX_FILE, Evidence, artifact_directory, write_artifacts
+from harness.report.legend import legend
 from harness.report.table import print_report
 from harness.report.timeline import Span
 from harness.verdict import (
+    Cause,
     Cell,
     CellResult,
+    ClaimSummary,
     RunResult,
+    SourceExcerpt,
     Status,
     exit_status,
     no_verdict_reason,
@@ -110,9 +115,16 @@ def test_summary_counts_every_status() -> None:
 # --- table --------------------------------------------------------------------------------------
 
 
-def printed(results: Sequence[CellResult], *, width: int = 80, terminal: bool = False) -> str:
+def printed(
+    results: Sequence[CellResult],
+    *,
+    terminal: bool = False,
+    verbose: bool = False,
+    claims: Mapping[str, ClaimSummary] | None = None,
+) -> str:
     out = io.StringIO()
-    print_report(RunResult(results), Console(file=out, width=width, force_terminal=terminal))
+    run = RunResult(results, claims=claims or {})
+    print_report(run, Console(file=out, width=80, force_terminal=terminal), verbose=verbose)
     return out.getvalue()
 
 
@@ -138,10 +150,12 @@ def test_results_that_are_not_as_expected_and_a_few_known_fails_have_details() -
     text = printed(MIXED)
     assert text.count("  rerun: ") == 5
     assert text.count("  as expected: this implementation is known to break the claim\n") == 1
-    assert "  expected PASS, got FAIL\n  SLUB: Object already free\n" in text
+    assert (
+        "  seen: SLUB: Object already free\n      second line\n  expected PASS, got FAIL\n" in text
+    )
     assert "  rerun: tsm-harness run T1 --tsm class-fixed\n" in text
     assert "what happened" not in text.split("FAIL J1")[0].split("ERROR")[0]
-    assert "no such attribute" not in text
+    assert "\nSKIP T1 on class-posted: no such attribute\n" in text
     assert "  recorded: /out/x\n" in text
     last = text.splitlines()[-1]
     assert last == "7 cells: 2 FAIL, 1 ERROR, 1 MISS, 2 PASS, 1 SKIP; 2 not as expected (!)"
@@ -150,7 +164,7 @@ def test_results_that_are_not_as_expected_and_a_few_known_fails_have_details() -
 def test_a_skip_that_was_not_predicted_is_explained_like_a_fail() -> None:
     text = printed([result(S.PASS), result(S.SKIP, tsm="mainline", detail="no attribute format")])
     assert row(text, "R1") == ["R1", "PASS", "SKIP !"]
-    assert "  expected PASS, got SKIP\n  no attribute format\n" in text
+    assert "  no attribute format\n  expected PASS, got SKIP\n" in text
     assert "  rerun: tsm-harness run R1 --tsm mainline\n" in text
     assert text.endswith("2 cells: 1 PASS, 1 SKIP; 1 not as expected (!)\n")
 
@@ -161,6 +175,157 @@ def test_many_known_fails_have_no_details() -> None:
     assert "!" not in text
     assert "rerun" not in text
     assert text.endswith("5 cells: 4 FAIL, 1 PASS; all as expected\n")
+
+
+def test_every_known_fail_has_details_when_they_are_asked_for() -> None:
+    known = [result(S.FAIL, S.FAIL, tsm="class-posted", seed=seed) for seed in range(4)]
+    assert printed(known, verbose=True).count("  rerun: ") == 4
+
+
+CLAIMS = {
+    "R1": ClaimSummary("It is freed once.", "Roy", "https://lore.kernel.org/r/1@example"),
+    "J1": ClaimSummary("Readers share it.", "reading the code"),
+}
+QUOTE = SourceExcerpt("outblob_read", "implementation/tsm.c", 9, 8, ("{", "\tkvfree(blob);", "}"))
+SPLAT = Cause("SLUB", "Object already free", "outblob_read")
+
+
+def test_a_fail_says_first_what_is_demanded_and_what_was_seen() -> None:
+    fail = dataclasses.replace(result(S.FAIL), source=QUOTE, timeline=("0.0 ms  x",))
+    lines = printed([fail], claims=CLAIMS).split("\nFAIL R1 ")[1].splitlines()
+    assert lines[1:] == [
+        "  demand: It is freed once.",
+        "    from: Roy, https://lore.kernel.org/r/1@example",
+        "  seen: what happened",
+        "  source: implementation/tsm.c:9, in outblob_read()",
+        "       8 {",
+        "    >  9         kvfree(blob);",
+        "      10 }",
+        "  expected PASS, got FAIL",
+        "  timeline, its end; timeline.txt in the recorded directory has all:",
+        "    0.0 ms  x",
+        "  rerun: tsm-harness run R1 --tsm class-fixed",
+        "  recorded: /out/x",
+        "",
+        "1 cell: 1 FAIL; 1 not as expected (!)",
+    ]
+
+
+def test_an_error_says_nothing_about_the_demand() -> None:
+    text = printed([result(S.ERROR, detail="harness: no disk")], claims=CLAIMS)
+    assert "demand:" not in text
+    assert "seen:" not in text
+    assert "\n  harness: no disk\n" in text
+
+
+def test_a_claim_that_was_found_by_reading_has_no_link() -> None:
+    text = printed([result(S.FAIL, claim="J1")], claims=CLAIMS)
+    assert "    from: reading the code\n" in text
+
+
+def test_the_end_of_a_long_timeline_is_shown() -> None:
+    fail = dataclasses.replace(result(S.FAIL), timeline=tuple(f"event {n}" for n in range(14)))
+    text = printed([fail])
+    assert "timeline, its end;" in text
+    assert "event 5\n" not in text
+    assert "event 6\n" in text
+    assert "event 0\n" in printed([fail], verbose=True)
+
+
+def test_a_long_detail_keeps_its_start_and_end() -> None:
+    fail = result(S.FAIL, detail="\n".join(f"line {n}" for n in range(40)))
+    text = printed([fail])
+    assert "  seen: line 0\n" in text
+    assert "    line 39\n" in text
+    assert "line 20\n" not in text
+    assert "[26 lines left out; verdict.json in the recorded directory has all]" in text
+    assert "line 20\n" in printed([fail], verbose=True)
+
+
+def test_a_splat_that_breaks_several_claims_is_shown_once() -> None:
+    first, second = (
+        dataclasses.replace(result(S.FAIL, claim=claim), source=QUOTE, cause=SPLAT, timeline=("x",))
+        for claim in ("R1", "J1")
+    )
+    text = printed([first, second], claims=CLAIMS)
+    assert text.count("kvfree(blob)") == text.count("timeline,") == 1
+    assert "  demand: Readers share it.\n" in text
+    assert (
+        "  seen: SLUB: Object already free in outblob_read(), as in R1 double_free above\n" in text
+    )
+    assert text.count("  rerun: ") == text.count("  recorded: ") == 2
+    others = [
+        dataclasses.replace(second, cause=dataclasses.replace(SPLAT, function="unregister")),
+        dataclasses.replace(second, cell=dataclasses.replace(second.cell, tsm="mainline")),
+        dataclasses.replace(second, cause=Cause("ClaimViolatedError", "", "test_x", 3)),
+    ]
+    for other in others:
+        assert printed([first, other]).count("kvfree(blob)") == 2
+
+
+def test_a_known_defect_that_is_gone_is_called_fixed() -> None:
+    gone = "fixed here: this kernel does not have the defect that other kernels are known to have"
+    assert f"  expected FAIL, got PASS\n  {gone}\n" in printed(
+        [result(S.PASS, S.FAIL, tsm="mainline", detail="")]
+    )
+    missed = printed([result(S.PASS, S.FAIL, tsm="defect:double-free", detail="")])
+    assert "fixed here" not in missed
+    assert "  the scenario did not notice the defect that this implementation" in missed
+
+
+def test_a_patch_is_not_called_known_to_break_a_claim() -> None:
+    text = printed([result(S.FAIL, S.FAIL, tsm="patch:x.mbox", detail="why")])
+    assert "  as expected\n" in text
+
+
+def test_the_legend_explains_the_marks_that_appear() -> None:
+    text = printed(MIXED)
+    for line in (
+        "FAIL: the demand does not hold; ERROR: the harness could not decide; MISS: not run; "
+        "PASS: the demand holds; SKIP: does not apply here",
+        "! not as expected; - no scenario of this claim was run here",
+    ):
+        assert f"\n{line}\n" in text
+    assert "\nPASS: the demand holds\n\n" in printed([result(S.PASS)])
+    assert "\n4/4 how many of the claim's results have this verdict\n" in printed(
+        [result(S.PASS, seed=n) for n in range(4)]
+    )
+    assert "another verdict than before" in "".join(legend(["FAIL <"]))
+    assert printed([]).strip() == "0 cells: nothing ran"
+
+
+def test_claims_that_were_skipped_for_one_reason_share_a_line() -> None:
+    def skip(claim: str, tsm: str = "class-fixed", detail: str = "no privlevel") -> CellResult:
+        return result(S.SKIP, S.SKIP, claim=claim, tsm=tsm, detail=detail)
+
+    one = [result(S.PASS), skip("T1"), skip("K3"), skip("F1", detail="of configfs")]
+    text = printed(one)
+    assert "\nSKIP T1, K3: no privlevel\nSKIP F1: of configfs\n\n4 cells" in text
+    two = [*one, skip("T1", "mainline"), skip("K3", "mainline", "why")]
+    text = printed(two)
+    assert "\nSKIP T1 on class-fixed, mainline: no privlevel\n" in text
+    assert "\nSKIP K3 on class-fixed: no privlevel\n" in text
+    assert "\nSKIP K3 on mainline: why\n" in text
+
+
+def test_a_claim_that_another_scenario_decides_is_not_skipped() -> None:
+    other = result(S.SKIP, S.SKIP, detail="of configfs")
+    assert "of configfs" not in printed([result(S.PASS), other])
+
+
+def test_several_skips_that_were_not_predicted_share_an_entry() -> None:
+    skips = [result(S.SKIP, claim=claim, detail="needs x") for claim in ("R1", "J1", "J1")]
+    text = printed([result(S.PASS, claim="T1"), *skips])
+    assert text.count("\n  needs x\n") == 1
+    assert "  and 2 more SKIP for the same reason: J1\n" in text
+
+
+def test_claims_without_a_scenario_are_named_on_request() -> None:
+    run = RunResult([result(S.PASS)], undecided={"S4": "it is about documentation"})
+    for verbose in (False, True):
+        out = io.StringIO()
+        print_report(run, Console(file=out), verbose=verbose)
+        assert ("S4 (it is about documentation)" in out.getvalue()) is verbose
 
 
 def test_an_unexpected_result_is_shown_for_all_seeds() -> None:

@@ -11,10 +11,12 @@ from pathlib import Path
 
 from harness.claims.model import Claim
 from harness.errors import HostError, UsageError
+from harness.verdict import ClaimSummary
 
 __all__ = [
     "Catalogue",
     "catalogue",
+    "claim_summaries",
     "decidable_claims",
     "select_claims",
     "undecided_claims",
@@ -54,6 +56,16 @@ def catalogue() -> Catalogue:
 def undecided_claims() -> dict[str, str]:
     """Return the claims that no scenario decides, each with the reason."""
     return {claim.id: claim.undecided for claim in catalogue().claims.values() if claim.undecided}
+
+
+def claim_summaries(idents: Iterable[str]) -> dict[str, ClaimSummary]:
+    """Return what a run report says of the claims with these ids, in the catalogue's order."""
+    wanted = set(idents)
+    return {
+        claim.id: ClaimSummary(claim.demand, claim.raised_by, claim.link)
+        for claim in catalogue().claims.values()
+        if claim.id in wanted
+    }
 
 
 def decidable_claims(idents: Iterable[str]) -> tuple[str, ...]:

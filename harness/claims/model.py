@@ -14,7 +14,8 @@ __all__ = ["Claim"]
 class Claim:
     """One statement of the review, or one defect found since.
 
-    ``link`` is the review mail (https://lore.kernel.org/r/MESSAGE-ID), or empty.
+    ``link`` is where it was raised, or empty: the review mail
+    (https://lore.kernel.org/r/MESSAGE-ID), or the code or documentation that it is about.
     ``impossible_on`` names the interfaces whose design breaks the claim, ``why_impossible`` says
     how it does, and ``mended_by`` names the defects that undo that. ``fails_on_mainline`` is true
     if the kernel's own implementation breaks it. ``undecided`` is the reason why no scenario

@@ -3,11 +3,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
+import click
+
+from harness.cli import options
 from harness.cli.live import LiveRun
 from harness.cli.messages import print_note
+from harness.errors import UsageError
 from harness.matrix.jobs import Job, jobs_of_settings, name_kernels
 from harness.progress import stderr_progress
 from harness.qemu.capacity import parallel_guests
@@ -16,7 +22,9 @@ from harness.session import Session
 from harness.settings import Settings
 from harness.verdict import EXIT_NO_VERDICT, CellResult, RunResult, exit_status, no_verdict_reason
 
-__all__ = ["Workers", "decide", "decide_jobs", "exit_status_of"]
+__all__ = ["Workers", "decide", "decide_jobs", "exit_status_of", "where_to_run"]
+
+R = TypeVar("R")
 
 
 @dataclass(frozen=True)
@@ -34,6 +42,28 @@ class Workers:
     def guests(self, settings: Settings) -> int:
         """Return how many guests run in parallel on this machine."""
         return self.count or parallel_guests(settings.memory_mib)
+
+
+def where_to_run(command: Callable[..., R]) -> Callable[..., R]:
+    """Add the options that choose where guests run; pass them as ``where``."""
+
+    @functools.wraps(command)
+    def wrapper(*, workers: int, cluster: str | None, resume: bool, **given: object) -> R:
+        if resume and cluster is None:
+            raise UsageError("--resume needs --cluster", hint="add --cluster local")
+        return command(where=Workers(workers, cluster, resume), **given)
+
+    with_resume = click.option(
+        "--resume",
+        is_flag=True,
+        help="With --cluster: take jobs that were decided before from a cache.",
+    )(wrapper)
+    with_cluster = click.option(
+        "--cluster",
+        metavar="ADDRESS",
+        help="Run on the Dask cluster at ADDRESS; `local` starts one on this machine.",
+    )(with_resume)
+    return options.workers(with_cluster)
 
 
 def decide(settings: Settings, workers: Workers) -> RunResult:

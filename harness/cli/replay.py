@@ -11,11 +11,13 @@ import click
 from rich.console import Console
 
 from harness.bundle import Outcome, read_bundle
+from harness.claims.catalogue import claim_summaries
 from harness.cli import options
 from harness.cli.decide import Workers, decide, exit_status_of
 from harness.cli.replay_program import kernel_note, replay_program
 from harness.explore.program_json import FILE, read_program
 from harness.progress import stderr_progress
+from harness.report.explanation import explanation
 from harness.report.table import print_report
 from harness.report.text import print_text
 from harness.session import Session
@@ -50,7 +52,8 @@ def replay(bundle: Path, kernel: str | None, tsm: str | None, host: dict[str, An
     expected = recorded.outcome
     results = [each for each in run.results if each.cell.scenario == expected.scenario]
     if run.interrupted or not any(each.decided for each in results):
-        of_scenario = replace(run, results=results)
+        claims = claim_summaries(each.cell.claim for each in results)
+        of_scenario = replace(run, results=results, claims=claims)
         print_report(of_scenario, Console())
         return exit_status_of(of_scenario)
     console = Console(highlight=False)
@@ -76,6 +79,7 @@ def _compare_kernels(expected: Outcome, settings: Settings, console: Console) ->
 def _print_result(result: CellResult, console: Console) -> None:
     cell = result.cell
     print_text(console, f"{cell.claim} {cell.scenario}: {result.status.value}")
-    print_text(console, result.detail)
+    for line in explanation(result, claim_summaries([cell.claim])):
+        print_text(console, f"  {line}")
     for line in result.timeline:
         print_text(console, f"  {line}")

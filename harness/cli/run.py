@@ -13,10 +13,10 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from harness.claims.catalogue import catalogue, undecided_claims
+from harness.claims.catalogue import claim_summaries, undecided_claims
 from harness.cli import options
 from harness.cli.columns import named_pair, with_pairs
-from harness.cli.decide import Workers, decide, decide_jobs, exit_status_of
+from harness.cli.decide import Workers, decide, decide_jobs, exit_status_of, where_to_run
 from harness.cli.messages import print_note
 from harness.cli.reports import ReportFiles, report_files
 from harness.errors import HostError, UsageError
@@ -27,7 +27,7 @@ from harness.option import Use
 from harness.report.table import print_report
 from harness.report.text import print_text
 from harness.settings import Settings
-from harness.verdict import CellResult, ClaimSummary, RunResult, Status, headline
+from harness.verdict import CellResult, RunResult, Status, headline
 
 __all__ = ["reproduce", "run"]
 
@@ -50,16 +50,12 @@ _MAX_DETAILS = 5
     help="Say what changed from column A to column B: two implementations, kernels or providers.",
 )
 @report_files
-@options.workers
+@where_to_run
 @click.option(
-    "--cluster",
-    metavar="ADDRESS",
-    help="Run on the Dask cluster at ADDRESS; `local` starts one on this machine.",
-)
-@click.option(
-    "--resume",
+    "-v",
+    "--verbose",
     is_flag=True,
-    help="With --cluster: take jobs that were decided before from a cache.",
+    help="Explain every FAIL with all of its lines; name the claims without a scenario.",
 )
 @options.history
 def run(
@@ -67,9 +63,8 @@ def run(
     matrix: Path | None,
     compared: tuple[str, str] | None,
     reports: ReportFiles,
-    workers: int,
-    cluster: str | None,
-    resume: bool,
+    where: Workers,
+    verbose: bool,
     history: Path | None,
 ) -> int:
     """Decide claims on kernels and implementations.
@@ -78,17 +73,14 @@ def run(
     mainline. The exit status is 0 when every verdict is as expected, 1 when one is not, and 125
     without a verdict. A patch to merged code is expected to PASS what its base passes.
     """
-    if resume and cluster is None:
-        raise UsageError("--resume needs --cluster", hint="add --cluster local")
     jobs = _jobs_of_matrix(settings, matrix) if matrix else None
     columns = _columns(jobs, settings) if jobs else settings
     pair = named_pair(columns, *compared) if compared else None
-    where = Workers(workers, cluster, resume)
     outcome = decide_jobs(jobs, settings, where) if jobs else decide(settings, where)
     outcome = with_pairs(outcome, pair, columns.tsms)
     outcome = _described(outcome, everything=not settings.claims and matrix is None)
     outcome = replace(outcome, command=_command(settings, matrix, compared))
-    print_report(outcome, Console())
+    print_report(outcome, Console(), verbose=verbose)
     reports.write(outcome)
     _record(history, outcome, settings)
     return exit_status_of(outcome)
@@ -97,14 +89,8 @@ def run(
 def _described(run: RunResult, *, everything: bool) -> RunResult:
     """Add what the run report says of claims; of undecided ones if ``everything`` was run."""
     undecided = undecided_claims() if everything else {}
-    known = catalogue().claims
     shown = {result.cell.claim for result in run.results} | set(undecided)
-    described = {
-        ident: ClaimSummary(claim.demand, claim.raised_by, claim.link)
-        for ident, claim in known.items()
-        if ident in shown
-    }
-    return replace(run, claims=described, undecided=undecided)
+    return replace(run, claims=claim_summaries(shown), undecided=undecided)
 
 
 def _command(settings: Settings, matrix: Path | None, compared: Sequence[str] | None) -> str:
