@@ -185,7 +185,8 @@ class RunResult:
     them. ``recalled`` are cells whose verdicts an earlier run had reached. ``claims`` describes
     the claims by id; ``undecided`` holds those that no scenario decides, each with the reason.
     ``pairs`` are the columns to compare: see :mod:`harness.report.compare`. ``command`` repeats
-    the run.
+    the run. ``date`` is when it began (ISO 8601). ``subjects`` are the subjects of the judged
+    patches, by implementation.
     """
 
     results: Sequence[CellResult]
@@ -197,6 +198,8 @@ class RunResult:
     undecided: Mapping[str, str] = field(default_factory=dict)
     pairs: Sequence[Pair] = ()
     command: str = ""
+    date: str = ""
+    subjects: Mapping[str, str] = field(default_factory=dict)
 
 
 def exit_status(results: Sequence[CellResult]) -> int:

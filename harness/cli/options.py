@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+import errno
 import functools
 import os
+import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -12,11 +14,13 @@ from typing import Any, TypeVar
 import click
 
 from harness.option import Option, Use
+from harness.report.output import STANDARD_OUTPUT
 from harness.settings import Settings
 
 __all__ = [
     "INPUT_FILE",
     "OUTPUT_FILE",
+    "REPORT_FILE",
     "history",
     "host_settings",
     "setting",
@@ -37,16 +41,37 @@ class _OutputFile(click.Path):
         self, value: object, param: click.Parameter | None, ctx: click.Context | None
     ) -> Path:
         path = Path(str(super().convert(value, param, ctx)))  # type: ignore[arg-type]
-        parent = next(each for each in path.absolute().parents if each.exists())
-        if not os.access(parent if not path.exists() else path, os.W_OK) or not parent.is_dir():
-            self.fail(f"{path} cannot be written", param, ctx)
+        if path == STANDARD_OUTPUT and self.allow_dash:
+            return path
+        if path == STANDARD_OUTPUT:
+            self.fail("this command prints more than this file: name a file", param, ctx)
+        try:
+            _try_to_write(path)
+        except OSError as error:
+            self.fail(f"{path} cannot be written: {error.strerror or error}", param, ctx)
         return path
+
+
+def _try_to_write(path: Path) -> None:
+    """Raise OSError if the file cannot be written; leave nothing behind.
+
+    Permissions do not tell: root may write to /proc, where no file can be made.
+    """
+    if path.is_symlink() or (path.exists() and not path.is_file()):
+        if not os.access(path, os.W_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        return
+    parent = next(each for each in path.absolute().parents if each.exists())
+    with tempfile.NamedTemporaryFile(dir=parent):
+        pass
 
 
 INPUT_FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 """The type of an option that names a file to read."""
 OUTPUT_FILE = _OutputFile(dir_okay=False)
 """The type of an option that names a file to write."""
+REPORT_FILE = _OutputFile(dir_okay=False, allow_dash=True)
+"""The same; ``-`` is the standard output."""
 
 history = click.option(
     "--history",

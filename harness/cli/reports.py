@@ -12,7 +12,9 @@ from typing import TypeVar
 import click
 
 from harness.cli import options
+from harness.errors import UsageError
 from harness.report.formats import formats
+from harness.report.output import STANDARD_OUTPUT
 from harness.verdict import RunResult
 
 __all__ = ["ReportFiles", "report_files"]
@@ -26,6 +28,11 @@ class ReportFiles:
 
     paths: Mapping[str, Path | None]
     arguments: Mapping[str, Mapping[str, str]]
+
+    @property
+    def use_standard_output(self) -> bool:
+        """Whether a report goes to the standard output, which must then hold nothing else."""
+        return STANDARD_OUTPUT in self.paths.values()
 
     def write(self, run: RunResult) -> None:
         """Write the files; raises :class:`HostError` if one cannot be written."""
@@ -48,6 +55,7 @@ def report_files(command: Callable[..., R]) -> Callable[..., R]:
             arguments[each.name] = {
                 name: str(given.pop(f"{each.name}_{name}")) for name in each.arguments
             }
+        _check_paths(paths)
         return command(reports=ReportFiles(paths, arguments), **given)
 
     decorated = wrapper
@@ -58,6 +66,23 @@ def report_files(command: Callable[..., R]) -> Callable[..., R]:
                 flag, default=argument.default, show_default=True, help=argument.help
             )(decorated)
         decorated = click.option(
-            f"--{each.name}", f"{each.name}_file", type=options.OUTPUT_FILE, help=each.help
+            f"--{each.name}",
+            f"{each.name}_file",
+            type=options.REPORT_FILE,
+            metavar="FILE|-",
+            help=each.help,
         )(decorated)
     return decorated
+
+
+def _check_paths(paths: Mapping[str, Path | None]) -> None:
+    """Refuse two reports in one file: the second would replace the first."""
+    known: dict[Path, str] = {}
+    for name, path in paths.items():
+        if path is not None and path.absolute() in known:
+            raise UsageError(
+                f"--{known[path.absolute()]} and --{name} write to the same file {path}",
+                hint="name two files",
+            )
+        if path is not None:
+            known[path.absolute()] = name

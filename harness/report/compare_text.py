@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from harness.oracle.printable import printable
 from harness.report.compare import Change, Comparison, Difference
 
-__all__ = ["claims_of", "comparison_lines", "name_of"]
+__all__ = ["claims_of", "comparison_lines", "counted", "name_of"]
 
 _MAX_LINE = 300  # characters of the evidence
 _LISTED = (Change.FIXED, Change.BROKEN, Change.UNSTABLE, Change.STILL_FAILING, Change.NOT_COMPARED)
@@ -17,24 +17,25 @@ _ALWAYS_COUNTED = (Change.FIXED, Change.BROKEN, Change.STILL_FAILING, Change.UNC
 
 def comparison_lines(comparison: Comparison) -> list[str]:
     """Return the answer in a line, then the scenarios of each change with what was seen."""
-    pair, counts = comparison.pair, comparison.counts
-    subject = (
-        f"{pair.after} against its base {pair.before}"
-        if pair.is_base
-        else (f"{pair.after} against {pair.before}")
-    )
-    counted = ", ".join(
-        f"{counts[change]} {change.value}"
-        for change in (*_ALWAYS_COUNTED, Change.UNSTABLE, Change.NOT_COMPARED)
-        if counts[change] or change in _ALWAYS_COUNTED
-    )
-    lines = [f"{subject}: {counted}"]
+    lines = [counted(comparison)]
     for change in _LISTED:
         members = comparison.of(change)
         if members:
             lines.append(f"  {change.value}: {claims_of(members)}")
             lines += [f"    {line}" for line in _evidence(members)]
     return [printable(line) for line in lines]
+
+
+def counted(comparison: Comparison) -> str:
+    """Return what was compared, and how many scenarios have each change."""
+    pair, counts = comparison.pair, comparison.counts
+    base = "its base " if pair.is_base else ""
+    numbers = ", ".join(
+        f"{counts[change]} {change.value}"
+        for change in (*_ALWAYS_COUNTED, Change.UNSTABLE, Change.NOT_COMPARED)
+        if counts[change] or change in _ALWAYS_COUNTED
+    )
+    return f"{pair.after} against {base}{pair.before}: {numbers}"
 
 
 def claims_of(differences: Sequence[Difference]) -> str:

@@ -5,22 +5,32 @@ from __future__ import annotations
 
 import contextlib
 import os
+import sys
 from pathlib import Path
 
 from harness.errors import HostError
 
-__all__ = ["write_atomically"]
+__all__ = ["STANDARD_OUTPUT", "write_atomically"]
+
+STANDARD_OUTPUT = Path("-")
+"""The name of an output file that stands for the standard output."""
 
 
 def write_atomically(path: Path, data: bytes) -> None:
     """Replace a file in one step: a reader sees the old content or the new one.
 
-    A path that is not a regular file (a pipe, ``/dev/stdout``) is written to, not replaced.
+    A link, and what is not a regular file (a pipe, ``/dev/stdout``), is written to, not replaced.
+    ``-`` is the standard output.
     Raises :class:`HostError` if the file cannot be written.
     """
     temporary = path.with_name(f".{path.name[:200]}.{os.getpid()}.tmp")
     try:
-        if path.exists() and not path.is_file():
+        if path == STANDARD_OUTPUT:
+            sys.stdout.flush()
+            sys.stdout.buffer.write(data)
+            sys.stdout.flush()
+            return
+        if path.is_symlink() or (path.exists() and not path.is_file()):
             path.write_bytes(data)
             return
         path.parent.mkdir(parents=True, exist_ok=True)
