@@ -433,7 +433,7 @@ def test_ktap_is_nested_with_correct_plans() -> None:
 def test_ktap_shows_expected_and_unexpected_results() -> None:
     expected = ktap([result(S.FAIL, S.FAIL, detail="seen")])
     line = "ok 1 double_free # XFAIL seen"
-    assert expected[expected.index(line) - 2 :][:2] == ["# FAIL, expected FAIL", "# seen"]
+    assert expected[expected.index(line) - 2 :][:2] == ["# FAIL, expected FAIL", "# seen: seen"]
     assert expected[-2:] == ["ok 1 R1", "ok 1 6.12.117+deb12-cloud-amd64,_class-fixed,_sev-snp"]
     unexpected = ktap([result(S.FAIL, detail="seen")])
     assert "not ok 1 double_free" in unexpected and unexpected[-1].startswith("not ok 1 ")
@@ -448,6 +448,35 @@ def test_ktap_shows_expected_and_unexpected_results() -> None:
     for undecided in (S.ERROR, S.MISS):
         assert "not ok 1 double_free # ERROR what happened" in ktap([result(undecided)])
     assert "not ok 1 double_free" in ktap([result(S.PASS, S.FAIL)])
+
+
+EXPLAINED = dataclasses.replace(
+    FULL, results=[dataclasses.replace(FULL.results[0], expected=S.PASS)]
+)
+EXPLANATION = (
+    "demand: A demand.",
+    "  from: a reviewer, https://lore.kernel.org/r/1@example",
+    "seen: SLUB: Object already free",
+    "    second line",
+    "source: implementation/tsm.c:2, in outblob_read()",
+    "  > 2 kvfree(blob);",
+)
+
+
+def test_ktap_explains_a_fail() -> None:
+    lines = ktap_lines(EXPLAINED.results, EXPLAINED.claims)
+    start = next(n for n, line in enumerate(lines) if "# FAIL, expected PASS" in line) + 1
+    shown = [line.strip() for line in lines[start : start + len(EXPLANATION)]]
+    assert shown == [f"# {line}" for line in EXPLANATION]
+
+
+@pytest.mark.parametrize("expected", [S.PASS, S.FAIL])
+def test_junit_explains_a_fail(tmp_path: Path, expected: Status) -> None:
+    fail = dataclasses.replace(EXPLAINED.results[0], expected=expected)
+    junit_format.write(tmp_path / "junit.xml", dataclasses.replace(EXPLAINED, results=[fail]))
+    [case] = ET.parse(tmp_path / "junit.xml").iter("testcase")
+    text = case.findtext("failure" if expected is S.PASS else "system-out") or ""
+    assert "\n".join(EXPLANATION) in text
 
 
 KUNIT_RESULT = re.compile(r"\s*(ok|not ok) [0-9]+ (?:- )?([^#]*)(?: # .*)?")

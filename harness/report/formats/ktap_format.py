@@ -11,13 +11,15 @@ ERROR and MISS are ``not ok`` with the directive ERROR.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 from harness.oracle.printable import printable
+from harness.report.explanation import explanation
 from harness.report.format import Format
 from harness.report.output import write_atomically
-from harness.verdict import CellResult, RunResult, Status, headline
+from harness.verdict import CellResult, ClaimSummary, RunResult, Status, headline
 
 __all__ = ["FORMAT", "ktap_lines", "write"]
 
@@ -30,12 +32,15 @@ _NOT_IN_A_NAME = re.compile(r"[#\\\s]+")
 
 def write(path: Path, run: RunResult) -> None:
     """Write the run report; raises :class:`HostError` if the file cannot be written."""
-    write_atomically(path, "".join(f"{line}\n" for line in ktap_lines(run.results)).encode())
+    lines = ktap_lines(run.results, run.claims)
+    write_atomically(path, "".join(f"{line}\n" for line in lines).encode())
 
 
-def ktap_lines(results: Sequence[CellResult]) -> list[str]:
-    """Return the lines of the run report."""
-    return ["KTAP version 1", *_level(results, (_configuration, _claim))]
+def ktap_lines(
+    results: Sequence[CellResult], claims: Mapping[str, ClaimSummary] = MappingProxyType({})
+) -> list[str]:
+    """Return the lines of the run report; ``claims`` describes the claims by id."""
+    return ["KTAP version 1", *_level(results, (_configuration, _claim), claims)]
 
 
 def _configuration(result: CellResult) -> str:
@@ -48,13 +53,15 @@ def _claim(result: CellResult) -> str:
 
 
 def _level(
-    results: Sequence[CellResult], names: Sequence[Callable[[CellResult], str]]
+    results: Sequence[CellResult],
+    names: Sequence[Callable[[CellResult], str]],
+    claims: Mapping[str, ClaimSummary],
 ) -> Iterator[str]:
     """Yield a plan and the results of one level; a group's own results precede its line."""
     if not names:
         yield f"1..{len(results)}"
         for number, result in enumerate(results, 1):
-            yield from _result(number, result)
+            yield from _result(number, result, claims)
         return
     name_of, *deeper = names
     groups = list(dict.fromkeys(map(name_of, results)))
@@ -63,16 +70,16 @@ def _level(
         members = [result for result in results if name_of(result) == group]
         yield f"{_INDENT}KTAP version 1"
         yield f"{_INDENT}# Subtest: {_name(group)}"
-        yield from (f"{_INDENT}{line}" for line in _level(members, deeper))
+        yield from (f"{_INDENT}{line}" for line in _level(members, deeper, claims))
         good = all(result.as_expected for result in members)
         skipped = good and all(result.status is Status.SKIP for result in members)
         yield _line(number, group, good=good, directive="SKIP" if skipped else "")
 
 
-def _result(number: int, result: CellResult) -> Iterator[str]:
+def _result(number: int, result: CellResult, claims: Mapping[str, ClaimSummary]) -> Iterator[str]:
     if result.status not in (Status.PASS, Status.SKIP) or not result.as_expected:
         diagnostics = [f"{result.status.value}, expected {result.expected.value}"]
-        diagnostics += printable(result.detail).splitlines()[:_MAX_DETAIL_LINES]
+        diagnostics += explanation(result, claims, limit=_MAX_DETAIL_LINES)
         diagnostics += [] if result.as_expected else [f"rerun: {printable(result.rerun)}"]
         yield from (_diagnostic(line) for text in diagnostics for line in text.splitlines())
     cell = result.cell
