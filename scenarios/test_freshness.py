@@ -58,7 +58,7 @@ def test_an_extended_request_never_silently_gets_the_default_format(
     provider: ProviderLoop,
     nonce: Callable[[], bytes],
 ) -> None:
-    alice, bob = interface.report(actors[1]), interface.report(actors[2])
+    alice, bob = (interface.report(actors[n].named(name)) for n, name in ((1, "Alice"), (2, "Bob")))
     alice.write_inblob(nonce())
     alice.write("format", "extended")  # of an earlier attestation
     bob.write("format", "extended")

@@ -48,7 +48,7 @@ def test_a_report_over_another_nonce_is_flagged(
     provider: ProviderLoop,
     nonce: Callable[[], bytes],
 ) -> None:
-    alice, bob = interface.report(actors[1]), interface.report(actors[2])
+    alice, bob = (interface.report(actors[n].named(name)) for n, name in ((1, "Alice"), (2, "Bob")))
     own = nonce()
     alice.write_inblob(own)  # of an earlier attestation: the nonce is already set
     before = alice.read_generation()
@@ -70,7 +70,7 @@ def test_a_valid_report_is_not_flagged(
     provider: ProviderLoop,
     nonce: Callable[[], bytes],
 ) -> None:
-    alice, bob = interface.report(actors[1]), interface.report(actors[2])
+    alice, bob = (interface.report(actors[n].named(name)) for n, name in ((1, "Alice"), (2, "Bob")))
     alice.write_inblob(nonce())  # G1 decides whether the first write is counted
     alice.read_outblob()
     own = nonce()

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import signal
+from typing import Self
 
 from harness.errors import ActorDiedError, DeadlineError, GuestLostError
 from harness.guest.agent import decoded, encoded
@@ -20,14 +21,23 @@ _SECONDS = 10.0
 
 
 class ActorProcess:
-    """The process that fills the actor slot ``slot``, or the empty slot."""
+    """The process that fills the actor slot ``slot``, or the empty slot.
+
+    ``name`` is what messages and the timeline call it.
+    """
 
     def __init__(self, session: AgentSession, slot: int) -> None:
         self.session = session
         self.slot = slot
+        self.name = f"actor {slot}"
 
     def __repr__(self) -> str:
-        return f"actor {self.slot}"
+        return self.name
+
+    def named(self, name: str) -> Self:
+        """Return this actor; messages and the timeline call it ``name`` from now on."""
+        self.name = name
+        return self
 
     def spawn(self, *, uid: int = 0, gid: int = 0, cpu: int = -1, priority: int = 0) -> None:
         """Start a process in the empty slot, as this user, bound to ``cpu`` or to none (-1).
