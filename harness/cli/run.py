@@ -8,6 +8,7 @@ import statistics
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import click
@@ -76,10 +77,11 @@ def run(
     jobs = _jobs_of_matrix(settings, matrix) if matrix else None
     columns = _columns(jobs, settings) if jobs else settings
     pair = named_pair(columns, *compared) if compared else None
+    date = datetime.now(UTC).isoformat(timespec="seconds")
     outcome = decide_jobs(jobs, settings, where) if jobs else decide(settings, where)
     outcome = with_pairs(outcome, pair, columns.tsms)
     outcome = _described(outcome, everything=not settings.claims and matrix is None)
-    outcome = replace(outcome, command=_command(settings, matrix, compared))
+    outcome = replace(outcome, command=_command(settings, matrix, compared), date=date)
     console = Console(stderr=reports.use_standard_output)
     print_report(outcome, console, verbose=verbose)
     reports.write(outcome)

@@ -45,8 +45,9 @@ class Call(Generic[T]):
 
     ``decode`` turns the results of the system calls into the value of :meth:`result`; it may
     raise :class:`OSError`. ``what`` names the batch in messages. ``started_s`` is the host's
-    CLOCK_MONOTONIC, ``returned`` the results, or None until :meth:`results` has received them,
-    ``settled`` whether :meth:`result` has decoded them.
+    CLOCK_MONOTONIC, ``ops`` the system calls, ``returned`` the results, or None until
+    :meth:`results` has received them, ``settled`` whether :meth:`result` has decoded them, and
+    ``raised`` what it raised.
     """
 
     def __init__(
@@ -62,10 +63,11 @@ class Call(Generic[T]):
         self.what = what
         self.returned: Sequence[OpResult] | None = None
         self.settled = False
+        self.raised: OSError | None = None
+        self.ops = tuple(ops)
         self.started_s = time.monotonic()
         self._client = actor.session.client
         self._decode = decode
-        self._count = len(ops)
         payload = encoded(lambda: encode_run(actor.slot, ops, stop_on_error=stop_on_error), what)
         self._id = self._client.send(FrameType.RUN, payload)
 
@@ -122,7 +124,11 @@ class Call(Generic[T]):
         """The decoded value; raises what :meth:`results` raises, and the guest's OSError."""
         results = self.results(seconds=seconds)
         self.settled = True
-        return self._decode(results)
+        try:
+            return self._decode(results)
+        except OSError as error:
+            self.raised = error
+            raise
 
     def error(self, *, seconds: float = _CALL_SECONDS) -> int:
         """The errno of the system call that failed, 0 when none did."""
@@ -169,10 +175,10 @@ class Call(Generic[T]):
             )
         results = decoded(decode_results, frame.payload)
         failed = any(result.err for result in results)
-        if len(results) > self._count or (len(results) < self._count and not failed):
+        if len(results) > len(self.ops) or (len(results) < len(self.ops) and not failed):
             raise GuestLostError(
                 "the guest's agent broke the protocol: "
-                f"{len(results)} results of {self._count} calls"
+                f"{len(results)} results of {len(self.ops)} calls"
             )
         return results
 

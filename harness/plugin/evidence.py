@@ -13,6 +13,7 @@ from harness.oracle.source_lines import Frame, SourceLines
 from harness.oracle.splats import find_splats
 from harness.plugin.cells import axes_of
 from harness.plugin.spans import spans
+from harness.plugin.splat_marks import splat_marks
 from harness.plugin.stash import GUEST, SESSION
 from harness.plugin.verdicts import Verdict
 from harness.report.artifacts import Evidence
@@ -23,18 +24,23 @@ __all__ = ["evidence_of", "fault_frames", "fault_places", "fault_source", "trans
 _MAX_PLACES = 4  # kernel.log among the artifacts has all frames
 
 
-def evidence_of(item: pytest.Item) -> Evidence:
-    """Return the evidence; without a guest, the versions of the host's programs."""
+def evidence_of(item: pytest.Item, error: BaseException | None = None) -> Evidence:
+    """Return the evidence; without a guest, the versions of the host's programs.
+
+    ``error`` decided the verdict: the timeline marks the call that raised it.
+    """
     guest = item.stash.get(GUEST, None)
     versions = item.config.stash[SESSION].versions()
     if guest is None:
         return Evidence(versions=versions)
+    records = guest.log.records
     return Evidence(
         console=guest.machine.console,
-        kernel_log=guest.log.records,
+        kernel_log=records,
         transcript=transcript_of(guest),
         qemu_command=guest.machine.command,
-        spans=spans(guest.calls),
+        spans=spans(guest.calls, error),
+        splats=splat_marks(guest),
         versions=versions,
         source=_source_lines(item),
     )

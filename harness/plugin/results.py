@@ -69,7 +69,7 @@ def pytest_runtest_makereport(
     setup = call.when == "setup"
     if setup:  # a guest that a fixture has started may have a splat
         error = deciding_error(item, error)
-    result = _result(item, verdict_of(error, setup=setup, scenario=item.path))
+    result = _result(item, verdict_of(error, setup=setup, scenario=item.path), error)
     properties: list[tuple[str, object]] = [(PROPERTY, json.dumps(cell_as_json(result)))]
     if result.status in (Status.PASS, Status.SKIP):
         report = pytest.TestReport.from_item_and_call(item, call)
@@ -143,7 +143,7 @@ def _scenario(item: pytest.Item) -> str:
     return f"{name}[{'-'.join(own)}]" if own else str(name)
 
 
-def _result(item: pytest.Item, verdict: Verdict) -> CellResult:
+def _result(item: pytest.Item, verdict: Verdict, error: BaseException | None) -> CellResult:
     result = replace(
         _missed(item),
         status=verdict.status,
@@ -154,7 +154,7 @@ def _result(item: pytest.Item, verdict: Verdict) -> CellResult:
     )
     if verdict.status not in (Status.FAIL, Status.ERROR):
         return result
-    evidence = evidence_of(item)
+    evidence = evidence_of(item, error)
     failed = verdict.status is Status.FAIL
     note = design_note(item) if failed else ""
     result = replace(

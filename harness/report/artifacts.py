@@ -3,9 +3,10 @@
 
 The files are ``console.log`` (the serial console, unchanged), ``kernel.log`` (level, time, caller
 and text of each record; stack frames with file and line if they are known), ``transcript.jsonl``
-(the frames on the provider port), ``timeline.txt`` and ``timeline.svg`` (calls of the actors, and
-events of the provider), ``qemu.txt`` (the command line), ``rerun.txt``, ``versions.json`` and
-``verdict.json``. A file without content is left out. The plugin adds ``bundle.json`` for a FAIL.
+(the frames on the provider port), ``timeline.txt``, ``timeline.json`` and ``timeline.html`` (calls
+of the actors, events of the provider, splats), ``qemu.txt`` (the command line), ``rerun.txt``,
+``versions.json`` and ``verdict.json``. A file without content is left out. The plugin adds
+``bundle.json`` for a FAIL.
 
 The size of a file is limited, because a guest may print without end. No function raises: a full
 disk must not change a verdict.
@@ -23,8 +24,10 @@ from pathlib import Path
 
 from harness.oracle.records import LogRecord
 from harness.oracle.source_lines import SourceLines
+from harness.report.page.timeline_page import timeline_page
 from harness.report.run_json import cell_as_json
-from harness.report.timeline import Span, provider_marks, timeline_svg, timeline_text
+from harness.report.timeline import Mark, Span, provider_marks, requests, timeline_text
+from harness.report.timeline_file import Timeline
 from harness.verdict import Cell, CellResult
 
 __all__ = ["MAX_FILE", "Evidence", "artifact_directory", "write_artifacts"]
@@ -49,11 +52,17 @@ class Evidence:
     qemu_command: Sequence[str] = ()
     versions: Mapping[str, str] = field(default_factory=dict)
     spans: Sequence[Span] = ()
+    splats: Sequence[Mark] = ()
     source: SourceLines = field(default_factory=SourceLines)
 
     def timeline(self) -> list[str]:
         """Return the events before the verdict, one a line."""
-        return timeline_text(self.spans, provider_marks(self.transcript))
+        return timeline_text(self.spans, [*provider_marks(self.transcript), *self.splats])
+
+    def picture(self) -> Timeline:
+        """Return the same events, with requests as bars."""
+        marks = provider_marks(self.transcript, without_requests=True)
+        return Timeline([*self.spans, *requests(self.transcript)], [*marks, *self.splats])
 
 
 def artifact_directory(root: Path, cell: Cell, kernel: str = "") -> Path:
@@ -104,9 +113,8 @@ def _makers(result: CellResult, evidence: Evidence) -> dict[str, Callable[[], by
             json.dumps(entry, default=repr) for entry in evidence.transcript
         ),
         "timeline.txt": lambda: _lines(evidence.timeline()),
-        "timeline.svg": lambda: timeline_svg(
-            evidence.spans, provider_marks(evidence.transcript)
-        ).encode(),
+        "timeline.json": lambda: evidence.picture().to_json(),
+        "timeline.html": lambda: timeline_page(result.cell, evidence.picture()),
         "qemu.txt": lambda: _lines([shlex.join(evidence.qemu_command)]),
         "rerun.txt": lambda: _lines([result.rerun]),
         "versions.json": lambda: _json(dict(evidence.versions)) if evidence.versions else b"",

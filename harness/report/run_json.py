@@ -48,6 +48,8 @@ def run_as_json(run: RunResult) -> dict[str, object]:
         "undecided": dict(run.undecided),
         "notes": list(run.notes),
         "command": run.command,
+        "date": run.date,
+        "subjects": dict(run.subjects),
         "comparisons": [_comparison_as_json(compare(run.results, pair)) for pair in run.pairs],
     }
 
@@ -96,6 +98,8 @@ def run_from_json(text: bytes) -> RunResult:
             undecided={str(ident): str(reason) for ident, reason in data["undecided"].items()},
             pairs=tuple(_pair_from_json(each) for each in data.get("comparisons", ())),
             command=str(data.get("command", "")),
+            date=str(data.get("date", "")),
+            subjects={str(tsm): str(text) for tsm, text in data.get("subjects", {}).items()},
         )
     except (ValueError, LookupError, TypeError, AttributeError) as error:
         raise HarnessError(f"a key of the run report is missing or wrong: {error!r}") from error
