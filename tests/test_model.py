@@ -10,10 +10,11 @@ from dataclasses import replace
 import pytest
 
 from harness.explore.compare import FIRST_PROVIDER, compare
+from harness.interface.apis import PROVIDER_APIS
 from harness.model.allowed import allowed_text
 from harness.model.check import CLASS_ENTRY, Model, OverlapOutcome
 from harness.model.deviations import DEVIATIONS
-from harness.model.interface import class_version, configfs_version
+from harness.model.interface import class_version, configfs_version, posted_version
 from harness.model.outcome import Blobs, CallResult, Outcome, SeenRequest
 from harness.model.steps import (
     ORDINARY,
@@ -332,4 +333,16 @@ def test_versions_of_the_interface_are_data() -> None:
     old = configfs_version((6, 8), services=False)
     assert "manifestblob" not in old.attributes
     assert class_version(["inhex", "outblob"]).hexadecimal
+
+
+def test_the_postings_have_versions_of_their_own() -> None:
+    third = posted_version(PROVIDER_APIS["posted_v3"])
+    fourth = posted_version(PROVIDER_APIS["posted_v4"])
+    assert "format" in third.write_only and not third.read_write
+    assert "format" not in fourth.attributes
+    for version in (third, fourth):
+        assert version.kind == "configfs"
+        assert not version.attributes & {"auxblob", "manifestblob", "service_guid"}
+        assert version.visible(0, 0xF) == {"inblob", "outblob", "generation", "provider"}
+        assert version.visible(0x7F, 0xF) == version.attributes
     assert CONFIGFS.start(FIRST_PROVIDER).provider is not None

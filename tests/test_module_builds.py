@@ -51,6 +51,18 @@ APIS = {
         (*_TSM, "tsm_report_default_type", "tsm_report_extra_type"),
         _DATA / "tsm_api" / "6.7",
     ),
+    "posted, version 3": ApiCase(
+        "api_posted_v3",
+        5,
+        ("register_tsm", "unregister_tsm", "tsm_report_default_type", "tsm_report_ext_type"),
+        _DATA / "implementations" / "configfs" / "posted-v3" / "include",
+    ),
+    "posted, version 4": ApiCase(
+        "api_posted_v4",
+        6,
+        (*_TSM, "tsm_report_default_type", "tsm_report_ext_type"),
+        _DATA / "implementations" / "configfs" / "posted-v4" / "include",
+    ),
     "6.11, the kernel's own": ApiCase("api_6_11", 3, _TSM),
     "6.11, a user's": ApiCase("api_6_11", 3, _TSM, _DATA / "implementation" / "include"),
     "6.16": ApiCase(

@@ -13,7 +13,9 @@ from pathlib import Path
 
 from elftools.elf.elffile import ELFFile
 
+from harness.implementations.api import api_of, without_comments
 from harness.implementations.model import Implementation
+from harness.interface.apis import PROVIDER_APIS
 from harness.interface.names import ATTRIBUTE_NAMES, AttributeName
 from providers_sim import parse_spec
 from providers_sim.provider import Attr, BinAttr
@@ -25,16 +27,7 @@ __all__ = [
     "offered_attributes",
 ]
 
-_CLASS_ATTRIBUTES: frozenset[AttributeName] = frozenset(
-    ("inblob", "outblob", "generation", "privlevel", "format")
-)
-_CONFIGFS_ATTRIBUTES = frozenset(ATTRIBUTE_NAMES) - {"format"}
-# include/linux/tsm.h of 6.10 and 6.11
-_SINCE_6_11: frozenset[AttributeName] = frozenset(
-    ("manifestblob", "service_provider", "service_guid", "service_manifest_version")
-)
 _STRINGS = (".rodata", ".data")  # the sections of a module with the names of its files
-_COMMENT = re.compile(r"/\*.*?\*/|//[^\n]*", re.DOTALL)
 _COUNTER = r"\s*(?:unsigned\s+long|size_t|u64)\s+\w+\s*"
 _COUNTERS = re.compile(
     rf"\bstruct\s+tsm_report\s+\w+\s*;{_COUNTER}(?:,\s*\w+\s*|;{_COUNTER});", re.DOTALL
@@ -75,15 +68,18 @@ class Target:
 def offered_attributes(
     implementation: Implementation, version: tuple[int, int]
 ) -> frozenset[AttributeName]:
-    """Return the attributes of one of our implementations, or of the kernel's own in ``version``.
+    """Return the attributes that an implementation can offer on a kernel of ``version``.
 
-    For an implementation of the user these are all attributes that its interface defines.
+    For sources of the user these are all that the version of the interface defines that they have.
     """
-    if implementation.interface == "class":
-        return _CLASS_ATTRIBUTES
-    if implementation.verdicts_known and version < (6, 11):
-        return _CONFIGFS_ATTRIBUTES - _SINCE_6_11
-    return _CONFIGFS_ATTRIBUTES
+    usual = "class" if implementation.interface == "class" else "6_16"
+    if implementation.verdicts_known:
+        older = usual == "6_16" and version < (6, 11)
+        return PROVIDER_APIS["6_7" if older else usual].attributes
+    name = api_of(implementation.files)
+    if name is None or (name == "class") is not (usual == "class"):
+        name = usual
+    return PROVIDER_APIS[name].attributes
 
 
 def attributes_in_module(module: Path) -> frozenset[AttributeName]:
@@ -102,4 +98,4 @@ def counters_follow_report(sources: Iterable[str]) -> bool:
 
     The provider driver finds the counters only there, as the kernel's own implementation has them.
     """
-    return any(_COUNTERS.search(_COMMENT.sub(" ", text)) for text in sources)
+    return any(_COUNTERS.search(without_comments(text)) for text in sources)

@@ -13,13 +13,20 @@ from harness.explore.provider import ScriptedProvider
 from harness.explore.systematic import ordinary_program
 from harness.guest.guest import Guest
 from harness.implementations.spec import parse_implementation
+from harness.interface.apis import PROVIDER_APIS, numbered_api
 from harness.interface.find import find_interface
 from harness.model.check import CLASS_ENTRY, Model, OverlapOutcome
-from harness.model.interface import InterfaceVersion, class_version, configfs_version
+from harness.model.interface import (
+    InterfaceVersion,
+    class_version,
+    configfs_version,
+    posted_version,
+)
 from harness.model.outcome import Outcome
 from harness.model.steps import Program, TidyUp
 from harness.offered import attributes_of
 from harness.session import Session
+from providers_sim import ProviderLoop
 
 __all__ = ["Explorer", "Trial"]
 
@@ -65,8 +72,8 @@ class Explorer:
         """The version of the interface, found in a guest when it is first asked for."""
         if self.version is None:
             with self.session.take_guest(self.kernel, self.tsm) as guest:
-                guest.register(ScriptedProvider(seed=self.seed))
-                self.version = self._version(guest)
+                loop = guest.register(ScriptedProvider(seed=self.seed))
+                self.version = self._version(guest, loop)
         return self.version
 
     def _execute(
@@ -80,10 +87,14 @@ class Explorer:
             outcomes = Executor(guest, loop, provider, leftovers).run(program)
         return outcomes, leftovers.baseline
 
-    def _version(self, guest: Guest) -> InterfaceVersion:
+    def _version(self, guest: Guest, loop: ProviderLoop) -> InterfaceVersion:
         interface = parse_implementation(self.tsm).interface
         if interface == "class":
             directory = find_interface(guest).report(entry=CLASS_ENTRY).outblob.path
             return class_version(guest.actors[0].list(directory.rpartition("/")[0]))
+        assert loop.driver is not None
+        api = numbered_api(loop.driver.api)
+        if api in (PROVIDER_APIS["posted_v3"], PROVIDER_APIS["posted_v4"]):
+            return posted_version(api)
         services = "service_guid" in attributes_of(self.session, self.kernel, self.tsm)
         return configfs_version(self.session.kernel(self.kernel).version, services=services)

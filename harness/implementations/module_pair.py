@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -26,12 +25,10 @@ from harness.kernels.toolchain import build_digest, compiler_version
 from harness.paths import guest_images_directory
 from harness.progress import Progress
 
-__all__ = ["DRIVER", "HEADER", "ModulePair", "driver_apis", "require_replaceable", "used_shims"]
+__all__ = ["DRIVER", "ModulePair", "require_replaceable", "used_shims"]
 
 DRIVER = "tsm-sim.ko"
 """The file of the provider driver."""
-HEADER = "include/linux/tsm.h"
-"""The header, in a module's directory, that declares how providers register."""
 
 _LAYOUT = "2"
 _SHIMS = "shims.json"
@@ -137,16 +134,3 @@ def used_shims(directory: Path) -> list[str]:
     """The shims that a build needed, as notes for the user."""
     notes: list[str] = json.loads((directory / _SHIMS).read_bytes())
     return notes
-
-
-def driver_apis() -> dict[str, str]:
-    """The versions of the interface that the driver serves, in the order of its Kbuild file.
-
-    Keys are the identifiers by which a header is recognised, values the names of ``api_NAME.c``.
-    """
-    kbuild = guest_images_directory() / "modules" / "tsm-sim" / "Kbuild"
-    listed = re.search(
-        r"^apis := ((?:.*\\\n)*.*)", kbuild.read_text(encoding="utf-8"), re.MULTILINE
-    )
-    assert listed is not None
-    return {identifier: name for name, identifier in re.findall(r"(\w+):(\w+)", listed[1])}

@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Implementations that a user brings, as a patch or a directory.
 
-The interface is detected, not configured: a header that the driver serves with ``api_class.c`` is
-that of the sysfs class, one that it serves with another file is that of configfs.
+The interface is detected in the code, not configured.
 """
 
 from __future__ import annotations
@@ -15,12 +14,11 @@ from pathlib import Path, PurePosixPath
 
 from harness.cache import Cache
 from harness.errors import UsageError
+from harness.implementations.api import HEADER, detect_api
 from harness.implementations.model import Build, InterfaceKind, ModuleLoad, ModuleSource
 from harness.implementations.module_pair import (
     DRIVER,
-    HEADER,
     ModulePair,
-    driver_apis,
     require_replaceable,
     used_shims,
 )
@@ -128,22 +126,8 @@ def user_implementation(spec: str, patch: Patch, where: str) -> UserImplementati
             f"{where} has no {missing}; its new files: {', '.join(patch.files) or 'none'}",
             hint=hint,
         )
-    interface = _interface(files[HEADER], where)
+    interface = detect_api(files, where).interface
     return UserImplementation(spec, interface, tuple(sorted(files.items())), tuple(patch.repairs))
-
-
-def _interface(header: str, where: str) -> InterfaceKind:
-    apis = driver_apis()
-    declared = (
-        name for identifier, name in apis.items() if re.search(rf"\b{identifier}\b", header)
-    )
-    api = next(declared, None)
-    if api is None:
-        raise UsageError(
-            f"the header in {where} declares none of {', '.join(apis)}",
-            hint="a provider registers through one of these; the interface is detected by it",
-        )
-    return "class" if api == "class" else "configfs"
 
 
 def _from_patch(path: Path, number: int) -> Patch:

@@ -24,8 +24,8 @@ AttributeName = Literal[
 """Every attribute that the sysfs class or configfs defines. No guest has all of them.
 
 Sources: Documentation/ABI/testing/configfs-tsm-report (Linux 6.11 on) for all but ``format``,
-which is an attribute of the sysfs class alone. ``inblob`` is also the name of the class's
-``inhex``.
+which is an attribute of the sysfs class and of version 3 of the posting. ``inblob`` is also the
+name of the class's ``inhex``.
 """
 
 ATTRIBUTE_NAMES: tuple[AttributeName, ...] = get_args(AttributeName)

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
 """The versions of the report interface, as data.
 
-Sources: the ABI text and code posted in August 2023 for the sysfs class;
+Sources: the ABI text and code posted in August 2023 for the sysfs class, and in August and
+September 2023 for versions 3 and 4 of the posting;
 Documentation/ABI/testing/configfs-tsm-report and include/linux/tsm.h of Linux 6.7, 6.11, 6.16 and
 7.0 for configfs.
 """
@@ -12,9 +13,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
+from harness.interface.apis import ProviderApi
 from harness.interface.names import AttributeName
 
-__all__ = ["BLOBS", "InterfaceVersion", "class_version", "configfs_version"]
+__all__ = ["BLOBS", "InterfaceVersion", "class_version", "configfs_version", "posted_version"]
 
 BLOBS: tuple[AttributeName, ...] = ("outblob", "auxblob", "manifestblob")
 
@@ -35,6 +37,7 @@ _CONFIGFS_6_7: frozenset[AttributeName] = frozenset(
 _ALWAYS: frozenset[AttributeName] = frozenset(("inblob", "outblob", "generation"))
 _NAMED: frozenset[AttributeName] = frozenset(("provider",))
 _READ_WRITE: frozenset[AttributeName] = frozenset(("privlevel", "format"))
+_FORMAT: frozenset[AttributeName] = frozenset(("format",))
 _WRITE_ONLY: frozenset[AttributeName] = frozenset(
     ("inblob", "privlevel", "service_provider", "service_guid", "service_manifest_version")
 )
@@ -131,4 +134,21 @@ def configfs_version(kernel: tuple[int, int], *, services: bool = True) -> Inter
         read_write=frozenset(),
         outblob_max=16 << 20 if kernel >= (7, 0) else 32 << 10,
         services=services,
+    )
+
+
+def posted_version(api: ProviderApi) -> InterfaceVersion:
+    """The configfs interface of version 3 or 4 of the posting.
+
+    ``format`` of version 3 can only be written. ``certs`` of version 4 is left out: no request has
+    an option for it, and its content is that of the provider.
+    """
+    written: frozenset[AttributeName] = _WRITE_ONLY | _FORMAT
+    return InterfaceVersion(
+        name=f"configfs, {api.title}",
+        kind="configfs",
+        attributes=api.attributes,
+        write_only=written & api.attributes,
+        read_write=frozenset(),
+        outblob_max=32 << 10,
     )
