@@ -36,6 +36,8 @@ RESULTS = {
     "run": ("run R1 --tsm class-posted --tsm class-fixed -n2", r"\| R1 +\| FAIL +\| PASS +\|"),
     "run-one-worker": ("run R1 --tsm class-posted -n1", r"Object already free"),
     "run-matrix": ("run --matrix matrix.toml", r"\| R1 +\| PASS +\|"),
+    "claims": ("claims", r"\| R1 +\| If regenerating a report"),
+    "claims-one": ("claims r1", r"from: Roy Hopkins, https://lore\.kernel\.org/r/\S+"),
     "reproduce": ("reproduce R1 --times 2 -n1", r"2 of 2 reproduced it"),
     "mutants": (
         "mutants R1 --tsm class-fixed --tsm defect:double-free -n1",
@@ -67,7 +69,7 @@ RESULTS = {
     "evidence": ("evidence tdx --out evidence --force --describe", r"TDX quote  version 4"),
     "evidence-faults": ("evidence tdx --faults", r"tdx-in-flight"),
     "help": ("--help", r"run +Decide claims on kernels and implementations\."),
-    "usage": ("run X9", r"error \(usage\): unknown claim: X9"),
+    "usage": ("run X9", r"error \(usage\): unknown claim: X9\s+did you mean P9"),
 }
 MUTANTS = ("defect:double-free", "defect:version-uncounted")
 STATUSES = {"explore-finding": 1, "usage": 2}

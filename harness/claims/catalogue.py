@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from functools import cache
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -18,11 +19,13 @@ __all__ = [
     "catalogue",
     "claim_summaries",
     "decidable_claims",
+    "find_claims",
     "select_claims",
     "undecided_claims",
 ]
 
 _GROUP = "tsm_harness.catalogue"
+_SIMILARITY = 0.5  # of 1: one of two characters is equal
 
 
 @dataclass(frozen=True)
@@ -78,15 +81,32 @@ def select_claims(idents: Iterable[str]) -> tuple[Claim, ...]:
 
     Raises :class:`UsageError` for an unknown id, and for a claim that no scenario decides.
     """
+    named = list(idents)
+    found = find_claims(named)
+    for each in found if named else ():
+        if each.undecided:
+            raise UsageError(f"no scenario decides {each.id}: {each.undecided}")
+    return found
+
+
+def find_claims(idents: Iterable[str]) -> tuple[Claim, ...]:
+    """Return the claims with these ids (in any case), or all claims if there are no ids.
+
+    Raises :class:`UsageError` for an unknown id; the hint names the ids that resemble it.
+    """
     known = catalogue().claims
     by_upper = {ident.upper(): ident for ident in known}
     wanted = [by_upper.get(ident.upper(), ident) for ident in idents]
     unknown = sorted(set(wanted) - set(known))
     if unknown:
-        raise UsageError(
-            f"unknown claim: {', '.join(unknown)}", hint=f"the claims are {', '.join(known)}"
-        )
-    for ident in wanted:
-        if known[ident].undecided:
-            raise UsageError(f"no scenario decides {ident}: {known[ident].undecided}")
+        raise UsageError(f"unknown claim: {', '.join(unknown)}", hint=_similar(unknown, by_upper))
     return tuple(item for item in known.values() if not wanted or item.id in wanted)
+
+
+def _similar(unknown: Iterable[str], by_upper: Mapping[str, str]) -> str:
+    similar: dict[str, None] = {}
+    for ident in unknown:
+        for found in get_close_matches(ident.upper(), by_upper, cutoff=_SIMILARITY):
+            similar[by_upper[found]] = None
+    question = f"did you mean {' or '.join(similar)}? " if similar else ""
+    return f"{question}`tsm-harness claims` lists the claims"

@@ -17,7 +17,7 @@ from harness.verdict import Status
 if TYPE_CHECKING:
     import pytest
 
-__all__ = ["Scope", "breaks_by_design", "claim", "expected_status"]
+__all__ = ["Scope", "breaks_by_design", "claim", "expected_status", "noticed_defects"]
 
 
 @dataclass(frozen=True)
@@ -45,6 +45,21 @@ class Scope:
     excluded_by: str | None = None
     processors: int = 1
     broken_by: tuple[str, ...] | None = None
+
+    def conditions(self) -> tuple[str, ...]:
+        """Return what the scenario needs to decide its claim, for people; empty: nothing."""
+        sources = {"any": "sources that are at hand", "user": "sources that a user brought"}
+        texts = (
+            f"the {self.only} interface" if self.only else "",
+            f"the attribute {self.needs}" if self.needs else "",
+            f"a provider that fills {self.filled}" if self.filled else "",
+            "counters directly behind struct tsm_report" if self.counters else "",
+            sources[self.sources] if self.sources else "",
+            f"a kernel with {self.sanitizer}" if self.sanitizer else "",
+            f"a kernel without CONFIG_{self.excluded_by}" if self.excluded_by else "",
+            f"{self.processors} processors" if self.processors > 1 else "",
+        )
+        return tuple(text for text in texts if text)
 
     def skip_reason(self, target: Target) -> str:
         """Return why the scenario cannot decide its claim on ``target``, or an empty string."""
@@ -130,13 +145,19 @@ def expected_status(
     if not implementation.verdicts_known:
         usual = Status.FAIL if breaks_by_design(claim, implementation) else Status.PASS
         return Status.PASS if got is Status.PASS else usual
-    detected = defects_breaking(claim.id) if scope.broken_by is None else scope.broken_by
+    detected = noticed_defects(claim, scope)
     broken = (
         breaks_by_design(claim, implementation)
         or (implementation.name == "mainline" and claim.fails_on_mainline)
         or any(defect in detected for defect in implementation.defects)
     )
     return Status.FAIL if broken else Status.PASS
+
+
+def noticed_defects(claim: Claim, scope: Scope) -> tuple[str, ...]:
+    """Return the defects that a scenario of the claim notices, by name."""
+    known = defects_breaking(claim.id) if scope.broken_by is None else scope.broken_by
+    return tuple(sorted(known))
 
 
 def breaks_by_design(claim: Claim, implementation: Implementation) -> bool:

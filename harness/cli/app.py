@@ -13,6 +13,7 @@ __all__ = ["RENAMED_COMMANDS", "RENAMED_OPTIONS", "app"]
 
 _COMMANDS = {
     "run": ("run.run", "Decide claims on kernels and implementations."),
+    "claims": ("claims.claims", "Show what is demanded, by whom, and how it is decided."),
     "reproduce": ("run.reproduce", "Run one claim many times, and count the FAILs."),
     "replay": ("replay.replay", "Repeat a FAIL that a run recorded."),
     "explore": ("explore.explore_command", "Compare an implementation with the model."),

@@ -13,7 +13,7 @@ from harness.implementations.model import Implementation
 from harness.implementations.own import OwnImplementation
 from harness.implementations.user import read_user_implementation
 
-__all__ = ["implementation_forms", "parse_implementation"]
+__all__ = ["implementation_forms", "parse_implementation", "reference_names"]
 
 _RENAMED = {
     "as-posted": "class-posted",
@@ -49,6 +49,11 @@ def _mutants() -> dict[str, Implementation]:
         for kind in kinds
         for name in defects_of(kind)
     }
+
+
+def reference_names() -> tuple[str, ...]:
+    """The implementations whose verdicts are known, without the mutants."""
+    return tuple(_references())
 
 
 def implementation_forms() -> str:
