@@ -63,6 +63,8 @@ def invoke(tmp_path: Path, session: Session) -> Invoke:
         (["run", "--smp", "0"], "0 is not in the range"),
         (["exec", "--push", "nothing:/x", "--", "true"], "--push nothing: no such file"),
         (["exec", "--pull", "/x", "--", "true"], "write REMOTE:LOCAL"),
+        (["exec", "--env", "9=x", "--", "true"], "not the name of an environment variable"),
+        (["exec", "--env", "TSM_NONE", "--", "true"], "this process has no such variable"),
         (["exec"], "Missing argument"),
         (["reproduce"], "Missing argument"),
         (["nonsense"], "No such command"),

@@ -7,6 +7,7 @@ import io
 import random
 import signal
 import threading
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import cast
 import paramiko
 import pytest
 
+from harness.access.command import GuestCommand
 from harness.access.ssh import SshSession
 from harness.errors import GuestLostError, UsageError
 from harness.guest.guest import Guest
@@ -30,7 +32,11 @@ def shell(guest: Guest, session: Session) -> Iterator[SshSession]:
 
 def _run(shell: SshSession, *command: str, stdin: int | None = None) -> tuple[int, bytes, bytes]:
     stdout, stderr = io.BytesIO(), io.BytesIO()
-    return shell.run(command, stdin, stdout, stderr), stdout.getvalue(), stderr.getvalue()
+    return (
+        shell.run(GuestCommand(command), stdin, stdout, stderr),
+        stdout.getvalue(),
+        stderr.getvalue(),
+    )
 
 
 def _feed(shell: SshSession, command: str, data: bytes, file: Path) -> tuple[int, bytes, bytes]:
@@ -74,9 +80,91 @@ def test_push_and_pull_copy_files(shell: SshSession, guest: Guest, tmp_path: Pat
     source.write_bytes(b"")
     shell.push(source, "/tmp/empty")
     assert guest.actors[0].stat("/tmp/empty").size == 0
-    with pytest.raises(UsageError, match="nonexistent directory"):
+    with pytest.raises(UsageError, match="No such file"):
         shell.push(source, "/none/file")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["source", "target"]
+
+
+def test_a_command_longer_than_the_server_takes_runs(shell: SshSession) -> None:
+    words = ["word"] * 20_000
+    assert _run(shell, "echo", *words) == (0, " ".join(words).encode() + b"\n", b"")
+    assert _run(shell, "echo " + "x" * 50_000 + " | wc -c") == (0, b"50001\n", b"")
+
+
+def test_environment_and_directory_of_a_command(shell: SshSession) -> None:
+    out = io.BytesIO()
+    command = GuestCommand(["pwd; echo \"$QUOTED\""], {"QUOTED": "a 'b' $c\n"}, "/sys/kernel")
+    assert shell.run(command, None, out, io.BytesIO()) == 0
+    assert out.getvalue() == b"/sys/kernel\na 'b' $c\n\n"
+    command = GuestCommand(["echo started"], {}, "/none")
+    assert shell.run(command, None, out, io.BytesIO()) == 125
+    assert b"started" not in out.getvalue()
+    with pytest.raises(UsageError, match="not the name of an environment variable"):
+        GuestCommand(["true"], {"A;reboot": ""}).script()
+
+
+@pytest.mark.parametrize("arguments", [["sleep", "600"], ["sleep 600; true"]])
+def test_a_signal_ends_the_processes_of_the_command(
+    shell: SshSession, arguments: list[str]
+) -> None:
+    signals = deque([int(signal.SIGTERM)])
+    command = GuestCommand(arguments)
+    status = shell.run(command, None, io.BytesIO(), io.BytesIO(), signals=signals)
+    assert status == 128 + signal.SIGTERM
+    assert not signals
+    assert _run(shell, "pidof sleep")[0] == 1
+
+
+def test_a_command_can_handle_a_signal(shell: SshSession) -> None:
+    signals: deque[int] = deque()
+
+    class Out(io.BytesIO):
+        def write(self, data: object) -> int:
+            signals.extend([signal.SIGUSR1] if data == b"ready\n" else [])
+            return super().write(cast(bytes, data))
+
+    out = Out()
+    text = "trap 'echo caught; exit 3' USR1; echo ready; while true; do sleep 1; done"
+    assert shell.run(GuestCommand([text]), None, out, io.BytesIO(), signals=signals) == 3
+    assert out.getvalue() == b"ready\ncaught\n"
+
+
+def test_push_and_pull_copy_directories(shell: SshSession, tmp_path: Path) -> None:
+    source, target = tmp_path / "source", tmp_path / "target"
+    files = {"a": b"1", "empty": b"", "b c/d/e": bytes(100_000), "b c/f": b"f"}
+    for name, data in files.items():
+        (source / name).parent.mkdir(parents=True, exist_ok=True)
+        (source / name).write_bytes(data)
+    (source / "b c" / "f").chmod(0o700)
+    (source / "link").symlink_to("a")
+    shell.push(source, "/tmp/pushed")
+    shell.push(source, "/tmp/pushed")  # into the directory that exists
+    assert _run(shell, "stat -c %a '/tmp/pushed/b c/f' /tmp/pushed/link")[1] == b"700\n644\n"
+    shell.pull("/tmp/pushed", target)
+    pulled = {str(p.relative_to(target)): p.read_bytes() for p in target.rglob("*") if p.is_file()}
+    assert pulled == files | {"link": b"1"}
+    with pytest.raises(UsageError, match="exists already"):
+        shell.pull("/tmp/pushed", target)
+    with pytest.raises(UsageError, match="longer than 1000 bytes"):
+        shell.pull("/tmp/pushed", tmp_path / "other", limit=1000)
+    (source / "loop").symlink_to(".")
+    with pytest.raises(UsageError, match="symbolic link to a directory"):
+        shell.push(source, "/tmp/pushed")
+
+
+def test_pull_does_not_follow_a_link(shell: SshSession, tmp_path: Path) -> None:
+    victim = tmp_path / "victim"
+    victim.write_bytes(b"stays")
+    for name in ("target", "target.part", ".target.part"):
+        (tmp_path / name).symlink_to(victim)
+    shell.pull("/proc/version", tmp_path / "target")
+    assert victim.read_bytes() == b"stays"
+    assert (tmp_path / "target").read_bytes().startswith(b"Linux version")
+
+
+def test_a_panic_is_shown_with_its_message(shell: SshSession) -> None:
+    with pytest.raises(GuestLostError, match="sysrq triggered crash"):
+        _run(shell, "echo c > /proc/sysrq-trigger; sleep 600")
 
 
 def test_refused_push_of_a_large_file_raises_usage_error(shell: SshSession, tmp_path: Path) -> None:
@@ -113,7 +201,8 @@ def test_end_of_the_guest_during_a_command_raises_guest_lost_error(
     shell: SshSession, guest: Guest
 ) -> None:
     with pytest.raises(GuestLostError):
-        shell.run(["echo started; sleep 600"], None, _KillAtOutput(guest), io.BytesIO())
+        command = GuestCommand(["echo started; sleep 600"])
+        shell.run(command, None, _KillAtOutput(guest), io.BytesIO())
 
 
 def test_command_can_print_much_before_it_reads_its_input(

@@ -26,12 +26,12 @@ Start = Callable[..., "pexpect.spawn[str]"]
 
 @pytest.fixture
 def shell(session: Session, tmp_path: Path) -> Iterator[Start]:
-    """Starts ``tsm-harness shell`` on a new pseudo-terminal."""
+    """Starts ``tsm-harness shell``, or another command, on a new pseudo-terminal."""
     session.template(DEFAULT_KERNEL, "mainline")
     started: list[pexpect.spawn[str]] = []
 
-    def start(*arguments: str) -> pexpect.spawn[str]:
-        command = ["-m", "harness", "shell", "--cache", str(session.cache.root), *arguments]
+    def start(*arguments: str, name: str = "shell") -> pexpect.spawn[str]:
+        command = ["-m", "harness", name, "--cache", str(session.cache.root), *arguments]
         environment = os.environ | {"TERM": "dumb"}
         child = pexpect.spawn(
             sys.executable,
@@ -62,6 +62,29 @@ def test_ssh_shell_returns_its_exit_status(shell: Start) -> None:
     child.expect(r"report\r\n42\r\n/dev/pts/\d")
     child.sendline("exit 5")
     assert _end(child) == 5
+
+
+def test_exec_on_a_terminal_gives_the_command_one(shell: Start) -> None:
+    child = shell("--", "tty; stty size; read line; echo got $line; exit 4", name="exec")
+    child.expect(r"/dev/pts/\d\r\n24 80\r\n")
+    child.sendline("text")
+    child.expect_exact("got text")
+    assert _end(child) == 4
+
+
+def test_ctrl_c_interrupts_the_command_and_not_the_guest(shell: Start) -> None:
+    child = shell("--", "trap 'echo caught; exit 6' INT; echo ready; sleep 1000", name="exec")
+    child.expect_exact("ready")
+    child.sendintr()
+    child.expect_exact("caught")
+    assert _end(child) == 6
+
+
+def test_ctrl_bracket_leaves_a_command(shell: Start) -> None:
+    child = shell("--", "trap '' INT; echo ready; sleep 1000", name="exec")
+    child.expect_exact("ready")
+    child.send(_LEAVE)
+    assert _end(child) == 125
 
 
 def test_ctrl_bracket_switches_from_a_hung_shell_to_the_console(

@@ -11,8 +11,8 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
-from harness.guest.guest import Guest
-from harness.plugin.verdicts import _panic_on_console
+from harness.guest.panic import find_panic
+from harness.qemu.machine import Machine
 from harness.session import Session
 from harness.settings import DEFAULT_KERNEL
 
@@ -387,13 +387,13 @@ def test_every_ending_has_its_verdict(tmp_path: Path, session: Session) -> None:
 def test_a_warning_decides_only_if_the_kernel_panicked_because_of_it() -> None:
     warning = "WARNING: tsm.c:27 at tsm_put+0x5/0x10 [tsm], CPU#0: cat/150"
     panic = "Kernel panic - not syncing: kernel: panic_on_warn set ..."
-    panicked = _panic_on_console(_ended(warning, panic))
+    panicked = find_panic(_ended(warning, panic))
     assert panicked is not None
     assert "at tsm_put" in str(panicked)
-    assert _panic_on_console(_ended(warning, "Modules linked in:")) is None
+    assert find_panic(_ended(warning, "Modules linked in:")) is None
 
 
-def _ended(*lines: str) -> Guest:
+def _ended(*lines: str) -> Machine:
     console = "".join(f"[    1.000000] {line}\r\n" for line in lines).encode()
     machine = SimpleNamespace(wait_for_exit=lambda _: None, console_bytes=lambda: console)
-    return cast("Guest", SimpleNamespace(machine=machine))
+    return cast("Machine", machine)

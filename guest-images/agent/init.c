@@ -5,11 +5,14 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <net/if.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/reboot.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -95,6 +98,19 @@ static void load_modules(void)
 	fclose(list);
 }
 
+/* Clients of a local service use 127.0.0.1. A kernel without IPv4 has no such device. */
+static void set_up_loopback(void)
+{
+	struct ifreq request = { .ifr_name = "lo", .ifr_flags = IFF_UP };
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+	if (fd < 0)
+		return;
+	if (ioctl(fd, SIOCSIFFLAGS, &request))
+		print_error("set up", "lo", errno);
+	close(fd);
+}
+
 void init_system(void)
 {
 	umask(022);
@@ -105,6 +121,7 @@ void init_system(void)
 	write_sysctl("/proc/sys/kernel/printk_devkmsg", "on\n");
 	/* All functions, for a person at the console of a guest that hangs. */
 	write_sysctl("/proc/sys/kernel/sysrq", "1");
+	set_up_loopback();
 	load_modules();
 	/* The mount point exists only now when configfs is a module. */
 	mount("configfs", "/sys/kernel/config", "configfs", 0, "");

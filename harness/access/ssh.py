@@ -14,16 +14,20 @@ import shlex
 import subprocess
 import sys
 import tempfile
+from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 import paramiko
 
+from harness.access.command import GuestCommand, signal_command
+from harness.access.files import pull, push
 from harness.access.streams import Streams
-from harness.access.terminal import LEAVE, raw_terminal
+from harness.access.terminal import LEAVE, raw_terminal, window_changes
 from harness.errors import GuestLostError, UsageError
 from harness.guest.guest import Guest
+from harness.guest.panic import find_panic
 from harness.images.keys import SshKeys
 
 if TYPE_CHECKING:
@@ -34,7 +38,8 @@ __all__ = ["SshSession"]
 _CONNECT_SECONDS = 30.0
 _CLOSE_SECONDS = 5.0
 _REPLY_SECONDS = 20.0
-_CHUNK = 1 << 15
+_MAX_SCRIPT = 4000  # characters; dropbear does not answer to a command above 9000 bytes
+_SCRIPT_FILE = "/run/tsm-exec.sh"
 
 
 class _Limited(io.BytesIO):
@@ -92,22 +97,68 @@ class SshSession:
         self._transport.join(_CLOSE_SECONDS)  # wait for the end of its thread
 
     def run(
-        self, command: Sequence[str], stdin: int | None, stdout: BinaryIO, stderr: BinaryIO
+        self,
+        command: GuestCommand,
+        stdin: int | None,
+        stdout: BinaryIO,
+        stderr: BinaryIO,
+        *,
+        signals: deque[int] | None = None,
     ) -> int:
         """Run ``command`` and forward its streams; its exit status (128 + n for signal n).
 
-        A single argument is a line for the shell. ``stdin`` is a descriptor to read from, None
-        for an empty input.
+        ``stdin`` is a descriptor to read from, None for an empty input. The command's
+        processes get the ``signals``, also those that come meanwhile.
         """
-        text = shlex.join(command) if len(command) > 1 else command[0]
         with self._channel() as channel:
             # The outer shell outlives a signal that ends the inner one, and reports it as a status.
-            channel.exec_command(f"sh -c {shlex.quote(text)}; exit $?")
-            self._streams(channel, stdin, stdout, stderr).forward()
+            self._execute(channel, f"setsid {self._inner_shell(command)}; exit $?")
+            streams = self._streams(channel, stdin, stdout, stderr)
+            streams.forward(lambda: self._pass_on(signals or deque()))
             return self._exit_status(channel)
 
+    def run_on_terminal(self, command: GuestCommand) -> int | None:
+        """Run ``command`` on this terminal; its exit status, None when Ctrl-] was pressed."""
+        with self._channel() as channel, raw_terminal():
+            self._take_terminal(channel)
+            # Ctrl-C reaches both shells, and the outer one must report the status of the inner one.
+            self._execute(channel, f"trap : INT QUIT; {self._inner_shell(command)}; exit $?")
+            return self._interact(channel)
+
+    def _inner_shell(self, command: GuestCommand) -> str:
+        """The shell that runs the command; a long one from a file, as the server has a limit."""
+        script = command.script()
+        if len(script) <= _MAX_SCRIPT:
+            return f"sh -c {shlex.quote(script)}"
+        self._guest.actors[0].create_file(_SCRIPT_FILE, os.fsencode(script))
+        return f"sh {_SCRIPT_FILE}"
+
+    def _execute(self, channel: paramiko.Channel, text: str) -> None:
+        try:
+            channel.exec_command(text)
+        except (paramiko.SSHException, OSError, EOFError) as error:
+            raise self._lost(f": {error}") from error
+
+    def _pass_on(self, signals: deque[int]) -> None:
+        while signals:
+            with self._channel() as channel:
+                self._execute(channel, signal_command(signals.popleft()))
+                channel.recv_exit_status()
+
+    def _take_terminal(self, channel: paramiko.Channel) -> None:
+        size = os.get_terminal_size(sys.stdin.fileno())
+        channel.get_pty(os.environ.get("TERM", "dumb"), size.columns, size.lines)
+
+    def _interact(self, channel: paramiko.Channel) -> int | None:
+        keyboard, out, err = sys.stdin.fileno(), sys.stdout.buffer, sys.stderr.buffer
+        streams = self._streams(channel, keyboard, out, err, LEAVE)
+        with window_changes() as change:
+            if not streams.forward(lambda: _resize(channel, change())):
+                return None
+        return self._exit_status(channel)
+
     def capture(
-        self, command: Sequence[str], stdin: bytes = b"", limit: int = 1 << 24
+        self, arguments: Sequence[str], stdin: bytes = b"", limit: int = 1 << 24
     ) -> subprocess.CompletedProcess[bytes]:
         """Run ``command`` and return its output, at most ``limit`` bytes of each stream.
 
@@ -117,56 +168,31 @@ class SshSession:
         with tempfile.TemporaryFile() as file:
             file.write(stdin)
             file.seek(0)
-            status = self.run(command, file.fileno(), stdout, stderr)
-        return subprocess.CompletedProcess(command, status, stdout.getvalue(), stderr.getvalue())
+            status = self.run(GuestCommand(arguments), file.fileno(), stdout, stderr)
+        return subprocess.CompletedProcess(arguments, status, stdout.getvalue(), stderr.getvalue())
 
     def interact(self) -> int | None:
         """Run a login shell on this terminal; its exit status, None when Ctrl-] was pressed."""
         with self._channel() as channel, raw_terminal():
             if sys.stdin.isatty():
-                size = os.get_terminal_size(sys.stdin.fileno())
-                channel.get_pty(os.environ.get("TERM", "dumb"), size.columns, size.lines)
+                self._take_terminal(channel)
             channel.invoke_shell()
-            keyboard, out, err = sys.stdin.fileno(), sys.stdout.buffer, sys.stderr.buffer
-            if not self._streams(channel, keyboard, out, err, LEAVE).forward():
-                return None
-            return self._exit_status(channel)
+            return self._interact(channel)
 
     def push(self, local: Path, remote: str) -> None:
-        """Copy a host file and its permission bits into the guest."""
-        try:
-            data, mode = local.read_bytes(), local.stat().st_mode & 0o777
-        except OSError as error:
-            raise UsageError(f"cannot read {local}: {error.strerror}") from error
-        command = f"cat > {shlex.quote(remote)} && chmod {mode:o} {shlex.quote(remote)}"
-        with self._channel() as channel:
-            channel.exec_command(command)
-            with contextlib.suppress(OSError):  # the command ended early: its exit status follows
-                channel.sendall(data)
-                channel.shutdown_write()
-            message = channel.makefile_stderr("rb").read().decode("utf-8", "replace").strip()
-            if self._exit_status(channel):
-                raise UsageError(f"cannot write {remote} in the guest: {message}")
+        """Copy a host file or directory and its permission bits into the guest."""
+        by_mode: dict[int, list[str]] = {}
+        for path, mode in push(self._guest.actors[0], local, remote).items():
+            by_mode.setdefault(mode, []).append(path)
+        lines = [f"chmod {mode:o} -- {shlex.join(paths)}" for mode, paths in by_mode.items()]
+        done = self.capture([" && ".join(lines)])
+        if done.returncode:
+            message = done.stderr.decode("utf-8", "replace").strip()
+            raise UsageError(f"cannot set permissions of {remote} in the guest: {message}")
 
     def pull(self, remote: str, local: Path, limit: int = 1 << 30) -> None:
-        """Copy a guest file of at most ``limit`` bytes to the host."""
-        with self._channel() as channel:
-            channel.exec_command(f"cat {shlex.quote(remote)}")
-            channel.shutdown_write()
-            partial = local.with_name(local.name + ".part")
-            size = 0
-            with partial.open("wb") as target:
-                while block := channel.recv(_CHUNK):
-                    size += len(block)
-                    if size > limit:
-                        partial.unlink()
-                        raise UsageError(f"{remote} in the guest is longer than {limit} bytes")
-                    target.write(block)
-            message = channel.makefile_stderr("rb").read().decode("utf-8", "replace").strip()
-            if self._exit_status(channel):
-                partial.unlink()
-                raise UsageError(f"cannot read {remote} in the guest: {message}")
-            partial.replace(local)
+        """Copy a guest file or directory of at most ``limit`` bytes to the host."""
+        pull(self._guest.actors[0], remote, local, limit)
 
     def _channel(self) -> paramiko.Channel:
         try:
@@ -192,5 +218,12 @@ class SshSession:
         return status
 
     def _lost(self, reason: str = "") -> GuestLostError:
-        ended = self._guest.machine.exit_text()
+        panic = find_panic(self._guest.machine)
+        ended = f"; {panic}" if panic is not None else self._guest.machine.exit_text()
         return GuestLostError(f"the connection to the guest's shell ended{reason}{ended}")
+
+
+def _resize(channel: paramiko.Channel, change: tuple[int, int] | None) -> None:
+    if change is not None:
+        with contextlib.suppress(OSError, paramiko.SSHException):
+            channel.resize_pty(*change)

@@ -3,10 +3,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import threading
 import time
+from collections.abc import Callable
 from typing import BinaryIO
 
 import paramiko
@@ -50,14 +52,16 @@ class Streams:
         if stdin is None:
             channel.shutdown_write()
 
-    def forward(self) -> bool:
+    def forward(self, on_round: Callable[[], None] = lambda: None) -> bool:
         """Forward until the command has ended; False when the input contains ``leave``.
 
-        Raises :class:`GuestLostError` when the guest does not answer any more.
+        ``on_round`` is called several times a second. Raises :class:`GuestLostError` when the
+        guest does not answer any more.
         """
         while not self._channel.exit_status_ready():
             if not self._forward_once():
                 return False
+            on_round()
         self._forward_output()
         return True
 
@@ -120,9 +124,13 @@ class _Keepalive:
         elif since > _KEEPALIVE_SECONDS:
             # RFC 4254, section 4: a server refuses requests it does not know, which is an answer.
             self._request = threading.Thread(
-                target=self._transport.global_request,
-                args=("keepalive@openssh.com",),
-                daemon=True,
+                target=_send_keepalive, args=(self._transport,), daemon=True
             )
             self._sent_at = time.monotonic()
             self._request.start()
+
+
+def _send_keepalive(transport: paramiko.Transport) -> None:
+    # The connection may end meanwhile, for example because the command has ended.
+    with contextlib.suppress(paramiko.SSHException, OSError, EOFError):
+        transport.global_request("keepalive@openssh.com")

@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import functools
+import os
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,8 +15,10 @@ from typing import Any
 
 import click
 
+from harness.access.command import GuestCommand
 from harness.access.console import Console
 from harness.access.ssh import SshSession
+from harness.access.terminal import caught_signals
 from harness.cli import options
 from harness.cli.messages import print_note
 from harness.errors import GuestLostError, UsageError
@@ -29,6 +33,14 @@ __all__ = ["exec_", "shell"]
 
 _MAX_STATUS = 125
 _CONSOLE_SECONDS = 120.0
+_FORWARDED = (
+    signal.SIGHUP,
+    signal.SIGINT,
+    signal.SIGQUIT,
+    signal.SIGTERM,
+    signal.SIGUSR1,
+    signal.SIGUSR2,
+)
 
 
 @dataclass(frozen=True)
@@ -79,14 +91,23 @@ def _takes_behaviour(command: Callable[..., int]) -> Callable[..., int]:
     "--push",
     multiple=True,
     metavar="LOCAL:REMOTE",
-    help="Copy a file into the guest first. Repeatable.",
+    help="Copy a file or directory into the guest first. Repeatable.",
 )
 @click.option(
     "--pull",
     multiple=True,
     metavar="REMOTE:LOCAL",
-    help="Copy a file out of the guest afterwards. Repeatable.",
+    help="Copy a file or directory out of the guest afterwards. Repeatable.",
 )
+@click.option(
+    "--env",
+    "variables",
+    multiple=True,
+    metavar="NAME[=VALUE]",
+    help="Set an environment variable in the guest, to this process's value without one. "
+    "Repeatable.",
+)
+@click.option("--workdir", default="", metavar="PATH", help="The directory of the command.")
 @_takes_behaviour
 def exec_(
     settings: Settings,
@@ -94,16 +115,23 @@ def exec_(
     command: tuple[str, ...],
     push: tuple[str, ...],
     pull: tuple[str, ...],
+    variables: tuple[str, ...],
+    workdir: str,
 ) -> int:
     """Run COMMAND in a fresh guest, with this command's standard streams and exit status.
 
-    A status above 125, or a signal, becomes 125; standard error then tells which it was.
+    Where all three streams are terminals the command gets one, too; Ctrl-] leaves it. Otherwise
+    the command gets the signals HUP, INT, QUIT, TERM, USR1 and USR2 of this process; a second
+    one ends the guest. A status above 125, or a signal, becomes 125; standard error then tells
+    which it was.
     """
     pushes = [_split(text, "LOCAL:REMOTE") for text in push]
     pulls = [_split(text, "REMOTE:LOCAL") for text in pull]
     for local, _ in pushes:
-        if not Path(local).is_file():
+        if not Path(local).exists():
             raise UsageError(f"--push {local}: no such file", hint="give the path of a file")
+    wanted = GuestCommand(command, dict(map(_variable, variables)), workdir)
+    wanted.script()  # a bad name is an error before a guest is started
     with (
         Session(settings, stderr_progress()) as session,
         _guest(session, settings, behaviour) as guest,
@@ -111,14 +139,32 @@ def exec_(
     ):
         for local, remote in pushes:
             ssh.push(Path(local), remote)
-        stdin = None if sys.stdin is None or sys.stdin.closed else sys.stdin.fileno()
-        status = ssh.run(command, stdin, sys.stdout.buffer, sys.stderr.buffer)
+        status = _run(ssh, wanted)
         for remote, local in pulls:
             ssh.pull(remote, Path(local))
     if not 0 <= status <= _MAX_STATUS:
         print_note(f"the command ended with status {status}")
         return _MAX_STATUS
     return status
+
+
+def _run(ssh: SshSession, command: GuestCommand) -> int:
+    """Run the command; its exit status, or -1 when Ctrl-] was pressed."""
+    streams = (sys.stdin, sys.stdout, sys.stderr)
+    if all(stream is not None and not stream.closed and stream.isatty() for stream in streams):
+        status = ssh.run_on_terminal(command)
+        return -1 if status is None else status
+    stdin = None if sys.stdin is None or sys.stdin.closed else sys.stdin.fileno()
+    with caught_signals(*_FORWARDED, once=True) as signals:
+        return ssh.run(command, stdin, sys.stdout.buffer, sys.stderr.buffer, signals=signals)
+
+
+def _variable(text: str) -> tuple[str, str]:
+    """Return the name and the value of ``--env NAME[=VALUE]``."""
+    name, equals, value = text.partition("=")
+    if not equals and name not in os.environ:
+        raise UsageError(f"--env {name}: this process has no such variable", hint=f"{name}=VALUE")
+    return name, value if equals else os.environ[name]
 
 
 @click.command()

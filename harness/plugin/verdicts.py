@@ -33,10 +33,9 @@ from harness.errors import (
     TsmHarnessError,
 )
 from harness.guest.guest import Guest
+from harness.guest.panic import find_panic
 from harness.interface.find import Interface
 from harness.oracle.content import Issued, Options, check_content
-from harness.oracle.records import parse_console
-from harness.oracle.splats import find_splats
 from harness.plugin.stash import GUEST, INTERFACE
 from harness.verdict import Cause, Status
 from providers_sim.errors import ProviderError
@@ -45,17 +44,9 @@ from providers_sim.transcript import IssuedReport
 __all__ = ["Verdict", "deciding_error", "verdict_of"]
 
 _FORMATS = ("default", "extended")
-_EXIT_SECONDS = 2.0
 _MAX_VIOLATIONS = 3
 # The agent's init (init.c) makes the kernel report tasks that are blocked for longer than this.
 _HUNG_TASK_SECONDS = 5.0
-_FATAL = (
-    SplatKind.PANIC,
-    SplatKind.OOPS,
-    SplatKind.LOCKUP,
-    SplatKind.RCU_STALL,
-    SplatKind.HUNG_TASK,
-)
 _OWN_FILES = tuple(str(Path(package.__path__[0])) for package in (harness, providers_sim))
 
 
@@ -146,7 +137,7 @@ def _log_errors(guest: Guest) -> list[TsmHarnessError]:
     except KernelFault as error:
         return [error]
     except TsmHarnessError as error:
-        return [_panic_on_console(guest) or error]
+        return [find_panic(guest.machine) or error]
     return []
 
 
@@ -180,20 +171,6 @@ def _as_issued(serial: int, issued: IssuedReport) -> Issued:
     )
     blobs = (evidence.outblob, evidence.auxblob, evidence.manifestblob)
     return Issued(serial, *blobs, options, int(issued.time * 1e9))
-
-
-def _panic_on_console(guest: Guest) -> KernelPanicError | None:
-    """Return what the console shows of a guest that no longer answers: no log can be fetched."""
-    guest.machine.wait_for_exit(_EXIT_SECONDS)
-    splats = find_splats(parse_console(guest.machine.console_bytes()))
-    fatal = [splat for splat in splats if splat.panicked or splat.kind in _FATAL]
-    if not fatal:
-        return None
-    titles = "; ".join(splat.title for splat in fatal[:3])
-    return KernelPanicError(
-        f"the guest's kernel ended after the guest was ready: {titles}",
-        signatures=[splat.signature for splat in fatal],
-    )
 
 
 def verdict_of(

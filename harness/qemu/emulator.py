@@ -121,11 +121,16 @@ class Emulator(Hardware):
 
     def identity(self) -> str:
         """A digest of what a frozen guest depends on: binary, arguments and, with KVM, host CPU."""
+        parts = [self.host_identity(), *self.machine_arguments()]
+        return hashlib.sha256("\0".join(parts).encode()).hexdigest()
+
+    def host_identity(self) -> str:
+        """Names the binary and, with KVM, the host CPU: what decides which accelerator works."""
         status = self.binary.stat()
         parts = [str(self.binary), str(status.st_size), str(status.st_mtime_ns), self.version_text]
         if self.accelerator == "kvm":
             parts.append(_host_cpu())
-        return hashlib.sha256("\0".join(parts + self.machine_arguments()).encode()).hexdigest()
+        return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
 
 @cache

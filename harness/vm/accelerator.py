@@ -44,7 +44,7 @@ def choose_accelerator(
         missing = "there is no /dev/kvm" if not _DEVICE.exists() else "/dev/kvm is not accessible"
         return Choice("tcg", missing)
     kvm = emulator.with_accelerator("kvm")
-    key = f"{_boot_id()}-{kvm.identity()}"
+    key = f"{_boot_id()}-{kvm.host_identity()}"
     cached = cache_root / _CACHED
     try:
         values = json.loads(cached.read_bytes())
