@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import UsageError
+from harness.implementations.merged import CORE_DIRECTORY
 from harness.oracle.printable import printable
 from harness.settings import Settings
 from harness.verdict import Cause, CellResult, headline
@@ -23,6 +24,8 @@ __all__ = ["Bundle", "Outcome", "read_bundle", "write_bundle"]
 
 _SCHEMA = 2
 _FILE, _SOURCES = "bundle.json", "core"
+_TREE = f"tree:{_SOURCES}"  # sources in the layout of a kernel tree
+_DIRECTORY = f"dir:{_SOURCES}"
 
 
 @dataclass(frozen=True)
@@ -66,7 +69,8 @@ def write_bundle(directory: Path, bundle: Bundle, sources: Sequence[tuple[str, s
     """
     settings = bundle.settings
     if sources:
-        settings = replace(settings, tsms=(f"dir:{_SOURCES}",))
+        in_tree = any(name.startswith(f"{CORE_DIRECTORY}/") for name, _ in sources)
+        settings = replace(settings, tsms=(_TREE if in_tree else _DIRECTORY,))
     document = settings.recorded() | asdict(bundle.outcome) | {"schema": _SCHEMA}
     try:
         for name, text in sources:
@@ -89,8 +93,9 @@ def read_bundle(path: Path) -> Bundle:
             f"{path} is not a bundle: {error}",
             hint="name the directory that a run recorded for a FAIL, or the bundle.json in it",
         ) from error
-    if bundle.settings.tsms == (f"dir:{_SOURCES}",):
-        own = (f"dir:{file.parent / _SOURCES}",)
+    if bundle.settings.tsms in ((_TREE,), (_DIRECTORY,)):
+        kind = bundle.settings.tsms[0].partition(":")[0]
+        own = (f"{kind}:{file.parent / _SOURCES}",)
         return replace(bundle, settings=replace(bundle.settings, tsms=own))
     return bundle
 

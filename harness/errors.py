@@ -6,6 +6,7 @@ The tree::
     TsmHarnessError
     ├── HarnessError            the harness or its host failed: the verdict is ERROR
     │   ├── UsageError          the request is invalid (exit status 2)
+    │   ├── NotJudgedError      a patch changes nothing that a claim is about
     │   ├── HostError           the host lacks something: QEMU, a compiler, disk, the mirror
     │   ├── BuildError          a module, an image or a template could not be made
     │   ├── GuestLostError      the guest ended, hung or broke the protocol without a splat
@@ -47,6 +48,7 @@ __all__ = [
     "KernelPanicError",
     "KernelSplatError",
     "MissingAttributeError",
+    "NotJudgedError",
     "ScenarioError",
     "Signature",
     "TsmHarnessError",
@@ -72,6 +74,10 @@ class HarnessError(TsmHarnessError):
 
 class UsageError(HarnessError):
     """The request is invalid: unknown claim, wrong path, bad option."""
+
+
+class NotJudgedError(HarnessError):
+    """A patch changes nothing that a claim is about, so no verdict can be reached about it."""
 
 
 class HostError(HarnessError):

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from harness.claims.target import attributes_in_module, offered_attributes
 from harness.errors import TsmHarnessError
-from harness.implementations.spec import parse_implementation
 from harness.interface.names import AttributeName
 from harness.session import Session
 
@@ -16,7 +15,7 @@ _NEWEST = (99, 0)
 
 def attributes_of(session: Session, kernel_spec: str, tsm: str) -> frozenset[AttributeName]:
     """Return what the implementation can offer; all of its interface if it cannot be built."""
-    implementation = parse_implementation(tsm)
+    implementation = session.known_implementation(kernel_spec, tsm)
     try:
         kernel = session.kernel(kernel_spec)
         attributes = offered_attributes(implementation, kernel.version)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from itertools import product
 from pathlib import Path
 
-from harness.errors import BuildError, HostError, TsmHarnessError
+from harness.errors import BuildError, HostError, NotJudgedError, TsmHarnessError
 from harness.session import Session
 from harness.settings import Settings
 
@@ -55,7 +55,8 @@ class WorkerContext:
 def prepare(session: Session, settings: Settings) -> Prepared:
     """Make the template of every kernel and implementation of the settings.
 
-    A failure is recorded, except a :class:`UsageError` about a kernel, which is raised.
+    A failure is recorded, except a :class:`UsageError` about a kernel and a
+    :class:`NotJudgedError`, which are raised.
     """
     prepared = Prepared()
     for kernel in settings.kernels:
@@ -70,6 +71,8 @@ def prepare(session: Session, settings: Settings) -> Prepared:
                 notes = session.build(kernel, tsm).notes
                 prefix = f"{tsm} on {session.release(kernel)}"
                 prepared.notes.extend(f"{prefix}: {note}" for note in notes)
+            except NotJudgedError:
+                raise
             except TsmHarnessError as error:
                 hint = f"\nhint: {error.hint}" if error.hint else ""
                 prepared.failures[f"{kernel} {tsm}"] = f"{error}{hint}"

@@ -16,7 +16,7 @@ from harness.cache import Cache
 from harness.errors import BuildError, TsmHarnessError
 from harness.guest.guest import Guest
 from harness.images.image import GuestImage, prepare_image
-from harness.implementations.model import Build
+from harness.implementations.model import Build, Implementation
 from harness.implementations.spec import parse_implementation
 from harness.kernels.model import Kernel
 from harness.kernels.resolve import resolve_kernel
@@ -58,6 +58,7 @@ class Session:
         self._is_worker = failures is not None
         self._failures = failures or {}
         self._kernels: dict[str, Kernel | TsmHarnessError] = {}
+        self._implementations: dict[tuple[str, str], Implementation] = {}
         self._builds: dict[tuple[str, str], Build] = {}
         self._factories: dict[str, GuestFactory] = {}
         self._pools: dict[str, ClonePool] = {}
@@ -148,11 +149,29 @@ class Session:
     def build(self, kernel: str, tsm: str) -> Build:
         """Return the modules of an implementation and its provider driver, built for a kernel."""
         if (kernel, tsm) not in self._builds:
-            implementation = parse_implementation(tsm)
+            implementation = self.implementation(kernel, tsm)
             self._builds[kernel, tsm] = implementation.build(
                 self.kernel(kernel), self.cache, self.progress
             )
         return self._builds[kernel, tsm]
+
+    def implementation(self, kernel: str, tsm: str) -> Implementation:
+        """Return an implementation; a patch to the kernel's own has been applied to its sources."""
+        if (kernel, tsm) not in self._implementations:
+            if failure := self.preparation_failure(kernel, tsm):
+                raise BuildError(failure)
+            named = parse_implementation(tsm)
+            self._implementations[kernel, tsm] = named.on(
+                self.kernel(kernel), self.cache, self.progress
+            )
+        return self._implementations[kernel, tsm]
+
+    def known_implementation(self, kernel: str, tsm: str) -> Implementation:
+        """Return :meth:`implementation`, or what is known without its sources if that fails."""
+        try:
+            return self.implementation(kernel, tsm)
+        except TsmHarnessError:
+            return parse_implementation(tsm)
 
     def template(self, kernel: str, tsm: str) -> Template:
         """Return the template of a kernel with an implementation and its driver loaded."""
@@ -166,7 +185,7 @@ class Session:
 
     def source_files(self, kernel: str, tsm: str) -> SourceFiles:
         """Return the sources of an implementation, and the kernel's where its tree is at hand."""
-        source = parse_implementation(tsm).source()
+        source = self.known_implementation(kernel, tsm).source()
         texts = dict(source.files) if source is not None else {}
         return SourceFiles(texts, ((self.kernel(kernel).build / "source").resolve(),))
 

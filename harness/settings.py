@@ -102,7 +102,11 @@ class Settings(Hardware):
         return options_of(Settings)
 
     def check(self) -> Settings:
-        """Return the settings; raises :class:`UsageError` for a value that is not valid."""
+        """Return the settings; raises :class:`UsageError` for a value that is not valid.
+
+        Raises :class:`harness.errors.NotJudgedError` for a patch that changes nothing that is
+        judged.
+        """
         for kernel in self.kernels:
             parse_kernel(kernel)
         for tsm in self.tsms:
@@ -115,6 +119,16 @@ class Settings(Hardware):
         select_claims(self.claims)
         check_ranges(self)
         return self
+
+    def with_bases(self) -> Settings:
+        """Return the settings with the base of each patch before it, unless it is there anyway."""
+        named: dict[str, None] = {}
+        for tsm in self.tsms:
+            base = parse_implementation(tsm).base
+            if base and base not in self.tsms:
+                named.setdefault(base)
+            named.setdefault(tsm)
+        return replace(self, tsms=tuple(named))
 
     def selects(self, claim: str, tsm: str) -> bool:
         """Whether the run decides ``claim`` on the implementation ``tsm``.

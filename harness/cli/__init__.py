@@ -15,7 +15,14 @@ import click
 
 from harness.cli.app import app
 from harness.cli.messages import print_error, print_note
-from harness.errors import GuestCallError, HostError, KernelFault, TsmHarnessError, UsageError
+from harness.errors import (
+    GuestCallError,
+    HostError,
+    KernelFault,
+    NotJudgedError,
+    TsmHarnessError,
+    UsageError,
+)
 from harness.git import bisecting
 from harness.oracle.printable import printable
 from harness.verdict import EXIT_NO_VERDICT, EXIT_UNEXPECTED, EXIT_USAGE
@@ -78,6 +85,7 @@ def _classify(error: Exception) -> tuple[str, int]:
 
     kinds: tuple[tuple[type[Exception], str, int], ...] = (
         (UsageError, "usage", EXIT_USAGE),
+        (NotJudgedError, "usage", EXIT_NO_VERDICT),
         (KernelFault, "kernel", EXIT_UNEXPECTED),
         (HostError, "host", EXIT_NO_VERDICT),
         (TsmHarnessError, "harness", EXIT_NO_VERDICT),

@@ -8,11 +8,13 @@ import functools
 import os
 import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
+from harness.implementations.from_patch import with_base
 from harness.option import Option, Use
 from harness.report.output import STANDARD_OUTPUT
 from harness.settings import Settings
@@ -88,6 +90,13 @@ workers = click.option(
     help="Guests that run in parallel; 0: one for each CPU, as far as free memory allows.",
 )
 
+_base = click.option(
+    "--base",
+    metavar="BASE",
+    help="What patches change, instead of the sources of the kernel: tree:PATH, dir:PATH or "
+    "patch:FILE. The same for one patch: --tsm patch:FILE,base=BASE.",
+)
+
 
 def setting(name: str) -> Callable[[Callable[..., R]], Callable[..., R]]:
     """Give a command one option of the settings, by the name of its field."""
@@ -114,10 +123,13 @@ def settings(
     def decorate(command: Callable[..., R]) -> Callable[..., R]:
         @functools.wraps(command)
         def wrapper(**arguments: Any) -> R:  # noqa: ANN401 - click has converted each
+            base = arguments.pop("base")
             made = Settings(**_take(Settings.options(), arguments))
+            if base is not None:
+                made = replace(made, tsms=with_base(made.tsms, base))
             return command(settings=made.check() if check else made, **arguments)
 
-        return _with_options(wrapper, declared, defaults, single=one_cell)
+        return _with_options(_base(wrapper), declared, defaults, single=one_cell)
 
     return decorate
 

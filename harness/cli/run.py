@@ -77,9 +77,15 @@ def run(
     jobs = _jobs_of_matrix(settings, matrix) if matrix else None
     columns = _columns(jobs, settings) if jobs else settings
     pair = named_pair(columns, *compared) if compared else None
+<<<<<<< HEAD
     date = datetime.now(UTC).isoformat(timespec="seconds")
     outcome = decide_jobs(jobs, settings, where) if jobs else decide(settings, where)
+=======
+    judged = settings.with_bases()
+    outcome = decide_jobs(jobs, settings, where) if jobs else decide(judged, where)
+>>>>>>> af65088 (implementations: judge patches to the merged code)
     outcome = with_pairs(outcome, pair, columns.tsms)
+    outcome = replace(outcome, notes=[*_added_bases(settings, judged), *outcome.notes])
     outcome = _described(outcome, everything=not settings.claims and matrix is None)
     outcome = replace(outcome, command=_command(settings, matrix, compared), date=date)
     console = Console(stderr=reports.use_standard_output)
@@ -87,6 +93,12 @@ def run(
     reports.write(outcome)
     _record(history, outcome, settings)
     return exit_status_of(outcome)
+
+
+def _added_bases(settings: Settings, judged: Settings) -> list[str]:
+    """Say which implementations are judged only since a patch changes them."""
+    added = [tsm for tsm in judged.tsms if tsm not in settings.tsms]
+    return [f"{tsm} is judged too, since a patch changes it" for tsm in added]
 
 
 def _described(run: RunResult, *, everything: bool) -> RunResult:

@@ -6,7 +6,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from harness.cache import Cache
-from harness.implementations.model import Build, InterfaceKind, ModuleLoad, ModuleSource
+from harness.implementations.model import (
+    Build,
+    Implementation,
+    InterfaceKind,
+    ModuleLoad,
+    ModuleSource,
+)
 from harness.implementations.module_pair import DRIVER, ModulePair
 from harness.kernels.model import Kernel
 from harness.kernels.module_files import read_modules
@@ -26,6 +32,10 @@ class MainlineImplementation:
     base: str = ""
     files: tuple[tuple[str, str], ...] = ()
     digest: str = ""
+
+    def on(self, kernel: Kernel, cache: Cache, progress: Progress) -> Implementation:
+        """Itself."""
+        return self
 
     def source(self) -> ModuleSource | None:
         """None: a packaged kernel comes without sources."""

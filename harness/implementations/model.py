@@ -68,15 +68,24 @@ class Build:
 
 @dataclass(frozen=True)
 class ModuleSource:
-    """The sources of a module: ``files`` by path, and the ``directory`` with the Kbuild file."""
+    """The sources of a module: ``files`` by path, and the ``directory`` with the Kbuild file.
+
+    ``include`` is the directory of ``linux/tsm.h``; by default it is in that of the Kbuild file.
+    """
 
     files: tuple[tuple[str, str], ...] = field(repr=False)
     directory: str = ""
+    include: str = ""
 
     @property
     def digest(self) -> str:
         """SHA-256 of every path and text."""
-        return hashlib.sha256(repr((self.files, self.directory)).encode()).hexdigest()
+        parts = (self.files, self.directory, *filter(None, (self.include,)))
+        return hashlib.sha256(repr(parts).encode()).hexdigest()
+
+    def include_below(self, tree: Path) -> Path:
+        """The directory of ``linux/tsm.h`` after :meth:`write`."""
+        return tree / (self.include or f"{self.directory}/include")
 
     def write(self, tree: Path) -> Path:
         """Write the files below ``tree``; returns the directory of the module."""
@@ -117,6 +126,13 @@ class Implementation(Protocol):
     @property
     def digest(self) -> str:
         """Changes with ``files``; empty without any."""
+
+    def on(self, kernel: Kernel, cache: Cache, progress: Progress) -> Implementation:
+        """The implementation for ``kernel``: itself, unless its sources depend on the kernel.
+
+        Raises :class:`harness.errors.UsageError` when a patch does not apply to the kernel's
+        sources, and :class:`harness.errors.HostError` when these cannot be fetched.
+        """
 
     def source(self) -> ModuleSource | None:
         """The sources with their defects fixed at compile time; None when there are none here."""

@@ -32,6 +32,7 @@ DRIVER = "tsm-sim.ko"
 
 _LAYOUT = "2"
 _SHIMS = "shims.json"
+_TREE = "implementation"  # the sources, below the directory of a build
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,7 @@ class ModulePair:
         used: list[str] = []
         module = None
         if self.source:
-            module = self.source.write(work / "implementation")
+            module = self.source.write(work / _TREE)
             used = self._build_module(module, flags)
             for file in module.glob("*.ko"):
                 shutil.copy(file, directory)
@@ -101,9 +102,9 @@ class ModulePair:
         shutil.copytree(images / "modules" / "tsm-sim", driver)
         shutil.copytree(images / "include", work / "include")
         variables = []
-        if module is not None:
+        if module is not None and self.source is not None:
             variables = [
-                f"TSM_INCLUDE={module}/include",
+                f"TSM_INCLUDE={self.source.include_below(work / _TREE)}",
                 f"KBUILD_EXTRA_SYMBOLS={module}/Module.symvers",
             ]
         try:

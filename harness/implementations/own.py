@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from harness.cache import Cache
 from harness.errors import UsageError
 from harness.implementations.defects import OwnKind, defects_of
-from harness.implementations.model import Build, ModuleLoad, ModuleSource
+from harness.implementations.model import Build, Implementation, ModuleLoad, ModuleSource
 from harness.implementations.module_pair import DRIVER, ModulePair, require_replaceable
 from harness.kernels.model import Kernel
 from harness.paths import guest_images_directory
@@ -30,6 +30,10 @@ class OwnImplementation:
     base: str = ""
     files: tuple[tuple[str, str], ...] = ()
     digest: str = ""
+
+    def on(self, kernel: Kernel, cache: Cache, progress: Progress) -> Implementation:
+        """Itself."""
+        return self
 
     def source(self) -> ModuleSource | None:
         """The sources with the defects as constants, so that the compiler knows them."""

@@ -8,9 +8,11 @@ from functools import cache
 
 from harness.errors import UsageError
 from harness.implementations.defects import OwnKind, all_defects, defects_of
+from harness.implementations.from_patch import read_patch_implementation
 from harness.implementations.mainline import MainlineImplementation
 from harness.implementations.model import Implementation
 from harness.implementations.own import OwnImplementation
+from harness.implementations.patched import merged_in_tree
 from harness.implementations.user import read_user_implementation
 
 __all__ = ["implementation_forms", "parse_implementation", "reference_names"]
@@ -23,8 +25,9 @@ _RENAMED = {
 """Names of earlier versions, each with its replacement."""
 
 _READERS: Mapping[str, tuple[str, Callable[[str], Implementation]]] = {
-    "patch": ("FILE", read_user_implementation),
+    "patch": ("FILE", read_patch_implementation),
     "dir": ("PATH", read_user_implementation),
+    "tree": ("PATH", merged_in_tree),
 }
 """The kinds that a user brings, as KIND:OPERAND, each with the function that reads it."""
 

@@ -14,8 +14,18 @@ from pathlib import Path, PurePosixPath
 
 from harness.cache import Cache
 from harness.errors import UsageError
+<<<<<<< HEAD
 from harness.implementations.api import HEADER, detect_api
 from harness.implementations.model import Build, InterfaceKind, ModuleLoad, ModuleSource
+=======
+from harness.implementations.model import (
+    Build,
+    Implementation,
+    InterfaceKind,
+    ModuleLoad,
+    ModuleSource,
+)
+>>>>>>> af65088 (implementations: judge patches to the merged code)
 from harness.implementations.module_pair import (
     DRIVER,
     ModulePair,
@@ -45,7 +55,7 @@ obj-m := {module}.o
 class UserImplementation:
     """The C files and headers of an implementation, built as the module ``tsm-user``.
 
-    ``repairs`` are the changes that reading the patch took.
+    ``repairs`` are the changes that reading the patch took, ``notes`` what else the user must know.
     """
 
     name: str
@@ -55,11 +65,16 @@ class UserImplementation:
     defects: tuple[str, ...] = ()
     verdicts_known: bool = False
     base: str = ""
+    notes: tuple[str, ...] = ()
 
     @property
     def digest(self) -> str:
         """SHA-256 of the sources."""
         return hashlib.sha256(repr(self.files).encode()).hexdigest()
+
+    def on(self, kernel: Kernel, cache: Cache, progress: Progress) -> Implementation:
+        """Itself."""
+        return self
 
     def source(self) -> ModuleSource:
         """The sources with a Kbuild file."""
@@ -74,7 +89,7 @@ class UserImplementation:
             require_replaceable(kernel, title)
         pair = ModulePair(kernel, self.source(), shims=True)
         directory = pair.build(title, cache, progress)
-        notes = [f"repaired: {repair}" for repair in self.repairs]
+        notes = [*self.notes, *(f"repaired: {repair}" for repair in self.repairs)]
         notes += [f"shim: {shim}" for shim in used_shims(directory)]
         load = ModuleLoad.of(directory / f"{_MODULE}.ko")
         return Build((load,), ModuleLoad.of(directory / DRIVER), tuple(notes))

@@ -81,7 +81,8 @@ class PrivateApt:
         packages = [f"{name}={version}" for name, version in versions.items()]
         shown = self._run("apt-get", "download", "--print-uris", *packages)
         total = sum(int(size) for size in re.findall(r"\.deb (\d+) ", shown))
-        title = f"downloading {next(iter(versions))} and {len(packages) - 1} more"
+        more = f" and {len(packages) - 1} more" if len(packages) > 1 else ""
+        title = f"downloading {next(iter(versions))}{more}"
         command = ["apt-get", *self._options, "download", "-q", *packages]
         with self._progress.step(title, total=total) as step:
             process = self._start(command, directory)

@@ -15,10 +15,11 @@ from pathlib import Path
 from harness.errors import UsageError
 from harness.kernels.model import Kernel, parse_config
 
-__all__ = ["image_release", "kernel_from_image"]
+__all__ = ["image_release", "kernel_from_image", "packaged_version"]
 
 _HEADER_BYTES = 1 << 16
 _RELEASE = re.compile(rb"(\d+\.\d+[\w.+~-]{0,100})(?:\s|$)")
+_PACKAGED = re.compile(rb" Debian (\d[\w.+~:-]{0,100})")
 _REQUIRED_SYMBOLS = {
     "VIRTIO_CONSOLE": "the harness talks to the guest over virtio-serial",
     "VIRTIO_PCI": "virtio-serial is a PCI device",
@@ -31,6 +32,25 @@ _REQUIRED_FILES = ("Makefile", "Module.symvers", ".config")
 
 def image_release(path: Path) -> str:
     """The release string in an x86 kernel image; raises :class:`UsageError` for other files."""
+    release = _RELEASE.match(_version_text(path))
+    if release is None:
+        raise UsageError(
+            f"the boot header of {path} has no release string",
+            hint="the file may be damaged: copy it again",
+        )
+    return release[1].decode("ascii")
+
+
+def packaged_version(path: Path) -> str:
+    """The version of the package that an image is from, as the kernel prints it; may be empty.
+
+    Raises :class:`UsageError` like :func:`image_release`.
+    """
+    found = _PACKAGED.search(_version_text(path))
+    return found[1].decode("ascii") if found else ""
+
+
+def _version_text(path: Path) -> bytes:
     try:
         if not path.is_file():
             raise UsageError(f"{path} is not a file", hint="name a bzImage")
@@ -50,14 +70,7 @@ def image_release(path: Path) -> str:
         raise UsageError(
             f"{path} is truncated: it has {size} of {whole} bytes", hint="copy it again"
         )
-    text = header[pointer + 0x200 :].partition(b"\0")[0] if pointer else b""
-    release = _RELEASE.match(text)
-    if release is None:
-        raise UsageError(
-            f"the boot header of {path} has no release string",
-            hint="the file may be damaged: copy it again",
-        )
-    return release[1].decode("ascii")
+    return header[pointer + 0x200 :].partition(b"\0")[0] if pointer else b""
 
 
 def kernel_from_image(path: Path, build: Path | None) -> Kernel:

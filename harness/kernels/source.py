@@ -21,23 +21,30 @@ _LAYOUT = "1"
 
 
 def fetch_source(
-    named: PackagedSource, cache: Cache, progress: Progress, *, only: tuple[str, ...] = ()
+    named: PackagedSource,
+    cache: Cache,
+    progress: Progress,
+    *,
+    only: tuple[str, ...] = (),
+    version: str = "",
 ) -> Path:
     """The unpacked tree of a ``linux-source`` package, fetched when the cache lacks it.
 
-    ``only`` limits the tree to the files that match one of these patterns. A cached tree is never
-    updated: an update would build its kernels anew. Raises :class:`harness.errors.HostError` when
-    the package cannot be fetched.
+    ``only`` limits the tree to the files that match one of these patterns. Without ``version`` it
+    is the newest one when it is fetched; a cached tree is never updated: an update would build its
+    kernels anew. Raises :class:`harness.errors.HostError` when the package cannot be fetched.
     """
     key = _key(named)
-    if only and not cache.has("source", key):
+    if version:
+        key = _key(named, only, (version,))
+    elif only and not cache.has("source", key):
         key = _key(named, only)
 
     def fetch(directory: Path) -> None:
         with cache.lock(f"apt/{named.name.replace(':', '-')}") as state:
             apt = PrivateApt(state, named.suites, progress)
             apt.update()
-            versions = apt.versions([named.package])
+            versions = {named.package: version} if version else apt.versions([named.package])
             archives = directory / "archives"
             archives.mkdir()
             [archive] = apt.download(versions, archives)

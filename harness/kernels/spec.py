@@ -22,6 +22,7 @@ __all__ = [
     "kernel_forms",
     "kernel_names",
     "parse_kernel",
+    "suites_of",
 ]
 
 
@@ -81,6 +82,13 @@ def _packaged(name: str, entry: dict[str, Any]) -> PackagedKernel | PackagedSour
 def kernel_names() -> tuple[str, ...]:
     """The names in ``kernels.toml``: packaged kernels and packaged sources."""
     return tuple(_known())
+
+
+def suites_of(spec: str, version: tuple[int, int]) -> tuple[str, ...]:
+    """The suites of a packaged kernel; those of the series ``version`` for an image's path."""
+    series = "debian:{}.{}".format(*version)
+    known = _known().get(spec) or _known().get(series)
+    return known.suites if known else ()
 
 
 def kernel_forms() -> str:

@@ -13,7 +13,6 @@ from harness.access.ssh import SshSession
 from harness.guest.actor import Actor
 from harness.guest.guest import Guest
 from harness.implementations.source_text import SourceText
-from harness.implementations.spec import parse_implementation
 from harness.interface.find import Interface, find_interface
 from harness.interface.report import Report
 from harness.kernels.model import Kernel
@@ -50,7 +49,7 @@ def source_text(request: pytest.FixtureRequest, axes: Axes) -> SourceText:
     """The sources of the implementation; the scenario runs no guest."""
     skip_out_of_scope(request.node)
     session = request.config.stash[SESSION]
-    source = parse_implementation(axes.tsm).source()
+    source = session.implementation(axes.kernel, axes.tsm).source()
     assert source is not None, "the scope of a scenario that reads sources must name them"
     return SourceText(source, session.kernel(axes.kernel), session.cache)
 

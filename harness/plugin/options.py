@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from harness.errors import UsageError
+from harness.errors import NotJudgedError, UsageError
 from harness.settings import Settings, plugin_flag
 
 __all__ = ["SETTINGS"]
@@ -35,7 +35,7 @@ def pytest_configure(config: pytest.Config) -> None:
     settings = _settings(config)
     try:
         config.stash[SETTINGS] = settings.check()
-    except UsageError as error:
+    except (UsageError, NotJudgedError) as error:
         raise pytest.UsageError(f"{error}" + (f" ({error.hint})" if error.hint else "")) from error
 
 

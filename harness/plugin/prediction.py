@@ -10,7 +10,7 @@ from harness.claims.target import (
     Target,
     counters_follow_report,
 )
-from harness.implementations.spec import parse_implementation
+from harness.implementations.model import Implementation
 from harness.offered import attributes_of
 from harness.plugin.cells import axes_of, claim_of
 from harness.plugin.options import SETTINGS
@@ -50,10 +50,11 @@ def _target_of(item: pytest.Item) -> Target:
     key = (axes.kernel, axes.tsm, axes.provider)
     if key not in targets:
         session = config.stash[SESSION]
+        implementation = session.known_implementation(axes.kernel, axes.tsm)
         targets[key] = Target(
-            implementation=parse_implementation(axes.tsm),
+            implementation=implementation,
             attributes=attributes_of(session, axes.kernel, axes.tsm),
-            settable_counters=_settable_counters(axes.tsm),
+            settable_counters=_settable_counters(implementation),
             provider=axes.provider,
             config=session.config(axes.kernel),
             processors=config.stash[SETTINGS].smp,
@@ -61,7 +62,6 @@ def _target_of(item: pytest.Item) -> Target:
     return targets[key]
 
 
-def _settable_counters(tsm: str) -> bool:
-    implementation = parse_implementation(tsm)
+def _settable_counters(implementation: Implementation) -> bool:
     sources = (text for _, text in implementation.files)
     return implementation.verdicts_known or counters_follow_report(sources)

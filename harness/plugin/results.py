@@ -14,7 +14,6 @@ import pytest
 
 from harness.bundle import Bundle, Outcome, write_bundle
 from harness.errors import TsmHarnessError
-from harness.implementations.spec import parse_implementation
 from harness.plugin.cells import axes_of, claim_of
 from harness.plugin.evidence import evidence_of, fault_places, fault_source
 from harness.plugin.options import SETTINGS
@@ -174,6 +173,7 @@ def _result(item: pytest.Item, verdict: Verdict, error: BaseException | None) ->
 
 def _write_bundle(item: pytest.Item, result: CellResult, directory: Path) -> None:
     axes = axes_of(item)
-    kernel = item.config.stash[SESSION].kernel(axes.kernel)
+    session = item.config.stash[SESSION]
+    kernel = session.kernel(axes.kernel)
     bundle = Bundle(_settings_of(item), Outcome.of(result, kernel.release, kernel.digest))
-    write_bundle(directory, bundle, parse_implementation(axes.tsm).files)
+    write_bundle(directory, bundle, session.known_implementation(axes.kernel, axes.tsm).files)
