@@ -77,13 +77,9 @@ def run(
     jobs = _jobs_of_matrix(settings, matrix) if matrix else None
     columns = _columns(jobs, settings) if jobs else settings
     pair = named_pair(columns, *compared) if compared else None
-<<<<<<< HEAD
     date = datetime.now(UTC).isoformat(timespec="seconds")
-    outcome = decide_jobs(jobs, settings, where) if jobs else decide(settings, where)
-=======
     judged = settings.with_bases()
     outcome = decide_jobs(jobs, settings, where) if jobs else decide(judged, where)
->>>>>>> af65088 (implementations: judge patches to the merged code)
     outcome = with_pairs(outcome, pair, columns.tsms)
     outcome = replace(outcome, notes=[*_added_bases(settings, judged), *outcome.notes])
     outcome = _described(outcome, everything=not settings.claims and matrix is None)

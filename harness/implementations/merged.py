@@ -15,6 +15,7 @@ from posixpath import dirname, join, normpath, relpath
 
 from harness.cache import Cache
 from harness.errors import UsageError
+from harness.implementations.api import HEADER
 from harness.implementations.model import (
     Build,
     Implementation,
@@ -24,7 +25,6 @@ from harness.implementations.model import (
 )
 from harness.implementations.module_pair import (
     DRIVER,
-    HEADER,
     ModulePair,
     require_replaceable,
     used_shims,

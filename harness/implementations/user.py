@@ -14,10 +14,7 @@ from pathlib import Path, PurePosixPath
 
 from harness.cache import Cache
 from harness.errors import UsageError
-<<<<<<< HEAD
 from harness.implementations.api import HEADER, detect_api
-from harness.implementations.model import Build, InterfaceKind, ModuleLoad, ModuleSource
-=======
 from harness.implementations.model import (
     Build,
     Implementation,
@@ -25,7 +22,6 @@ from harness.implementations.model import (
     ModuleLoad,
     ModuleSource,
 )
->>>>>>> af65088 (implementations: judge patches to the merged code)
 from harness.implementations.module_pair import (
     DRIVER,
     ModulePair,
