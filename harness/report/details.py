@@ -16,7 +16,7 @@ from harness.report.explanation import explanation
 from harness.report.text import print_text
 from harness.verdict import CellResult, RunResult, Status
 
-__all__ = ["STYLES", "UNEXPECTED_STYLE", "print_details", "skip_lines"]
+__all__ = ["STYLES", "UNEXPECTED_STYLE", "print_details", "skip_lines", "verdict_notes"]
 
 STYLES = {
     Status.PASS: "green",
@@ -112,9 +112,9 @@ def _lines(run: RunResult, result: CellResult, seen_in: str, *, verbose: bool) -
         cause = result.cause
         same = f"{cause.kind}: {cause.subject} in {cause.function}(), as in {seen_in} above"
         shown = explanation(_without_source(result, same), run.claims)
-        return [*shown, *_notes(result)]
+        return [*shown, *verdict_notes(result)]
     lines = explanation(result, run.claims, limit=None if verbose else _MAX_SEEN)
-    lines += _notes(result)
+    lines += verdict_notes(result)
     events = result.timeline if verbose else result.timeline[-_MAX_EVENTS:]
     if events:
         where = "; timeline.txt in the recorded directory has all" if result.artifacts else ""
@@ -127,7 +127,8 @@ def _without_source(result: CellResult, detail: str) -> CellResult:
     return CellResult(result.cell, result.status, result.expected, 0.0, detail)
 
 
-def _notes(result: CellResult) -> list[str]:
+def verdict_notes(result: CellResult) -> list[str]:
+    """Return how a verdict relates to the expected one, and whether it was retried."""
     notes = []
     if result.unexpected:
         notes.append(f"expected {result.expected.value}, got {result.status.value}")

@@ -10,6 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from harness.report.compare import compare
+from harness.report.details import skip_lines, verdict_notes
 from harness.report.format import Format
 from harness.report.output import write_atomically
 from harness.report.page.changes import changes_of
@@ -17,7 +18,7 @@ from harness.report.page.environment import render
 from harness.report.page.failures import failures_of
 from harness.report.page.heading import facts_of, verdict_of
 from harness.report.page.tables import tables_of
-from harness.verdict import CellResult, RunResult, Status, headline, summary
+from harness.verdict import RunResult, Status, summary
 
 __all__ = ["FORMAT", "write"]
 
@@ -50,19 +51,11 @@ def write(path: Path, run: RunResult) -> None:
             for row in table.rows
         },
         failures=failures,
-        skipped=_skipped(run),
+        skipped=skip_lines(run.results),
+        notes_on=verdict_notes,
         meanings=_MEANINGS,
     )
     write_atomically(path, page)
-
-
-def _skipped(run: RunResult) -> dict[str, list[CellResult]]:
-    """Return the skipped results by their reason."""
-    reasons: dict[str, list[CellResult]] = {}
-    for result in run.results:
-        if result.status is Status.SKIP and result.as_expected:
-            reasons.setdefault(headline(result.detail), []).append(result)
-    return reasons
 
 
 FORMAT = Format("html", "Write the verdicts and the evidence as one HTML page.", write)

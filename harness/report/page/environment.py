@@ -6,7 +6,6 @@ from __future__ import annotations
 import base64
 import functools
 import hashlib
-import math
 from typing import TYPE_CHECKING
 
 from markupsafe import Markup
@@ -18,13 +17,11 @@ if TYPE_CHECKING:
 
 __all__ = ["render"]
 
-# For each class of tables: the most columns, and the width of the window that they need, in rem.
-_WIDTHS: dict[str, tuple[float, int]] = {
-    "few": (4, 44),
-    "some": (6, 60),
-    "many": (9, 76),
-    "most": (math.inf, 1000),
-}
+_STEPS = (30, 40, 50, 60, 70, 78, 1000)
+"""Widths of the window, in rem, below which the tables that need so much are stacked.
+
+A page is at most 78 rem wide: a table that needs more is always stacked.
+"""
 
 
 def render(template: str, **values: object) -> bytes:
@@ -56,7 +53,7 @@ def _environment() -> Environment:
     environment.globals["policy"] = (
         f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
     )
-    environment.globals["width"] = _width
+    environment.globals["stacked_below"] = _stacked_below
     environment.filters["web"] = _web
     return environment
 
@@ -67,15 +64,15 @@ def _style(environment: Environment) -> str:
     assert loader is not None
     stacked = loader.get_source(environment, "stacked.css")[0]
     parts = [loader.get_source(environment, "style.css")[0]]
-    for name, (_, rem) in _WIDTHS.items():
-        rules = stacked.replace(".stack", f".stack.{name}")
-        parts.append(f"@media (max-width: {rem}rem) {{\n{rules}}}\n")
+    for step in _STEPS:
+        rules = stacked.replace(".stack", f".below{step}")
+        parts.append(f"@media (max-width: {step}rem) {{\n{rules}}}\n")
     return "".join(parts)
 
 
-def _width(columns: int) -> str:
-    """Return the class of a table with this number of columns."""
-    return next(name for name, (most, _) in _WIDTHS.items() if columns <= most)
+def _stacked_below(rem: float) -> str:
+    """Return the class of a table that needs this width."""
+    return f"below{next(step for step in _STEPS if rem <= step or step == _STEPS[-1])}"
 
 
 def _shown(value: object) -> object:
