@@ -10,22 +10,28 @@ from harness.verdict import CellResult, RunResult, Status
 
 __all__ = ["facts_of", "verdict_of"]
 
+_MAX_NAMES = 5
 _VERSIONS = ("harness", "python", "qemu", "accelerator", "cpu_flags")
 
 
-def verdict_of(run: RunResult, comparisons: Sequence[Comparison]) -> str:
-    """Return the verdict on a run in one sentence."""
+def verdict_of(run: RunResult, comparisons: Sequence[Comparison]) -> list[str]:
+    """Return the verdict on a run in short sentences, the most important first."""
     sentences = [_changes(each) for each in comparisons if each.pair.is_base]
     sentences.append(_counted(run.results))
     if run.interrupted:
         sentences.append("The run was interrupted")
-    return ". ".join(sentence for sentence in sentences if sentence)
+    return sentences
 
 
 def _changes(comparison: Comparison) -> str:
-    counts = comparison.counts
-    shown = (Change.FIXED, Change.BROKEN, Change.STILL_FAILING)
-    return ", ".join(f"{counts[change]} {change.value}" for change in shown)
+    """Count what changed, and name the claims where they are few."""
+    shown = []
+    for change in (Change.FIXED, Change.BROKEN, Change.STILL_FAILING):
+        members = comparison.of(change)
+        claims = list(dict.fromkeys(each.claim for each in members))
+        names = f" ({', '.join(claims)})" if 0 < len(claims) <= _MAX_NAMES else ""
+        shown.append(f"{len(members)} {change.value}{names}")
+    return ", ".join(shown)
 
 
 def _counted(results: Sequence[CellResult]) -> str:
@@ -57,7 +63,7 @@ def facts_of(run: RunResult) -> list[tuple[str, str]]:
         ("Implementation", _distinct(result.cell.tsm for result in run.results)),
         ("Kernel", _distinct(result.cell.kernel for result in run.results)),
         ("Provider", _distinct(result.cell.provider for result in run.results)),
-        ("Date", run.date),
+        ("Date", run.date.replace("T", " ").replace("+00:00", " UTC")),
         ("Command", run.command),
         ("Host", ", ".join(filter(None, machine))),
         ("Versions", ", ".join(_versions(host))),
