@@ -23,6 +23,9 @@ _STEPS = (30, 40, 50, 60, 70, 78, 1000)
 A page is at most 78 rem wide: a table that needs more is always stacked.
 """
 
+_PAPER = 50
+"""A printed page has room for this: its text is smaller."""
+
 
 def render(template: str, **values: object) -> bytes:
     """Return the page; each value is escaped, and shown without control characters."""
@@ -66,7 +69,8 @@ def _style(environment: Environment) -> str:
     parts = [loader.get_source(environment, "style.css")[0]]
     for step in _STEPS:
         rules = stacked.replace(".stack", f".below{step}")
-        parts.append(f"@media (max-width: {step}rem) {{\n{rules}}}\n")
+        medium = "screen and " if step <= _PAPER else ""
+        parts.append(f"@media {medium}(max-width: {step}rem) {{\n{rules}}}\n")
     return "".join(parts)
 
 
