@@ -20,8 +20,9 @@ __all__ = ["Option", "Use", "check_ranges", "option", "options_of"]
 class Use(enum.Enum):
     """What an option is for; this decides which commands accept it and where it is recorded."""
 
-    CELL = "the cell: every command, every bundle, in a rerun when not the default"
+    CELL = "the cell: every command, every bundle, in a rerun when not the default; in every job"
     GUEST = "the guest: every command, every bundle, in a rerun when not the default"
+    SEARCH = "exploration: commands that decide claims, every bundle, in a rerun as for a guest"
     HOST = "this machine: every command, no bundle, in a rerun when not the default"
     REPEAT = "repetition: commands that decide claims, in a rerun when not the default"
     OUTPUT = "output: commands that decide claims, in no rerun"
@@ -51,7 +52,7 @@ class Option:
     @property
     def recorded(self) -> bool:
         """Whether a bundle holds the value."""
-        return self.use in (Use.CELL, Use.GUEST)
+        return self.use in (Use.CELL, Use.GUEST, Use.SEARCH)
 
     @property
     def key(self) -> str:

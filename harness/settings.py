@@ -19,7 +19,7 @@ from harness.claims.catalogue import select_claims
 from harness.errors import UsageError
 from harness.implementations.defects import EXPLORED_CLAIMS, all_defects
 from harness.implementations.spec import implementation_forms, parse_implementation
-from harness.kernels.spec import kernel_forms, parse_kernel
+from harness.kernels.spec import kernel_forms, kernel_kind, parse_kernel
 from harness.option import Option, Use, check_ranges, option, options_of
 from harness.qemu.emulator import Hardware
 from providers_sim import ProviderError, parse_spec
@@ -62,7 +62,7 @@ class Settings(Hardware):
         6,
         "Programs that exploration runs in a cell of M1; half as many for M3, a third for M2.",
         flag="programs",
-        use=Use.GUEST,
+        use=Use.SEARCH,
         lowest=1,
         highest=1_000_000,
     )
@@ -117,9 +117,11 @@ class Settings(Hardware):
             except ProviderError as error:
                 raise UsageError(str(error), hint=_PROVIDER_HINT) from error
         select_claims(self.claims)
+        self._check_repeats()
         check_ranges(self)
         return self
 
+<<<<<<< HEAD
     def with_bases(self) -> Settings:
         """Return the settings with the base of each patch before it, unless it is there anyway."""
         named: dict[str, None] = {}
@@ -129,6 +131,17 @@ class Settings(Hardware):
                 named.setdefault(base)
             named.setdefault(tsm)
         return replace(self, tsms=tuple(named))
+=======
+    def _check_repeats(self) -> None:
+        """Raise :class:`UsageError` for a value that is given twice: its cells would be equal."""
+        for each in self.options():
+            values = each.values(self) if each.repeatable and not each.positional else ()
+            twice = [value for value in values if values.count(value) > 1]
+            if twice:
+                raise UsageError(
+                    f"--{each.flag} {twice[0]} is given twice", hint="--times repeats every cell"
+                )
+>>>>>>> 06c40d2 (options: refuse what a command would ignore)
 
     def selects(self, claim: str, tsm: str) -> bool:
         """Whether the run decides ``claim`` on the implementation ``tsm``.
@@ -144,28 +157,51 @@ class Settings(Hardware):
         named = {selected.id for selected in select_claims(self.claims)}
         return claim in named and (concerned or claim not in EXPLORED_CLAIMS)
 
+    def unused(self) -> dict[str, str]:
+        """Return the options that nothing in this run uses, by name, each with the reason."""
+        kinds = {kernel_kind(kernel) for kernel in self.kernels}
+        explores = any(self.selects(claim, tsm) for claim in EXPLORED_CLAIMS for tsm in self.tsms)
+        reasons = {
+            "kernel_build": "" if "image" in kinds else "no kernel is given by a path of its image",
+            "kernel_config": "" if "tree" in kinds else "no kernel is built from sources",
+            "programs": "" if explores else f"only {', '.join(EXPLORED_CLAIMS)} explore",
+        }
+        return {name: reason for name, reason in reasons.items() if reason}
+
+    def used(self) -> Settings:
+        """Return the settings with the default of every option that nothing in this run uses."""
+        defaults: dict[str, Any] = {
+            each.name: each.default for each in self.options() if each.name in self.unused()
+        }
+        return replace(self, **defaults)
+
     def pytest_arguments(self) -> list[str]:
         """Return the arguments that give pytest the same settings."""
         return [
             f"{plugin_flag(each)}={value}" for each in self.options() for value in each.values(self)
         ]
 
-    def run_arguments(self) -> list[str]:
-        """Return the arguments that make ``tsm-harness run`` decide the same claims."""
+    def run_arguments(self, *, short: bool = False) -> list[str]:
+        """Return the arguments that make ``tsm-harness run`` decide the same claims.
+
+        They name the cells in full, so that they outlast a change of a default; with ``short``
+        they have only what differs from the defaults.
+        """
         arguments = list(self.claims)
         for each in self.options():
             default = getattr(self, each.name) == each.default
-            if not (each.positional or each.use is Use.OUTPUT or default):
+            left_out = default and (short or each.use is not Use.CELL)
+            if not (each.positional or each.use is Use.OUTPUT or left_out):
                 arguments += [f"--{each.flag}={value}" for value in each.values(self)]
         return arguments
 
     def command(self) -> str:
         """Return the command line that decides the same claims, on this or another machine.
 
-        It has what differs from the defaults, and names paths as the user did. It leaves out the
-        cache, whose content can be made anew anywhere.
+        It is short, and names paths as the user did. It leaves out the cache, whose content can be
+        made anew anywhere.
         """
-        arguments = replace(self, cache=None).run_arguments()
+        arguments = replace(self.used(), cache=None).run_arguments(short=True)
         return shlex.join(["tsm-harness", "run", *arguments])
 
     def recorded(self) -> dict[str, Any]:
@@ -181,7 +217,7 @@ class Settings(Hardware):
         or one of another type.
         """
         known = {each.key: each for each in cls.options() if each.recorded}
-        required = {key for key, each in known.items() if each.use is not Use.GUEST}
+        required = {key for key, each in known.items() if each.use is Use.CELL}
         if unknown := sorted(values.keys() - known.keys()):
             raise ValueError(f"unknown member {unknown[0]}")
         if missing := sorted(required - values.keys()):

@@ -45,7 +45,7 @@ def _settings_of_command(arguments: list[str]) -> Settings:
 
     @click.command()
     @click.argument("claims", nargs=-1)
-    @options.settings(decides=True)
+    @options.settings(decides=True, all_used=False)
     def command(settings: Settings) -> None:
         received.append(settings)
 
@@ -82,17 +82,21 @@ def test_command_has_what_differs_from_the_defaults() -> None:
         claims=("R1",), tsms=("patch:../fix.mbox",), cache=Path("/private"), artifacts=Path("/p")
     )
     assert settings.command() == "tsm-harness run R1 --tsm=patch:../fix.mbox"
-    other = replace(settings, kernels=("debian:7.3",), seed=4, kernel_build=Path("build"))
+    other = replace(settings, kernels=("../bzImage",), seed=4, kernel_build=Path("build"))
     assert other.command() == (
-        "tsm-harness run R1 --kernel=debian:7.3 --tsm=patch:../fix.mbox --seed=4 "
+        "tsm-harness run R1 --kernel=../bzImage --tsm=patch:../fix.mbox --seed=4 "
         "--kernel-build=build"
+    )
+    packaged = replace(other, kernels=("debian:7.3",), programs=9)
+    assert packaged.command() == (
+        "tsm-harness run R1 --kernel=debian:7.3 --tsm=patch:../fix.mbox --seed=4"
     )
 
 
 def test_bundle_has_the_options_of_the_cell_and_the_guest() -> None:
     restored = Settings.from_recorded(CHANGED.recorded())
     for each in Settings.options():
-        expected = CHANGED if each.use in (Use.CELL, Use.GUEST) else Settings()
+        expected = CHANGED if each.use in (Use.CELL, Use.GUEST, Use.SEARCH) else Settings()
         assert getattr(restored, each.name) == getattr(expected, each.name), each.name
 
 

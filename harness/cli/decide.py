@@ -51,6 +51,8 @@ def where_to_run(command: Callable[..., R]) -> Callable[..., R]:
     def wrapper(*, workers: int, cluster: str | None, resume: bool, **given: object) -> R:
         if resume and cluster is None:
             raise UsageError("--resume needs --cluster", hint="add --cluster local")
+        if cluster not in (None, "local"):
+            options.refuse("workers", "the cluster decides how many guests run")
         return command(where=Workers(workers, cluster, resume), **given)
 
     with_resume = click.option(

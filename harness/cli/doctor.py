@@ -36,7 +36,7 @@ class Finding:
 
 
 @click.command()
-@options.settings(one_cell=True, tsms="mainline")
+@options.settings(one_cell=True, without=("tsms", "providers", "seed"))
 @click.option(
     "--rounds",
     type=click.IntRange(1, 100_000),

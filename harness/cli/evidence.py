@@ -85,6 +85,7 @@ def _provider_command(provider_id: str) -> click.Command:
 
     def command(**values: Any) -> int:  # noqa: ANN401 - click has converted each
         arguments = Arguments(**{item.name: values.pop(item.name) for item in fields(Arguments)})
+        _refuse_ignored(arguments)
         if arguments.faults:
             return _print_faults(kind.faults.values())
         if arguments.describe not in ("", _OWN):
@@ -105,6 +106,22 @@ def _provider_command(provider_id: str) -> click.Command:
     return click.command(provider_id, help=summary.replace("\n  ", "\n").replace("\n- ", "\n\n- "))(
         wrapped
     )
+
+
+def _refuse_ignored(arguments: Arguments) -> None:
+    """Raise :class:`UsageError` for an option that is ignored beside another one."""
+    described = arguments.describe not in ("", _OWN)
+    if arguments.faults or described:
+        used, reason = (
+            ("faults", "--faults only lists")
+            if arguments.faults
+            else ("describe", "--describe FILE only describes")
+        )
+        for parameter in click.get_current_context().command.params:
+            if parameter.name not in (None, used):
+                options.refuse(str(parameter.name), reason)
+    elif arguments.service is None:
+        options.refuse("manifest_version", "--service is not given", "add --service")
 
 
 def _write_evidence(kind: type[AnyProvider], texts: dict[str, str], arguments: Arguments) -> int:

@@ -51,7 +51,7 @@ def list_(cache: Path | None) -> None:
 
 
 @images.command("build")
-@options.settings()
+@options.settings(without=("seed",))
 def build(settings: Settings) -> None:
     """Fetch, build and boot what a run with the same options needs, so that it starts at once."""
     with Session(settings, stderr_progress()) as session:

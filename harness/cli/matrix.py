@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +20,8 @@ __all__ = ["matrix"]
 
 
 def _commands(jobs: Sequence[Job]) -> str:
-    return "\n".join(job.settings(Settings()).command() for job in jobs)
+    arguments = (job.settings(Settings()).run_arguments() for job in jobs)
+    return "\n".join(shlex.join(["tsm-harness", "run", *each]) for each in arguments)
 
 
 _FORMATS: dict[str, Callable[[Sequence[Job]], str]] = {

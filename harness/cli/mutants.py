@@ -45,6 +45,7 @@ def mutants(settings: Settings, workers: int) -> int:
     if not settings.claims:
         quick = (ident for ident in decidable_claims(()) if ident not in EXPLORED_CLAIMS)
         settings = replace(settings, claims=tuple(quick))
+        options.refuse_unused(settings)
     outcome = decide(_without_unconcerned(settings), Workers(workers))
     print_mutants(outcome.results, _undecided(), Console(highlight=False))
     return exit_status_of(outcome)

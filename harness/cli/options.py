@@ -14,7 +14,11 @@ from typing import Any, TypeVar
 
 import click
 
+<<<<<<< HEAD
 from harness.implementations.from_patch import with_base
+=======
+from harness.errors import UsageError
+>>>>>>> 06c40d2 (options: refuse what a command would ignore)
 from harness.option import Option, Use
 from harness.report.output import STANDARD_OUTPUT
 from harness.settings import Settings
@@ -23,8 +27,11 @@ __all__ = [
     "INPUT_FILE",
     "OUTPUT_FILE",
     "REPORT_FILE",
+    "given",
     "history",
     "host_settings",
+    "refuse",
+    "refuse_unused",
     "setting",
     "settings",
     "workers",
@@ -33,7 +40,7 @@ __all__ = [
 R = TypeVar("R")
 
 _PATH = click.Path(path_type=Path)
-_OF_DECIDING = (Use.REPEAT, Use.OUTPUT)
+_OF_DECIDING = (Use.SEARCH, Use.REPEAT, Use.OUTPUT)
 
 
 class _OutputFile(click.Path):
@@ -98,6 +105,30 @@ _base = click.option(
 )
 
 
+def given(*names: str) -> list[str]:
+    """Return which of these parameters the command line of the current command has."""
+    context = click.get_current_context()
+    command_line = click.core.ParameterSource.COMMANDLINE
+    return [name for name in names if context.get_parameter_source(name) is command_line]
+
+
+def refuse(name: str, reason: str, hint: str = "") -> None:
+    """Raise :class:`UsageError` if the command line has an option that would be ignored."""
+    if given(name):
+        [flag] = [
+            max(each.opts, key=len)
+            for each in click.get_current_context().command.params
+            if each.name == name
+        ]
+        raise UsageError(f"{flag} has no effect: {reason}", hint=hint or f"leave out {flag}")
+
+
+def refuse_unused(settings: Settings) -> None:
+    """Raise :class:`UsageError` for a setting on the command line that nothing would use."""
+    for name, reason in settings.unused().items():
+        refuse(name, reason)
+
+
 def setting(name: str) -> Callable[[Callable[..., R]], Callable[..., R]]:
     """Give a command one option of the settings, by the name of its field."""
     [declared] = [each for each in Settings.options() if each.name == name]
@@ -105,19 +136,28 @@ def setting(name: str) -> Callable[[Callable[..., R]], Callable[..., R]]:
 
 
 def settings(
-    *, one_cell: bool = False, decides: bool = False, check: bool = True, **defaults: object
+    *,
+    one_cell: bool = False,
+    decides: bool = False,
+    check: bool = True,
+    all_used: bool = True,
+    without: Sequence[str] = (),
+    **defaults: object,
 ) -> Callable[[Callable[..., R]], Callable[..., R]]:
     """Give a command the options of the settings, and pass their values as ``settings``.
 
     With ``one_cell``, ``--kernel``, ``--tsm`` and ``--provider`` take a single value. ``decides``
     adds the options of commands that decide claims. Without ``check`` the values are not checked,
-    because paths among them are relative to another directory. ``defaults`` replace declared
-    defaults, by the name of the field; one may be a function that returns the default.
+    because paths among them are relative to another directory. With ``all_used``, an option that
+    nothing would use is refused; another command does that itself. ``without`` has the fields that
+    the command does not use, and so does not offer. ``defaults`` replace declared defaults, by the
+    name of the field; one may be a function that returns the default.
     """
     declared = [
         each
         for each in Settings.options()
-        if not each.positional and (decides or each.use not in _OF_DECIDING)
+        if not (each.positional or each.name in without)
+        and (decides or each.use not in _OF_DECIDING)
     ]
 
     def decorate(command: Callable[..., R]) -> Callable[..., R]:
@@ -125,9 +165,17 @@ def settings(
         def wrapper(**arguments: Any) -> R:  # noqa: ANN401 - click has converted each
             base = arguments.pop("base")
             made = Settings(**_take(Settings.options(), arguments))
+<<<<<<< HEAD
             if base is not None:
                 made = replace(made, tsms=with_base(made.tsms, base))
             return command(settings=made.check() if check else made, **arguments)
+=======
+            if check:
+                made.check()
+            if all_used:
+                refuse_unused(made)
+            return command(settings=made, **arguments)
+>>>>>>> 06c40d2 (options: refuse what a command would ignore)
 
         return _with_options(_base(wrapper), declared, defaults, single=one_cell)
 
@@ -174,20 +222,33 @@ def _click_option(
     single: bool,
 ) -> Callable[[Callable[..., R]], Callable[..., R]]:
     many = declared.repeatable and not single
-    if declared.repeatable and single:
-        default = default[0] if isinstance(default, tuple) else default
+    if declared.repeatable and not callable(default):
+        values = (default,) if isinstance(default, str) else tuple(default)
+        default = values[:1] if single else values
     shown = default is not None and not callable(default)
     return click.option(
         f"--{declared.flag}",
         declared.name,
         type=_type(declared),
-        multiple=many,
+        multiple=declared.repeatable,
+        callback=_only_one if declared.repeatable and single else None,
         default=default,
         show_default=shown,
         envvar=declared.variable or None,
         show_envvar=bool(declared.variable),
         help=f"{declared.help} Repeatable." if many else declared.help,
     )
+
+
+def _only_one(
+    context: click.Context, parameter: click.Parameter, values: tuple[object, ...]
+) -> tuple[object, ...]:
+    """Refuse a second value of an option that other commands let the user repeat."""
+    if len(values) > 1:
+        raise click.BadParameter(
+            f"{context.info_name} takes one; {len(values)} are given", context, parameter
+        )
+    return values
 
 
 def _type(declared: Option) -> click.ParamType[Any]:

@@ -55,6 +55,9 @@ def report_files(command: Callable[..., R]) -> Callable[..., R]:
             arguments[each.name] = {
                 name: str(given.pop(f"{each.name}_{name}")) for name in each.arguments
             }
+            if paths[each.name] is None:
+                for name in each.arguments:
+                    options.refuse(f"{each.name}_{name}", f"--{each.name} is not given")
         _check_paths(paths)
         return command(reports=ReportFiles(paths, arguments), **given)
 

@@ -79,6 +79,12 @@ def bisect(
     --good, it bisects in a temporary working tree; paths like tree:. or dir:drivers/virt/coco are
     relative to that tree.
     """
+    if good is None:
+        options.refuse("bad", "--good is not given", "add --good COMMIT")
+    if rate is None:
+        options.refuse("confidence", "--rate is not given", "add --rate")
+    else:
+        options.refuse("times", "--rate sets it")
     times = runs_needed(rate, confidence) if rate is not None else settings.times
     select_claims(settings.claims)
     chosen = replace(settings, times=times)

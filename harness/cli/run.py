@@ -14,7 +14,7 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from harness.claims.catalogue import claim_summaries, undecided_claims
+from harness.claims.catalogue import claim_summaries, decidable_claims, undecided_claims
 from harness.cli import options
 from harness.cli.columns import named_pair, with_pairs
 from harness.cli.decide import Workers, decide, decide_jobs, exit_status_of, where_to_run
@@ -37,7 +37,7 @@ _MAX_DETAILS = 5
 
 @click.command()
 @click.argument("claims", nargs=-1, metavar="[CLAIM]...")
-@options.settings(decides=True)
+@options.settings(decides=True, all_used=False)
 @click.option(
     "--matrix",
     type=options.INPUT_FILE,
@@ -76,6 +76,7 @@ def run(
     """
     jobs = _jobs_of_matrix(settings, matrix) if matrix else None
     columns = _columns(jobs, settings) if jobs else settings
+    options.refuse_unused(columns)
     pair = named_pair(columns, *compared) if compared else None
     date = datetime.now(UTC).isoformat(timespec="seconds")
     judged = settings.with_bases()
@@ -130,7 +131,12 @@ def _columns(jobs: Sequence[Job], settings: Settings) -> Settings:
         kernels=tuple(dict.fromkeys(job.kernel for job in jobs)),
         tsms=tuple(dict.fromkeys(job.tsm for job in jobs)),
         providers=tuple(dict.fromkeys(job.provider for job in jobs)),
+        claims=tuple(dict.fromkeys(claim for job in jobs for claim in _claims_of(job))),
     )
+
+
+def _claims_of(job: Job) -> Sequence[str]:
+    return job.claims or decidable_claims(())
 
 
 def _record(history: Path | None, outcome: RunResult, settings: Settings) -> None:

@@ -177,6 +177,9 @@ def shell(settings: Settings, behaviour: Behaviour, console: bool) -> int:
     Ctrl-] switches to the serial console of the guest, which works even if the guest hangs.
     Ctrl-] at the console leaves.
     """
+    if console:
+        for name in ("tsms", "providers", "seed", "faults", "hardware_time"):
+            options.refuse(name, "--console boots a guest without a provider")
     with Session(settings, stderr_progress()) as session:
         if console:
             return _watch_boot(session, settings)

@@ -116,7 +116,7 @@ def _submit(
 ) -> tuple[Future, _Attempt]:
     """Submit ``part`` to a worker that has not tried it, if there is one."""
     fresh = frozenset(_workers(client) - set(tried)) if tried else frozenset()
-    arguments = part.settings(settings).run_arguments()
+    arguments = part.settings(settings).used().run_arguments()
     directory = os.getcwd()  # noqa: PTH109 - a name: the worker's machine may not have it
     only = sorted(fresh) or None
     future = client.submit(run_task, arguments, directory, pure=False, workers=only)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cache
 from itertools import combinations
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from harness.detectors import SANITIZERS
 from harness.errors import UsageError
@@ -16,14 +16,20 @@ from harness.paths import guest_images_directory
 
 __all__ = [
     "KernelImage",
+    "KernelKind",
     "KernelTree",
     "PackagedKernel",
     "PackagedSource",
     "kernel_forms",
+    "kernel_kind",
     "kernel_names",
     "parse_kernel",
     "suites_of",
 ]
+
+
+KernelKind = Literal["package", "tree", "image"]
+"""A packaged kernel, sources to build, or the file of a kernel image."""
 
 
 @dataclass(frozen=True)
@@ -98,6 +104,14 @@ def kernel_forms() -> str:
     sanitizers = ", ".join(f"+{name}" for name in SANITIZERS)
     built = f"{' or '.join([*sources, 'tree:PATH'])} (both also with {sanitizers})"
     return f"{', '.join(packaged)}, {built}, or the path of a bzImage"
+
+
+def kernel_kind(spec: str) -> KernelKind:
+    """Return what a spec names, without looking at its files; every other text is a path."""
+    if isinstance(_known().get(spec), PackagedKernel):
+        return "package"
+    name = spec.partition("+")[0]
+    return "tree" if name.startswith("tree:") or name in _known() else "image"
 
 
 def parse_kernel(spec: str) -> PackagedKernel | KernelTree | KernelImage:
