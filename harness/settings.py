@@ -121,7 +121,6 @@ class Settings(Hardware):
         check_ranges(self)
         return self
 
-<<<<<<< HEAD
     def with_bases(self) -> Settings:
         """Return the settings with the base of each patch before it, unless it is there anyway."""
         named: dict[str, None] = {}
@@ -131,7 +130,7 @@ class Settings(Hardware):
                 named.setdefault(base)
             named.setdefault(tsm)
         return replace(self, tsms=tuple(named))
-=======
+
     def _check_repeats(self) -> None:
         """Raise :class:`UsageError` for a value that is given twice: its cells would be equal."""
         for each in self.options():
@@ -141,7 +140,6 @@ class Settings(Hardware):
                 raise UsageError(
                     f"--{each.flag} {twice[0]} is given twice", hint="--times repeats every cell"
                 )
->>>>>>> 06c40d2 (options: refuse what a command would ignore)
 
     def selects(self, claim: str, tsm: str) -> bool:
         """Whether the run decides ``claim`` on the implementation ``tsm``.

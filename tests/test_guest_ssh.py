@@ -93,7 +93,7 @@ def test_a_command_longer_than_the_server_takes_runs(shell: SshSession) -> None:
 
 def test_environment_and_directory_of_a_command(shell: SshSession) -> None:
     out = io.BytesIO()
-    command = GuestCommand(["pwd; echo \"$QUOTED\""], {"QUOTED": "a 'b' $c\n"}, "/sys/kernel")
+    command = GuestCommand(['pwd; echo "$QUOTED"'], {"QUOTED": "a 'b' $c\n"}, "/sys/kernel")
     assert shell.run(command, None, out, io.BytesIO()) == 0
     assert out.getvalue() == b"/sys/kernel\na 'b' $c\n\n"
     command = GuestCommand(["echo started"], {}, "/none")

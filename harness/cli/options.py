@@ -14,11 +14,8 @@ from typing import Any, TypeVar
 
 import click
 
-<<<<<<< HEAD
-from harness.implementations.from_patch import with_base
-=======
 from harness.errors import UsageError
->>>>>>> 06c40d2 (options: refuse what a command would ignore)
+from harness.implementations.from_patch import with_base
 from harness.option import Option, Use
 from harness.report.output import STANDARD_OUTPUT
 from harness.settings import Settings
@@ -163,21 +160,18 @@ def settings(
     def decorate(command: Callable[..., R]) -> Callable[..., R]:
         @functools.wraps(command)
         def wrapper(**arguments: Any) -> R:  # noqa: ANN401 - click has converted each
-            base = arguments.pop("base")
+            base = arguments.pop("base", None)
             made = Settings(**_take(Settings.options(), arguments))
-<<<<<<< HEAD
             if base is not None:
                 made = replace(made, tsms=with_base(made.tsms, base))
-            return command(settings=made.check() if check else made, **arguments)
-=======
             if check:
                 made.check()
             if all_used:
                 refuse_unused(made)
             return command(settings=made, **arguments)
->>>>>>> 06c40d2 (options: refuse what a command would ignore)
 
-        return _with_options(_base(wrapper), declared, defaults, single=one_cell)
+        with_base_option = wrapper if "tsms" in without else _base(wrapper)
+        return _with_options(with_base_option, declared, defaults, single=one_cell)
 
     return decorate
 
