@@ -117,6 +117,15 @@ def test_a_command_does_not_offer_what_it_does_not_use(name: str, option: str) -
     assert "--kernel" in flags
 
 
+def test_the_base_of_a_series_is_a_commit(
+    invoke: Callable[..., Result], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    bases: list[str] = []
+    monkeypatch.setattr(revisions, "series_verdicts", lambda _, base, *rest: bases.append(base))
+    invoke("series", str(tmp_path), "R1", "--base", "v6.12")
+    assert bases == ["v6.12"]
+
+
 @pytest.mark.parametrize("option", ["--tsm=mainline", "--provider=tdx", "--kernel=debian:6.12"])
 def test_a_command_for_one_cell_refuses_a_second_value(option: str) -> None:
     other = option.partition("=")[0] + "=another"

@@ -157,10 +157,13 @@ def settings(
         and (decides or each.use not in _OF_DECIDING)
     ]
 
+    # In a command about commits, --base is a commit.
+    takes_base = check and "tsms" not in without
+
     def decorate(command: Callable[..., R]) -> Callable[..., R]:
         @functools.wraps(command)
         def wrapper(**arguments: Any) -> R:  # noqa: ANN401 - click has converted each
-            base = arguments.pop("base", None)
+            base = arguments.pop("base", None) if takes_base else None
             made = Settings(**_take(Settings.options(), arguments))
             if base is not None:
                 made = replace(made, tsms=with_base(made.tsms, base))
@@ -170,8 +173,8 @@ def settings(
                 refuse_unused(made)
             return command(settings=made, **arguments)
 
-        with_base_option = wrapper if "tsms" in without else _base(wrapper)
-        return _with_options(with_base_option, declared, defaults, single=one_cell)
+        decorated = _base(wrapper) if takes_base else wrapper
+        return _with_options(decorated, declared, defaults, single=one_cell)
 
     return decorate
 
