@@ -86,7 +86,7 @@ def test_header_determines_the_interface(tmp_path: Path) -> None:
     assert read_user_implementation(f"dir:{CONFIGFS}").interface == "configfs"
     from_patch = read_user_implementation(f"patch:{as_patch(tmp_path)}")
     assert from_patch.files == read_user_implementation(directory).files
-    assert from_patch.repairs == ()
+    assert from_patch.notes == ()
     assert read_user_implementation(f"patch:{tmp_path / 'thread.mbox'}#2").files == from_patch.files
 
 

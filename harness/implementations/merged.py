@@ -26,8 +26,8 @@ from harness.implementations.model import (
 from harness.implementations.module_pair import (
     DRIVER,
     ModulePair,
+    build_notes,
     require_replaceable,
-    used_shims,
 )
 from harness.kernels.model import Kernel
 from harness.progress import Progress
@@ -175,6 +175,6 @@ class MergedImplementation:
         pair = ModulePair(kernel, self.source(), shims=self.shims)
         title = self.name.partition(",base=")[0].rpartition("/")[2]
         directory = pair.build(title, cache, progress)
-        notes = (*self.notes, *(f"shim: {shim}" for shim in used_shims(directory)))
+        notes = (*self.notes, *build_notes(directory))
         load = ModuleLoad.of(directory / f"{core.module}.ko")
         return Build((load,), ModuleLoad.of(directory / DRIVER), notes)

@@ -85,7 +85,7 @@ class ModuleSource:
 
     def include_below(self, tree: Path) -> Path:
         """The directory of ``linux/tsm.h`` after :meth:`write`."""
-        return tree / (self.include or f"{self.directory}/include")
+        return tree / self.include if self.include else tree / self.directory / "include"
 
     def write(self, tree: Path) -> Path:
         """Write the files below ``tree``; returns the directory of the module."""

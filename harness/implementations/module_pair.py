@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,6 +14,7 @@ from pathlib import Path
 from harness.cache import Cache
 from harness.errors import BuildError, UsageError
 from harness.implementations.model import ModuleSource
+from harness.implementations.registration import require_registration
 from harness.implementations.shims import build_with_shims
 from harness.kernels.model import Kernel
 from harness.kernels.module_build import (
@@ -25,13 +27,17 @@ from harness.kernels.toolchain import build_digest, compiler_version
 from harness.paths import guest_images_directory
 from harness.progress import Progress
 
-__all__ = ["DRIVER", "ModulePair", "require_replaceable", "used_shims"]
+__all__ = ["DRIVER", "ModulePair", "build_notes", "require_replaceable"]
 
 DRIVER = "tsm-sim.ko"
 """The file of the provider driver."""
 
-_LAYOUT = "2"
-_SHIMS = "shims.json"
+_LAYOUT = "3"
+_NOTES = "notes.json"
+_MAX_WARNINGS = 20
+_WARNING = re.compile(
+    r"^(?:\S*/)?(?P<where>[\w.+-]+:\d+):\d+: warning: (?P<text>.*)|^WARNING: (?P<modpost>.*)"
+)
 _TREE = "implementation"  # the sources, below the directory of a build
 
 
@@ -74,11 +80,13 @@ class ModulePair:
     def _make(self, directory: Path) -> None:
         work = directory / "build"
         flags = reproducible_flags(self.kernel, work)
-        used: list[str] = []
+        notes: list[str] = []
         module = None
         if self.source:
             module = self.source.write(work / _TREE)
-            used = self._build_module(module, flags)
+            notes = self._build_module(module, flags)
+            include = self.source.include_below(work / _TREE)
+            require_registration(module, include, self.kernel)
             for file in module.glob("*.ko"):
                 shutil.copy(file, directory)
         self._build_driver(work, module, flags)
@@ -87,15 +95,18 @@ class ModulePair:
         strip_modules(directory)
         for name, data in self.ready.items():  # as the kernel has them: strip drops signatures
             (directory / name).write_bytes(data)
-        (directory / _SHIMS).write_text(json.dumps(used), encoding="utf-8")
+        (directory / _NOTES).write_text(json.dumps(notes), encoding="utf-8")
 
     def _build_module(self, module: Path, flags: tuple[str, ...]) -> list[str]:
+        used: list[str] = []
         if self.shims:
-            return build_with_shims(
+            used, output = build_with_shims(
                 module, flags, lambda added: build_module(self.kernel, module, added)
             )
-        build_module(self.kernel, module, flags)
-        return []
+        else:
+            output = build_module(self.kernel, module, flags)
+        warnings = list(dict.fromkeys(map(_warning, filter(_WARNING.match, output.splitlines()))))
+        return [f"shim: {shim}" for shim in used] + warnings[:_MAX_WARNINGS]
 
     def _build_driver(self, work: Path, module: Path | None, flags: tuple[str, ...]) -> None:
         images, driver = guest_images_directory(), work / "modules" / "tsm-sim"
@@ -131,7 +142,15 @@ def require_replaceable(kernel: Kernel, name: str) -> None:
         )
 
 
-def used_shims(directory: Path) -> list[str]:
-    """The shims that a build needed, as notes for the user."""
-    notes: list[str] = json.loads((directory / _SHIMS).read_bytes())
+def build_notes(directory: Path) -> list[str]:
+    """Notes for the user on a build: the shims that it needed, and the compiler's warnings."""
+    notes: list[str] = json.loads((directory / _NOTES).read_bytes())
     return notes
+
+
+def _warning(line: str) -> str:
+    found = _WARNING.match(line)
+    assert found is not None
+    if found["modpost"]:
+        return f"warning of modpost: {found['modpost'].removeprefix('modpost: ')}"
+    return f"warning of the compiler: {found['where']}: {found['text']}"

@@ -79,11 +79,10 @@ class SourceText:
         module = self.source.write(tree)
         with (module / "Kbuild").open("a", encoding="utf-8") as kbuild:
             kbuild.write(f"\nccflags-y += {_UNINITIALISED}\n")
-        output: list[str] = []
-        build_with_shims(
+        _, output = build_with_shims(
             module,
             (*_WARNINGS, *DUMP_FLAGS, f"-ffile-prefix-map={tree}/="),
-            lambda flags: output.append(build_module(self.kernel, module, flags)),
+            lambda flags: build_module(self.kernel, module, flags),
         )
         built = list(module.glob("*.ko"))
         kept, unset = prove(_functions(module), self._own(tree, module), _symbols(built))
@@ -91,7 +90,7 @@ class SourceText:
             "undefined": sorted({name for path in built for name in _undefined(path)}),
             "warnings": [
                 f"{Path(found['path']).name}: {found['text']}"
-                for found in map(_WARNING.match, "".join(output).splitlines())
+                for found in map(_WARNING.match, output.splitlines())
                 if found and "is used uninitialized" in found["text"]
             ],
             "kept": [_quoted(proof, module) for proof in kept],

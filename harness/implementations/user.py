@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache as memoized
 from pathlib import Path, PurePosixPath
@@ -15,6 +16,7 @@ from pathlib import Path, PurePosixPath
 from harness.cache import Cache
 from harness.errors import UsageError
 from harness.implementations.api import HEADER, detect_api
+from harness.implementations.directory import directory_state, read_directory
 from harness.implementations.model import (
     Build,
     Implementation,
@@ -25,16 +27,17 @@ from harness.implementations.model import (
 from harness.implementations.module_pair import (
     DRIVER,
     ModulePair,
+    build_notes,
     require_replaceable,
-    used_shims,
 )
 from harness.implementations.patch import Patch, read_patch
+from harness.implementations.source_rules import check_sources, module_name
 from harness.kernels.model import Kernel
+from harness.oracle.printable import printable
 from harness.progress import Progress
 
 __all__ = ["UserImplementation", "read_user_implementation", "user_implementation"]
 
-_MODULE = "tsm-user"
 _MAX_BYTES = 16 << 20
 _NUMBERED = re.compile(r"(.+)#([1-9]\d{0,2})")
 # A variable that is never set must not look like one that is set to 0. With the configuration of
@@ -51,17 +54,16 @@ obj-m := {module}.o
 class UserImplementation:
     """The C files and headers of an implementation, built as the module ``tsm-user``.
 
-    ``repairs`` are the changes that reading the patch took, ``notes`` what else the user must know.
+    ``notes`` say what reading the sources changed and left out.
     """
 
     name: str
     interface: InterfaceKind
     files: tuple[tuple[str, str], ...] = field(repr=False)
-    repairs: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
     defects: tuple[str, ...] = ()
     verdicts_known: bool = False
     base: str = ""
-    notes: tuple[str, ...] = ()
 
     @property
     def digest(self) -> str:
@@ -75,7 +77,7 @@ class UserImplementation:
     def source(self) -> ModuleSource:
         """The sources with a Kbuild file."""
         objects = " ".join(f"{Path(n).stem}.o" for n, _ in self.files if n.endswith(".c"))
-        kbuild = _KBUILD.format(module=_MODULE, objects=objects)
+        kbuild = _KBUILD.format(module=module_name(dict(self.files)), objects=objects)
         return ModuleSource((*self.files, ("Kbuild", kbuild)))
 
     def build(self, kernel: Kernel, cache: Cache, progress: Progress) -> Build:
@@ -85,9 +87,8 @@ class UserImplementation:
             require_replaceable(kernel, title)
         pair = ModulePair(kernel, self.source(), shims=True)
         directory = pair.build(title, cache, progress)
-        notes = [*self.notes, *(f"repaired: {repair}" for repair in self.repairs)]
-        notes += [f"shim: {shim}" for shim in used_shims(directory)]
-        load = ModuleLoad.of(directory / f"{_MODULE}.ko")
+        notes = [*self.notes, *build_notes(directory)]
+        load = ModuleLoad.of(directory / f"{module_name(dict(self.files))}.ko")
         return Build((load,), ModuleLoad.of(directory / DRIVER), tuple(notes))
 
 
@@ -113,15 +114,18 @@ def read_user_implementation(spec: str) -> UserImplementation:
         raise UsageError(
             f"{name} is {'not a' if kind == 'dir' else 'a'} directory", hint=f"use {other}:{name}"
         )
+    if kind == "dir":
+        modified = directory_state(path)
     return _read(spec, path, modified, int(numbered[2]) if numbered else 1)
 
 
 @memoized
 def _read(spec: str, path: Path, modified: int, number: int) -> UserImplementation:
-    is_directory = path.is_dir()
-    patch = _from_directory(path) if is_directory else _from_patch(path, number)
-    where = str(path) if is_directory else f"version {number} of the patch in {path}"
-    return user_implementation(spec, patch, where)
+    if path.is_dir():
+        directory = read_directory(path)
+        return _implementation(spec, directory.files, str(path), tuple(directory.notes))
+    patch = _from_patch(path, number)
+    return user_implementation(spec, patch, f"version {number} of the patch in {path}")
 
 
 def user_implementation(spec: str, patch: Patch, where: str) -> UserImplementation:
@@ -129,16 +133,22 @@ def user_implementation(spec: str, patch: Patch, where: str) -> UserImplementati
 
     Raises :class:`UsageError` naming what is missing.
     """
-    files = _arrange(patch)
-    hint = "an implementation consists of tsm.c and include/linux/tsm.h, as new files"
+    notes = tuple(f"repaired: {repair}" for repair in patch.repairs)
+    return _implementation(spec, _arrange(patch), where, notes)
+
+
+def _implementation(
+    spec: str, files: Mapping[str, str], where: str, notes: tuple[str, ...]
+) -> UserImplementation:
     if HEADER not in files or not any(name.endswith(".c") for name in files):
         missing = "C file beside its header" if HEADER in files else "linux/tsm.h"
         raise UsageError(
-            f"{where} has no {missing}; its new files: {', '.join(patch.files) or 'none'}",
-            hint=hint,
+            f"{where} has no {missing}; its files: {', '.join(map(printable, files)) or 'none'}",
+            hint="an implementation consists of tsm.c and include/linux/tsm.h, as new files",
         )
+    check_sources(files, where)
     interface = detect_api(files, where).interface
-    return UserImplementation(spec, interface, tuple(sorted(files.items())), tuple(patch.repairs))
+    return UserImplementation(spec, interface, tuple(sorted(files.items())), notes)
 
 
 def _from_patch(path: Path, number: int) -> Patch:
@@ -147,15 +157,6 @@ def _from_patch(path: Path, number: int) -> Patch:
             f"{path} is larger than {_MAX_BYTES >> 20} MiB", hint="name a file with one patch"
         )
     return read_patch(path.read_bytes(), number)
-
-
-def _from_directory(path: Path) -> Patch:
-    patch = Patch()
-    for file in sorted([*path.rglob("*.c"), *path.rglob("*.h")]):
-        if file.name.endswith(".mod.c") or file.stat().st_size > _MAX_BYTES:
-            continue
-        patch.files[str(file.relative_to(path))] = file.read_text("utf-8", "replace")
-    return patch
 
 
 def _arrange(patch: Patch) -> dict[str, str]:
