@@ -22,6 +22,7 @@ from harness.cli.messages import print_note
 from harness.cli.reports import ReportFiles, report_files
 from harness.errors import HostError, UsageError
 from harness.history.database import history_file, record_run
+from harness.implementations.subject import subjects_of
 from harness.matrix.file import read_matrix
 from harness.matrix.jobs import Job, jobs_of
 from harness.option import Use
@@ -84,7 +85,12 @@ def run(
     outcome = with_pairs(outcome, pair, columns.tsms)
     outcome = replace(outcome, notes=[*_added_bases(settings, judged), *outcome.notes])
     outcome = _described(outcome, everything=not settings.claims and matrix is None)
-    outcome = replace(outcome, command=_command(settings, matrix, compared), date=date)
+    outcome = replace(
+        outcome,
+        command=_command(settings, matrix, compared),
+        date=date,
+        subjects=subjects_of(result.cell.tsm for result in outcome.results),
+    )
     console = Console(stderr=reports.use_standard_output)
     print_report(outcome, console, verbose=verbose)
     reports.write(outcome)
