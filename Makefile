@@ -5,9 +5,9 @@
 PYTHON ?= python3
 VENV := .venv
 STAMP := $(VENV)/.stamp
-PACKAGES := qemu-system-x86 gcc make libc6-dev util-linux zstd python3-venv busybox-static dropbear-bin
+PACKAGES := qemu-system-x86 gcc make libc6-dev util-linux zstd python3-venv busybox-static dropbear-bin bubblewrap
 # Commands of these packages. The target `packages` checks libc6-dev and python3-venv separately.
-COMMANDS := qemu-system-x86_64 gcc make setpriv zstd busybox dropbear
+COMMANDS := qemu-system-x86_64 gcc make setpriv zstd busybox dropbear bwrap
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 
 .PHONY: run test setup packages clean

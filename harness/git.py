@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""Runs git on a given directory, whatever repository the environment names."""
+"""Runs git on a given directory, whatever repository the environment names.
+
+The configuration of a repository names programs that git runs. :func:`git` trusts the repository,
+as git itself does; :func:`confined_git` is for a tree that may be a stranger's.
+"""
 
 from __future__ import annotations
 
@@ -10,8 +14,17 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from harness.errors import HostError, TsmHarnessError, UsageError
+from harness.sandbox import confine, confined_environment
 
-__all__ = ["bisecting", "git", "git_bytes", "git_succeeds", "temporary_worktree"]
+__all__ = [
+    "bisecting",
+    "confined_git",
+    "git",
+    "git_bytes",
+    "git_succeeds",
+    "repository_paths",
+    "temporary_worktree",
+]
 
 _SECONDS = 600
 # Hooks and `git bisect run` set these to their own repository.
@@ -30,7 +43,39 @@ def git_bytes(
     directory: Path, *arguments: str, data: bytes | None = None, seconds: float = _SECONDS
 ) -> bytes:
     """Like :func:`git`, but returns raw bytes; raises :class:`HostError` after ``seconds``."""
-    done = _run(directory, arguments, data, seconds)
+    return _output(directory, arguments, _run(directory, arguments, data, seconds))
+
+
+def confined_git(directory: Path, *arguments: str, seconds: float = _SECONDS) -> bytes:
+    """Like :func:`git_bytes`; git and the programs that it runs can only read the repository."""
+    command = confine(
+        ["git", "-C", str(directory), *arguments], readable=repository_paths(directory)
+    )
+    environment = confined_environment(directory)
+    return _output(directory, arguments, _start(command, environment, None, seconds))
+
+
+def repository_paths(directory: Path) -> list[Path]:
+    """Return the paths that git reads for a working tree whose top is ``directory``.
+
+    A linked working tree has a file ``.git`` that names a directory below that of its repository.
+    """
+    paths = [directory]
+    try:
+        text = (directory / ".git").read_text(encoding="utf-8", errors="replace")
+        linked = Path(text.removeprefix("gitdir: ").strip())
+        back = (linked / "gitdir").read_text(encoding="utf-8", errors="replace").strip()
+    except (OSError, ValueError):
+        return paths
+    # A stranger's file may name any directory, but that of a repository names the working tree.
+    if linked.parent.name == "worktrees" and Path(back) == directory / ".git":
+        paths.append(linked.parents[1])
+    return paths
+
+
+def _output(
+    directory: Path, arguments: Sequence[str], done: subprocess.CompletedProcess[bytes]
+) -> bytes:
     if done.returncode:
         message = done.stderr.decode("utf-8", "replace").strip()[-1000:]
         failure = message or f"exit status {done.returncode}"
@@ -67,9 +112,15 @@ def _run(
     directory: Path, arguments: Sequence[str], data: bytes | None, seconds: float = _SECONDS
 ) -> subprocess.CompletedProcess[bytes]:
     environment = {name: value for name, value in os.environ.items() if name not in _VARIABLES}
+    return _start(["git", "-C", str(directory), *arguments], environment, data, seconds)
+
+
+def _start(
+    command: list[str], environment: dict[str, str], data: bytes | None, seconds: float
+) -> subprocess.CompletedProcess[bytes]:
     try:
         return subprocess.run(
-            ["git", "-C", str(directory), *arguments],
+            command,
             env=environment,
             input=data or b"",
             capture_output=True,
@@ -79,4 +130,4 @@ def _run(
     except FileNotFoundError as error:
         raise HostError("this host has no git", hint="install the package git") from error
     except subprocess.TimeoutExpired as error:
-        raise HostError(f"git {arguments[0]} did not finish within {seconds} s") from error
+        raise HostError(f"git did not finish within {seconds} s") from error

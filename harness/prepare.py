@@ -10,6 +10,9 @@ from itertools import product
 from pathlib import Path
 
 from harness.errors import BuildError, HostError, NotJudgedError, TsmHarnessError
+from harness.implementations.spec import parse_implementation
+from harness.kernels.spec import KernelTree, parse_kernel
+from harness.sandbox import find_sandbox
 from harness.session import Session
 from harness.settings import Settings
 
@@ -21,7 +24,7 @@ class Prepared:
     """What the preparation found.
 
     ``failures`` holds why an implementation cannot run on a kernel, by ``KERNEL TSM``; ``notes``
-    say how the user's sources were changed to build them.
+    say how the user's sources were changed to build them, and what of their build is not confined.
     """
 
     failures: dict[str, str] = field(default_factory=dict)
@@ -77,6 +80,14 @@ def prepare(session: Session, settings: Settings) -> Prepared:
                 hint = f"\nhint: {error.hint}" if error.hint else ""
                 prepared.failures[f"{kernel} {tsm}"] = f"{error}{hint}"
             step.advance(1)
+    if _has_foreign_code(settings) and (missing := find_sandbox().missing):
+        prepared.notes.append(f"{missing} (docs/security.md)")
     for provider in settings.providers:
         session.provider(provider, 0)
     return prepared
+
+
+def _has_foreign_code(settings: Settings) -> bool:
+    """Whether a run builds what somebody else may have written."""
+    trees = (isinstance(parse_kernel(kernel), KernelTree) for kernel in settings.kernels)
+    return any(trees) or any(parse_implementation(tsm).files for tsm in settings.tsms)

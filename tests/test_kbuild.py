@@ -46,7 +46,7 @@ config SLUB_TINY
 \ttransitional
 """
 MAKEFILE = """\
-log = echo $@ >> {log}
+log = echo $@ >> $(O)/log
 tinyconfig:
 \t$(log); echo "# CONFIG_EFI is not set" > $(O)/.config
 olddefconfig:
@@ -54,7 +54,7 @@ olddefconfig:
 bzImage:
 \t$(log); echo "  CC      init/main.o"; {build}
 \tmkdir -p $(O)/arch/x86/boot $(O)/include/config
-\tcp {image} $(O)/arch/x86/boot/bzImage
+\tcp image $(O)/arch/x86/boot/bzImage
 \techo {release} > $(O)/include/config/kernel.release
 \ttouch $(O)/Module.symvers
 modules:
@@ -73,16 +73,18 @@ def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]
         (path / "scripts/kconfig").mkdir(parents=True, exist_ok=True)
         (path / "scripts/kconfig/merge_config.sh").touch()
         (path / "Kconfig").write_text(KCONFIG)
-        (tmp_path / "image").write_bytes(bzimage())
-        values = {"log": tmp_path / "log", "image": tmp_path / "image", "release": RELEASE}
-        (path / "Makefile").write_text(MAKEFILE.format(drop=drop, build=build, **values))
+        (path / "image").write_bytes(bzimage())
+        makefile = MAKEFILE.format(drop=drop, build=build, release=RELEASE)
+        (path / "Makefile").write_text(makefile)
         return path
 
     return make
 
 
 def goals(tmp_path: Path) -> list[str]:
-    return (tmp_path / "log").read_text().split()
+    """The goals of every build, those of the latest build last."""
+    logs = sorted(tmp_path.glob("cache/build/*/log"), key=lambda log: log.stat().st_mtime_ns)
+    return [goal for log in logs for goal in log.read_text().split()]
 
 
 def commit(path: Path) -> None:
@@ -156,9 +158,10 @@ def test_new_sanitizer_needs_only_an_entry_of_the_table(
     for order in ("kasan+newsan", "newsan+kasan"):
         with pytest.raises(UsageError, match="both kasan and newsan"):
             parse_kernel(f"source:6.12+{order}")
-    copy = f"cp $(O)/.config {tmp_path}/config"
+    copy = "cp $(O)/.config $(O)/copy"
     assert build(tmp_path, f"tree:{tree(copy)}+newsan+lockdep") == RELEASE
-    config = parse_config((tmp_path / "config").read_text())
+    [copied] = tmp_path.glob("cache/build/*/copy")
+    config = parse_config(copied.read_text())
     assert (config["NEWSAN"], config["NEWSAN_CHECK"]) == ("y", "n")
     assert config["PROVE_LOCKING"] == "y" and "KCSAN" not in config
 

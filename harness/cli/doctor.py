@@ -4,8 +4,10 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import click
 from rich.console import Console
@@ -15,6 +17,7 @@ from harness.cli import options
 from harness.errors import HostError, TsmHarnessError
 from harness.progress import stderr_progress
 from harness.report.text import print_text
+from harness.sandbox import confine, confined_environment, find_sandbox
 from harness.session import Session
 from harness.settings import Settings
 from harness.verdict import EXIT_NO_VERDICT
@@ -23,6 +26,8 @@ from harness.vm.soundness import stress
 __all__ = ["doctor"]
 
 _FREE_GIB = 2.0
+_LOOK = "id -u; echo /*; sed -n 's/^ *\\([^:]*\\):.*/\\1/p' /proc/net/dev | xargs echo"
+"""Prints the user, the entries of the root directory, and the network interfaces."""
 
 
 @dataclass(frozen=True)
@@ -47,8 +52,9 @@ class Finding:
 def doctor(settings: Settings, rounds: int) -> int:
     """Check what this host can do, by doing it.
 
-    It checks the emulator, the toolchain, the disk, the kernel, the accelerator, a clone, and
-    with a stress test that the emulator does not corrupt guests. The first failure ends it.
+    It checks the emulator, the toolchain, the sandbox of builds, the disk, the kernel, the
+    accelerator, a clone, and with a stress test that the emulator does not corrupt guests. The
+    first failure ends it.
     """
     console, healthy = Console(highlight=False), True
     with Session(settings, stderr_progress()) as session:
@@ -66,6 +72,7 @@ def _examine(session: Session, kernel: str, rounds: int) -> Iterator[Finding]:
     checks: tuple[tuple[str, Callable[[], str]], ...] = (
         ("emulator", lambda: _emulator(session)),
         ("toolchain", _toolchain),
+        ("sandbox", _sandbox),
         ("disk", lambda: _disk(session)),
         ("kernel", lambda: session.kernel(kernel).release),
         ("accelerator", lambda: _accelerator(session, kernel)),
@@ -92,6 +99,26 @@ def _toolchain() -> str:
     if missing:
         raise HostError(f"not installed: {', '.join(missing)}", hint="run `make setup`")
     return ", ".join(str(path) for path in tools.values())
+
+
+def _sandbox() -> str:
+    """Look around from inside a confined command."""
+    sandbox = find_sandbox()
+    if not sandbox.confines:
+        return f"none: {sandbox.missing}"
+    done = subprocess.run(
+        confine(["sh", "-c", _LOOK], directory=Path("/tmp")),
+        env=confined_environment(Path("/tmp")),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    user, root, network = [*done.stdout.splitlines(), "", "", ""][:3]
+    if done.returncode or not user or {"/root", "/home"} & set(root.split()):
+        raise HostError(f"a confined command sees too much, or fails: {root} {done.stderr[-300:]}")
+    found = f"builds run as user {user}, see only {root} and their own files"
+    network = "no network" if network == "lo" else f"the network {network}"
+    return "; ".join(filter(None, [f"{found}, and have {network}", sandbox.missing]))
 
 
 def _disk(session: Session) -> str:

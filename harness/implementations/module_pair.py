@@ -7,7 +7,7 @@ import hashlib
 import json
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -84,7 +84,7 @@ class ModulePair:
         module = None
         if self.source:
             module = self.source.write(work / _TREE)
-            notes = self._build_module(module, flags)
+            notes = self._build_module(work, module, flags)
             include = self.source.include_below(work / _TREE)
             require_registration(module, include, self.kernel)
             for file in module.glob("*.ko"):
@@ -97,14 +97,15 @@ class ModulePair:
             (directory / name).write_bytes(data)
         (directory / _NOTES).write_text(json.dumps(notes), encoding="utf-8")
 
-    def _build_module(self, module: Path, flags: tuple[str, ...]) -> list[str]:
+    def _build_module(self, work: Path, module: Path, flags: tuple[str, ...]) -> list[str]:
+        def build(added: Sequence[str]) -> str:
+            return build_module(self.kernel, module, added, readable=[work])
+
         used: list[str] = []
         if self.shims:
-            used, output = build_with_shims(
-                module, flags, lambda added: build_module(self.kernel, module, added)
-            )
+            used, output = build_with_shims(module, flags, build)
         else:
-            output = build_module(self.kernel, module, flags)
+            output = build(flags)
         warnings = list(dict.fromkeys(map(_warning, filter(_WARNING.match, output.splitlines()))))
         return [f"shim: {shim}" for shim in used] + warnings[:_MAX_WARNINGS]
 
@@ -119,7 +120,7 @@ class ModulePair:
                 f"KBUILD_EXTRA_SYMBOLS={module}/Module.symvers",
             ]
         try:
-            build_module(self.kernel, driver, flags, *variables)
+            build_module(self.kernel, driver, flags, *variables, readable=[work])
         except BuildError as error:
             raise BuildError(
                 f"the provider driver does not build against the header of the implementation: "

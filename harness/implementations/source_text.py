@@ -7,6 +7,7 @@ import hashlib
 import json
 import re
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass
 from os.path import relpath
 from pathlib import Path
@@ -82,9 +83,10 @@ class SourceText:
         _, output = build_with_shims(
             module,
             (*_WARNINGS, *DUMP_FLAGS, f"-ffile-prefix-map={tree}/="),
-            lambda flags: build_module(self.kernel, module, flags),
+            lambda flags: build_module(self.kernel, module, flags, readable=[tree]),
         )
         built = list(module.glob("*.ko"))
+        texts = {relpath(tree / name, module): text for name, text in self.source.files}
         kept, unset = prove(_functions(module), self._own(tree, module), _symbols(built))
         results = {
             "undefined": sorted({name for path in built for name in _undefined(path)}),
@@ -93,8 +95,8 @@ class SourceText:
                 for found in map(_WARNING.match, output.splitlines())
                 if found and "is used uninitialized" in found["text"]
             ],
-            "kept": [_quoted(proof, module) for proof in kept],
-            "unset": [_quoted(proof, module) for proof in unset],
+            "kept": [_quoted(proof, texts) for proof in kept],
+            "unset": [_quoted(proof, texts) for proof in unset],
         }
         shutil.rmtree(tree)
         (directory / "text.json").write_text(json.dumps(results), encoding="utf-8")
@@ -114,11 +116,15 @@ def _functions(module: Path) -> list[Function]:
     return functions
 
 
-def _quoted(proof: Proof, module: Path) -> str:
-    """A proof with the text of its line."""
+def _quoted(proof: Proof, texts: Mapping[str, str]) -> str:
+    """A proof with the text of its line, which is empty outside the sources in ``texts``.
+
+    A ``#line`` directive of the source may name any file of this host.
+    """
     name, _, number = proof.line.rpartition(":")
-    lines = (module / name).read_text(encoding="utf-8", errors="replace").splitlines()
-    return f"{proof.line}: {lines[int(number) - 1].strip()} ({proof.effect})"
+    lines = texts.get(name, "").splitlines()
+    text = lines[int(number) - 1].strip() if int(number) <= len(lines) else ""
+    return f"{proof.line}: {text} ({proof.effect})"
 
 
 def _symbols(modules: list[Path]) -> Symbols:

@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""Builds kernel source trees in a directory of the cache, and again only what changed."""
+"""Builds kernel source trees in a directory of the cache, and again only what changed.
+
+The tree may be a stranger's: make, git and kconfig are confined (:mod:`harness.sandbox`) to the
+tree, which they can only read, and to the directory of the build.
+"""
 
 from __future__ import annotations
 
@@ -17,13 +21,14 @@ from pathlib import Path
 from harness.cache import Cache
 from harness.detectors import SANITIZERS
 from harness.errors import BuildError, HostError, TsmHarnessError, UsageError
-from harness.git import git_bytes
+from harness.git import confined_git, repository_paths
 from harness.kernels.kconfig import explain_lost, lost_symbols, read_fragment
 from harness.kernels.model import Kernel, parse_config
 from harness.kernels.source import fetch_source
 from harness.kernels.spec import KernelTree, PackagedSource
 from harness.kernels.toolchain import compiler_version
 from harness.progress import Progress, Step
+from harness.sandbox import confine, confined_environment, writable
 
 __all__ = ["build_tree", "tree_identity"]
 
@@ -35,6 +40,7 @@ _STAMP = ".tsm-harness.json"
 _LINES_KEPT = 400
 _COMPILER = "gcc"
 _GIT_SECONDS = 120
+_RELEASE = re.compile(r"\d[\w.+~-]{0,100}")
 _STEP = re.compile(r"^\s+[A-Z][A-Z\d-]*( \[M\])?\s+(?P<what>\S.*)")
 
 
@@ -73,11 +79,14 @@ def tree_identity(tree: Path) -> str | None:
 
     Untracked files are not part of it.
     """
-    commands = (("rev-parse", "HEAD^{tree}"), ("diff", "HEAD", "--no-ext-diff", "--binary"))
+    commands = (
+        ("rev-parse", "HEAD^{tree}"),
+        ("diff", "HEAD", "--no-ext-diff", "--no-textconv", "--binary"),
+    )
     digest = hashlib.sha256()
     try:
         for arguments in commands:
-            digest.update(git_bytes(tree, *arguments, seconds=_GIT_SECONDS))
+            digest.update(confined_git(tree, *arguments, seconds=_GIT_SECONDS))
     except TsmHarnessError:
         return None
     return digest.hexdigest()
@@ -165,18 +174,31 @@ def _require_tools() -> None:
 
 def _make(source: Path, out: Path, goals: Sequence[str], step: Step | None = None) -> None:
     """Run make and show its progress in ``step``; raises :class:`BuildError` with its errors."""
-    # If this process gets SIGKILL, make must die too (PR_SET_PDEATHSIG).
-    command = ["setpriv", "--pdeathsig", "TERM", "make", "-C", str(source), f"O={out}"]
-    command += ["ARCH=x86_64", *goals]
+    command = ["make", "-C", str(source), f"O={out}", "ARCH=x86_64", *goals]
     command.append(f"-j{len(os.sched_getaffinity(0)) + 1}")
     # Reproducible metadata: templates are keyed by the content of the image.
     fixed = {"KBUILD_BUILD_TIMESTAMP": "1970-01-01", "KBUILD_BUILD_USER": "tsm",
              "KBUILD_BUILD_HOST": "harness", "KBUILD_BUILD_VERSION": "1"}  # fmt: skip
-    environment = {"PATH": os.environ.get("PATH", os.defpath), "HOME": str(out), "LC_ALL": "C"}
     output: deque[str] = deque(maxlen=_LINES_KEPT)
+    with writable(out, links=[out / "source"]):
+        status = _run(
+            confine(command, writable=[out], readable=repository_paths(source)),
+            confined_environment(out) | fixed,
+            output,
+            step,
+        )
+    if status:
+        errors = [line for line in output if re.search(r"error|\*\*\*|No space|not found", line)]
+        shown = "\n".join(errors[:20]) or "\n".join(list(output)[-5:])
+        raise BuildError(f"make {' '.join(goals)} failed:\n{shown.replace(str(out) + '/', '')}")
+
+
+def _run(
+    command: list[str], environment: dict[str, str], output: deque[str], step: Step | None
+) -> int:
     process = subprocess.Popen(
         command,
-        env=environment | fixed,
+        env=environment,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -190,10 +212,7 @@ def _make(source: Path, out: Path, goals: Sequence[str], step: Step | None = Non
         os.killpg(process.pid, signal.SIGTERM)
         process.wait()
         raise
-    if process.returncode:
-        errors = [line for line in output if re.search(r"error|\*\*\*|No space|not found", line)]
-        shown = "\n".join(errors[:20]) or "\n".join(list(output)[-5:])
-        raise BuildError(f"make {' '.join(goals)} failed:\n{shown.replace(str(out) + '/', '')}")
+    return process.returncode
 
 
 def _read_output(process: subprocess.Popen[str], output: deque[str], step: Step | None) -> None:
@@ -209,5 +228,8 @@ def _read_output(process: subprocess.Popen[str], output: deque[str], step: Step 
 
 def _kernel(spec: str, out: Path) -> Kernel:
     image, config = out / "arch/x86/boot/bzImage", out / ".config"
-    release = (out / "include/config/kernel.release").read_text(encoding="ascii").strip()
+    recorded = (out / "include/config/kernel.release").read_text(encoding="ascii", errors="replace")
+    release = recorded.strip()
+    if not _RELEASE.fullmatch(release):
+        raise BuildError(f"the tree's build has no valid release: {release[:80]!r}")
     return Kernel(spec, release, image, out, out, parse_config(config.read_text(encoding="utf-8")))

@@ -69,7 +69,10 @@ class SourceFiles:
             return ""
         for tree in self.trees:
             try:
-                return (tree / path).read_text(encoding="utf-8", errors="replace")
+                found = (tree / path).resolve()
+                # The tree may be a stranger's: a link in it could lead to any file of this host.
+                if found.is_relative_to(tree.resolve()) and found.is_file():
+                    return found.read_text(encoding="utf-8", errors="replace")
             except OSError:
                 continue
         return ""

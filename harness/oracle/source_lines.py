@@ -18,6 +18,8 @@ from elftools.common.exceptions import ELFError
 from elftools.elf.elffile import ELFFile
 from elftools.elf.sections import SymbolTableSection
 
+from harness.sandbox import confine, confined_environment
+
 __all__ = ["Frame", "Location", "SourceLines"]
 
 _FRAME = re.compile(
@@ -174,7 +176,8 @@ class _Symbols:
         command += [f"--section={section}"] if section else []
         try:
             done = subprocess.run(
-                [*command, *map(hex, addresses)],
+                confine([*command, *map(hex, addresses)], readable=[self._path]),
+                env=confined_environment(Path("/tmp")),
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
                 text=True,
