@@ -23,6 +23,7 @@ __all__ = [
     "CellResult",
     "ClaimSummary",
     "Pair",
+    "Patchset",
     "RunResult",
     "SourceExcerpt",
     "Status",
@@ -178,6 +179,15 @@ class Pair:
 
 
 @dataclass(frozen=True)
+class Patchset:
+    """A posting under test; ``digests`` has the SHA-256 of each patch in hexadecimal, in order."""
+
+    subject: str
+    message_id: str = ""
+    digests: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class RunResult:
     """Every verdict of a run, and what a run report says besides.
 
@@ -186,7 +196,7 @@ class RunResult:
     the claims by id; ``undecided`` holds those that no scenario decides, each with the reason.
     ``pairs`` are the columns to compare: see :mod:`harness.report.compare`. ``command`` repeats
     the run. ``date`` is when it began (ISO 8601). ``subjects`` are the subjects of the judged
-    patches, by implementation.
+    patches, by implementation, and ``patchsets`` these patches.
     """
 
     results: Sequence[CellResult]
@@ -200,6 +210,7 @@ class RunResult:
     command: str = ""
     date: str = ""
     subjects: Mapping[str, str] = field(default_factory=dict)
+    patchsets: Mapping[str, Patchset] = field(default_factory=dict)
 
 
 def exit_status(results: Sequence[CellResult]) -> int:

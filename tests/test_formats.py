@@ -22,7 +22,16 @@ from harness.report.formats import formats, json_format, junit_format, ktap_form
 from harness.report.formats.ktap_format import ktap_lines
 from harness.report.host import describe_host
 from harness.report.run_json import run_as_json, run_from_json
-from harness.verdict import Cause, CellResult, ClaimSummary, Pair, RunResult, SourceExcerpt, Status
+from harness.verdict import (
+    Cause,
+    CellResult,
+    ClaimSummary,
+    Pair,
+    Patchset,
+    RunResult,
+    SourceExcerpt,
+    Status,
+)
 from tests.test_report import HOSTILE, MIXED, S, result
 
 HOST = describe_host(
@@ -81,6 +90,7 @@ FULL = RunResult(
     command="tsm-harness run",
     date="2026-01-02T03:04:05+00:00",
     subjects={"class-fixed": "tsm: a subject"},
+    patchsets={"class-fixed": Patchset("tsm: a subject", "1@example.org", ("0" * 64,))},
 )
 
 
@@ -126,7 +136,7 @@ def test_json_has_the_documented_values() -> None:
     document = run_as_json(FULL)
     assert list(document) == [
         "schema", "host", "interrupted", "cells", "summary", "claims", "undecided", "notes",
-        "command", "date", "subjects", "comparisons",
+        "command", "date", "subjects", "patchsets", "comparisons",
     ]  # fmt: skip
     assert document["schema"] == 2
     assert document["summary"] == {"FAIL": 1, "ERROR": 0, "MISS": 0, "PASS": 0, "SKIP": 1}

@@ -19,6 +19,7 @@ from harness.cli import options
 from harness.cli.columns import named_pair, with_pairs
 from harness.cli.decide import Workers, decide, decide_jobs, exit_status_of, where_to_run
 from harness.cli.messages import print_note
+from harness.cli.patchsets import with_patchsets
 from harness.cli.reports import ReportFiles, report_files
 from harness.errors import HostError, UsageError
 from harness.history.database import history_file, record_run
@@ -85,6 +86,7 @@ def run(
     outcome = with_pairs(outcome, pair, columns.tsms)
     outcome = replace(outcome, notes=[*_added_bases(settings, judged), *outcome.notes])
     outcome = _described(outcome, everything=not settings.claims and matrix is None)
+    outcome = with_patchsets(outcome, columns.tsms)
     outcome = replace(
         outcome,
         command=_command(settings, matrix, compared),

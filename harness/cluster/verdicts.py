@@ -38,6 +38,8 @@ class JobVerdicts:
         """Merge the result of an attempt at ``job``; the first attempt is 1."""
         known = self._cells.setdefault(job, {})
         for cell_result in self._read(result):
+            if cell_result.cell.tsm not in (job.tsm, "?"):
+                continue  # the base of a patch, which has jobs of its own
             earlier = known.get(cell_result.cell)
             if earlier is None or earlier.status in _UNDECIDED:
                 merged = replace(cell_result, infrastructure_retries=attempt - 1)

@@ -23,6 +23,7 @@ from harness.verdict import (
     CellResult,
     ClaimSummary,
     Pair,
+    Patchset,
     RunResult,
     SourceExcerpt,
     Status,
@@ -50,6 +51,7 @@ def run_as_json(run: RunResult) -> dict[str, object]:
         "command": run.command,
         "date": run.date,
         "subjects": dict(run.subjects),
+        "patchsets": {tsm: asdict(patchset) for tsm, patchset in run.patchsets.items()},
         "comparisons": [_comparison_as_json(compare(run.results, pair)) for pair in run.pairs],
     }
 
@@ -100,6 +102,10 @@ def run_from_json(text: bytes) -> RunResult:
             command=str(data.get("command", "")),
             date=str(data.get("date", "")),
             subjects={str(tsm): str(text) for tsm, text in data.get("subjects", {}).items()},
+            patchsets={
+                str(tsm): Patchset(**{**each, "digests": tuple(each["digests"])})
+                for tsm, each in data.get("patchsets", {}).items()
+            },
         )
     except (ValueError, LookupError, TypeError, AttributeError) as error:
         raise HarnessError(f"a key of the run report is missing or wrong: {error!r}") from error

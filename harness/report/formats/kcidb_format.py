@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The run report as KCIDB JSON: one checkout and build per kernel, one test per result.
+"""The run report as KCIDB JSON: one checkout and build per kernel and patch, one test per result.
 
 The version is 5.3 of kcidb-io's schema, which checks the document. A test's path is
 ``tsm_harness.CLAIM.SCENARIO``. A FAIL is a FAIL there even if it was expected: the database
@@ -19,13 +19,14 @@ from harness.errors import HostError, UsageError
 from harness.oracle.printable import printable
 from harness.report.format import Argument, Format
 from harness.report.output import write_atomically
-from harness.verdict import CellResult, RunResult
+from harness.verdict import CellResult, Patchset, RunResult
 
 __all__ = ["FORMAT", "write"]
 
 _ORIGIN = re.compile(r"[a-z0-9_]+")
 _NOT_IN_A_PATH = re.compile(r"[^A-Za-z0-9_-]+")
 _MAX_EXCERPT = 16000  # the schema allows 16384
+_MESSAGE_ID = re.compile(r"[!-?A-~]+@[!-?A-~]+")
 _VERSION = {"major": 5, "minor": 3}
 
 
@@ -51,30 +52,55 @@ def write(path: Path, run: RunResult, origin: str) -> None:
 
 
 def _document(run: RunResult, origin: str, now: datetime) -> dict[str, object]:
-    kernels = list(dict.fromkeys(result.cell.kernel for result in run.results))
-    builds = {kernel: _ident(origin, "build", kernel) for kernel in kernels}
-    checkouts = {kernel: _ident(origin, "checkout", kernel) for kernel in kernels}
+    places = list(dict.fromkeys(_place(result, run) for result in run.results))
+    builds = {place: _ident(origin, "build", *place) for place in places}
+    checkouts = {place: _ident(origin, "checkout", *place) for place in places}
     machine = str(run.host.get("machine", "x86_64"))
     return {
         "version": dict(_VERSION),
         "checkouts": [
-            {"id": checkouts[kernel], "origin": origin, "comment": printable(kernel)}
-            for kernel in kernels
+            {
+                "id": checkouts[place],
+                "origin": origin,
+                **_checkout(place[0], run.patchsets.get(place[-1])),
+            }
+            for place in places
         ],
         "builds": [
             {
-                "id": builds[kernel],
-                "checkout_id": checkouts[kernel],
+                "id": builds[place],
+                "checkout_id": checkouts[place],
                 "origin": origin,
                 "architecture": re.sub(r"[^a-z0-9_]", "_", machine.lower()),
             }
-            for kernel in kernels
+            for place in places
         ],
         "tests": [
-            _test(result, builds[result.cell.kernel], run.host, origin, now)
+            _test(result, builds[_place(result, run)], run.host, origin, now)
             for result in run.results
         ],
     }
+
+
+def _place(result: CellResult, run: RunResult) -> tuple[str, ...]:
+    """Return what the code under test was made of: the kernel, and the patch on it if any."""
+    cell = result.cell
+    return (cell.kernel, cell.tsm) if cell.tsm in run.patchsets else (cell.kernel,)
+
+
+def _checkout(kernel: str, patchset: Patchset | None) -> dict[str, object]:
+    """Return the sources; ``patchset_files`` is left out: nobody can fetch files of this host."""
+    if patchset is None:
+        return {"comment": printable(kernel), "patchset_hash": ""}
+    lines = "".join(f"{digest}\n" for digest in patchset.digests)
+    checkout: dict[str, object] = {
+        "comment": printable(f"{patchset.subject} (on {kernel})"),
+        "patchset_hash": hashlib.sha256(lines.encode("ascii")).hexdigest(),
+    }
+    message_id = patchset.message_id.strip("<>")
+    if _MESSAGE_ID.fullmatch(message_id):
+        checkout["message_id"] = message_id
+    return checkout
 
 
 def _test(
