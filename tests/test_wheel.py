@@ -42,6 +42,15 @@ def test_main_job(installed: Path, tmp_path: Path, session: Session) -> None:
     assert "6 cells: 1 FAIL, 2 PASS, 3 SKIP; all as expected" in done.stdout
 
 
+def test_the_schema_of_the_run_report_is_installed(installed: Path, tmp_path: Path) -> None:
+    script = (
+        "from importlib.resources import files; import sys; "
+        "sys.stdout.buffer.write((files('harness.report') / 'run.schema.json').read_bytes())"
+    )
+    done = _run(tmp_path, installed / "python", "-c", script)
+    assert done.stdout == (ROOT / "harness/report/run.schema.json").read_text()
+
+
 def test_example_project(installed: Path, tmp_path: Path, session: Session) -> None:
     project = shutil.copytree(EXAMPLE, tmp_path / "client", ignore=_LEFT_OUT)
     options = ("-q", f"--tsm-cache={session.cache.root}", f"--tsm-kernel={DEFAULT_KERNEL}")

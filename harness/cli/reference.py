@@ -5,9 +5,11 @@ from __future__ import annotations
 
 import ast
 import inspect
+import json
 from collections.abc import Iterable, Iterator
+from importlib.resources import files
 from itertools import pairwise
-from typing import get_args
+from typing import Any, get_args
 
 import click
 import pytest
@@ -37,6 +39,7 @@ def reference(ctx: click.Context) -> int:
         _claims(),
         _defects(),
         _kernels(),
+        _run_report(),
         _pytest_options(),
         _fixtures(),
         _faults(),
@@ -151,6 +154,33 @@ def _documented_members(kind: type) -> Iterator[tuple[str, str]]:
     for member, text in pairwise(definition.body):
         if isinstance(member, ast.Assign) and isinstance(text, ast.Expr):
             yield ast.unparse(member.targets[0]), str(ast.literal_eval(text.value))
+
+
+def _run_report() -> Iterator[str]:
+    yield from ("## Run report as JSON", "", "`--json FILE` writes these keys.", "")
+    schema = json.loads(files("harness.report").joinpath("run.schema.json").read_bytes())
+    yield from _table(("key", "meaning"), _keys(schema, schema["$defs"], ""))
+
+
+def _keys(schema: dict[str, Any], known: dict[str, Any], path: str) -> Iterator[tuple[str, str]]:
+    """Yield the keys of an object and of what it contains, each with its description."""
+    for name, member in schema.get("properties", {}).items():
+        found = _resolved(member, known)
+        yield f"`{path}{name}`", member.get("description", found.get("description", ""))
+        yield from _keys(found, known, f"{path}{name}.")
+        yield from _keys(_resolved(found.get("items", {}), known), known, f"{path}{name}[].")
+        others = found.get("additionalProperties", False)
+        if isinstance(others, dict):
+            yield from _keys(_resolved(others, known), known, f"{path}{name}.*.")
+
+
+def _resolved(member: dict[str, Any], known: dict[str, Any]) -> dict[str, Any]:
+    """Follow a reference to a definition, also where the member may be null."""
+    for choice in member.get("oneOf", [member]):
+        if "$ref" in choice:
+            found: dict[str, Any] = known[choice["$ref"].rpartition("/")[2]]
+            return found
+    return member
 
 
 def _pytest_options() -> Iterator[str]:
