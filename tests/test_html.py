@@ -98,7 +98,7 @@ def test_a_repeated_failure_is_explained_once(tmp_path: Path) -> None:
 def test_the_verdict_and_what_was_run_come_first(tmp_path: Path) -> None:
     page = page_of(rich_run(tmp_path), tmp_path / "r.html")
     parts = [
-        "12 of 42 verdicts are not as expected", "Subject", "[PATCH v2] tsm: do not free",
+        "12 of 42 verdicts are not as expected: R1", "Subject", "[PATCH v2] tsm: do not free",
         "Kernel", "6.12.95+kasan", "Date", "2026-01-02", "Command", "tsm-harness run --tsm patch",
         "Host", "x86_64, 2 processors", "Versions", "QEMU 7.2.22", "The demand of R1",
     ]  # fmt: skip

@@ -97,7 +97,7 @@ def test_on_a_telephone_the_verdict_is_seen_first(browser: Browser, report: Path
         )
     )
     assert 0 <= top < 40 and bottom < 200
-    assert text == "12 of 42 verdicts are not as expected"
+    assert text == "12 of 42 verdicts are not as expected: R1"
 
 
 def bars(browser: Browser) -> list[tuple[float, float, str]]:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from email.utils import parseaddr
 
 from harness.errors import TsmHarnessError
 from harness.implementations.from_patch import read_posting, split_base
@@ -26,5 +27,6 @@ def _subject(name: str) -> str:
     except TsmHarnessError:
         return ""
     version = f" (version {posting.version})" if posting.version > 1 else ""
-    author = f", {posting.author}" if posting.author else ""
+    name = parseaddr(posting.author)[0] or posting.author
+    author = f", {name}" if name else ""
     return f"{posting.subject}{version}{author}" if posting.subject else ""

@@ -23,11 +23,11 @@ from harness.verdict import RunResult, Status, summary
 __all__ = ["FORMAT", "write"]
 
 _MEANINGS = {
-    Status.PASS: "the demand of the claim holds",
-    Status.FAIL: "the demand does not hold: the problem was observed",
-    Status.SKIP: "the claim does not apply here",
-    Status.ERROR: "the harness could not decide",
-    Status.MISS: "the scenario was not run",
+    Status.PASS.value: "the demand of the claim holds",
+    Status.FAIL.value: "the demand does not hold: the problem was observed",
+    Status.SKIP.value: "the claim does not apply here",
+    Status.ERROR.value: "the harness could not decide",
+    Status.MISS.value: "the scenario was not run",
 }
 
 
@@ -42,7 +42,7 @@ def write(path: Path, run: RunResult) -> None:
         verdict=verdict_of(run, comparisons),
         facts=facts_of(run),
         counts={status: count for status, count in summary(run.results).items() if count},
-        unexpected=sum(result.unexpected for result in run.results),
+        unexpected=any(result.unexpected for result in run.results),
         comparisons=[(each, changes_of(each, failures)) for each in comparisons],
         tables=tables,
         rows={

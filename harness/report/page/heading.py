@@ -28,20 +28,28 @@ def _changes(comparison: Comparison) -> str:
     shown = []
     for change in (Change.FIXED, Change.BROKEN, Change.STILL_FAILING):
         members = comparison.of(change)
-        claims = list(dict.fromkeys(each.claim for each in members))
-        names = f" ({', '.join(claims)})" if 0 < len(claims) <= _MAX_NAMES else ""
-        shown.append(f"{len(members)} {change.value}{names}")
+        names = _names(each.claim for each in members)
+        shown.append(f"{len(members)} {change.value}" + (f" ({names})" if names else ""))
     return ", ".join(shown)
+
+
+def _names(claims: Iterable[str]) -> str:
+    """Return the claims, each once, where they are few."""
+    distinct = list(dict.fromkeys(claims))
+    return ", ".join(distinct) if len(distinct) <= _MAX_NAMES else ""
 
 
 def _counted(results: Sequence[CellResult]) -> str:
     total = len(results)
     if not any(result.decided for result in results):
         return "No claim was decided" if total else "Nothing was run"
-    unexpected = sum(result.unexpected for result in results)
+    unexpected = [result.cell.claim for result in results if result.unexpected]
     undecided = sum(result.status in (Status.ERROR, Status.MISS) for result in results)
     if unexpected:
-        return f"{unexpected} of {total} verdicts {_are(unexpected)} not as expected"
+        names = f": {_names(unexpected)}" if _names(unexpected) else ""
+        return (
+            f"{len(unexpected)} of {total} verdicts {_are(len(unexpected))} not as expected{names}"
+        )
     if undecided:
         return f"{undecided} of {total} cells {_are(undecided)} without a verdict"
     return f"All {total} verdicts are as expected" if total > 1 else "The verdict is as expected"
