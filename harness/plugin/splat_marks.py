@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import uuid
 
-from harness.errors import TsmHarnessError
+from harness.errors import ScenarioError, TsmHarnessError
 from harness.guest.actor import Actor
 from harness.guest.guest import Guest
 from harness.oracle.splats import Splat, find_splats
@@ -62,6 +62,8 @@ def _kernel_lead(guest: Guest) -> float | None:
             call = actor.start(ops, lambda results: results, "write of lines", in_timeline=False)
             results = call.result(seconds=_SECONDS)[1:-1]
             guest.log.mark()
+        except ScenarioError:  # nothing was spawned in this slot
+            continue
         except (TsmHarnessError, OSError):
             return None
         times = {record.text: record.time_s for record in guest.log.records[-2 * _LINES :]}
