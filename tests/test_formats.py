@@ -488,6 +488,18 @@ def test_junit_explains_a_fail(tmp_path: Path, expected: Status) -> None:
     assert "\n".join(EXPLANATION) in text
 
 
+def test_ktap_tells_what_changed_before_the_plan(tmp_path: Path) -> None:
+    results = [result(S.FAIL, S.FAIL, tsm="class-posted"), result(S.PASS)]
+    pairs = [Pair("tsm", "class-posted", "class-fixed")]
+    ktap_format.write(tmp_path / "out", RunResult(results, pairs=pairs))
+    header, answer, *others = (tmp_path / "out").read_text().splitlines()
+    assert header == "KTAP version 1"
+    assert answer.startswith("# class-fixed against class-posted: 1 fixed, 0 broken")
+    assert others[: others.index("1..2")] == [
+        "#   fixed: R1", "#     R1 double_free: FAIL before: what happened",
+    ]  # fmt: skip
+
+
 KUNIT_RESULT = re.compile(r"\s*(ok|not ok) [0-9]+ (?:- )?([^#]*)(?: # .*)?")
 KUNIT_SKIP = re.compile(r"\s*(ok|not ok) [0-9]+ (?:- )?(.*) # SKIP(.*)")
 """What tools/testing/kunit/kunit_parser.py takes for a result, and for a skipped one."""

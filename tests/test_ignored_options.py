@@ -10,10 +10,12 @@ import click
 import pytest
 from click.testing import CliRunner, Result
 
-from harness.cli import revisions, run, shell
+from harness.bundle import Bundle, Outcome, write_bundle
+from harness.cli import replay, revisions, run, shell
 from harness.cli.app import app
 from harness.errors import UsageError
 from harness.settings import Settings
+from harness.verdict import Cause
 
 
 class ReachedError(Exception):
@@ -115,6 +117,20 @@ def test_a_command_does_not_offer_what_it_does_not_use(name: str, option: str) -
     flags = {flag for parameter in command.params for flag in parameter.opts}
     assert option not in flags
     assert "--kernel" in flags
+
+
+@pytest.mark.parametrize("kernel", ["debian:7.3", "IMAGE"])
+def test_replay_refuses_what_its_kernel_does_not_use(
+    invoke: Callable[..., Result], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, kernel: str
+) -> None:
+    monkeypatch.setattr(replay, "decide", _reached)
+    (tmp_path / "bzImage").touch()
+    chosen = kernel.replace("IMAGE", str(tmp_path / "bzImage"))
+    settings = Settings(kernels=(chosen,), tsms=("mainline",), claims=("R1",))
+    write_bundle(tmp_path, Bundle(settings, Outcome("s", "6.12", "d", "FAIL", "seen", Cause(""))))
+    done = invoke("replay", str(tmp_path), "--kernel-build", str(tmp_path))
+    expected = ReachedError if kernel == "IMAGE" else UsageError
+    assert isinstance(done.exception, expected), done.output
 
 
 def test_the_base_of_a_series_is_a_commit(

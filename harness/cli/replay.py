@@ -45,8 +45,10 @@ def replay(bundle: Path, kernel: str | None, tsm: str | None, host: dict[str, An
         settings = replace(settings, kernels=(kernel,))
     if tsm is not None:
         settings = replace(settings, tsms=(tsm,))
+    options.refuse_unused(settings)
     program = (bundle if bundle.is_dir() else bundle.parent) / FILE
     if program.exists():
+        options.refuse("artifacts", "the replay of a program records nothing")
         return replay_program(read_program(program), recorded.outcome, settings.check())
     run = decide(settings.check(), Workers(1 if settings.times == 1 else 0))
     expected = recorded.outcome

@@ -16,6 +16,8 @@ from pathlib import Path
 from types import MappingProxyType
 
 from harness.oracle.printable import printable
+from harness.report.compare import compare
+from harness.report.compare_text import comparison_lines
 from harness.report.explanation import explanation
 from harness.report.format import Format
 from harness.report.output import write_atomically
@@ -32,8 +34,10 @@ _NOT_IN_A_NAME = re.compile(r"[#\\\s]+")
 
 def write(path: Path, run: RunResult) -> None:
     """Write the run report; raises :class:`HostError` if the file cannot be written."""
-    lines = ktap_lines(run.results, run.claims)
-    write_atomically(path, "".join(f"{line}\n" for line in lines).encode())
+    header, *lines = ktap_lines(run.results, run.claims)
+    changed = [line for pair in run.pairs for line in comparison_lines(compare(run.results, pair))]
+    text = "\n".join([header, *map(_diagnostic, changed), *lines])
+    write_atomically(path, f"{text}\n".encode())
 
 
 def ktap_lines(
