@@ -378,5 +378,5 @@ def test_base_is_judged_before_its_patch(tmp_path: Path) -> None:
 
 
 def test_missing_patch_file_is_a_usage_error(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="is not a regular file"):
+    with pytest.raises(UsageError, match="no such file"):
         read_patch_implementation(f"patch:{tmp_path / 'none'}")

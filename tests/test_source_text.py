@@ -10,6 +10,7 @@ import pytest
 from harness.errors import BuildError
 from harness.implementations.model import ModuleSource
 from harness.implementations.source_text import SourceText
+from harness.implementations.spec import parse_implementation
 from harness.implementations.user import read_user_implementation
 from harness.paths import guest_images_directory
 from harness.session import Session
@@ -83,7 +84,7 @@ def test_posted_patch_keeps_what_a_void_function_freed(session: Session) -> None
     thread = Path("examples/review/thread.mbox").resolve()
     first, second = (
         SourceText(
-            read_user_implementation(f"patch:{thread}{version}").source(),
+            parse_implementation(f"patch:{thread}{version}").source() or ModuleSource(()),
             session.kernel(DEFAULT_KERNEL),
             session.cache,
         )

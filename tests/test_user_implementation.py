@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from harness.errors import UsageError
-from harness.implementations.user import read_user_implementation
+from harness.implementations.spec import parse_implementation
+from harness.implementations.user import UserImplementation, read_user_implementation
 from harness.paths import guest_images_directory
 from tests.test_cli import Invoke, invoke
 
@@ -84,10 +85,23 @@ def test_header_determines_the_interface(tmp_path: Path) -> None:
     directory = f"dir:{copy_class(tmp_path / 'flat')}"
     assert read_user_implementation(directory).interface == "class"
     assert read_user_implementation(f"dir:{CONFIGFS}").interface == "configfs"
-    from_patch = read_user_implementation(f"patch:{as_patch(tmp_path)}")
+    from_patch = parse_implementation(f"patch:{as_patch(tmp_path)}")
+    assert isinstance(from_patch, UserImplementation)
     assert from_patch.files == read_user_implementation(directory).files
     assert from_patch.notes == ()
-    assert read_user_implementation(f"patch:{tmp_path / 'thread.mbox'}#2").files == from_patch.files
+    for selector in ("1", "v1"):
+        selected = parse_implementation(f"patch:{tmp_path / 'thread.mbox'}#{selector}")
+        assert isinstance(selected, UserImplementation)
+        assert selected.files == from_patch.files
+    with pytest.raises(UsageError, match="no posting for #9"):
+        parse_implementation(f"patch:{tmp_path / 'thread.mbox'}#9")
+
+
+def test_two_new_files_of_one_name_are_refused(tmp_path: Path) -> None:
+    thread = as_patch(tmp_path)
+    thread.write_text(thread.read_text().replace("b/drivers/virt/coco/class.c", "b/mine/report.c"))
+    with pytest.raises(UsageError, match=r"two new files become report\.c of the module"):
+        parse_implementation(f"patch:{thread}")
 
 
 @pytest.mark.parametrize(
@@ -109,17 +123,17 @@ def test_a_header_without_a_registration_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("spec", "message"),
     [
-        ("patch:/nowhere", "No such file"),
-        ("patch:/etc", "is a directory"),
-        ("patch:/nowhere#2", "No such file"),
-        ("patch:a\0b", "embedded null"),
+        ("patch:/nowhere", "no such file"),
+        ("patch:/etc", "/etc has no patch"),
+        ("patch:/nowhere#2", "no such file"),
+        ("patch:a\0b", "no such file"),
         ("dir:/etc/hostname", "is not a directory"),
-        ("patch:/etc/hostname", "no linux/tsm.h"),
+        ("patch:/etc/hostname", "/etc/hostname has no patch"),
     ],
 )
 def test_path_without_an_implementation_is_refused(spec: str, message: str) -> None:
     with pytest.raises(UsageError, match=message):
-        read_user_implementation(spec)
+        parse_implementation(spec)
 
 
 def test_patch_is_built_and_claims_are_decided(invoke: Invoke, tmp_path: Path) -> None:

@@ -11,11 +11,14 @@ from pathlib import Path
 
 from harness.errors import UsageError
 from harness.implementations.model import Implementation
-from harness.implementations.patch import Patch
 from harness.implementations.patched import PatchToKernel, change, patch_to_tree
 from harness.implementations.touched import changes_core, require_judged
-from harness.implementations.user import read_user_implementation, user_implementation
-from harness.mail.choice import choose_posting, split_selector
+from harness.implementations.user import (
+    implementation_of_posting,
+    read_user_implementation,
+    user_implementation,
+)
+from harness.mail.choice import choose_posting, concerned_paths, split_selector
 from harness.mail.model import Posting
 from harness.mail.sources import read_postings
 
@@ -63,8 +66,16 @@ def read_patch_implementation(spec: str) -> Implementation:
         return _on_base(spec, posting, base)
     if changes_core(posting):
         return PatchToKernel(spec, posting)
-    require_judged(spec, posting)
-    return read_user_implementation(name)
+    if not _brings_interface(posting):
+        require_judged(spec, posting)
+    return implementation_of_posting(name, posting)
+
+
+def _brings_interface(posting: Posting) -> bool:
+    """Whether a new file outside of the kernel's own directories has an interface."""
+    new = {change.new for patch in posting.patches for change in patch.changes if not change.old}
+    kernel = ("drivers/", "include/")
+    return any(not path.startswith(kernel) for path in new & set(concerned_paths(posting)))
 
 
 def _on_base(spec: str, posting: Posting, base: str) -> Implementation:
@@ -75,7 +86,7 @@ def _on_base(spec: str, posting: Posting, base: str) -> Implementation:
     if isinstance(under, PatchToKernel):
         return PatchToKernel(spec, posting, under)
     changed = change(spec, posting, dict(under.files), base)
-    made = user_implementation(spec, Patch(dict(changed.files)), spec)
+    made = user_implementation(spec, changed.files, spec)
     return replace(made, base=base, notes=changed.notes)
 
 

@@ -7,7 +7,6 @@ The interface is detected in the code, not configured.
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache as memoized
@@ -30,16 +29,20 @@ from harness.implementations.module_pair import (
     build_notes,
     require_replaceable,
 )
-from harness.implementations.patch import Patch, read_patch
 from harness.implementations.source_rules import check_sources, module_name
 from harness.kernels.model import Kernel
+from harness.mail.file_diffs import new_files
+from harness.mail.model import Posting
 from harness.oracle.printable import printable
 from harness.progress import Progress
 
-__all__ = ["UserImplementation", "read_user_implementation", "user_implementation"]
+__all__ = [
+    "UserImplementation",
+    "implementation_of_posting",
+    "read_user_implementation",
+    "user_implementation",
+]
 
-_MAX_BYTES = 16 << 20
-_NUMBERED = re.compile(r"(.+)#([1-9]\d{0,2})")
 # A variable that is never set must not look like one that is set to 0. With the configuration of
 # most kernels it does: INIT_STACK_ALL_ZERO.
 _KBUILD = """\
@@ -93,48 +96,46 @@ class UserImplementation:
 
 
 def read_user_implementation(spec: str) -> UserImplementation:
-    """Read ``patch:FILE`` or ``dir:PATH``; raises :class:`UsageError` naming what is missing.
-
-    ``patch:FILE#2`` is the second version of the patch in the file.
-    """
-    kind, _, name = spec.partition(":")
-    numbered = None
+    """Read ``dir:PATH``; raises :class:`UsageError` naming what is missing."""
+    name = spec.partition(":")[2]
+    path = Path(name)
     try:
-        if kind == "patch" and not Path(name).exists():
-            numbered = _NUMBERED.fullmatch(name)
-        path = Path(numbered[1] if numbered else name)
-        modified = path.stat().st_mtime_ns
+        path.stat()
+        is_directory = path.is_dir()
     except (OSError, ValueError) as error:
         raise UsageError(
             f"cannot read {spec}: {getattr(error, 'strerror', error)}",
-            hint="name an existing file or directory",
+            hint="name an existing directory",
         ) from error
-    if (kind == "dir") is not path.is_dir():
-        other = "patch" if kind == "dir" else "dir"
-        raise UsageError(
-            f"{name} is {'not a' if kind == 'dir' else 'a'} directory", hint=f"use {other}:{name}"
-        )
-    if kind == "dir":
-        modified = directory_state(path)
-    return _read(spec, path, modified, int(numbered[2]) if numbered else 1)
+    if not is_directory:
+        raise UsageError(f"{name} is not a directory", hint=f"use patch:{name}")
+    return _read(spec, path, directory_state(path))
 
 
 @memoized
-def _read(spec: str, path: Path, modified: int, number: int) -> UserImplementation:
-    if path.is_dir():
-        directory = read_directory(path)
-        return _implementation(spec, directory.files, str(path), tuple(directory.notes))
-    patch = _from_patch(path, number)
-    return user_implementation(spec, patch, f"version {number} of the patch in {path}")
+def _read(spec: str, path: Path, modified: int) -> UserImplementation:
+    directory = read_directory(path)
+    return _implementation(spec, directory.files, str(path), tuple(directory.notes))
 
 
-def user_implementation(spec: str, patch: Patch, where: str) -> UserImplementation:
-    """Make the implementation ``spec`` of the files of ``patch``, which are from ``where``.
+def implementation_of_posting(spec: str, posting: Posting) -> UserImplementation:
+    """Make the implementation ``spec`` of the new files of a posting.
 
     Raises :class:`UsageError` naming what is missing.
     """
-    notes = tuple(f"repaired: {repair}" for repair in patch.repairs)
-    return _implementation(spec, _arrange(patch), where, notes)
+    files = {name: data.decode("utf-8", "replace") for name, data in new_files(posting).items()}
+    where = f"the posting {posting.subject!a} in {spec.partition(':')[2]}"
+    return user_implementation(spec, files, where, posting.notes)
+
+
+def user_implementation(
+    spec: str, files: Mapping[str, str], where: str, notes: tuple[str, ...] = ()
+) -> UserImplementation:
+    """Make the implementation ``spec`` of ``files``, which are from ``where``.
+
+    Raises :class:`UsageError` naming what is missing.
+    """
+    return _implementation(spec, _arrange(files), where, notes)
 
 
 def _implementation(
@@ -151,26 +152,25 @@ def _implementation(
     return UserImplementation(spec, interface, tuple(sorted(files.items())), notes)
 
 
-def _from_patch(path: Path, number: int) -> Patch:
-    if path.stat().st_size > _MAX_BYTES:
-        raise UsageError(
-            f"{path} is larger than {_MAX_BYTES >> 20} MiB", hint="name a file with one patch"
-        )
-    return read_patch(path.read_bytes(), number)
+def _arrange(files: Mapping[str, str]) -> dict[str, str]:
+    """Headers keep their path below ``include``; all other files go into one directory.
 
-
-def _arrange(patch: Patch) -> dict[str, str]:
-    """Headers keep their path below ``include``; all other files go into one directory."""
-    files: dict[str, str] = {}
-    for name, text in patch.files.items():
+    Raises :class:`UsageError` for two files that would get the same place.
+    """
+    arranged: dict[str, str] = {}
+    for name, text in files.items():
         path = PurePosixPath(name)
         if path.suffix not in (".c", ".h") or ".." in path.parts:
             continue
+        place = path.name
         if "include" in path.parts:
-            inside = PurePosixPath(*path.parts[path.parts.index("include") :])
-            files[str(inside)] = text
+            place = str(PurePosixPath(*path.parts[path.parts.index("include") :]))
         elif path.name == "tsm.h":
-            files[HEADER] = text
-        else:
-            files[path.name] = text
-    return files
+            place = HEADER
+        if place in arranged:
+            raise UsageError(
+                f"two new files become {place} of the module; one is {name}",
+                hint="give a patch with one implementation, each file with a name of its own",
+            )
+        arranged[place] = text
+    return arranged

@@ -12,7 +12,12 @@ from harness.errors import UsageError
 from harness.mail.file_diffs import file_diffs
 from harness.mail.model import Posting
 
-__all__ = ["choose_posting", "concerned_paths", "list_postings", "split_selector"]
+__all__ = [
+    "choose_posting",
+    "concerned_paths",
+    "list_postings",
+    "split_selector",
+]
 
 _SELECTOR = re.compile(r"(.+)#(v?[0-9]{1,4}|v?[0-9]*[A-Za-z0-9]*)", re.DOTALL)
 _INTERFACE = re.compile(r"(drivers/virt/coco/.+|include/(uapi/)?linux/tsm[^/]*)\.[ch]")

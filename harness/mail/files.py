@@ -23,12 +23,16 @@ _GZIP, _XZ = b"\x1f\x8b", b"\xfd7zXZ\x00"
 def read_file(path: Path) -> bytes:
     """Read a regular file; decompress it where it is ``.gz`` or ``.xz`` by its content."""
     try:
+        if not path.exists():
+            raise UsageError(f"no such file: {path}", hint="name a file with a patch or mails")
         if not path.is_file():
             raise UsageError(f"{path} is not a regular file", hint="give a file, or - for a pipe")
         with path.open("rb") as file:
             data = file.read(MAX_BYTES + 1)
     except OSError as error:
-        raise UsageError(f"cannot read {path}: {error.strerror}", hint="name a file") from error
+        raise UsageError(
+            f"cannot read {path}: {error.strerror}", hint="make it readable"
+        ) from error
     return expand(data, str(path))
 
 

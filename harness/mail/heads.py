@@ -54,6 +54,8 @@ def read_head(lines: Sequence[str], at: int) -> Head | None:
     Raises :class:`UsageError` for a file name that is refused.
     """
     line = lines[at]
+    if line.startswith("diff --git ") and len(line) > _MAX_LINE:
+        check_name(line)
     if len(line) > _MAX_LINE or not line.startswith(("diff --", "--- ", "*** ")):
         return None
     if combined := _COMBINED.fullmatch(line):
@@ -111,6 +113,11 @@ def _git_head(lines: Sequence[str], at: int, names: str) -> Head | None:
     new = "" if new == _NO_FILE or "deleted file mode" in extended else new
     if not old and not new:
         return None
+    for kind in ("rename", "copy"):
+        # Git repeats the names there, without the prefix unless it was told to write none.
+        if (extended.get(f"{kind} from"), extended.get(f"{kind} to")) != (old, new):
+            continue
+        extended[f"{kind} from"], extended[f"{kind} to"] = split_prefix(old, new)
     old, new = split_prefix(old, new)
     kept, old, new = _extended_lines(extended, old, new)
     left_out, at = _binary(lines, at)

@@ -38,19 +38,24 @@ def split_prefix(old: str, new: str) -> tuple[str, str]:
     A prefix is one letter (``a/``), a directory that differs between the names (``linux.orig/``),
     or one above a directory of the kernel's tree.
     """
+    old, new = _without_prefix(old, new)
+    if all(_is_above_the_kernel(name) for name in (old, new) if name):
+        return stripped(old), stripped(new)
+    return old, new
+
+
+def _without_prefix(old: str, new: str) -> tuple[str, str]:
     names = [name for name in (old, new) if name]
     firsts = {name.split("/")[0] for name in names}
     prefixed = all("/" in name for name in names) and (
-        len(firsts) == 2
-        or any(len(first) == 1 for first in firsts)
-        or all(_is_above_the_kernel(name) for name in names)
+        len(firsts) == 2 or any(len(first) == 1 for first in firsts)
     )
     return (stripped(old), stripped(new)) if prefixed else (old, new)
 
 
 def stripped(name: str) -> str:
     """Remove the first directory of a name, if it has any."""
-    return name.partition("/")[2].lstrip("/") if "/" in name else name
+    return name.partition("/")[2] if "/" in name else name
 
 
 def _is_above_the_kernel(name: str) -> bool:

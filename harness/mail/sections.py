@@ -15,7 +15,7 @@ from harness.mail.text import clean, decode_text
 __all__ = ["read_text"]
 
 _FIELD = re.compile(
-    r"[#*_\s-]{0,8}(?P<name>Subject|From|Author|Date|Message-ID|In-Reply-To|References)"
+    r"[#*_\s-]{0,8}(?P<name>Subject|From|Author|Date|Message-ID|In-Reply-To|References|To|Cc)"
     r"[*_`]{0,3}:[*_`]{0,3}\s+(?P<value>\S.*)",
     re.IGNORECASE,
 )

@@ -83,13 +83,17 @@ def _may_be_posting(mail: Mail, subject: Subject, entries: list[_Entry], tagged:
 
 
 def _numbered(entries: Sequence[_Entry]) -> list[_Group]:
-    """Groups of mails with ``n/m``: first by thread, then joined where no number occurs twice."""
+    """Groups of mails with ``n/m``: first by thread, then joined where no number occurs twice.
+
+    The sender distinguishes series, unless a text does not name it everywhere.
+    """
+    numbered = [(mail, subject) for mail, subject in entries if subject.has_number]
+    has_senders = all(mail.author for mail, _ in numbered)
     by_series: dict[tuple[object, ...], list[_Entry]] = {}
-    for mail, subject in entries:
-        if subject.has_number:
-            sender = parseaddr(mail.author)[1].lower()
-            key = (subject.version, subject.total, subject.variant, sender)
-            by_series.setdefault(key, []).append((mail, subject))
+    for mail, subject in numbered:
+        sender = parseaddr(mail.author)[1].lower() if has_senders else ""
+        key = (subject.version, subject.total, subject.variant, sender)
+        by_series.setdefault(key, []).append((mail, subject))
     return list(chain.from_iterable(_joined(_threads(each)) for each in by_series.values()))
 
 
