@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import UsageError
-from harness.implementations.merged import CORE_DIRECTORY
+from harness.implementations.core import CORE_DIRECTORY
 from harness.oracle.printable import printable
 from harness.settings import Settings
 from harness.verdict import Cause, CellResult, headline

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.implementations.merged import core_of
+from harness.implementations.core import core_of
 from harness.kernels.kernel_source import kernel_source
 from harness.session import Session
 from harness.settings import DEFAULT_KERNEL
@@ -106,6 +106,20 @@ def test_patch_of_every_kind_is_built(
     assert done.returncode == 0, done.stdout
     assert verdicts(tmp_path)["T3", "patch"] == "PASS"
     assert re.search(rf"not judged: {directory}/Kconfig\s", done.stdout)
+
+
+def test_driver_is_built_again_only_where_the_header_changes(
+    sources: Files, implementation: str, session: Session, tmp_path: Path
+) -> None:
+    fixed = edited(sources, implementation, COPY, CLEARED)
+    small = write_patch(tmp_path / "small.patch", sources, fixed)
+    header = edited(
+        fixed, "include/linux/tsm.h", r"^struct tsm_report \{\n", r"\g<0>\tlong more;\n"
+    )
+    large = write_patch(tmp_path / "large.patch", sources, header)
+    mainline = session.build(DEFAULT_KERNEL, "mainline").driver
+    assert session.build(DEFAULT_KERNEL, f"patch:{small}").driver == mainline
+    assert session.build(DEFAULT_KERNEL, f"patch:{large}").driver.digest != mainline.digest
 
 
 def test_patch_that_does_not_apply_leaves_its_cells_undecided(

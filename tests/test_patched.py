@@ -11,13 +11,14 @@ import pytest
 
 from harness.errors import NotJudgedError, UsageError
 from harness.implementations.apply import refuse_name
+from harness.implementations.core import core_of
 from harness.implementations.from_patch import (
     read_patch_implementation,
     read_posting,
     split_base,
     with_base,
 )
-from harness.implementations.merged import MergedImplementation, core_of
+from harness.implementations.merged import MergedImplementation
 from harness.implementations.patched import Changed, PatchToKernel, change
 from harness.implementations.spec import parse_implementation
 from harness.mail.model import FileChange, PostedPatch, Posting
@@ -101,9 +102,22 @@ def test_module_may_have_several_files_and_a_header_of_its_own() -> None:
 def test_kbuild_builds_one_module_with_the_headers_of_the_tree() -> None:
     source = MergedImplementation.of("tree:x", NEW).source()
     kbuild = dict(source.files)["drivers/virt/coco/guest/Kbuild"]
-    assert "CONFIG_TSM_REPORTS := m\nCONFIG_TSM_MEASUREMENTS :=\n" in kbuild
+    assert kbuild.endswith("obj-m := tsm_report.o\ntsm_report-y += report.o\n")
     assert "-I$(src)/../../../../include " in kbuild
     assert (source.directory, source.include) == ("drivers/virt/coco/guest", "include")
+
+
+def test_makefile_of_a_patch_is_read_and_not_run() -> None:
+    makefile = (
+        "ccflags-y += -DONE=1 -Wextra $(shell touch /tmp/ran) -I$(src)/../x\n"
+        "obj-$(CONFIG_TSM_REPORTS) += tsm.o\n$(shell touch /tmp/ran)\n"
+        "tsm-y := one.o $(shell touch /tmp/ran) ../two.o\ntsm-$(CONFIG_X) += three.o\n"
+    )
+    core = core_of({**OLD, "drivers/virt/coco/Makefile": makefile})
+    assert core is not None
+    assert core.flags == ("-DONE=1", "-Wextra", "-I$(src)/../x")
+    assert core.parts == (("y", "one.o"), ("$(CONFIG_X)", "three.o"))
+    assert "shell" not in core.kbuild
 
 
 def test_tree_without_an_implementation_is_refused() -> None:

@@ -27,13 +27,14 @@ from harness.kernels.toolchain import build_digest, compiler_version
 from harness.paths import guest_images_directory
 from harness.progress import Progress
 
-__all__ = ["DRIVER", "ModulePair", "build_notes", "require_replaceable"]
+__all__ = ["DRIVER", "ModulePair", "build_notes", "exported_symbols", "require_replaceable"]
 
 DRIVER = "tsm-sim.ko"
 """The file of the provider driver."""
 
-_LAYOUT = "3"
+_LAYOUT = "4"
 _NOTES = "notes.json"
+_SYMBOLS = "Module.symvers"
 _MAX_WARNINGS = 20
 _WARNING = re.compile(
     r"^(?:\S*/)?(?P<where>[\w.+-]+:\d+):\d+: warning: (?P<text>.*)|^WARNING: (?P<modpost>.*)"
@@ -46,13 +47,15 @@ class ModulePair:
     """An implementation's module and its driver, to be built for ``kernel``.
 
     Without ``source`` the implementation is the kernel's own: ``ready`` are its module files, and
-    the driver is built against the kernel's header. ``shims`` allows them for the source.
+    the driver is built against the kernel's header. ``shims`` allows them for the source. Without
+    ``driver`` none is built.
     """
 
     kernel: Kernel
     source: ModuleSource | None = None
     ready: Mapping[str, bytes] = field(default_factory=dict)
     shims: bool = False
+    driver: bool = True
 
     def build(self, name: str, cache: Cache, progress: Progress) -> Path:
         """The directory with the stripped modules, from the cache when it is there.
@@ -71,7 +74,8 @@ class ModulePair:
         driver = [path for path in (images / "modules" / "tsm-sim").rglob("*") if path.is_file()]
         compiler = compiler_version(module_compiler(self.kernel))
         ready = {name: hashlib.sha256(data).hexdigest() for name, data in self.ready.items()}
-        inputs = (_LAYOUT, self.kernel.digest, compiler, str(self.shims))
+        inputs = [_LAYOUT, self.kernel.digest, compiler, str(self.shims)]
+        inputs += [] if self.driver else ["without a driver"]
         source = self.source.digest if self.source else ""
         return build_digest(
             images, [*driver, images / "include" / "tsmw.h"], *inputs, source, repr(ready)
@@ -87,10 +91,11 @@ class ModulePair:
             notes = self._build_module(work, module, flags)
             include = self.source.include_below(work / _TREE)
             require_registration(module, include, self.kernel)
-            for file in module.glob("*.ko"):
+            for file in (*module.glob("*.ko"), module / _SYMBOLS):
                 shutil.copy(file, directory)
-        self._build_driver(work, module, flags)
-        shutil.copy(work / "modules" / "tsm-sim" / DRIVER, directory)
+        if self.driver:
+            self._build_driver(work, module, flags)
+            shutil.copy(work / "modules" / "tsm-sim" / DRIVER, directory)
         shutil.rmtree(work)
         strip_modules(directory)
         for name, data in self.ready.items():  # as the kernel has them: strip drops signatures
@@ -117,7 +122,7 @@ class ModulePair:
         if module is not None and self.source is not None:
             variables = [
                 f"TSM_INCLUDE={self.source.include_below(work / _TREE)}",
-                f"KBUILD_EXTRA_SYMBOLS={module}/Module.symvers",
+                f"KBUILD_EXTRA_SYMBOLS={module / _SYMBOLS}",
             ]
         try:
             build_module(self.kernel, driver, flags, *variables, readable=[work])
@@ -141,6 +146,14 @@ def require_replaceable(kernel: Kernel, name: str) -> None:
             hint="use debian:6.12, or build with CONFIG_SEV_GUEST=m and CONFIG_TDX_GUEST_DRIVER=m, "
             "which make TSM_REPORTS a module",
         )
+
+
+def exported_symbols(directory: Path) -> frozenset[tuple[str, str]]:
+    """The symbols that the modules built in ``directory`` export, with their versions (CRC)."""
+    lines = (directory / _SYMBOLS).read_text(encoding="utf-8", errors="replace").splitlines()
+    return frozenset(
+        (fields[0], fields[1]) for line in lines if len(fields := line.split("\t")) > 1
+    )
 
 
 def build_notes(directory: Path) -> list[str]:

@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from harness.cache import Cache
 from harness.errors import UsageError
 from harness.implementations.apply import apply_patches, refuse_name
-from harness.implementations.merged import MergedImplementation, core_of
+from harness.implementations.core import INCLUDE, core_of
+from harness.implementations.merged import MergedImplementation
 from harness.implementations.model import Build, InterfaceKind, ModuleSource
 from harness.implementations.touched import (
     align,
@@ -79,14 +80,15 @@ def change(name: str, posting: Posting, files: Mapping[str, str], origin: str) -
 def merged_in_tree(spec: str) -> MergedImplementation:
     """Read ``tree:PATH``: the merged implementation in a kernel tree."""
     source = read_source(Path(spec.partition(":")[2]).resolve())
-    return MergedImplementation.of(spec, dict(source.files), shims=True)
+    return replace(MergedImplementation.of(spec, dict(source.files)), shims=True)
 
 
 def patch_to_tree(name: str, posting: Posting, base: str) -> MergedImplementation:
     """The implementation that a posting makes of the one in the tree that ``base`` names."""
     files = dict(read_source(Path(base.partition(":")[2]).resolve()).files)
     changed = change(name, posting, files, base)
-    return MergedImplementation.of(name, changed.files, base=base, notes=changed.notes, shims=True)
+    made = MergedImplementation.of(name, changed.files, base=base, notes=changed.notes)
+    return replace(made, shims=True)
 
 
 @dataclass(frozen=True)
@@ -128,9 +130,12 @@ class PatchToKernel:
             source = kernel_source(kernel, cache, progress)
             files, origin = source.files, source.origin
         changed = change(self.name, self.posting, dict(files), origin)
-        return MergedImplementation.of(
+        made = MergedImplementation.of(
             self.name, changed.files, base=self.base, notes=changed.notes
         )
+        headers = [(name, text) for name, text in files if name.startswith(INCLUDE)]
+        own = not self.under and all(changed.files.get(name) == text for name, text in headers)
+        return replace(made, own_headers=own)
 
     def build(self, kernel: Kernel, cache: Cache, progress: Progress) -> Build:
         """Build what the patch makes of the kernel's own implementation."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from harness.errors import NotJudgedError
-from harness.implementations.merged import CORE_DIRECTORY, core_of
+from harness.implementations.core import CORE_DIRECTORY, core_of
 from harness.mail.model import FileChange, PostedPatch, Posting
 
 __all__ = [
