@@ -128,7 +128,8 @@ def test_replay_refuses_what_its_kernel_does_not_use(
     chosen = kernel.replace("IMAGE", str(tmp_path / "bzImage"))
     settings = Settings(kernels=(chosen,), tsms=("mainline",), claims=("R1",))
     write_bundle(tmp_path, Bundle(settings, Outcome("s", "6.12", "d", "FAIL", "seen", Cause(""))))
-    done = invoke("replay", str(tmp_path), "--kernel-build", str(tmp_path))
+    named = ("--kernel", chosen, "--kernel-build", str(tmp_path))
+    done = invoke("replay", str(tmp_path), *named)
     expected = ReachedError if kernel == "IMAGE" else UsageError
     assert isinstance(done.exception, expected), done.output
 

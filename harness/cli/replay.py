@@ -36,15 +36,13 @@ def replay(bundle: Path, kernel: str | None, tsm: str | None, host: dict[str, An
     """Repeat the FAIL in BUNDLE, and compare the outcome with the recorded one.
 
     BUNDLE is the directory that a run recorded for a FAIL, or the bundle.json in it, or the
-    directory of a finding of explore, whose program runs exactly as it is. The exit status is 0 for
-    the same outcome, 1 for another, 125 when there was no verdict.
+    directory of a finding of explore, whose program runs exactly as it is. A bundle may be a
+    stranger's: it names kernels of packages only; one that was given by its path must be named with
+    --kernel. The exit status is 0 for the same outcome, 1 for another, 125 when there was no
+    verdict.
     """
-    recorded = read_bundle(bundle)
+    recorded = read_bundle(bundle, kernel=kernel, tsm=tsm)
     settings = replace(recorded.settings, **host)
-    if kernel is not None:
-        settings = replace(settings, kernels=(kernel,))
-    if tsm is not None:
-        settings = replace(settings, tsms=(tsm,))
     options.refuse_unused(settings)
     program = (bundle if bundle.is_dir() else bundle.parent) / FILE
     if program.exists():

@@ -17,6 +17,7 @@ from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import Any, Final, Literal, Union, get_args, get_origin, get_type_hints
 
+from harness.bundle import read_member
 from harness.errors import UsageError
 from harness.model.deviations import DEVIATIONS
 from harness.model.steps import Overlap, Program, Step
@@ -86,11 +87,7 @@ def write_program(path: Path, recorded: RecordedProgram) -> None:
 def read_program(path: Path) -> RecordedProgram:
     """Read the file; raises :class:`UsageError` when it is not what :func:`write_program` wrote."""
     try:
-        with path.open("rb") as file:
-            data = file.read(_MAX_FILE + 1)
-        if len(data) > _MAX_FILE:
-            raise ValueError(f"it has more than {_MAX_FILE} bytes")
-        return _recorded(json.loads(data))
+        return _recorded(json.loads(read_member(path, _MAX_FILE)))
     except (OSError, ValueError, RecursionError) as error:
         raise UsageError(
             f"{path} is not a program of an exploration: {error}",

@@ -117,12 +117,12 @@ def kernel_kind(spec: str) -> KernelKind:
 def parse_kernel(spec: str) -> PackagedKernel | KernelTree | KernelImage:
     """Parse ``spec``; raises :class:`UsageError` with the possible forms."""
     name, *sanitizers = spec.split("+")
-    known = _known().get(spec)
+    known, source = _known().get(spec), _known().get(name)
     if isinstance(known, PackagedKernel):
         return known
-    if _exists(spec):
+    # The name of a package is never that of a file in the working directory.
+    if not isinstance(source, PackagedSource) and _exists(spec):
         return KernelImage(Path(spec).absolute())
-    source = _known().get(name)
     if not (isinstance(source, PackagedSource) or name.startswith("tree:")):
         hint = f"use {kernel_forms()}"
         raise UsageError(f"no such kernel: {spec[:200] or '(empty)'}", hint=hint)
