@@ -5,18 +5,21 @@ from __future__ import annotations
 
 import contextlib
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from itertools import product
 from pathlib import Path
 
+from harness.claims.catalogue import catalogue
 from harness.errors import BuildError, HostError, NotJudgedError, TsmHarnessError
+from harness.identity import harness_digest
 from harness.implementations.spec import parse_implementation
 from harness.kernels.spec import KernelTree, parse_kernel
 from harness.sandbox import find_sandbox
 from harness.session import Session
 from harness.settings import Settings
 
-__all__ = ["Prepared", "WorkerContext", "prepare"]
+__all__ = ["Prepared", "WorkerContext", "inputs_of", "prepare"]
 
 
 @dataclass(frozen=True)
@@ -37,14 +40,17 @@ class WorkerContext:
 
     ``failures`` are those of the preparation. Each worker writes the cells that it has collected
     into a file in ``cells``: the parent can tell which were not run, even if every worker dies.
+    ``left_out`` is a file with the node ids of cells that are not to be run, or does not exist.
     """
 
     failures: dict[str, str]
     cells: Path
+    left_out: Path
 
     def to_argument(self) -> str:
         """Encode the context for a command line."""
-        return json.dumps({"failures": self.failures, "cells": str(self.cells)})
+        paths = {"cells": str(self.cells), "left_out": str(self.left_out)}
+        return json.dumps({"failures": self.failures, **paths})
 
     @classmethod
     def from_argument(cls, text: str) -> WorkerContext | None:
@@ -52,7 +58,29 @@ class WorkerContext:
         if not text:
             return None
         values = json.loads(text)
-        return cls(values["failures"], Path(values["cells"]))
+        return cls(values["failures"], Path(values["cells"]), Path(values["left_out"]))
+
+    def leave_out(self, nodes: Iterable[str]) -> None:
+        """Tell workers that start from now on not to run these cells."""
+        self.left_out.write_text(json.dumps(sorted(nodes)), encoding="utf-8")
+
+    def nodes_left_out(self) -> frozenset[str]:
+        """Return the node ids of the cells that are not to be run."""
+        if not self.left_out.exists():
+            return frozenset()
+        return frozenset(json.loads(self.left_out.read_bytes()))
+
+
+def inputs_of(session: Session, settings: Settings) -> dict[str, str]:
+    """Return a digest of each thing that verdicts depend on, by its name."""
+    inputs = {"this harness": harness_digest(catalogue().directory)}
+    for kernel in settings.kernels:
+        with contextlib.suppress(TsmHarnessError):
+            inputs[f"kernel {kernel}"] = session.kernel(kernel).digest
+    for tsm in settings.tsms:
+        with contextlib.suppress(TsmHarnessError):
+            inputs[f"implementation {tsm}"] = parse_implementation(tsm).digest
+    return inputs
 
 
 def prepare(session: Session, settings: Settings) -> Prepared:

@@ -22,6 +22,7 @@ from tests.processes import qemu_command_lines
 
 _LONG = ("reproduce", "T1", "--times", "500", "--tsm", "class-fixed")
 _SECONDS = 60.0
+_IMPORTS = 3_000_000  # bytes; a worker that runs its first cell has read about 9 million
 
 
 class Run:
@@ -108,14 +109,14 @@ def launch(tmp_path: Path, cache: Path) -> Iterator[Callable[..., Run]]:
             run.process.wait()
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT])
 @pytest.mark.parametrize("workers", [1, 2])
 def test_interrupted_run_cleans_up_and_exits_125(
     launch: Callable[..., Run], number: signal.Signals, workers: int
 ) -> None:
     run = launch(*_LONG, workers=workers)
     _wait_until(run.guests, "the first guest")
-    if number == signal.SIGINT:  # a terminal signals the whole foreground process group
+    if number != signal.SIGTERM:  # a terminal signals the whole foreground process group
         os.killpg(run.process.pid, number)
     else:
         run.process.send_signal(number)
@@ -160,6 +161,65 @@ def test_killed_worker_loses_only_its_cell(launch: Callable[..., Run], tmp_path:
     decided = [cell for cell in cells if cell["status"] in ("PASS", "FAIL", "SKIP")]
     assert len(decided) >= len(cells) - 2
     assert all(cell["status"] == cell["expected"] for cell in decided)
+
+
+@pytest.mark.parametrize("moment", ["before it is up", "while it collects"])
+def test_worker_that_dies_before_its_first_cell_costs_no_verdict(
+    launch: Callable[..., Run], tmp_path: Path, moment: str
+) -> None:
+    verdicts = tmp_path / "verdicts.json"
+    run = launch("run", "T1", "--tsm", "class-fixed", "--json", str(verdicts))
+    _wait_until(run.workers, "the first worker")
+    if moment == "while it collects":
+        _wait_until(lambda: len(run.workers()) == 2, "the second worker")
+        _wait_until(lambda: _bytes_read(run.workers()[-1]) > _IMPORTS, "its import of pytest")
+    run.workers()[-1].kill()
+    assert run.wait() == 0, run.text()
+    cells = json.loads(verdicts.read_bytes())["cells"]
+    assert [cell["status"] for cell in cells] == ["PASS"] * 3
+    _wait_until(run.is_cleaned_up, "the end of every QEMU and of the run directory")
+
+
+def test_killed_run_goes_on_where_it_was(launch: Callable[..., Run], tmp_path: Path) -> None:
+    command = ("run", "T1", "--times", "12", "--tsm", "class-fixed")
+    run = launch(*command)
+    _wait_until(lambda: len(_journal_lines(tmp_path)) > 8, "some verdicts")
+    run.process.kill()
+    run.wait()
+    _wait_until(run.is_cleaned_up, "the end of every QEMU and of the run directory")
+    before = _journal_lines(tmp_path)
+    with next(tmp_path.glob("artifacts/journal/*")).open("ab") as journal:
+        journal.write(b'{"job": "torn')  # as a power failure leaves it
+    verdicts = tmp_path / "verdicts.json"
+    run = launch(*command, "--resume", "--json", str(verdicts))
+    assert run.wait() == 0, run.text()
+    cells = json.loads(verdicts.read_bytes())["cells"]
+    assert [cell["status"] for cell in cells] == ["PASS"] * 36
+    after = _journal_lines(tmp_path)
+    assert after[: len(before)] == before
+    assert len([line for line in after if b'"result"' in line]) == 36, "no cell was run twice"
+
+
+def test_resuming_another_run_is_refused(launch: Callable[..., Run], tmp_path: Path) -> None:
+    assert launch("run", "T1", "--tsm", "class-fixed").wait() == 0
+    run = launch("run", "T1", "--tsm", "class-fixed", "--seed", "7", "--resume")
+    assert run.wait() == 2
+    assert "seed: 0 then, 7 now" in " ".join(run.text().split())
+    run = launch("run", "T1", "--tsm", "class-fixed", f"--resume={tmp_path / 'tmp'}")
+    assert run.wait() == 2
+    assert "has no journal" in " ".join(run.text().split())
+
+
+def _journal_lines(root: Path) -> list[bytes]:
+    """The whole lines of the only journal below ``root``."""
+    files = list(root.glob("artifacts/journal/*.jsonl"))
+    assert len(files) <= 1
+    return [line for file in files for line in file.read_bytes().split(b"\n")[:-1] if line]
+
+
+def _bytes_read(process: psutil.Process) -> int:
+    """How much a process has read: a worker reads the modules of Python, pytest and the harness."""
+    return int(process.io_counters().read_chars)
 
 
 def test_two_runs_share_a_cache_without_templates(tmp_path: Path, cache: Path) -> None:

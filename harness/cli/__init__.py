@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
+import stat
 import sys
 import traceback
 from pathlib import Path
@@ -29,18 +31,23 @@ from harness.verdict import EXIT_NO_VERDICT, EXIT_UNEXPECTED, EXIT_USAGE
 
 __all__ = ["main"]
 
+_ENDING = (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
+_TERMINALS = {4, 5, *range(136, 144)}  # majors: Documentation/admin-guide/devices.txt
+
 
 def main() -> None:
     """Run a command, and exit with a status that ``git bisect run`` knows: 0, 1, 2 or 125."""
-    signal.signal(signal.SIGTERM, _interrupt)
+    for number in _ENDING:
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup leaves SIGHUP
+            signal.signal(number, _interrupt)
     sys.stdout = sys.stdout or _null()
     sys.stderr = sys.stderr or _null()
     status = _run()
     if status == EXIT_USAGE and bisecting(Path()):
         status = EXIT_NO_VERDICT  # git would mark the commit as bad
     # Everything is cleaned up: another interrupt could only add a traceback.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    for number in (signal.SIGINT, *_ENDING):
+        signal.signal(number, signal.SIG_IGN)
     sys.exit(status)
 
 
@@ -101,4 +108,19 @@ def _classify(error: Exception) -> tuple[str, int]:
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
+    """Raise KeyboardInterrupt, once: the shell of a closed terminal repeats SIGHUP."""
+    for each in _ENDING:
+        signal.signal(each, signal.SIG_IGN)
+    if number == signal.SIGHUP:
+        _leave_terminal()
     raise KeyboardInterrupt
+
+
+def _leave_terminal() -> None:
+    """Redirect the descriptors of a terminal that is gone: a write to them would fail."""
+    null = os.open(os.devnull, os.O_RDWR)
+    for entry in [*Path("/proc/self/fd").iterdir()]:
+        with contextlib.suppress(OSError):
+            status = entry.stat()
+            if stat.S_ISCHR(status.st_mode) and os.major(status.st_rdev) in _TERMINALS:
+                os.dup2(null, int(entry.name))

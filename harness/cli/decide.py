@@ -6,21 +6,30 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TypeVar
 
 import click
 
 from harness.cli import options
+from harness.cli.journals import open_journal
 from harness.cli.live import LiveRun
 from harness.cli.messages import print_note
-from harness.errors import UsageError
 from harness.matrix.jobs import Job, jobs_of_settings, name_kernels
 from harness.progress import stderr_progress
 from harness.qemu.capacity import parallel_guests
+from harness.report.journal import Journal
 from harness.runner import run_cells
 from harness.session import Session
 from harness.settings import Settings
-from harness.verdict import EXIT_NO_VERDICT, CellResult, RunResult, exit_status, no_verdict_reason
+from harness.verdict import (
+    EXIT_NO_VERDICT,
+    Cell,
+    CellResult,
+    RunResult,
+    exit_status,
+    no_verdict_reason,
+)
 
 __all__ = ["Workers", "decide", "decide_jobs", "exit_status_of", "where_to_run"]
 
@@ -31,13 +40,14 @@ R = TypeVar("R")
 class Workers:
     """Where guests run: ``count`` in parallel on this machine, or on a cluster.
 
-    A count of 0 means as many as this machine has memory for. ``resume`` takes the jobs that a
-    cluster decided before from the cache.
+    A count of 0 means as many as this machine has memory for. ``resume`` goes on with an earlier
+    run: see :func:`harness.cli.journals.open_journal`; with a cluster, whose decided jobs are in
+    the cache, it may be any path.
     """
 
     count: int = 0
     cluster: str | None = None
-    resume: bool = False
+    resume: Path | None = None
 
     def guests(self, settings: Settings) -> int:
         """Return how many guests run in parallel on this machine."""
@@ -48,17 +58,20 @@ def where_to_run(command: Callable[..., R]) -> Callable[..., R]:
     """Add the options that choose where guests run; pass them as ``where``."""
 
     @functools.wraps(command)
-    def wrapper(*, workers: int, cluster: str | None, resume: bool, **given: object) -> R:
-        if resume and cluster is None:
-            raise UsageError("--resume needs --cluster", hint="add --cluster local")
+    def wrapper(*, workers: int, cluster: str | None, resume: Path | None, **given: object) -> R:
         if cluster not in (None, "local"):
             options.refuse("workers", "the cluster decides how many guests run")
         return command(where=Workers(workers, cluster, resume), **given)
 
     with_resume = click.option(
         "--resume",
-        is_flag=True,
-        help="With --cluster: take jobs that were decided before from a cache.",
+        type=options.INPUT_PATH,
+        is_flag=False,
+        flag_value="",
+        metavar="[DIRECTORY]",
+        help="Go on with an earlier run of the same command: decide the cells that have no verdict "
+        "in its results DIRECTORY (default: that of --artifacts). With --cluster: take jobs that "
+        "were decided before from a cache.",
     )(wrapper)
     with_cluster = click.option(
         "--cluster",
@@ -69,19 +82,24 @@ def where_to_run(command: Callable[..., R]) -> Callable[..., R]:
 
 
 def decide(settings: Settings, workers: Workers) -> RunResult:
-    """Decide the claims that the settings select."""
+    """Decide the claims that the settings select; verdicts go into a journal as they come."""
     if workers.cluster is not None:
         return decide_jobs(jobs_of_settings(settings), settings, workers)
+    with open_journal(settings, workers.resume) as journal:
+        return _report_interrupt(_decide_here(settings, workers, journal))
+
+
+def _decide_here(settings: Settings, workers: Workers, journal: Journal | None) -> RunResult:
     with LiveRun(stderr_progress()) as live:
         guests = workers.guests(settings)
-        outcome = run_cells(settings, guests, live.progress, live.show, live.start)
-    return _report_interrupt(outcome)
+        return run_cells(settings, guests, live.progress, live.show, live.start, journal)
 
 
 def decide_jobs(jobs: Sequence[Job], settings: Settings, workers: Workers) -> RunResult:
     """Decide the jobs of a matrix, one after the other, or on a cluster."""
     if workers.cluster is None:
-        return _one_by_one(jobs, settings, workers)
+        with open_journal(settings, workers.resume, jobs) as journal:
+            return _report_interrupt(_one_by_one(jobs, settings, workers, journal))
     # Imported here since Dask takes a second, and most runs need no cluster.
     from harness.cluster.engine import run_on_cluster  # noqa: PLC0415
 
@@ -94,7 +112,7 @@ def decide_jobs(jobs: Sequence[Job], settings: Settings, workers: Workers) -> Ru
             workers.cluster,
             workers=workers.guests(settings),
             session=session,
-            resume=workers.resume,
+            resume=workers.resume is not None,
             on_result=live.show,
         )
     return _report_interrupt(outcome)
@@ -107,17 +125,21 @@ def exit_status_of(run: RunResult) -> int:
     return EXIT_NO_VERDICT if run.interrupted else exit_status(run.results)
 
 
-def _one_by_one(jobs: Sequence[Job], settings: Settings, workers: Workers) -> RunResult:
+def _one_by_one(
+    jobs: Sequence[Job], settings: Settings, workers: Workers, journal: Journal | None
+) -> RunResult:
     outcomes: list[RunResult] = []
     decided: list[tuple[Job, CellResult]] = []
     for job in jobs:
-        outcomes.append(decide(job.settings(settings), workers))
+        outcomes.append(_decide_here(job.settings(settings), workers, journal))
         decided += [(job, result) for result in outcomes[-1].results]
         if outcomes[-1].interrupted:
             break
     notes = dict.fromkeys(note for outcome in outcomes for note in outcome.notes)
     results = [result for _, result in name_kernels(decided)]
-    return RunResult(results, outcomes[-1].host, outcomes[-1].interrupted, list(notes))
+    recalled = frozenset[Cell]().union(*(outcome.recalled for outcome in outcomes))
+    last = outcomes[-1]
+    return RunResult(results, last.host, last.interrupted, list(notes), recalled)
 
 
 def _report_interrupt(outcome: RunResult) -> RunResult:

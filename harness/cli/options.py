@@ -22,6 +22,7 @@ from harness.settings import Settings
 
 __all__ = [
     "INPUT_FILE",
+    "INPUT_PATH",
     "OUTPUT_FILE",
     "REPORT_FILE",
     "given",
@@ -74,6 +75,8 @@ def _try_to_write(path: Path) -> None:
 
 INPUT_FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 """The type of an option that names a file to read."""
+INPUT_PATH = _PATH
+"""The type of an option that names a file or a directory to read."""
 OUTPUT_FILE = _OutputFile(dir_okay=False)
 """The type of an option that names a file to write."""
 REPORT_FILE = _OutputFile(dir_okay=False, allow_dash=True)

@@ -13,6 +13,7 @@ from harness.claims.model import Claim
 from harness.claims.scope import Scope
 from harness.implementations.defects import EXPLORED_CLAIMS
 from harness.plugin.options import SETTINGS
+from harness.prepare import WorkerContext
 from harness.settings import Settings
 
 __all__ = ["Axes", "axes_of", "claim_of"]
@@ -66,8 +67,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     # Workers begin with the long cells, so that short ones fill the gaps at the end.
     claims = sorted(catalogue().claims, key=lambda ident: ident not in EXPLORED_CLAIMS)
     scenarios = [item for item in items if item.get_closest_marker("claim")]
+    worker = WorkerContext.from_argument(config.option.tsm_worker)
+    elsewhere = worker.nodes_left_out() if worker else frozenset()
     dropped = [
-        item for item in scenarios if not settings.selects(claim_of(item)[0].id, axes_of(item).tsm)
+        item
+        for item in scenarios
+        if item.nodeid in elsewhere or not settings.selects(claim_of(item)[0].id, axes_of(item).tsm)
     ]
     left_out = set(dropped)
     kept = [item for item in items if item not in left_out]

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack
 
 import pytest
@@ -25,6 +25,18 @@ from harness.settings import Settings
 from providers_sim import ProviderLoop
 
 __all__: list[str] = []
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Forget the guest of an item that has ended: pytest keeps every item until the run ends."""
+    try:
+        return (yield)
+    finally:
+        if GUEST in item.stash:
+            del item.stash[GUEST]
+        if INTERFACE in item.stash:
+            del item.stash[INTERFACE]
 
 
 @pytest.fixture
