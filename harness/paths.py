@@ -10,9 +10,16 @@ import platformdirs
 
 from harness.errors import HostError
 
-__all__ = ["cache_directory", "guest_images_directory"]
+__all__ = [
+    "SHARED_VARIABLE",
+    "cache_directory",
+    "guest_images_directory",
+    "shared_cache_directory",
+]
 
 _VARIABLE = "TSM_HARNESS_CACHE"
+SHARED_VARIABLE = "TSM_HARNESS_CACHE_SHARED"
+"""The environment variable that names a cache to read from."""
 
 
 def cache_directory(chosen: Path | None = None) -> Path:
@@ -30,6 +37,23 @@ def cache_directory(chosen: Path | None = None) -> Path:
             hint=f"set another directory with --cache or {_VARIABLE}",
         ) from error
     return path.absolute()
+
+
+def shared_cache_directory(chosen: Path | None = None) -> Path | None:
+    """Return ``chosen``, else ``$TSM_HARNESS_CACHE_SHARED``, else None.
+
+    Raises :class:`HostError` when there is no such directory.
+    """
+    named = chosen or os.environ.get(SHARED_VARIABLE)
+    if not named:
+        return None
+    path = Path(named).absolute()
+    if not path.is_dir():
+        raise HostError(
+            f"there is no shared cache {path}",
+            hint=f"correct --shared-cache or {SHARED_VARIABLE}, or unset it",
+        )
+    return path
 
 
 def guest_images_directory() -> Path:

@@ -122,7 +122,7 @@ def _start_until_done(
 
 def _job(settings: Settings) -> str:
     """Return the name of a run of these settings within a journal."""
-    command = replace(settings, cache=None).command()
+    command = replace(settings, cache=None, shared_cache=None).command()
     return hashlib.sha256(command.encode()).hexdigest()[:12]
 
 

@@ -22,7 +22,7 @@ from harness.kernels.model import Kernel
 from harness.kernels.resolve import resolve_kernel
 from harness.oracle.source_files import SourceFiles
 from harness.oracle.source_lines import SourceLines
-from harness.paths import cache_directory
+from harness.paths import cache_directory, shared_cache_directory
 from harness.progress import Progress
 from harness.qemu.emulator import Emulator, find_emulator
 from harness.qemu.rundir import RunDirectory
@@ -83,7 +83,11 @@ class Session:
     @cached_property
     def cache(self) -> Cache:
         """The cache, in the directory of the settings or in that of the user."""
-        return Cache(cache_directory(self._settings.cache))
+        return Cache(
+            cache_directory(self._settings.cache),
+            shared=shared_cache_directory(self._settings.shared_cache),
+            trusted=self._is_worker,
+        )
 
     @cached_property
     def emulator(self) -> Emulator:
@@ -142,7 +146,6 @@ class Session:
                 self.cache,
                 self.run_directory,
                 self.progress,
-                trusted=self._is_worker,
             )
         return self._factories[kernel]
 

@@ -21,6 +21,7 @@ from harness.implementations.defects import EXPLORED_CLAIMS, all_defects
 from harness.implementations.spec import implementation_forms, parse_implementation
 from harness.kernels.spec import kernel_forms, kernel_kind, parse_kernel
 from harness.option import Option, Use, check_ranges, option, options_of
+from harness.paths import SHARED_VARIABLE
 from harness.qemu.emulator import Hardware
 from providers_sim import ProviderError, parse_spec
 
@@ -69,6 +70,13 @@ class Settings(Hardware):
     seed: int = option(0, "Seed of nonces and evidence.", flag="seed", use=Use.CELL)
     cache: Path | None = option(
         None, "Cache directory.", flag="cache", use=Use.HOST, variable="TSM_HARNESS_CACHE"
+    )
+    shared_cache: Path | None = option(
+        None,
+        "Cache of another user, to read kernels, modules and sources from.",
+        flag="shared-cache",
+        use=Use.HOST,
+        variable=SHARED_VARIABLE,
     )
     kernel_build: Path | None = option(
         None,

@@ -5,6 +5,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import shutil
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -430,15 +433,73 @@ def test_certificates_have_the_structure_of_amds(sample: Sample) -> None:
     assert chain == [ask, ark]
 
 
-def test_damaged_or_occupied_pki_directory_is_an_error(sample: Sample, tmp_path: Path) -> None:
+def test_occupied_pki_directory_is_an_error(tmp_path: Path) -> None:
     occupied = tmp_path / "file"
     occupied.write_text("in the way")
     with pytest.raises(EvidenceError, match="cannot be used"):
         SevSnp(pki_dir=occupied)
-    (tmp_path / "pki" / "sev-snp-milan-0-ark").mkdir(parents=True)
-    (tmp_path / "pki" / "sev-snp-milan-0-ark" / "complete").touch()
-    with pytest.raises(EvidenceError, match="remove the damaged one"):
-        SevSnp(pki_dir=tmp_path / "pki")
+
+
+def _replace_by_directory(file: Path) -> None:
+    file.unlink()
+    file.mkdir()
+
+
+_PKI_DAMAGE: dict[str, Callable[[Path], object]] = {
+    "truncated": lambda file: os.truncate(file, 100),
+    "emptied": lambda file: os.truncate(file, 0),
+    "bit flipped": lambda file: file.write_bytes(
+        file.read_bytes()[:200] + bytes([file.read_bytes()[200] ^ 1]) + file.read_bytes()[201:]
+    ),
+    "missing": Path.unlink,
+    "a directory": _replace_by_directory,
+}
+
+
+@pytest.mark.parametrize("group", ["milan-0-ark/key", "milan-0-ask/cert", "vcek-*/certificate"])
+@pytest.mark.parametrize("kind", _PKI_DAMAGE)
+def test_damaged_pki_is_made_again(
+    sample: Sample, tmp_path: Path, caplog: pytest.LogCaptureFixture, group: str, kind: str
+) -> None:
+    shutil.copytree(sample.pki_dir, tmp_path / "pki")
+    [file] = (tmp_path / "pki").glob(f"*{group}")
+    _PKI_DAMAGE[kind](file)
+    assert list(PkiStore.verify(tmp_path / "pki")) == [file.parent.name]
+    provider = guest(tmp_path / "pki")
+    verify_report(provider.collateral(), provider.report(REQUEST).outblob)
+    assert [record.getMessage() for record in caplog.records if "is damaged" in record.msg]
+    assert PkiStore.verify(tmp_path / "pki") == {}
+    same = provider.collateral()["ark.der"] == sample.collateral["ark.der"]
+    assert same == ("ark" not in group), "only a damaged authority is replaced"
+
+
+def test_pki_of_an_earlier_version_gets_digests(sample: Sample, tmp_path: Path) -> None:
+    shutil.copytree(sample.pki_dir, tmp_path / "pki")
+    marks = list((tmp_path / "pki").glob("*/complete"))
+    for mark in marks:
+        mark.write_bytes(b"")
+    assert guest(tmp_path / "pki").collateral() == sample.collateral
+    assert any(json.loads(mark.read_bytes() or b"null") for mark in marks)
+
+
+def test_repair_removes_damaged_groups_of_the_pki(sample: Sample, tmp_path: Path) -> None:
+    shutil.copytree(sample.pki_dir, tmp_path / "pki")
+    groups = len(list((tmp_path / "pki").glob("*/complete")))
+    (tmp_path / "pki" / "sev-snp-milan-0-ark" / "key").unlink()
+    assert list(PkiStore.verify(tmp_path / "pki", repair=True)) == ["sev-snp-milan-0-ark"]
+    assert PkiStore.verify(tmp_path / "pki") == {}
+    assert len(list((tmp_path / "pki").glob("*/complete"))) == groups - 1
+
+
+def test_leaf_certificates_of_many_seeds_are_limited(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("providers_sim.pki_store._MAX_LEAVES", 4)
+    for seed in range(10):
+        guest(tmp_path, seed=seed).collateral()
+    left = sorted(path.name for path in tmp_path.iterdir() if path.is_dir())
+    assert len([name for name in left if "-vcek-" in name]) == 4
+    assert {"sev-snp-milan-0-ark", "sev-snp-milan-0-ask"} < set(left)
 
 
 def test_prune_removes_leaf_certificates_and_keeps_authorities(tmp_path: Path) -> None:

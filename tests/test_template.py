@@ -401,7 +401,9 @@ class _FullCache(Cache):
         super().__init__(root)
         self._emulator = emulator
 
-    def get_or_make(self, kind: str, key: str, make: Callable[[Path], None]) -> Path:
+    def get_or_make(
+        self, kind: str, key: str, make: Callable[[Path], None], *, private: bool = False
+    ) -> Path:
         """Return the entry; never call ``make``."""
         entry = self.root / kind / key
         return entry if entry.is_dir() else _synthetic(entry, self._emulator)

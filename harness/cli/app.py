@@ -27,7 +27,7 @@ _COMMANDS = {
     "evidence": ("evidence.evidence", "Make or describe evidence, without a guest."),
     "doctor": ("doctor.doctor", "Check what this host can do, by doing it."),
     "bench": ("bench.bench", "Measure the harness, and compare with baselines."),
-    "images": ("images.images", "List, fill and prune the cache."),
+    "images": ("images.images", "List, fill, verify and prune the cache."),
     "reference": ("reference.reference", "Print the reference document."),
 }
 """For each command its function, and its line in the list of commands."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""``images``: lists, fills and prunes the cache."""
+"""``images``: lists, fills, verifies and prunes the cache."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from harness.progress import stderr_progress
 from harness.report.text import print_text
 from harness.session import Session
 from harness.settings import Settings
+from harness.verdict import EXIT_AS_EXPECTED, EXIT_UNEXPECTED
 from providers_sim.pki_store import PkiStore
 
 __all__ = ["images"]
@@ -27,7 +28,7 @@ __all__ = ["images"]
 
 @click.group(cls=Group)
 def images() -> None:
-    """List, fill and prune the cache of kernels, images and templates."""
+    """List, fill, verify and prune the cache of kernels, images and templates."""
 
 
 @images.command("list")
@@ -60,6 +61,31 @@ def build(settings: Settings) -> None:
         reasons = "\n".join(f"{pair}: {reason}" for pair, reason in failures.items())
         raise HarnessError(f"cannot prepare everything:\n{reasons}")
     click.echo("ready")
+
+
+@images.command("verify")
+@click.option("--repair", is_flag=True, help="Remove what is damaged: its next use makes it again.")
+@options.setting("cache")
+def verify(repair: bool, cache: Path | None) -> int:
+    """Read every entry of the cache, and compare it with its digest.
+
+    The exit status is 1 when an entry is damaged, also if it was repaired.
+    """
+    store = Cache(cache_directory(cache))
+    progress, checked, damaged = stderr_progress(), 0, []
+    with progress.step("verifying", total=len(store.entries())) as step:
+        for entry, problem in store.verify(repair=repair):
+            checked += 1
+            step.advance(1)
+            if problem:
+                damaged.append(f"{entry.kind} {entry.key[:16]}: {problem}")
+    found = PkiStore.verify(store.root / "pki", repair=repair)
+    damaged += [f"pki {group}: {problem}" for group, problem in found.items()]
+    for line in damaged:
+        click.echo(line)
+    removed = ", and removed" if repair and damaged else ""
+    click.echo(f"{checked} entries: {len(damaged)} damaged{removed}")
+    return EXIT_UNEXPECTED if damaged else EXIT_AS_EXPECTED
 
 
 @images.command("prune")

@@ -37,7 +37,7 @@ def job_keys(jobs: Sequence[Job], settings: Settings, session: Session) -> dict[
             implementation = parse_implementation(job.tsm).digest
         except TsmHarnessError:
             continue
-        arguments = replace(job.settings(settings), cache=None).run_arguments()
+        arguments = replace(job.settings(settings), cache=None, shared_cache=None).run_arguments()
         parts = (_LAYOUT, harness_digest(catalogue().directory), kernel, implementation, arguments)
         keys[job] = hashlib.sha256(repr(parts).encode()).hexdigest()
     return keys
@@ -45,9 +45,9 @@ def job_keys(jobs: Sequence[Job], settings: Settings, session: Session) -> dict[
 
 def load_result(cache: Cache, key: str) -> TaskResult | None:
     """Return the result stored under ``key``, or None."""
-    if not cache.has(_KIND, key):
+    entry = cache.get(_KIND, key)
+    if entry is None:
         return None
-    entry = cache.root / _KIND / key
     try:
         report, evidence = (entry / _REPORT).read_bytes(), (entry / _EVIDENCE).read_bytes()
     except OSError:

@@ -44,7 +44,7 @@ class SshKeys:
 
 def ssh_keys(cache: Cache) -> SshKeys:
     """Return the keys of ``cache``; make them at the first call."""
-    directory = cache.get_or_make("ssh", _LAYOUT, _make)
+    directory = cache.get_or_make("ssh", _LAYOUT, _make, private=True)
     client = load_ssh_private_key((directory / "client").read_bytes(), None)
     host = load_ssh_private_key((directory / "host").read_bytes(), None)
     assert isinstance(client, Ed25519PrivateKey) and isinstance(host, Ed25519PrivateKey)

@@ -7,6 +7,7 @@ import contextlib
 import hashlib
 import json
 import re
+import shutil
 import subprocess
 import time
 from collections.abc import Mapping
@@ -54,11 +55,13 @@ def _resolve(
     named: PackagedKernel, cache: Cache, state: Path, progress: Progress
 ) -> tuple[str, dict[str, str]]:
     """The release and the versions of its packages, looked up at most once a day."""
-    record = state / "newest.json"
-    last = _read_record(record)
+    record, known = state / "newest.json", state / "newest.json"
+    if cache.shared is not None and not record.exists():
+        known = cache.shared / "apt" / state.name / "newest.json"
+    last = _read_record(known)
     # The archive may have dropped the recorded versions, so they are of use only when cached.
-    cached = last is not None and cache.has("kernel", _key(last[1]))
-    if last is not None and cached and _age_seconds(record) < _REFRESH_SECONDS:
+    cached = last is not None and cache.get("kernel", _key(last[1])) is not None
+    if last is not None and cached and _age_seconds(known) < _REFRESH_SECONDS:
         return last
     try:
         found = _look_up(named, PrivateApt(state, named.suites, progress))
@@ -66,6 +69,8 @@ def _resolve(
         if last is not None and cached:
             return last
         raise
+    if record.is_dir():
+        shutil.rmtree(record)
     record.write_text(json.dumps(found), encoding="utf-8")
     return found
 
@@ -73,7 +78,8 @@ def _resolve(
 def _read_record(record: Path) -> tuple[str, dict[str, str]] | None:
     with contextlib.suppress(OSError, ValueError, TypeError, AttributeError):
         release, packages = json.loads(record.read_bytes())
-        return str(release), {str(name): str(version) for name, version in packages.items()}
+        if f"linux-image-{release}" in packages:
+            return release, {str(name): str(version) for name, version in packages.items()}
     return None
 
 

@@ -146,10 +146,11 @@ def _key(tree: Path, settings: Settings, fixup: Path | None) -> str | None:
 
 
 def _load(cache: Cache, key: str | None) -> CommitVerdict | None:
-    if key is None or not cache.has(_KIND, key):
+    entry = cache.get(_KIND, key) if key is not None else None
+    if entry is None:
         return None
     try:
-        return CommitVerdict(**json.loads((cache.root / _KIND / key / _FILE).read_bytes()))
+        return CommitVerdict(**json.loads((entry / _FILE).read_bytes()))
     except (OSError, ValueError, TypeError):
         return None
 

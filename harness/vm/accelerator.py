@@ -9,8 +9,10 @@ agent answers in time. The result is cached until the host reboots or QEMU chang
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
+import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -35,6 +37,10 @@ class Choice:
     accelerator: Accelerator
     reason: str
 
+    def digest(self, key: str) -> str:
+        """Return a digest of the choice and of what it holds for, to notice a damaged file."""
+        return hashlib.sha256(repr((key, self)).encode()).hexdigest()
+
 
 def choose_accelerator(
     emulator: Emulator, boot: Boot, cache_root: Path, run: RunDirectory, progress: Progress
@@ -48,14 +54,19 @@ def choose_accelerator(
     cached = cache_root / _CACHED
     try:
         values = json.loads(cached.read_bytes())
-        if values.pop("key") == key:
-            return Choice(**values)
-    except (OSError, ValueError, TypeError, KeyError):
+        choice = Choice(values["accelerator"], values["reason"])
+        if values["key"] == key and values["digest"] == choice.digest(key):
+            return choice
+    except (OSError, ValueError, TypeError, LookupError):
         pass  # missing or damaged: probe again
     with progress.step("probing KVM with a guest"):
         choice = _probe(kvm, boot, run)
+    values = {"key": key, "digest": choice.digest(key), **asdict(choice)}
     with contextlib.suppress(OSError):  # then the next run probes again
-        cached.write_text(json.dumps({"key": key, **asdict(choice)}), encoding="utf-8")
+        if cached.is_dir():
+            shutil.rmtree(cached)
+        cached.unlink(missing_ok=True)  # it may be read-only
+        cached.write_text(json.dumps(values), encoding="utf-8")
     return choice
 
 

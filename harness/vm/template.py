@@ -9,23 +9,21 @@ differs from its manifest is not used.
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
 import os
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from harness.cache.seal import digest_sparse, extents
 from harness.errors import BuildError, HostError
 from harness.qemu.emulator import Emulator
 from harness.timeouts import Timeouts
 from harness.vm.clone import SavedGuest
 
-__all__ = ["Template", "copy_sparse", "digest_sparse", "seal"]
+__all__ = ["Template", "copy_sparse", "seal"]
 
 _SCHEMA = 2
-_BLOCK = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -104,35 +102,13 @@ def seal(directory: Path, emulator: Emulator, ping_s: float) -> None:
     (directory / "manifest.json").write_text(json.dumps(asdict(manifest)), encoding="ascii")
 
 
-def digest_sparse(path: Path) -> str:
-    """A digest of a sparse file's content; reads only allocated blocks.
-
-    Blocks of zeroes are left out, so that the digest does not depend on where the holes are: a
-    copy, or a file system that allocates on access, may have other holes than QEMU made.
-    """
-    digest = hashlib.blake2b(digest_size=32)
-    size, done = path.stat().st_size, 0
-    digest.update(size.to_bytes(8, "little"))
-    with path.open("rb") as stream:
-        for start, end in _extents(stream.fileno(), size):
-            offset = max(done, start - start % _BLOCK)
-            stream.seek(offset)
-            while offset < end and (block := stream.read(_BLOCK)):
-                if block != bytes(len(block)):
-                    digest.update(offset.to_bytes(8, "little"))
-                    digest.update(block)
-                offset += len(block)
-            done = max(done, offset)
-    return digest.hexdigest()
-
-
 def copy_sparse(source: Path, target: Path) -> None:
     """Copy a memory file and keep its holes; raises :class:`HostError` on a full disk."""
     try:
         with source.open("rb") as reading, target.open("xb") as writing:
             size = source.stat().st_size
             writing.truncate(size)
-            for start, end in _extents(reading.fileno(), size):
+            for start, end in extents(reading.fileno(), size):
                 offset = start
                 while offset < end:
                     copied = os.copy_file_range(
@@ -146,16 +122,3 @@ def copy_sparse(source: Path, target: Path) -> None:
             f"cannot copy a template's memory to {target}: {error.strerror}",
             hint="free some space in the cache directory (`tsm-harness images prune`)",
         ) from error
-
-
-def _extents(fd: int, size: int) -> Iterator[tuple[int, int]]:
-    offset = 0
-    while offset < size:
-        try:
-            start = os.lseek(fd, offset, os.SEEK_DATA)
-        except OSError as error:
-            if error.errno == errno.ENXIO:
-                return
-            raise
-        offset = os.lseek(fd, start, os.SEEK_HOLE)
-        yield start, offset

@@ -71,7 +71,9 @@ class Pki:
         self._store = store
         self._product = product
         self._group = f"sev-snp-{product.name.lower()}-{root}"
-        self.ark, self._ark_key = store.get(f"{self._group}-ark", self._make_ark, "ark", "key")
+        self.ark, self._ark_key = store.get(
+            f"{self._group}-ark", self._make_ark, "ark", "key", signs=f"{self._group}-"
+        )
 
     def intermediate(self, kind: KeyKind) -> bytes:
         """Return the certificate of the authority that signs VCEKs (ASK) or VLEKs (ASVK)."""

@@ -4,7 +4,11 @@
 Layout: ``ROOT/KIND/KEY/`` is an entry. ``ROOT/KIND/.partial-KEY.RANDOM/`` is an entry that a
 process is making, or was making when it was killed. ``ROOT/locks/KIND-KEY.make`` is locked
 exclusively while an entry is made. ``ROOT/locks/KIND-KEY.use`` is locked shared by every process
-that uses the entry, so that pruning skips it.
+that uses the entry, so that pruning skips it. ``ROOT/seals/KIND-KEY.manifest`` and ``.stamp`` tell
+whether the entry is as it was made: see :mod:`harness.cache.seal`.
+
+A cache may stand in front of a *shared* one, which it only reads: entries that it lacks are taken
+from there. A reader locks an entry of it against pruning, which needs no permission to write.
 """
 
 from __future__ import annotations
@@ -13,6 +17,7 @@ import contextlib
 import ctypes
 import errno
 import fcntl
+import logging
 import os
 import secrets
 import shutil
@@ -22,10 +27,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from harness.cache.seal import Seal
 from harness.errors import HostError
 
 __all__ = ["Cache", "Entry"]
 
+_LOG = logging.getLogger(__name__)
+_SHOWN = 12  # characters of a key
 _PRUNE_HINT = "free some space (`tsm-harness images prune`), or move the cache with --cache"
 
 
@@ -45,30 +53,89 @@ class Cache:
     Methods raise :class:`HostError` when the disk is full or the directory is not writable.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, *, shared: Path | None = None, trusted: bool = False) -> None:
         self.root = root
-        self._uses: dict[tuple[str, str], int] = {}
+        self.shared = shared if shared is not None and shared != root else None
+        self._trusted = trusted
+        self._uses: dict[Path, int] = {}
+        self._seals: dict[Path, Seal] = {}
         with _host_errors(root):
             (root / "locks").mkdir(parents=True, exist_ok=True)
+            (root / "seals").mkdir(exist_ok=True)
 
-    def get_or_make(self, kind: str, key: str, make: Callable[[Path], None]) -> Path:
+    def get_or_make(
+        self, kind: str, key: str, make: Callable[[Path], None], *, private: bool = False
+    ) -> Path:
         """Return the entry of that key; if it is missing, ``make`` fills an empty directory.
 
-        Only one process makes an entry; it appears when it is complete.
+        Only one process makes an entry; it appears when it is complete. A damaged one is made
+        again. A ``private`` entry is not taken from the shared cache.
         """
         entry = self.root / kind / key
         with _host_errors(self.root):
-            self._use(kind, key)
-            if not entry.is_dir():
+            self._use(self.root, kind, key)
+            if self._seal(self.root, kind, key).problem() != "":
+                if not private and (found := self._from_shared(kind, key)):
+                    return found
                 with self._locked(kind, key):
-                    if not entry.is_dir():
+                    problem = self._seal(self.root, kind, key).problem()
+                    if problem != "":
+                        _warn(kind, key, problem, "it is made again")
                         self._make(entry, make)
             os.utime(entry)
         return entry
 
+    def get(self, kind: str, key: str) -> Path | None:
+        """Return the entry of that key, or None if it is missing; a damaged one is removed."""
+        entry = self.root / kind / key
+        with _host_errors(self.root):
+            if os.path.lexists(entry):
+                self._use(self.root, kind, key)
+                problem = self._seal(self.root, kind, key).problem()
+                if problem == "":
+                    os.utime(entry)
+                    return entry
+                _warn(kind, key, problem, "it is removed")
+                self.discard(kind, key)
+            return self._from_shared(kind, key)
+
     def has(self, kind: str, key: str) -> bool:
         """Whether the entry exists now; another process may prune one that is not in use."""
-        return (self.root / kind / key).is_dir()
+        places = (self.root, self.shared) if self.shared else (self.root,)
+        return any((place / kind / key).is_dir() for place in places)
+
+    def verify(self, *, repair: bool = False) -> Iterator[tuple[Entry, str]]:
+        """Read every entry; yield each with what is damaged in it, or an empty string.
+
+        With ``repair`` the damaged ones are removed: their next use makes them again.
+        """
+        for entry in self.entries():
+            problem = self._seal(self.root, entry.kind, entry.key).verify()
+            if problem and repair:
+                self.discard(entry.kind, entry.key)
+            if problem is not None:
+                yield entry, problem
+
+    def _from_shared(self, kind: str, key: str) -> Path | None:
+        if self.shared is None or not (self.shared / kind / key).is_dir():
+            return None
+        self._use(self.shared, kind, key)
+        seal = self._seal(self.shared, kind, key)
+        known = seal.known
+        problem = seal.problem()
+        if problem and not known:
+            _warn(kind, key, f"{problem} in {self.shared}", "it is made in your own cache")
+        return seal.entry if problem == "" else None
+
+    def _seal(self, place: Path, kind: str, key: str) -> Seal:
+        entry = place / kind / key
+        if entry not in self._seals:
+            name = f"{kind}-{key}"
+            own = self.root / "seals" / (name if place == self.root else f"shared-{name}")
+            self._seals[entry] = Seal(
+                entry, place / "seals" / f"{name}.manifest", own, trusted=self._trusted
+            )
+        return self._seals[entry]
 
     @contextlib.contextmanager
     def lock(self, name: str) -> Iterator[Path]:
@@ -83,6 +150,7 @@ class Cache:
     def discard(self, kind: str, key: str) -> None:
         """Remove a damaged entry, so that the next use makes it again."""
         with _host_errors(self.root), self._locked(kind, key):
+            self._seal(self.root, kind, key).remove()
             self._remove(self.root / kind / key)
 
     def entries(self) -> list[Entry]:
@@ -130,17 +198,19 @@ class Cache:
         try:
             make(partial)
             _flush(partial)
+            self._seal(self.root, entry.parent.name, entry.name).close(partial)
+            self._remove(entry)  # a damaged one
             partial.rename(entry)
         except BaseException:
             shutil.rmtree(partial, ignore_errors=True)
             raise
 
     def _remove(self, path: Path) -> None:
-        if path.exists():
+        if os.path.lexists(path):
             # Rename first, so that no process takes a partly removed entry for a complete one.
             removed = _partial(path)
             path.rename(removed)
-            shutil.rmtree(removed, ignore_errors=True)
+            _remove_all(removed)
 
     def _prune_partial(self, partial: Path) -> int:
         key = partial.name.removeprefix(".partial-").rpartition(".")[0]
@@ -153,11 +223,20 @@ class Cache:
             shutil.rmtree(partial, ignore_errors=True)
             return size
 
-    def _use(self, kind: str, key: str) -> None:
-        if (kind, key) not in self._uses:
-            descriptor = self._open_lock(f"{kind}-{key}.use")
-            fcntl.flock(descriptor, fcntl.LOCK_SH)
-            self._uses[kind, key] = descriptor  # the lock is held until the process ends
+    def _use(self, place: Path, kind: str, key: str) -> None:
+        entry = place / kind / key
+        if entry in self._uses:
+            return
+        lock = place / "locks" / f"{kind}-{key}.use"
+        if place == self.root:
+            descriptor = self._open_lock(lock.name)
+        else:
+            try:  # flock(2) needs no permission to write
+                descriptor = os.open(lock, os.O_RDONLY | os.O_CLOEXEC)
+            except OSError:
+                return
+        fcntl.flock(descriptor, fcntl.LOCK_SH)
+        self._uses[entry] = descriptor  # the lock is held until the process ends
 
     def _prune_entry(self, entry: Entry) -> int:
         with self._lock_file(f"{entry.kind}-{entry.key}.use") as lock:
@@ -166,6 +245,7 @@ class Cache:
             except BlockingIOError:
                 return 0
             # A process that wants the entry now waits for this lock, and then makes it again.
+            self._seal(self.root, entry.kind, entry.key).remove()
             self._remove(self.root / entry.kind / entry.key)
             return entry.bytes
 
@@ -200,9 +280,31 @@ def _host_errors(root: Path) -> Iterator[None]:
         if ours and error.errno in (errno.EACCES, errno.EROFS, errno.EPERM):
             raise HostError(
                 f"the cache is not writable: {error.filename or root}: {error.strerror}",
-                hint="set another directory with --cache or TSM_HARNESS_CACHE",
+                hint="set another directory with --cache or TSM_HARNESS_CACHE; a cache that others "
+                "write can be read with --shared-cache",
             ) from error
         raise
+
+
+def _warn(kind: str, key: str, problem: str | None, consequence: str) -> None:
+    if problem:
+        _LOG.warning(
+            "tsm-harness: the cached %s %s is damaged (%s); %s",
+            kind,
+            key[:_SHOWN],
+            problem,
+            consequence,
+        )
+
+
+def _remove_all(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        for directory, _, _ in os.walk(path):
+            with contextlib.suppress(OSError):
+                Path(directory).chmod(0o700)
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _partial(entry: Path) -> Path:
