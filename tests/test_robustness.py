@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import resource
@@ -16,8 +17,11 @@ from pathlib import Path
 import psutil
 import pytest
 
+from harness.guest.guest import Guest
+from harness.progress import NullProgress
+from harness.runner import run_cells
 from harness.session import Session
-from harness.settings import DEFAULT_KERNEL, DEFAULT_TSMS
+from harness.settings import DEFAULT_KERNEL, DEFAULT_TSMS, Settings
 from tests.processes import qemu_command_lines
 
 _LONG = ("reproduce", "T1", "--times", "500", "--tsm", "class-fixed")
@@ -32,7 +36,9 @@ class Run:
         self.temporary = root / "tmp"
         self.temporary.mkdir(exist_ok=True)
         self.output = root / "output"
-        command = [sys.executable, "-m", "harness", *arguments, "-n", str(workers)]
+        # A test that runs in the background of a shell inherits ignored signals.
+        command = ["env", "--default-signal=INT,QUIT,HUP,TERM"]
+        command += [sys.executable, "-m", "harness", *arguments, "-n", str(workers)]
         command += ["--cache", str(cache), "--artifacts", str(root / "artifacts")]
         with self.output.open("wb") as output:
             self.process = subprocess.Popen(
@@ -54,8 +60,7 @@ class Run:
 
     def workers(self) -> list[psutil.Process]:
         """The worker processes."""
-        children = psutil.Process(self.process.pid).children()
-        return [child for child in children if child.name().startswith("python")]
+        return [child for child in self.descendants() if _reads_its_program(child)]
 
     def wait(self) -> int:
         """Wait for the end of the run; return its exit status."""
@@ -68,6 +73,14 @@ class Run:
     def is_cleaned_up(self) -> bool:
         """Whether no QEMU and no run directory of it is left."""
         return not self.guests() and not list(self.temporary.glob("tsm-harness-*"))
+
+
+def _reads_its_program(process: psutil.Process) -> bool:
+    """Whether this is a Python that pytest-xdist has started as a worker."""
+    try:
+        return "sys.stdin.readline" in " ".join(process.cmdline())
+    except psutil.Error:
+        return False
 
 
 def _wait_until(condition: Callable[[], object], event: str) -> None:
@@ -220,6 +233,22 @@ def _journal_lines(root: Path) -> list[bytes]:
 def _bytes_read(process: psutil.Process) -> int:
     """How much a process has read: a worker reads the modules of Python, pytest and the harness."""
     return int(process.io_counters().read_chars)
+
+
+def test_guests_of_cells_that_have_ended_are_forgotten(cache: Path, tmp_path: Path) -> None:
+    alive: list[int] = []
+
+    def count(_: object) -> None:
+        gc.collect()
+        alive.append(sum(isinstance(each, Guest) for each in gc.get_objects()))
+
+    settings = Settings(
+        tsms=("class-fixed",), claims=("K3",), times=6, cache=cache, artifacts=tmp_path / "results"
+    )
+    before = sum(isinstance(each, Guest) for each in gc.get_objects())
+    assert len(run_cells(settings, 1, NullProgress(), count).results) == len(alive) >= 6
+    # The guest of the cell, and the clone that the pool has made for the next one.
+    assert max(alive) - before <= 3, alive
 
 
 def test_two_runs_share_a_cache_without_templates(tmp_path: Path, cache: Path) -> None:

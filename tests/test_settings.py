@@ -30,6 +30,7 @@ CHANGED = Settings(
     smp=2,
     memory_mib=512,
     cache=Path("/tmp/a cache"),
+    shared_cache=Path("/tmp/shared"),
     kernel_build=Path("/tmp/build"),
     kernel_config=Path("/tmp/config"),
     qemu="/tmp/qemu",

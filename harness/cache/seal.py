@@ -25,6 +25,7 @@ import shutil
 import stat
 import time
 from collections.abc import Iterator, Mapping
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,7 @@ Manifest = dict[str, list[Any]]
 Stamp = dict[str, Any]
 """The boot, the digest of all stamps of files, and whether the last change was long enough ago."""
 
+_NAME = attrgetter("name")
 _BLOCK = 1 << 16
 _SMALL = 1 << 20
 _TYPES = {"f": stat.S_ISREG, "l": stat.S_ISLNK, "d": stat.S_ISDIR}
@@ -134,14 +136,14 @@ class Seal:
 
 def manifest_of(directory: Path) -> Manifest:
     """Read a whole directory; raises OSError for a file that cannot be read."""
-    return {name: _described(path, found) for name, path, found in _walk(directory)}
+    return {name: _described(Path(path), found) for name, path, found in _walk(directory)}
 
 
 def damage(directory: Path, manifest: Mapping[str, list[Any]]) -> str:
     """Return the first difference between a directory and its manifest, or an empty string."""
     if not directory.is_dir() or directory.is_symlink():
         return "it is no directory"
-    found = {name: (path, status) for name, path, status in _walk(directory)}
+    found = {name: (Path(path), status) for name, path, status in _walk(directory)}
     for name, wanted in manifest.items():
         if name not in found:
             return f"{name} is missing"
@@ -155,11 +157,11 @@ def stamp_of(directory: Path) -> Stamp:
     """Return the stamp of a directory; raises OSError when it cannot be listed."""
     digest, newest = hashlib.blake2b(digest_size=32), 0
     for name, _, found in _walk(directory):
-        fields: tuple[object, ...] = (name, found.st_mode)
+        fields = [found.st_mode]
         if not stat.S_ISDIR(found.st_mode):  # those change when an entry in them is removed
             newest = max(newest, found.st_ctime_ns)
-            fields += tuple(_stamp_fields(found))
-        digest.update(repr(fields).encode("utf-8", "surrogateescape"))
+            fields += _stamp_fields(found)
+        digest.update(f"{name}\0{fields}\n".encode("utf-8", "surrogateescape"))
     return {
         "boot": Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip(),
         "digest": digest.hexdigest(),
@@ -227,18 +229,20 @@ def _write_json(path: Path, value: Mapping[str, object]) -> None:
     temporary.replace(path)
 
 
-def _walk(directory: Path) -> Iterator[tuple[str, Path, os.stat_result]]:
+def _walk(directory: Path) -> Iterator[tuple[str, str, os.stat_result]]:
     """Yield relative name, path and status of everything below ``directory``, in a fixed order."""
-    pending = [(directory, "")]
+    pending = [(str(directory), "")]
     while pending:
         place, prefix = pending.pop()
         with os.scandir(place) as entries:
-            for entry in sorted(entries, key=lambda each: each.name):
-                with contextlib.suppress(FileNotFoundError):
+            for entry in sorted(entries, key=_NAME):
+                try:
                     found = entry.stat(follow_symlinks=False)
-                    yield prefix + entry.name, Path(entry.path), found
-                    if stat.S_ISDIR(found.st_mode):
-                        pending.append((Path(entry.path), f"{prefix}{entry.name}/"))
+                except FileNotFoundError:
+                    continue
+                yield prefix + entry.name, entry.path, found
+                if stat.S_ISDIR(found.st_mode):
+                    pending.append((entry.path, f"{prefix}{entry.name}/"))
 
 
 def _described(path: Path, found: os.stat_result) -> list[Any]:

@@ -7,18 +7,29 @@ TSM_HARNESS_MIRROR and TSM_HARNESS_SECURITY_MIRROR.
 
 from __future__ import annotations
 
+import logging
 import os
 import re
+import shutil
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 from harness.errors import HostError
 from harness.progress import Progress
 
-__all__ = ["PrivateApt"]
+__all__ = ["PrivateApt", "with_apt"]
+
+R = TypeVar("R")
 
 _KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
+_LOG = logging.getLogger(__name__)
+_STATE = ("lists", "cache", "etc", "status")
+_NETWORK = re.compile(
+    "Could not (resolve|connect)|Temporary failure|timed out|unreachable|Unable to connect|"
+    "Connection (failed|refused)|has no .*(apt|mirror)|lacks the archive keys|disk is full"
+)
 _COMMAND_SECONDS = 600
 _POLL_SECONDS = 0.1
 _TARGET = "$(ORIGIN)|$(COMPONENT)|$(RELEASE)|$(REPO_URI)"
@@ -135,6 +146,28 @@ class PrivateApt:
         if done.returncode:
             raise _apt_error(f"{program} {arguments[0]}", done.stderr or done.stdout)
         return done.stdout
+
+
+def with_apt(
+    root: Path, suites: Sequence[str], progress: Progress, use: Callable[[PrivateApt], R]
+) -> R:
+    """Call ``use`` with a private apt; if that fails, once more with a new state below ``root``.
+
+    The state is removed only when the network is not to blame. Raises :class:`HostError`.
+    """
+    try:
+        return use(PrivateApt(root, suites, progress))
+    except (HostError, OSError) as error:
+        if _NETWORK.search(str(error)) or not any((root / name).exists() for name in _STATE):
+            raise
+        _LOG.warning("tsm-harness: the apt state in %s may be damaged; it is made again", root)
+    for name in _STATE:
+        path = root / name
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+    return use(PrivateApt(root, suites, progress))
 
 
 def _apt_error(command: str, output: str) -> HostError:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from harness.cache import Cache
 from harness.errors import BuildError, HostError
-from harness.kernels.apt import PrivateApt
+from harness.kernels.apt import PrivateApt, with_apt
 from harness.kernels.model import Kernel, parse_config
 from harness.kernels.spec import PackagedKernel
 from harness.kernels.toolchain import wrap_tools
@@ -64,7 +64,7 @@ def _resolve(
     if last is not None and cached and _age_seconds(known) < _REFRESH_SECONDS:
         return last
     try:
-        found = _look_up(named, PrivateApt(state, named.suites, progress))
+        found = with_apt(state, named.suites, progress, lambda apt: _look_up(named, apt))
     except HostError:
         if last is not None and cached:
             return last

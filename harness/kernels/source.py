@@ -10,7 +10,7 @@ from pathlib import Path
 
 from harness.cache import Cache
 from harness.errors import BuildError
-from harness.kernels.apt import PrivateApt
+from harness.kernels.apt import PrivateApt, with_apt
 from harness.kernels.debian import unpack_archive
 from harness.kernels.spec import PackagedSource
 from harness.progress import Progress
@@ -42,12 +42,15 @@ def fetch_source(
 
     def fetch(directory: Path) -> None:
         with cache.lock(f"apt/{named.name.replace(':', '-')}") as state:
-            apt = PrivateApt(state, named.suites, progress)
-            apt.update()
-            versions = {named.package: version} if version else apt.versions([named.package])
             archives = directory / "archives"
             archives.mkdir()
-            [archive] = apt.download(versions, archives)
+
+            def download(apt: PrivateApt) -> list[Path]:
+                apt.update()
+                versions = {named.package: version} if version else apt.versions([named.package])
+                return apt.download(versions, archives)
+
+            [archive] = with_apt(state, named.suites, progress, download)
         with progress.step(f"unpacking {named.package}"):
             unpack_archive(archive, archives)
             [tarball] = archives.glob("usr/src/linux-source-*.tar.xz")

@@ -67,7 +67,7 @@ class Journal:
 
         Raises :class:`HostError` when it cannot be written.
         """
-        name = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(4)}{_SUFFIX}"
+        name = f"{datetime.now(UTC):%Y%m%dT%H%M%S.%f}-{secrets.token_hex(4)}{_SUFFIX}"
         journal = cls(results / _DIRECTORY / name)
         fcntl.flock(journal._descriptor, fcntl.LOCK_EX)
         journal._write({"journal": _SCHEMA, "settings": dict(settings), "command": command})
