@@ -303,10 +303,10 @@ class PrivateCache:
     loads: tuple[ModuleLoad, ...]
 
     def factory(self) -> tuple[GuestFactory, _RecordedSteps]:
-        """A new factory, and the record of its steps."""
+        """A new factory with a new cache object, as in a new process; the record of its steps."""
         real, steps = self.session.factory(DEFAULT_KERNEL), _RecordedSteps()
-        run = self.session.run_directory
-        return GuestFactory(real.image, real.emulator, self.cache, run, steps), steps
+        run, cache = self.session.run_directory, Cache(self.cache.root)
+        return GuestFactory(real.image, real.emulator, cache, run, steps), steps
 
 
 @pytest.fixture(scope="module")
