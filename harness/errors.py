@@ -14,6 +14,7 @@ The tree::
     ├── KernelFault             the kernel under test misbehaved: the verdict is FAIL
     │   ├── KernelSplatError    the kernel log has an unexpected splat
     │   ├── KernelPanicError    the guest's kernel panicked, or its console ends with an oops
+    │   ├── NoInterfaceError    the implementation does not offer its interface
     │   └── ClaimViolatedError  the demand of the claim did not hold
     └── ScenarioError           the scenario misused the harness: the verdict is ERROR
 
@@ -48,6 +49,7 @@ __all__ = [
     "KernelPanicError",
     "KernelSplatError",
     "MissingAttributeError",
+    "NoInterfaceError",
     "NotJudgedError",
     "ScenarioError",
     "Signature",
@@ -116,6 +118,14 @@ class KernelPanicError(KernelFault):
         self.signatures = tuple(signatures)
 
 
+class NoInterfaceError(KernelFault):
+    """The implementation refuses a provider, or shows no interface for it.
+
+    Before a scenario has started, one claim is about that, and those of other scenarios are
+    skipped: :attr:`harness.claims.catalogue.Catalogue.interface_claim`.
+    """
+
+
 class ClaimViolatedError(KernelFault):
     """The demand of the claim did not hold; ``subject`` identifies it without its numbers.
 
@@ -141,7 +151,11 @@ class InterfaceCallError(GuestCallError):
 
 
 class MissingAttributeError(LookupError):
-    """This guest lacks an attribute of the interface; a scenario that uses it is skipped."""
+    """This guest lacks an ``attribute`` of the interface; a scenario that uses it is skipped."""
+
+    def __init__(self, message: str, attribute: str) -> None:
+        super().__init__(message)
+        self.attribute = attribute
 
 
 class ActorDiedError(ChildProcessError):

@@ -10,5 +10,5 @@ from scenarios.claims import CLAIMS
 
 __all__ = ["CATALOGUE"]
 
-CATALOGUE = Catalogue(CLAIMS, Path(__file__).parent)
+CATALOGUE = Catalogue(CLAIMS, Path(__file__).parent, interface_claim="C6")
 """The entry point ``tsm_harness.catalogue`` of this package."""

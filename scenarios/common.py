@@ -25,8 +25,10 @@ from tsmw.report import ReportRequest
 __all__ = [
     "demand_returns",
     "demand_unreadable",
+    "latest_request",
     "next_request",
     "nonce_of",
+    "registration_of",
     "respawn_unprivileged",
     "unregister",
     "wait_until_leaving",
@@ -40,6 +42,7 @@ _BLOCKED_SECONDS = 2.0
 _ASLEEP_SECONDS = 1.25  # longer than a bounded wait of one second, which is allowed
 _LOOK_SECONDS = 0.1
 _REQUEST_SECONDS = 20.0
+_REGISTER_SECONDS = 20.0
 _UNREGISTER_SECONDS = 10.0
 
 
@@ -80,6 +83,21 @@ def next_request(
         request = wait_until_requested(gate, attesting)
     attesting.results()
     return request
+
+
+def latest_request(provider: ProviderLoop) -> ReportRequest:
+    """Return the request of the latest report; demand that the provider made one."""
+    demand(bool(provider.issued), "a report was read, and the provider was not asked for one")
+    return provider.issued[-1].request
+
+
+def registration_of(provider: ProviderLoop, actor: Actor) -> int:
+    """Return the errno of the registration, or 0; demand that registering returns."""
+    try:
+        return provider.wait_registered(actor.session.timeouts.scaled(_REGISTER_SECONDS))
+    except ProviderTimeout:
+        demand(False, "registering a provider does not return")
+        raise
 
 
 def wait_until_requested(gate: Gate, call: Call[Any]) -> ReportRequest:

@@ -11,7 +11,7 @@ from harness.interface.find import Interface
 from harness.interface.report import Report
 from harness.oracle.expect import demand
 from providers_sim import ProviderLoop
-from scenarios.common import nonce_of
+from scenarios.common import latest_request, nonce_of
 
 _ROUNDS = 12
 _CALLERS = 6
@@ -66,7 +66,7 @@ def test_an_extended_request_never_silently_gets_the_default_format(
     alice.write("format", "extended")
     bob.write("format", "default")
     alice.read_outblob()
-    requested = provider.issued[-1].request.format
+    requested = latest_request(provider).format
     flagged = alice.read_generation() != before + 1
     demand(
         requested == _EXTENDED or flagged,

@@ -18,6 +18,7 @@ from harness.oracle.kernel_log import KernelLog
 from providers_sim import Fault, ProviderLoop
 from scenarios.common import (
     demand_returns,
+    latest_request,
     respawn_unprivileged,
     unregister,
     wait_until_leaving,
@@ -99,7 +100,7 @@ def test_a_nonce_is_stored_or_rejected(
     except OSError:
         return  # rejected with an error
     report.actor.read_file(report.outblob.path)
-    over = provider.issued[-1].request.inblob
+    over = latest_request(provider).inblob
     demand(
         over == latest, "the write of the nonce succeeded, but the next report is over another one"
     )

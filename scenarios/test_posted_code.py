@@ -24,6 +24,7 @@ from scenarios.common import (
     demand_returns,
     demand_unreadable,
     next_request,
+    registration_of,
     respawn_unprivileged,
     unregister,
     wait_until_leaving,
@@ -100,7 +101,8 @@ def test_a_new_provider_has_no_nonce(
     report.write_inblob(nonce())
     report.read_outblob()
     successor = guest.attach(provider.provider.clone())
-    demand(successor.wait_registered() == 0, "the next provider is rejected")
+    got = registration_of(successor, report.actor)
+    demand(got == 0, "the next provider is rejected")
     own = find_interface(guest).report()
     with suppress(OSError):
         blob = own.actor.read_file(own.outblob.path)

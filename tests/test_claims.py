@@ -65,7 +65,13 @@ def target(tsm: str = "class-fixed", provider: str = "sev-snp", **changes: objec
             Scope(needs="generation"),
             target("mainline"),
             target("mainline", attributes=frozenset()),
-            "this implementation has no generation",
+            "needs generation, which this implementation lacks: see C6",
+        ),
+        (
+            Scope(needs="service_guid"),
+            target("mainline", "sev-snp:svsm=true"),
+            target("mainline", "sev-snp:svsm=true", attributes=frozenset()),
+            "this implementation has no service_guid",
         ),
         (
             Scope(filled="auxblob"),

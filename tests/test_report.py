@@ -308,6 +308,13 @@ def test_claims_that_were_skipped_for_one_reason_share_a_line() -> None:
     assert "\nSKIP K3 on mainline: why\n" in text
 
 
+def test_a_skipped_claim_has_the_reason_of_the_interface_under_test() -> None:
+    reasons = ("the claim is about the class interface only", "needs generation")
+    for details in (reasons, reversed(reasons)):
+        skips = [result(S.SKIP, S.SKIP, claim="T1", detail=detail) for detail in details]
+        assert "\nSKIP T1: needs generation\n" in printed(skips)
+
+
 def test_a_claim_that_another_scenario_decides_is_not_skipped() -> None:
     other = result(S.SKIP, S.SKIP, detail="of configfs")
     assert "of configfs" not in printed([result(S.PASS), other])

@@ -13,6 +13,10 @@ import pytest
 
 from harness.errors import ClaimViolatedError
 from harness.guest.guest import Guest
+from harness.interface.attribute import Attribute
+from harness.interface.history import History
+from harness.interface.names import ATTRIBUTE_NAMES
+from harness.interface.report import Report
 from providers_sim import ProviderLoop
 from scenarios import test_conformance
 from scenarios.test_conformance import Entry
@@ -26,8 +30,12 @@ KEEPS_ITS_REPORT: Scenario = test_conformance.test_an_open_file_keeps_its_report
 
 
 def on(guest: Guest, path: str) -> Entry:
-    guest.actors[0].write_file(f"{path}/inblob", bytes(64))
-    return Entry(guest.actors[0], path)
+    actor, history = guest.actors[0], History()
+    actor.write_file(f"{path}/inblob", bytes(64))
+    files = set(actor.list(path))
+    names = [name for name in ATTRIBUTE_NAMES if name in files]
+    attributes = {name: Attribute(f"{path}/{name}", name, "own", history) for name in names}
+    return Entry(actor, path, Report(actor, "own", attributes))
 
 
 @pytest.mark.parametrize(

@@ -178,7 +178,7 @@ def test_class_without_an_attribute_is_not_as_expected(
     done = invoke("run", "C6", "T1b", "K3", "--tsm", f"patch:{patch}", "--json", "out.json")
     assert done.returncode == 1, done.stdout
     assert verdicts(tmp_path)["C6"] == "FAIL"
-    assert f"without {missing}" in done.stdout
+    assert f"tsm0 lacks {missing}, which" in done.stdout
 
 
 def test_entry_without_an_attribute_is_not_as_expected(invoke: Invoke, tmp_path: Path) -> None:
@@ -187,9 +187,25 @@ def test_entry_without_an_attribute_is_not_as_expected(invoke: Invoke, tmp_path:
     (tree / "tsm.c").write_text(code.replace("&report_attr_inblob, &report_attr_outblob, ", ""))
     done = invoke("run", "C6", "--tsm", f"dir:{tree}", "--provider", "tdx", "--json", "out.json")
     assert done.returncode == 1, done.stdout
-    assert "without inblob, outblob" in done.stdout
+    assert "report1 lacks inblob, outblob, which" in done.stdout
     done = invoke("run", "C6", "--tsm", f"dir:{CONFIGFS}", "--provider", "tdx")
     assert done.returncode == 0, done.stdout
+
+
+def test_a_missing_attribute_is_said_once(invoke: Invoke, tmp_path: Path) -> None:
+    tree = shutil.copytree(CONFIGFS, tmp_path / "tree")
+    code = (tree / "tsm.c").read_text()
+    (tree / "tsm.c").write_text(code.replace("&report_attr_generation, ", ""))
+    claims = ["T1", "S3", "G1", "C3", "C6", "K2"]
+    tsm = f"dir:{tree}"
+    done = invoke("run", *claims, "--tsm", tsm, "--provider", "tdx", "--json", "out.json")
+    assert done.returncode == 1, done.stdout
+    skipped = dict.fromkeys(("T1", "S3", "G1", "C3"), "SKIP")
+    assert verdicts(tmp_path) == skipped | {"C6": "FAIL", "K2": "PASS"}
+    line = "SKIP S3, G1, T1, C3: needs generation, which this implementation lacks: see C6"
+    assert line in done.stdout.splitlines()
+    assert done.stdout.count("needs generation") == 1
+    assert "; 1 not as expected (!)" in done.stdout
 
 
 def test_unregistering_that_sleeps_idle_for_ever_is_a_fail(invoke: Invoke, tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ import pytest
 import signal
 from dataclasses import replace
 from harness.claims import claim
-from harness.errors import HarnessError
+from harness.errors import HarnessError, NoInterfaceError
 from harness.oracle.expect import demand, raises_errno
 from harness.detectors import SplatKind
 from providers_sim.provider import Provider
@@ -178,6 +178,71 @@ def test_it(report, kernel_log):
 @claim("R1")
 def test_it(report, actors):
     actors[1].read_file("/sys/kernel/no_such_file")
+"""),
+    "call_by_path_on_the_interface_fails": ("FAIL", """
+@claim("R1")
+def test_it(report, actors):
+    actors[1].read_file(report.outblob.path)
+"""),
+    "entry_cannot_be_removed": ("FAIL", """
+@claim("R1")
+def test_it(report, actors):
+    actors[1].rmdir("/sys/kernel/config/tsm/report/report1")
+"""),
+    "call_on_the_interface_sleeps_for_ever": ("FAIL", """
+from harness.guest.actor import read_ops
+@claim("R1")
+def test_it(report, actors):
+    sleeping = [*read_ops("/proc/kmsg"), *read_ops("/proc/kmsg")]
+    actors[1].start(sleeping, tuple, "read of " + report.outblob.path).result(seconds=0.5)
+"""),
+    "call_on_another_file_sleeps_for_ever": ("ERROR", """
+from harness.guest.actor import read_ops
+@claim("R1")
+def test_it(report, actors):
+    sleeping = [*read_ops("/proc/kmsg"), *read_ops("/proc/kmsg")]
+    actors[1].start(sleeping, tuple, "reads of the log").result(seconds=0.5)
+"""),
+    "call_on_the_interface_waits_for_the_host": ("ERROR", """
+@claim("R1")
+def test_it(report, actors, provider, nonce):
+    report.write_inblob(nonce())
+    provider.hold().__enter__()
+    actors[1].start_read(report.outblob).result(seconds=0.5)
+"""),
+    "no_interface_in_setup": ("SKIP", """
+@pytest.fixture
+def prepared(guest):
+    raise NoInterfaceError("the implementation refused to register the provider")
+@claim("R1")
+def test_it(prepared):
+    pass
+"""),
+    "no_interface_in_the_setup_of_its_claim": ("FAIL", """
+@pytest.fixture
+def prepared(guest):
+    raise NoInterfaceError("the implementation refused to register the provider")
+@claim("C6")
+def test_it(prepared):
+    pass
+"""),
+    "no_interface_for_a_second_provider": ("FAIL", """
+@claim("R1")
+def test_it(report):
+    raise NoInterfaceError("the implementation refused to register the provider")
+"""),
+    "no_interface_at_the_start_of_a_scenario": ("SKIP", """
+@claim("R1")
+def test_it(guest):
+    raise NoInterfaceError("the implementation refused to register the provider")
+"""),
+    "attribute_is_missing_in_setup": ("SKIP", """
+@pytest.fixture
+def prepared(report):
+    report.read("manifestblob")
+@claim("R1")
+def test_it(prepared):
+    pass
 """),
     "file_of_the_host_is_missing": ("ERROR", """
 @claim("R1")

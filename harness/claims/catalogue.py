@@ -30,10 +30,15 @@ _SIMILARITY = 0.5  # of 1: one of two characters is equal
 
 @dataclass(frozen=True)
 class Catalogue:
-    """Claims by id, in the order of a run report, and the directory of their scenarios."""
+    """Claims by id, in the order of a run report, and the directory of their scenarios.
+
+    ``interface_claim`` is the claim that an implementation offers its interface with the
+    attributes that every scenario may use. Where it does not, the other scenarios are skipped.
+    """
 
     claims: Mapping[str, Claim]
     directory: Path
+    interface_claim: str = ""
 
 
 @cache

@@ -6,6 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from harness.claims.catalogue import catalogue
 from harness.claims.model import Claim
 from harness.claims.target import Target
 from harness.detectors import SANITIZERS
@@ -17,7 +18,14 @@ from harness.verdict import Status
 if TYPE_CHECKING:
     import pytest
 
-__all__ = ["Scope", "breaks_by_design", "claim", "expected_status", "noticed_defects"]
+__all__ = [
+    "Scope",
+    "breaks_by_design",
+    "claim",
+    "expected_status",
+    "missing_reason",
+    "noticed_defects",
+]
 
 
 @dataclass(frozen=True)
@@ -92,7 +100,7 @@ class Scope:
         if self.sources == "user" and target.implementation.verdicts_known:
             return "decided by running this implementation"
         if self.needs is not None and self.needs not in target.attributes:
-            return f"this implementation has no {self.needs}"
+            return missing_reason(self.needs, target)
         if self.counters and not target.settable_counters:
             return "this implementation does not keep its counters behind struct tsm_report"
         return ""
@@ -103,6 +111,14 @@ class Scope:
         if self.filled is not None and not target.fills(self.filled):
             return f"the {self.filled} of {target.provider} is always empty"
         return ""
+
+
+def missing_reason(name: AttributeName, target: Target) -> str:
+    """Return why a scenario is skipped on an implementation without the attribute ``name``."""
+    see = catalogue().interface_claim
+    if target.lacks(name) and see:
+        return f"needs {name}, which this implementation lacks: see {see}"
+    return f"this implementation has no {name}"
 
 
 def claim(  # noqa: PLR0913 - one keyword for each field of Scope

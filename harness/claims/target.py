@@ -15,7 +15,7 @@ from elftools.elf.elffile import ELFFile
 
 from harness.implementations.api import api_of, without_comments
 from harness.implementations.model import Implementation
-from harness.interface.apis import PROVIDER_APIS
+from harness.interface.apis import PROVIDER_APIS, SERVICE_ATTRIBUTES
 from harness.interface.names import ATTRIBUTE_NAMES, AttributeName
 from providers_sim import parse_spec
 from providers_sim.provider import Attr, BinAttr
@@ -27,6 +27,7 @@ __all__ = [
     "offered_attributes",
 ]
 
+_NEWEST = (99, 0)  # the version of a kernel
 _STRINGS = (".rodata", ".data")  # the sections of a module with the names of its files
 _COUNTER = r"\s*(?:unsigned\s+long|size_t|u64)\s+\w+\s*"
 _COUNTERS = re.compile(
@@ -58,6 +59,14 @@ class Target:
         if key in BinAttr.__members__:
             return bool(bin_attrs >> BinAttr[key] & 1)
         return bool(attrs >> Attr[key] & 1)
+
+    def lacks(self, name: AttributeName) -> bool:
+        """Whether the implementation lacks an attribute that its version of the interface has.
+
+        The attributes of services are left out: most providers hide them.
+        """
+        defined = offered_attributes(self.implementation, _NEWEST) - SERVICE_ATTRIBUTES
+        return name in defined - self.attributes
 
     def fills(self, blob: AttributeName) -> bool:
         """Whether the reports of this provider have bytes in ``blob``."""

@@ -6,12 +6,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from harness.errors import GuestLostError
 from harness.explore.compare import Comparison, compare
 from harness.explore.execute import Executor
 from harness.explore.leftovers import Baseline, Leftovers
 from harness.explore.provider import ScriptedProvider
 from harness.explore.systematic import ordinary_program
 from harness.guest.guest import Guest
+from harness.guest.panic import find_panic
 from harness.implementations.spec import parse_implementation
 from harness.interface.apis import PROVIDER_APIS, numbered_api
 from harness.interface.find import find_interface
@@ -84,17 +86,22 @@ class Explorer:
             loop = guest.register(provider)
             build = self.session.build(self.kernel, self.tsm)
             leftovers = Leftovers(guest, build, version, self._baseline)
-            outcomes = Executor(guest, loop, provider, leftovers).run(program)
+            try:
+                outcomes = Executor(guest, loop, provider, leftovers).run(program)
+            except GuestLostError as error:
+                raise find_panic(guest.machine) or error from error
         return outcomes, leftovers.baseline
 
     def _version(self, guest: Guest, loop: ProviderLoop) -> InterfaceVersion:
         interface = parse_implementation(self.tsm).interface
+        offered = attributes_of(self.session, self.kernel, self.tsm)
         if interface == "class":
             directory = find_interface(guest).report(entry=CLASS_ENTRY).outblob.path
-            return class_version(guest.actors[0].list(directory.rpartition("/")[0]))
+            files = guest.actors[0].list(directory.rpartition("/")[0])
+            return class_version(files).restricted(offered)
         assert loop.driver is not None
         api = numbered_api(loop.driver.api)
         if api in (PROVIDER_APIS["posted_v3"], PROVIDER_APIS["posted_v4"]):
             return posted_version(api)
-        services = "service_guid" in attributes_of(self.session, self.kernel, self.tsm)
-        return configfs_version(self.session.kernel(self.kernel).version, services=services)
+        kernel = self.session.kernel(self.kernel).version
+        return configfs_version(kernel, services="service_guid" in offered).restricted(offered)

@@ -10,7 +10,7 @@ import socket
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from harness.errors import GuestLostError, HarnessError, TsmHarnessError
+from harness.errors import GuestLostError, NoInterfaceError, TsmHarnessError
 from harness.guest.actor import CALLS_KEPT, Actor
 from harness.guest.agent_session import REPLY_SECONDS, AgentSession
 from harness.guest.call import Call
@@ -130,13 +130,13 @@ class Guest:
     def register(self, provider: AnyProvider) -> ProviderLoop:
         """Attach ``provider``, and wait until the driver has registered it.
 
-        Raises :class:`HarnessError` when the implementation refuses it.
+        Raises :class:`NoInterfaceError` when the implementation refuses it.
         """
         loop = self.attach(provider)
         refused = loop.wait_registered(self.timeouts.scaled(_REGISTRATION_SECONDS))
         if refused:
             name = errno.errorcode.get(refused, str(refused))
-            raise HarnessError(f"the implementation refused to register the provider: {name}")
+            raise NoInterfaceError(f"the implementation refused to register the provider: {name}")
         return loop
 
     def resume(

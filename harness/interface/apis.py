@@ -13,17 +13,16 @@ from dataclasses import dataclass
 
 from harness.interface.names import AttributeName
 
-__all__ = ["PROVIDER_APIS", "ProviderApi", "numbered_api"]
+__all__ = ["PROVIDER_APIS", "SERVICE_ATTRIBUTES", "ProviderApi", "numbered_api"]
 
 _COMMON: frozenset[AttributeName] = frozenset(("inblob", "outblob", "generation", "privlevel"))
 _POSTED_V4: frozenset[AttributeName] = _COMMON | {"provider", "privlevel_floor"}
 _SINCE_6_7: frozenset[AttributeName] = _POSTED_V4 | {"auxblob"}
-_SINCE_6_11: frozenset[AttributeName] = _SINCE_6_7 | {
-    "manifestblob",
-    "service_provider",
-    "service_guid",
-    "service_manifest_version",
-}
+SERVICE_ATTRIBUTES: frozenset[AttributeName] = frozenset(
+    ("manifestblob", "service_provider", "service_guid", "service_manifest_version")
+)
+"""The attributes that only a provider with services shows, since Linux 6.11."""
+_SINCE_6_11: frozenset[AttributeName] = _SINCE_6_7 | SERVICE_ATTRIBUTES
 
 
 @dataclass(frozen=True)

@@ -63,7 +63,7 @@ class Report:
         """The attribute ``name``."""
         if self.has(name):
             return self._attributes[name]
-        raise MissingAttributeError(f"{self.entry} has no attribute {name}")
+        raise MissingAttributeError(f"{self.entry} has no attribute {name}", name)
 
     def has(self, name: AttributeName) -> bool:
         """Whether this guest has the attribute."""

@@ -9,8 +9,8 @@ Documentation/ABI/testing/configfs-tsm-report and include/linux/tsm.h of Linux 6
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Container, Iterable
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from harness.interface.apis import ProviderApi
@@ -78,6 +78,16 @@ class InterfaceVersion:
     def blobs(self) -> tuple[AttributeName, ...]:
         """The parts of a report."""
         return tuple(blob for blob in BLOBS if blob in self.attributes)
+
+    def restricted(self, offered: Container[AttributeName]) -> InterfaceVersion:
+        """Return the version without the attributes that an implementation does not offer."""
+        kept = frozenset(name for name in self.attributes if name in offered)
+        return replace(
+            self,
+            attributes=kept,
+            write_only=self.write_only & kept,
+            read_write=self.read_write & kept,
+        )
 
     def visible(self, attrs: int, bin_attrs: int) -> frozenset[AttributeName]:
         """The attributes that a provider with these masks shows.

@@ -13,11 +13,11 @@ from pathlib import Path
 import pytest
 
 from harness.bundle import Bundle, Outcome, write_bundle
-from harness.errors import TsmHarnessError
+from harness.errors import MissingAttributeError, NoInterfaceError, TsmHarnessError
 from harness.plugin.cells import axes_of, claim_of
 from harness.plugin.evidence import evidence_of, fault_places, fault_source
 from harness.plugin.options import SETTINGS
-from harness.plugin.prediction import design_note, expected_of
+from harness.plugin.prediction import design_note, expected_of, skip_without, without_interface
 from harness.plugin.stash import SESSION
 from harness.plugin.verdicts import Verdict, deciding_error, verdict_of
 from harness.prepare import WorkerContext
@@ -67,12 +67,19 @@ def pytest_runtest_makereport(
     error = call.excinfo.value if call.excinfo else None
     setup = call.when == "setup"
     if setup:  # a guest that a fixture has started may have a splat
+        if isinstance(error, NoInterfaceError):
+            error = without_interface(item, error)
+        elif isinstance(error, MissingAttributeError):
+            error = skip_without(item, error)
         error = deciding_error(item, error)
     result = _result(item, verdict_of(error, setup=setup, scenario=item.path), error)
     properties: list[tuple[str, object]] = [(PROPERTY, json.dumps(cell_as_json(result)))]
     if result.status in (Status.PASS, Status.SKIP):
         report = pytest.TestReport.from_item_and_call(item, call)
         report.user_properties += properties
+        if result.status is Status.SKIP and report.failed:  # the fixture raised another error
+            report.outcome = "skipped"
+            report.longrepr = (str(item.path), item.location[1] or 0, result.detail)
         return report
     assert error is not None
     return pytest.TestReport(

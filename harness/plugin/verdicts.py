@@ -11,8 +11,10 @@ from __future__ import annotations
 import errno
 import traceback
 from collections.abc import Generator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,6 +24,7 @@ from harness.detectors import SplatKind
 from harness.errors import (
     ActorDiedError,
     ClaimViolatedError,
+    DeadlineError,
     GuestCallError,
     HarnessError,
     InterfaceCallError,
@@ -29,13 +32,16 @@ from harness.errors import (
     KernelPanicError,
     KernelSplatError,
     MissingAttributeError,
+    NoInterfaceError,
     ScenarioError,
     TsmHarnessError,
 )
+from harness.guest.call import Call
 from harness.guest.guest import Guest
 from harness.guest.panic import find_panic
-from harness.interface.find import Interface
+from harness.interface.find import Interface, is_of_interface
 from harness.oracle.content import Issued, Options, check_content
+from harness.plugin.prediction import skip_without, without_interface
 from harness.plugin.stash import GUEST, INTERFACE
 from harness.verdict import Cause, Status
 from providers_sim.errors import ProviderError
@@ -45,6 +51,7 @@ __all__ = ["Verdict", "deciding_error", "verdict_of"]
 
 _FORMATS = ("default", "extended")
 _MAX_VIOLATIONS = 3
+_BLOCKED_SECONDS = 2.0
 # The agent's init (init.c) makes the kernel report tasks that are blocked for longer than this.
 _HUNG_TASK_SECONDS = 5.0
 _OWN_FILES = tuple(str(Path(package.__path__[0])) for package in (harness, providers_sim))
@@ -71,7 +78,11 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, o
     try:
         outcome = yield
     except MissingAttributeError as error:
-        failure = pytest.skip.Exception(f"the scope of the scenario did not predict it: {error}")
+        failure = skip_without(pyfuncitem, error)
+    except NoInterfaceError as error:
+        interface = pyfuncitem.stash.get(INTERFACE, None)
+        used = interface is not None and interface.used
+        failure = error if used else without_interface(pyfuncitem, error)
     except (Exception, pytest.skip.Exception, pytest.fail.Exception) as error:
         failure = error
     decisive = deciding_error(pyfuncitem, failure)
@@ -114,6 +125,8 @@ def _errors(
     splats = [error for error in log if isinstance(error, (KernelSplatError, KernelPanicError))]
     rest = [error for error in log if error not in splats]
     broken = _provider_errors(guest)
+    if isinstance(failure, DeadlineError):
+        failure = _blocked_call(guest) or failure
     content = _content_errors(guest, interface) if interface is not None and not broken else []
     own = [failure] if failure is not None else []
     if isinstance(failure, pytest.skip.Exception):
@@ -139,6 +152,30 @@ def _log_errors(guest: Guest) -> list[TsmHarnessError]:
     except TsmHarnessError as error:
         return [find_panic(guest.machine) or error]
     return []
+
+
+def _blocked_call(guest: Guest) -> ClaimViolatedError | None:
+    """Return a call on the interface that sleeps in the kernel, and does not wait for the host.
+
+    The gates of a scenario are open once it has raised.
+    """
+    for call in guest.open_calls:
+        paths = (op.data.decode("ascii", "replace") for op in call.ops)
+        if any(map(is_of_interface, (call.what, *paths))) and _is_stuck(guest, call):
+            place = call.actor.describe_state()
+            return ClaimViolatedError(f"{call!r} does not return, {place}", subject=call.what)
+    return None
+
+
+def _is_stuck(guest: Guest, call: Call[Any]) -> bool:
+    try:
+        call.results(seconds=_BLOCKED_SECONDS)
+    except DeadlineError:
+        with suppress(TsmHarnessError):
+            return call.blocked() and not any(loop.in_flight for loop in guest.providers)
+    except (TsmHarnessError, OSError):
+        pass
+    return False
 
 
 def _provider_errors(guest: Guest) -> list[TsmHarnessError]:
@@ -192,6 +229,8 @@ def verdict_of(
         case InterfaceCallError() | AssertionError() | pytest.fail.Exception() if not (
             setup or _is_own_assertion(error)
         ):
+            status = Status.FAIL
+        case GuestCallError() if not setup and is_of_interface(str(error.filename)):
             status = Status.FAIL
         case ScenarioError() | GuestCallError():
             source = "scenario: "

@@ -30,6 +30,7 @@ UNEXPECTED_STYLE = "bold red"
 _MAX_EXPECTED_FAILS = 3  # with more of them, the table is the overview and details would bury it
 _MAX_SEEN = 14  # lines of what was seen
 _MAX_EVENTS = 8  # lines of the timeline
+_OTHER_INTERFACE = "the claim is about"
 _OWN = ("patch:", "dir:")
 
 
@@ -61,7 +62,7 @@ def skip_lines(results: Sequence[CellResult]) -> list[str]:
     places: dict[tuple[str, str], dict[str, None]] = {}  # the implementations by reason and claim
     for (claim, tsm, *_), members in columns.items():
         if all(each.status is Status.SKIP and each.as_expected for each in members):
-            reason = members[0].detail.partition("\n")[0]
+            reason = _reason([each.detail.partition("\n")[0] for each in members])
             places.setdefault((reason, claim), {})[tsm] = None
     claims: dict[tuple[str, tuple[str, ...]], list[str]] = {}
     for (reason, claim), found in places.items():
@@ -72,6 +73,11 @@ def skip_lines(results: Sequence[CellResult]) -> list[str]:
         place = f" on {', '.join(tsms)}" if several else ""
         lines.append(printable(f"SKIP {', '.join(skipped)}{place}: {reason}"))
     return lines
+
+
+def _reason(reasons: Sequence[str]) -> str:
+    """Choose the reason of a claim: the other interface's scenarios say nothing about this one."""
+    return next((each for each in reasons if not each.startswith(_OTHER_INTERFACE)), reasons[0])
 
 
 def _grouped(results: Sequence[CellResult], *, every_fail: bool) -> list[list[CellResult]]:
