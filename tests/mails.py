@@ -5,7 +5,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from harness.mail.file_diffs import new_files
+from harness.implementations.apply import apply_patches
+from harness.mail.file_diffs import created_files
 from harness.mail.model import Posting
 from harness.mail.sources import parse_postings
 
@@ -86,4 +87,4 @@ def only(data: bytes | str) -> Posting:
 
 def contents(posting: Posting) -> dict[str, str]:
     """The files that a posting creates."""
-    return {name: data.decode() for name, data in new_files(posting).items()}
+    return dict(apply_patches({}, posting.patches, created_files(posting)).files)

@@ -15,7 +15,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.errors import UsageError
+from harness.implementations.apply import apply_patches
 from harness.mail.choice import choose_posting
+from harness.mail.file_diffs import created_files
 from harness.mail.model import FileChange
 from harness.mail.sources import parse_postings
 from tests.mails import CODE, TSM, contents, diff, mail, mbox, new_file, only, parse, text
@@ -157,12 +159,22 @@ def test_change_of_another_version_is_not_applied() -> None:
     assert contents(second) == {TSM: "v2\nnext\n"}
 
 
-@pytest.mark.parametrize("damage", [("-b", "-x"), (" d", ""), ("@@ -1,5", "@@ -1,9999999")])
+FULL = ["a", "b", "c", "d", "e", "f"]
+
+
+@pytest.mark.parametrize("damage", [("-b", "-x"), ("@@ -1,5", "@@ -1,9999999")])
 def test_change_that_does_not_apply_is_an_error(damage: tuple[str, str]) -> None:
-    old = ["a", "b", "c", "d", "e", "f"]
-    broken = change(old, ["a", "B", "c", "d", "e", "f"]).replace(*damage)
-    with pytest.raises(UsageError, match=r"does not apply to the files of its posting|incomplete"):
-        contents(choose_posting(parse(new_file(code=old) + broken)))
+    broken = change(FULL, ["a", "B", "c", "d", "e", "f"]).replace(*damage)
+    with pytest.raises(UsageError, match=r"patch 2 of 2|incomplete"):
+        contents(choose_posting(parse(new_file(code=FULL) + broken)))
+
+
+def test_change_with_damaged_context_is_applied_with_a_note() -> None:
+    broken = change(FULL, ["a", "B", "c", "d", "e", "f"]).replace(" d", "")
+    posting = choose_posting(parse(new_file(code=FULL) + broken))
+    applied = apply_patches({}, posting.patches, created_files(posting))
+    assert applied.files == {TSM: text(["a", "B", "c", "d", "e", "f"])}
+    assert "applied with one line of context" in applied.notes[0]
 
 
 @settings(deadline=None, max_examples=40)

@@ -19,6 +19,7 @@ _COMMANDS = {
     "explore": ("explore.explore_command", "Compare an implementation with the model."),
     "mutants": ("mutants.mutants", "Check that every defect is noticed, and nothing else."),
     "bisect": ("revisions.bisect", "Find the commit that broke a claim."),
+    "patch": ("patch.patch", "Show which postings a mail has, and what would be judged."),
     "series": ("revisions.series", "Show which patch makes or breaks which claim."),
     "matrix": ("matrix.matrix", "Print the jobs of a matrix file."),
     "history": ("history.history", "Show the verdicts of past runs."),

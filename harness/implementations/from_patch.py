@@ -18,7 +18,7 @@ from harness.implementations.user import (
     read_user_implementation,
     user_implementation,
 )
-from harness.mail.choice import choose_posting, concerned_paths, split_selector
+from harness.mail.choice import choose_posting, split_selector
 from harness.mail.model import Posting
 from harness.mail.sources import read_postings
 
@@ -66,16 +66,8 @@ def read_patch_implementation(spec: str) -> Implementation:
         return _on_base(spec, posting, base)
     if changes_core(posting):
         return PatchToKernel(spec, posting)
-    if not _brings_interface(posting):
-        require_judged(spec, posting)
+    require_judged(spec, posting)
     return implementation_of_posting(name, posting)
-
-
-def _brings_interface(posting: Posting) -> bool:
-    """Whether a new file outside of the kernel's own directories has an interface."""
-    new = {change.new for patch in posting.patches for change in patch.changes if not change.old}
-    kernel = ("drivers/", "include/")
-    return any(not path.startswith(kernel) for path in new & set(concerned_paths(posting)))
 
 
 def _on_base(spec: str, posting: Posting, base: str) -> Implementation:

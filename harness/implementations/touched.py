@@ -14,6 +14,7 @@ from pathlib import PurePosixPath
 
 from harness.errors import NotJudgedError
 from harness.implementations.core import CORE_DIRECTORY, core_of
+from harness.mail.choice import concerned_paths
 from harness.mail.model import FileChange, PostedPatch, Posting
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "align",
     "changes_core",
     "chosen_changes",
+    "judged_paths",
     "left_out",
     "not_judged",
     "require_judged",
@@ -31,6 +33,7 @@ _OTHER_MODULES = frozenset(
     f"{CORE_DIRECTORY}/{name}" for name in ("tsm-core.c", "tsm-mr.c", "guest/tsm-mr.c")
 ) | {"include/linux/tsm-mr.h"}
 _MAKEFILE = re.compile(rf"{CORE_DIRECTORY}/(?:guest/)?(?:Makefile|Kbuild)")
+_KERNEL = ("drivers/", "include/")
 _MOVED = {"tsm.c": "report.c", "report.c": "tsm.c"}
 
 
@@ -110,10 +113,25 @@ def left_out(posting: Posting, judged: set[str]) -> list[str]:
     return [name for name in posting.paths if name not in judged]
 
 
+def judged_paths(posting: Posting) -> tuple[str, ...]:
+    """The files of the posting that can belong to an implementation, by their last names.
+
+    They are those of the merged implementation, and new ones elsewhere that have an interface.
+    """
+    changes = _changes(posting.patches)
+    new = {change.new for change in changes if not change.old}
+    own = {path for path in concerned_paths(posting) if not path.startswith(_KERNEL)} & new
+    judged = (
+        change.new or change.old
+        for change in changes
+        if _may_be_core(change.new) or _may_be_core(change.old) or change.new in own
+    )
+    return tuple(dict.fromkeys(judged))
+
+
 def require_judged(name: str, posting: Posting) -> None:
     """Raise :class:`NotJudgedError` when no file of the posting can belong to an implementation."""
-    paths = {path for change in _changes(posting.patches) for path in (change.old, change.new)}
-    if not any(map(_may_be_core, paths)):
+    if not judged_paths(posting):
         raise not_judged(name, posting)
 
 

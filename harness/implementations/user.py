@@ -15,6 +15,7 @@ from pathlib import Path, PurePosixPath
 from harness.cache import Cache
 from harness.errors import UsageError
 from harness.implementations.api import HEADER, detect_api
+from harness.implementations.apply import apply_patches
 from harness.implementations.directory import directory_state, read_directory
 from harness.implementations.model import (
     Build,
@@ -31,7 +32,7 @@ from harness.implementations.module_pair import (
 )
 from harness.implementations.source_rules import check_sources, module_name
 from harness.kernels.model import Kernel
-from harness.mail.file_diffs import new_files
+from harness.mail.file_diffs import created_files
 from harness.mail.model import Posting
 from harness.oracle.printable import printable
 from harness.progress import Progress
@@ -121,11 +122,18 @@ def _read(spec: str, path: Path, modified: int) -> UserImplementation:
 def implementation_of_posting(spec: str, posting: Posting) -> UserImplementation:
     """Make the implementation ``spec`` of the new files of a posting.
 
-    Raises :class:`UsageError` naming what is missing.
+    Raises :class:`UsageError` naming what is missing, and with git's words when a later patch does
+    not apply to the files of the earlier ones.
     """
-    files = {name: data.decode("utf-8", "replace") for name, data in new_files(posting).items()}
     where = f"the posting {posting.subject!a} in {spec.partition(':')[2]}"
-    return user_implementation(spec, files, where, posting.notes)
+    try:
+        applied = apply_patches({}, posting.patches, created_files(posting))
+    except UsageError as error:
+        raise UsageError(
+            f"{where} does not apply to its own files:\n{error}",
+            hint="give all mails of the series",
+        ) from error
+    return user_implementation(spec, applied.files, where, (*posting.notes, *applied.notes))
 
 
 def user_implementation(

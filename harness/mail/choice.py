@@ -16,6 +16,7 @@ __all__ = [
     "choose_posting",
     "concerned_paths",
     "list_postings",
+    "selected_posting",
     "split_selector",
 ]
 
@@ -44,7 +45,7 @@ def choose_posting(postings: Sequence[Posting], selector: str = "") -> Posting:
     Without a selector it is the first complete one that changes a file of the interface; its notes
     name the others. Raises :class:`UsageError` with the list of postings.
     """
-    chosen = _selected(postings, selector) if selector else _first(postings)
+    chosen = selected_posting(postings, selector)
     posting = postings[chosen]
     damaged = [path for path in posting.damaged if _INTERFACE.fullmatch(path)]
     if damaged or not posting.paths:
@@ -62,6 +63,11 @@ def choose_posting(postings: Sequence[Posting], selector: str = "") -> Posting:
     return replace(
         posting, notes=(*posting.notes, f"used: #{chosen + 1} {_title(posting)}", *others)
     )
+
+
+def selected_posting(postings: Sequence[Posting], selector: str = "") -> int:
+    """The position of the posting that :func:`choose_posting` takes, complete or not."""
+    return _selected(postings, selector) if selector else _first(postings)
 
 
 def concerned_paths(posting: Posting) -> tuple[str, ...]:

@@ -20,7 +20,8 @@ __all__ = ["Mail", "looks_like_mail", "message_ids", "read_mail", "timestamp"]
 
 T = TypeVar("T")
 
-_MAX_HEADER = 8192  # of the value of one header, whose parser takes quadratic time
+# Of the value of one header: the parsers of the email package take quadratic time.
+_MAX_HEADER, _MAX_REFERENCES = 2000, 20_000
 _MAX_HEADERS = 256 << 10
 _MAX_PARTS = 100
 _HEADER = re.compile(rb"[!-9;-~]+:")
@@ -42,7 +43,8 @@ class _Policy(EmailPolicy):
 
     def header_source_parse(self, sourcelines: list[str]) -> tuple[str, str]:
         name, value = super().header_source_parse(sourcelines)
-        return name, value[:_MAX_HEADER]
+        is_list = name.lower() == "references"  # which no parser takes apart
+        return name, value[: _MAX_REFERENCES if is_list else _MAX_HEADER]
 
 
 _POLICY = _Policy()
