@@ -19,7 +19,10 @@ from pathlib import Path
 import pytest
 
 from harness.claims.catalogue import catalogue
+from harness.kernels.kernel_source import kernel_source
 from harness.session import Session
+from harness.settings import DEFAULT_KERNEL
+from tests.postings import edited, write_patch
 from tests.test_revisions import repository, tsm_repository
 
 __all__ = ["repository", "tsm_repository"]  # fixtures
@@ -87,6 +90,7 @@ def session(tmp_path: Path, session: Session) -> dict[str, str]:
     (tmp_path / ".venv").mkdir()
     (tmp_path / ".venv" / "bin").symlink_to(Path(sys.executable).parent)
     (tmp_path / "matrix.toml").write_text(_matrix())
+    _write_patches(session, tmp_path)
     return os.environ | {
         "HOME": str(tmp_path),
         "TSM_HARNESS_CACHE": str(session.cache.root),
@@ -127,6 +131,17 @@ def _make_repository(request: pytest.FixtureRequest, home: Path) -> None:
     patches = ["format-patch", "-q", "-o", str(home / "patches"), "v1"]
     subprocess.run([*git, *patches], check=True)
     (home / "tsm").symlink_to(tree.path)
+
+
+def _write_patches(session: Session, home: Path) -> None:
+    """Write the patches of the how-to, which are made of the kernel's sources."""
+    kernel = session.kernel(DEFAULT_KERNEL)
+    sources = dict(kernel_source(kernel, session.cache, session.progress).files)
+    copy = r"(\tmemcpy\(report->desc\.inblob, buf, count\);)"
+    cleared = r"\tmemset(report->desc.inblob, 0, sizeof(report->desc.inblob));\n\1"
+    fixed = edited(sources, "drivers/virt/coco/tsm.c", copy, cleared)
+    write_patch(home / "fix.patch", sources, fixed)
+    write_patch(home / "second.patch", fixed, sources)
 
 
 def test_reference_is_the_output_of_the_command() -> None:
