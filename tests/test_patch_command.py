@@ -3,15 +3,18 @@
 
 from __future__ import annotations
 
+import io
 import json
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from click.testing import CliRunner
 
 from harness.cli.app import app
+from harness.cli.kept_mails import with_kept_mails
 from harness.errors import UsageError
 from harness.implementations.spec import parse_implementation
 from tests.mails import TSM, diff, mail, mbox, new_file
@@ -104,3 +107,36 @@ def test_command_imports_neither_pytest_nor_qemu() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == ""
+
+
+def test_standard_input_is_kept_for_the_workers_of_a_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdin", SimpleNamespace(buffer=io.BytesIO(SERIES)))
+    specs = ("mainline", "patch:-#v2,base=dir:x", f"patch:{THREAD}#2")
+    kept = with_kept_mails(specs, tmp_path)
+    assert (kept[0], kept[2]) == (specs[0], specs[2])
+    file = Path(kept[1].removeprefix("patch:").removesuffix("#v2,base=dir:x"))
+    assert file.read_bytes() == SERIES
+    assert file.is_relative_to(tmp_path)
+    with pytest.raises(UsageError, match="for one implementation only"):
+        with_kept_mails(("patch:-", "patch:-#2"), tmp_path)
+
+
+def test_thread_of_a_message_id_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    thread = mbox(mail(ident="a"), mail("[PATCH v2] tsm: Add it", ident="b", hour=12))
+    (tmp_path / "thread").write_bytes(thread)
+    program = tmp_path / "b4"
+    program.write_text(f'#!/bin/sh\ncp {tmp_path}/thread "$3/t.mbx"\n')
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    for ident, number in (("<b@example.com>", "#2"), ("a@example.com", "#1")):
+        [kept] = with_kept_mails((f"patch:{ident}",), tmp_path / "cache")
+        assert kept.endswith(f"/thread.mbox{number}")
+    [kept] = with_kept_mails(("patch:c@example.com",), tmp_path / "cache")
+    assert kept.endswith("/thread.mbox")
+
+
+@pytest.mark.parametrize("spec", ["dir:-", "mainline", "patch:a@b/c", "patch:/x@y"])
+def test_other_names_are_kept_as_they_are(spec: str, tmp_path: Path) -> None:
+    assert with_kept_mails((spec,), tmp_path) == (spec,)

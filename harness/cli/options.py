@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 import click
 
+from harness.cli.kept_mails import with_kept_mails
 from harness.errors import UsageError
 from harness.implementations.from_patch import with_base
 from harness.option import Option, Use
@@ -171,6 +172,7 @@ def settings(
             if base is not None:
                 made = replace(made, tsms=with_base(made.tsms, base))
             if check:
+                made = replace(made, tsms=with_kept_mails(made.tsms, made.cache))
                 made.check()
             if all_used:
                 refuse_unused(made)

@@ -18,7 +18,7 @@ from harness.mail.sections import read_text
 from harness.mail.text import decode_text, to_bytes
 from harness.mail.threads import postings_of
 
-__all__ = ["parse_postings", "read_postings"]
+__all__ = ["parse_postings", "position_of", "read_postings"]
 
 _MAX_MAILS = 5000
 _MAX_FILES = 2000
@@ -168,9 +168,13 @@ def _contents(files: Sequence[Path]) -> Iterator[bytes]:
 def _postings_around(message_id: str) -> tuple[Posting, ...]:
     """The posting with this mail, from the thread that b4 fetches."""
     postings = parse_postings(fetch_thread(message_id), f"the thread of {message_id}")
-    with_mail = tuple(
-        posting
-        for posting in postings
-        if message_id in {posting.message_id, *(patch.message_id for patch in posting.patches)}
-    )
-    return with_mail or postings
+    position = position_of(message_id, postings)
+    return postings if position is None else (postings[position],)
+
+
+def position_of(message_id: str, postings: Sequence[Posting]) -> int | None:
+    """The position of the posting that has this mail; None for a reply."""
+    for position, posting in enumerate(postings):
+        if message_id in {posting.message_id, *(each.message_id for each in posting.patches)}:
+            return position
+    return None
