@@ -29,7 +29,7 @@ UNEXPECTED_STYLE = "bold red"
 
 _MAX_EXPECTED_FAILS = 3  # with more of them, the table is the overview and details would bury it
 _MAX_SEEN = 14  # lines of what was seen
-_MAX_EVENTS = 8  # lines of the timeline
+_MAX_EVENTS = 12  # lines of the timeline
 _OTHER_INTERFACE = "the claim is about"
 _OWN = ("patch:", "dir:")
 

@@ -117,7 +117,8 @@ CONFIGFS_ATTR_WO(report_, service_manifest_version);
 static ssize_t report_inblob_write(struct config_item *item, const void *buf,
 				   size_t count)
 {
-	if (!count && !has_defect(DEFECT_WIPING_REFUSAL))
+	if (!count && !has_defect(DEFECT_WIPING_REFUSAL) &&
+	    !has_defect(DEFECT_UNCOUNTED_WIPE))
 		return -EINVAL;
 	return tsm_configfs_set_inblob(to_entry(item), buf, count) ?:
 	       (ssize_t)count;

@@ -14,6 +14,8 @@ DEFECT(UNCHECKED_SIZE, "unchecked-size", "F2",
        "the size that configfs allocated is not compared with the report")
 DEFECT(WIPING_REFUSAL, "wiping-refusal", "F3",
        "an inblob that is too long is refused, and an empty one is stored")
+DEFECT(UNCOUNTED_WIPE, "uncounted-wipe", "F3",
+       "like wiping-refusal, and the generation does not show it")
 DEFECT(SILENT_REFUSAL, "silent-refusal", "F4",
        "an inblob is refused at close, where the writer gets no error")
 DEFECT(ORPHAN_REPORT, "orphan-report", "F6",

@@ -208,6 +208,7 @@ int tsm_configfs_set_inblob(struct entry *entry, const u8 *value, size_t count)
 	if (len)
 		memcpy(desc->inblob, value, len);
 	desc->inblob_len = len;
-	count_write(entry, &desc->inblob);
+	if (len || !has_defect(DEFECT_UNCOUNTED_WIPE))
+		count_write(entry, &desc->inblob);
 	return 0;
 }
