@@ -65,7 +65,6 @@ REFUSED = [
     ("--programs", "run R1 J1 --programs 9", "run R1 M1 --programs 9"),
     ("--programs", "run --programs 9 --tsm defect:reader-race", "run --programs 9"),
     ("--kcidb-origin", "run R1 --kcidb-origin me", "run R1 --kcidb-origin me --kcidb OUT"),
-    ("--resume", "run R1 --resume", "run R1 --resume --cluster local"),
     ("-n", "run R1 -n 2 --cluster tcp://h:1", "run R1 -n 2 --cluster local"),
     ("--bad", "bisect R1 --bad HEAD~1", "bisect R1 --bad HEAD~1 --good HEAD~2"),
     ("--confidence", "bisect R1 --confidence 0.5", "bisect R1 --confidence 0.5 --rate 0.5"),
