@@ -151,9 +151,8 @@ def recorded(session: Session, tmp_path_factory: pytest.TempPathFactory) -> Path
     trial = explorer.run(Program((MakeEntry("e"), read, write, read)))
     finding = Finding(trial, 1, 1, frozenset())
     settings = Settings(tsms=(UNCOUNTED,), cache=session.cache.root)
-    kernel = session.kernel(DEFAULT_KERNEL)
     root = tmp_path_factory.mktemp("recorded")
-    where = write_finding(root, finding, explorer.detect(), settings, kernel, 1)
+    where = write_finding(root, finding, explorer.detect(), settings, session, 1)
     assert where is not None
     assert as_script(finding, explorer.detect()) == (where / "finding.sh").read_text()
     return where

@@ -119,7 +119,7 @@ def explore_command(
     limit = Budget(budget.programs, budget.seconds, findings)
     with Session(settings, stderr_progress()) as session:
         explorer = _WatchedExplorer(session, settings.kernels[0], settings.tsms[0], settings.seed)
-        version, kernel = explorer.detect(), session.kernel(settings.kernels[0])
+        version = explorer.detect()
         explored, stopped = _explore_parts(explorer, parts, limit)
     found = [finding for result in explored.values() for finding in result.findings]
     coverage = Coverage.of(explored.values(), version, limit, stopped=stopped is not None)
@@ -127,7 +127,7 @@ def explore_command(
     for part, result in explored.items():
         print_part(console, part, result)
     print_coverage(console, coverage)
-    print_findings(console, found, version, settings, kernel)
+    print_findings(console, found, version, settings, session)
     if coverage_file is not None:
         text = "".join(f"{line}\n" for line in coverage.lines())
         write_atomically(coverage_file, text.encode())

@@ -16,10 +16,10 @@ from harness.explore.explore import Exploration, Finding
 from harness.explore.record import write_finding
 from harness.explore.show import rows, title
 from harness.explore.systematic import Part
-from harness.kernels.model import Kernel
 from harness.model.interface import InterfaceVersion
 from harness.oracle.printable import printable
 from harness.report.text import print_text
+from harness.session import Session
 from harness.settings import Settings
 
 __all__ = ["print_coverage", "print_findings", "print_part", "print_result", "print_rows"]
@@ -47,11 +47,11 @@ def print_findings(
     findings: Sequence[Finding],
     version: InterfaceVersion,
     settings: Settings,
-    kernel: Kernel,
+    session: Session,
 ) -> None:
     """Print each finding as a table of operation and result, and record it."""
     for number, finding in enumerate(findings, 1):
-        where = write_finding(settings.artifacts, finding, version, settings, kernel, number)
+        where = write_finding(settings.artifacts, finding, version, settings, session, number)
         print_text(console, f"\n{title(finding)}")
         print_rows(console, finding, version)
         if where is not None:

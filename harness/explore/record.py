@@ -13,10 +13,10 @@ from harness.explore.compare import Disagreement
 from harness.explore.explore import Finding
 from harness.explore.program_json import FILE, RecordedProgram, write_program
 from harness.explore.show import as_scenario, as_script, text_lines, title
-from harness.implementations.spec import parse_implementation
 from harness.kernels.model import Kernel
 from harness.model.interface import InterfaceVersion
 from harness.oracle.printable import printable
+from harness.session import Session
 from harness.settings import Settings
 from harness.verdict import Cause, Status
 
@@ -54,7 +54,7 @@ def write_finding(
     finding: Finding,
     version: InterfaceVersion,
     settings: Settings,
-    kernel: Kernel,
+    session: Session,
     number: int,
 ) -> Path | None:
     """Write the files of a finding below ``root``; returns their directory.
@@ -85,8 +85,9 @@ def write_finding(
                 (directory / name).write_text(text, encoding="utf-8")
     except OSError:
         return None
-    bundle = Bundle(own, outcome_of(finding.disagreement, kernel))
-    write_bundle(directory, bundle, parse_implementation(settings.tsms[0]).files)
+    kernel, tsm = settings.kernels[0], settings.tsms[0]
+    bundle = Bundle(own, outcome_of(finding.disagreement, session.kernel(kernel)))
+    write_bundle(directory, bundle, session.known_implementation(kernel, tsm).files)
     return directory
 
 
