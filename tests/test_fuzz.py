@@ -12,7 +12,14 @@ import pytest
 from tests.fuzz.seeds import write_seeds
 from tests.fuzz.targets import TARGETS
 
-RUNS = {"stream": 4000, "resync": 4000, "messages": 20000, "session": 8000, "blobs": 3000}
+RUNS = {
+    "stream": 4000,
+    "resync": 4000,
+    "messages": 20000,
+    "session": 8000,
+    "blobs": 3000,
+    "mails": 2000,
+}
 ROOT = Path(__file__).parent.parent
 
 

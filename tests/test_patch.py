@@ -425,6 +425,26 @@ def test_commands_in_a_description_do_not_hide_the_patch() -> None:
     assert contents(only("tsm: Add it\n\n" + shell + new_file())) == {TSM: text()}
 
 
+def test_line_of_a_description_that_looks_like_a_head_is_ignored() -> None:
+    posting = only(f"See\ndiff --git a/x.c b/x.c\nfor more.\n\n{new_file()}")
+    assert posting.paths == (TSM,)
+    assert posting.notes == ()
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "diff --git a/x.c b/x.c\nindex 0000001..1111111 100644\n",
+        "--- a/x.c\n+++ b/x.c\n@@ -1,2 +1,2 @@\n a\n b\n",
+        "--- a/x.c\n+++ b/x.c\n@@ -1 +1 @@ a\n@@ -1 +1 @@\n-a\n+b\n",
+        "diff --git a/x.c b/x.c\n--- a/x.c\n+++ b/x.c\n",
+    ],
+)
+def test_diff_that_changes_nothing_is_incomplete(body: str) -> None:
+    [posting] = parse(body)
+    assert posting.damaged == ("x.c",)
+
+
 # Names.
 
 

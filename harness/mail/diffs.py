@@ -118,7 +118,7 @@ def _scan(lines: Sequence[str]) -> Iterator[Item]:
 def _read_file(lines: Sequence[str], head: Head) -> tuple[FileDiff, int]:
     change = FileChange(head.old, head.new)
     end, body, notes = head.end, list[str](), list[str]()
-    if head.has_names:
+    if head.has_hunks:
         hunks = read_hunks(lines, head.end)
         end, body, notes = hunks.end, hunks.lines, hunks.notes
         if hunks.damage and not head.left_out:

@@ -37,14 +37,14 @@ class Head:
     """``old`` and ``new`` are as in FileChange; ``lines`` are git's extended header.
 
     ``end`` is the number of the line after the head. ``left_out`` says why this diff cannot be
-    applied, if so. ``has_names`` is true when hunks must follow.
+    applied, if so. ``has_hunks`` is true when hunks must follow.
     """
 
     old: str
     new: str
     lines: tuple[str, ...]
     end: int
-    has_names: bool
+    has_hunks: bool
     left_out: str = ""
 
 
@@ -111,8 +111,8 @@ def _git_head(lines: Sequence[str], at: int, names: str) -> Head | None:
         old, new = _names_of(names)
     old = "" if old == _NO_FILE or "new file mode" in extended else old
     new = "" if new == _NO_FILE or "deleted file mode" in extended else new
-    if not old and not new:
-        return None
+    if (not old and not new) or not (has_names or extended or _starts_binary(lines, at)):
+        return None  # a line of a text that looks like the head of a diff
     for kind in ("rename", "copy"):
         # Git repeats the names there, without the prefix unless it was told to write none.
         if (extended.get(f"{kind} from"), extended.get(f"{kind} to")) != (old, new):
@@ -127,7 +127,8 @@ def _git_head(lines: Sequence[str], at: int, names: str) -> Head | None:
     name = check_name(new or old)
     check_name(old or new)
     left_out = left_out and f"{left_out}, {name}"
-    return Head(old, new, kept, at, has_names, left_out)
+    has_hunks = has_names or not any(not line.startswith("index ") for line in kept)
+    return Head(old, new, kept, at, has_hunks, left_out)
 
 
 def _names_of(names: str) -> tuple[str, str]:
@@ -161,6 +162,10 @@ def _extended_lines(
     if _INDEX.fullmatch(extended.get("index", "")):
         kept.append(f"index {extended['index']}")
     return tuple(kept), old, new
+
+
+def _starts_binary(lines: Sequence[str], at: int) -> bool:
+    return at < len(lines) and lines[at].startswith(("Binary files ", "GIT binary patch"))
 
 
 def _binary(lines: Sequence[str], at: int) -> tuple[str, int]:

@@ -82,6 +82,8 @@ def _read_body(lines: Sequence[str], hunks: Hunks, old: int, new: int) -> None:
             hunks.damage = f"a hunk ends early: {head[:80]}"
             return
         hunks.end += 1
+    if not any(line.startswith(("+", "-")) for line in body):
+        hunks.damage = f"a hunk changes nothing: {head[:80]}"
     _read_tail(lines, hunks, body)
     hunks.lines += body
 

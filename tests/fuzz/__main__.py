@@ -7,7 +7,7 @@ import sys
 
 import atheris
 
-with atheris.instrument_imports(include=["providers_sim", "tsmw", "tests.fuzz"]):
+with atheris.instrument_imports(include=["providers_sim", "tsmw", "harness.mail", "tests.fuzz"]):
     from tests.fuzz.targets import TARGETS, planted
 
 

@@ -7,6 +7,10 @@ import socket
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 
+from harness.errors import UsageError
+from harness.mail.file_diffs import file_diffs
+from harness.mail.names import check_name
+from harness.mail.sources import parse_postings
 from providers_sim import EvidenceError, FaultQueue, describe
 from providers_sim.evidence.arm_cca.token import parse_token
 from providers_sim.evidence.cose import decode
@@ -125,6 +129,22 @@ def blobs(data: bytes) -> None:
         assert encode_report(report, None)[:0x2A0] == data[:0x2A0]
 
 
+def mails(data: bytes) -> None:
+    """Check that any mail gives postings or a UsageError with a hint, and each diff is sound."""
+    try:
+        postings = parse_postings(data, "a mail")
+    except UsageError as error:
+        assert error.hint
+        return
+    for posting in postings:
+        assert posting.subject.isprintable()
+        for patch in posting.patches:
+            changed = [change for change, _ in file_diffs(patch)]
+            assert changed == list(patch.changes)
+            for name in (name for change in changed for name in (change.old, change.new) if name):
+                assert check_name(name) == name
+
+
 def planted(data: bytes) -> None:
     """Raise an error on one value of one byte: a defect that fuzzing must find."""
     if len(data) > 8 and data[5] == 0x99:
@@ -132,6 +152,6 @@ def planted(data: bytes) -> None:
 
 
 TARGETS: dict[str, Callable[[bytes], None]] = {
-    target.__name__: target for target in (stream, resync, messages, session, blobs)
+    target.__name__: target for target in (stream, resync, messages, session, blobs, mails)
 }
 """Every target by its name."""
