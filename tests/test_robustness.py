@@ -6,7 +6,9 @@ from __future__ import annotations
 import gc
 import json
 import os
+import pty
 import resource
+import select
 import signal
 import subprocess
 import sys
@@ -136,6 +138,42 @@ def test_interrupted_run_cleans_up_and_exits_125(
     assert run.wait() == 125, run.text()
     _wait_until(run.is_cleaned_up, "the end of every QEMU and of the run directory")
     assert "Traceback" not in run.text()
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_closed_terminal_ends_the_run_and_its_report_is_written(
+    cache: Path, tmp_path: Path, workers: int
+) -> None:
+    report, temporary = tmp_path / "run.json", tmp_path / "tmp"
+    temporary.mkdir()
+    command = ["env", "--default-signal=HUP", f"TMPDIR={temporary}", sys.executable, "-m"]
+    command += ["harness", "run", "T1", "--tsm=class-fixed", "--times=200", f"-n{workers}"]
+    command += [f"--cache={cache}", f"--artifacts={tmp_path / 'artifacts'}", f"--json={report}"]
+    command += [f"--history={tmp_path / 'history.db'}"]
+    child, terminal = pty.fork()  # the child leads the session of the terminal
+    if child == 0:
+        os.execvp(command[0], command)
+    _read_until(terminal, lambda: len(_journal_lines(tmp_path)) > 3)
+    os.close(terminal)
+    _, status = os.waitpid(child, 0)
+    assert os.waitstatus_to_exitcode(status) == 125
+    statuses = [cell["status"] for cell in json.loads(report.read_bytes())["cells"]]
+    assert set(statuses) == {"PASS", "MISS"}
+    written = [line for line in _journal_lines(tmp_path) if b'"result"' in line]
+    assert statuses.count("PASS") == len(written)
+    _wait_until(
+        lambda: not qemu_command_lines(temporary) and not list(temporary.iterdir()),
+        "the end of every QEMU and of the run directory",
+    )
+
+
+def _read_until(terminal: int, condition: Callable[[], object]) -> None:
+    """Read what is written to the terminal, so that the writer never waits."""
+    deadline = time.monotonic() + _SECONDS
+    while not condition():
+        assert time.monotonic() < deadline
+        if select.select([terminal], [], [], 0.1)[0]:
+            os.read(terminal, 65536)
 
 
 @pytest.mark.parametrize("workers", [1, 2])
