@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -17,7 +18,11 @@ import pytest
 from harness.cache import Cache
 from harness.cache.seal import Seal
 from harness.errors import HostError
+from harness.kernels.build_output import discard_damaged, output_digests
+from harness.kernels.kbuild import build_tree
+from harness.kernels.spec import KernelTree
 from harness.paths import shared_cache_directory
+from harness.progress import NullProgress
 
 KEY = "0" * 64
 ROOT = Path(__file__).parents[1]
@@ -355,3 +360,74 @@ def test_shared_cache_that_does_not_exist_is_a_host_error(
     assert shared_cache_directory(tmp_path) == tmp_path
     monkeypatch.delenv("TSM_HARNESS_CACHE_SHARED")
     assert shared_cache_directory() is None
+
+
+# The build of a kernel tree
+
+
+@pytest.fixture
+def build(tmp_path: Path) -> tuple[Path, Path]:
+    """The output of a kernel build, and its stamp."""
+    for name in ("arch/x86/boot/bzImage", ".config", "Module.symvers", "fs/configfs.ko"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(name.encode() * 20)
+    (tmp_path / "modules.order").write_text("fs/configfs.o\n")
+    stamp = tmp_path / "stamp"
+    stamp.write_text(json.dumps({"identity": "abc", "files": output_digests(tmp_path)}))
+    return tmp_path, stamp
+
+
+@pytest.mark.parametrize("name", ["arch/x86/boot/bzImage", ".config", "fs/configfs.ko"])
+@pytest.mark.parametrize(
+    "change", [flip, Path.unlink, replace_by_directory, lambda file: os.truncate(file, 0)]
+)
+def test_damaged_file_of_a_kernel_build_is_removed_for_make(
+    build: tuple[Path, Path],
+    name: str,
+    change: Callable[[Path], None],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    out, stamp = build
+    change(out / name)
+    assert discard_damaged(out, stamp)
+    assert not (out / name).exists()
+    assert not stamp.exists()
+    assert f"is damaged ({name})" in caplog.text
+    assert (out / "Module.symvers").exists()
+
+
+def test_undamaged_kernel_build_is_kept(build: tuple[Path, Path]) -> None:
+    out, stamp = build
+    assert not discard_damaged(out, stamp)
+    assert stamp.exists()
+    stamp.write_text("{}")  # of an earlier version
+    assert not discard_damaged(out, stamp)
+    replace_by_directory(stamp)
+    assert not discard_damaged(out, stamp)
+    assert not stamp.exists()
+
+
+def test_damaged_kernel_build_is_built_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    builds: list[Path] = []
+
+    def build_files(_: Path, out: Path, *__: object) -> None:
+        builds.append(out)
+        contents = {"arch/x86/boot/bzImage": "image", "include/config/kernel.release": "6.12.1"}
+        for name, text in (contents | {".config": "CONFIG_TSM=y\n"}).items():
+            (out / name).parent.mkdir(parents=True, exist_ok=True)
+            (out / name).write_text(text)
+
+    monkeypatch.setattr("harness.kernels.kbuild._make", build_files)
+    monkeypatch.setattr("harness.kernels.kbuild._configure", lambda *_: None)
+    monkeypatch.setattr("harness.kernels.kbuild._require_tools", lambda: None)
+    monkeypatch.setattr("harness.kernels.kbuild._identity", lambda *_: "the same tree")
+    tree = KernelTree("tree:/linux", tmp_path, ())
+    for _ in range(2):
+        image = build_tree(tree, Cache(tmp_path / "cache"), NullProgress()).image
+    assert len(builds) == 1
+    flip(image)
+    build_tree(tree, Cache(tmp_path / "cache"), NullProgress())
+    assert len(builds) == 2
+    assert image.read_text() == "image"

@@ -142,6 +142,8 @@ class Cache:
         """Lock the mutable directory ``ROOT/NAME/`` against other processes."""
         directory = self.root / name
         with _host_errors(self.root):
+            if directory.is_file():
+                directory.unlink()
             directory.mkdir(parents=True, exist_ok=True)
             with self._lock_file(f"{name.replace('/', '-')}.state") as lock:
                 fcntl.flock(lock, fcntl.LOCK_EX)

@@ -22,6 +22,7 @@ from harness.cache import Cache
 from harness.detectors import SANITIZERS
 from harness.errors import BuildError, HostError, TsmHarnessError, UsageError
 from harness.git import confined_git, repository_paths
+from harness.kernels.build_output import discard_damaged, output_digests
 from harness.kernels.kconfig import explain_lost, lost_symbols, read_fragment
 from harness.kernels.model import Kernel, parse_config
 from harness.kernels.source import fetch_source
@@ -64,13 +65,16 @@ def build_tree(
     inputs = (_LAYOUT, str(source), named.sanitizers, hashlib.sha256(base.encode()).hexdigest())
     with cache.lock(f"build/{hashlib.sha256(repr(inputs).encode()).hexdigest()[:16]}") as out:
         stamp, identity = out / _STAMP, _identity(named, source)
+        if not trusted:
+            discard_damaged(out, stamp)
         if not (trusted and stamp.exists()) and not _is_current(stamp, identity):
             _require_tools()
             stamp.unlink(missing_ok=True)
             _configure(source, out, base, named.sanitizers)
             with progress.step(f"building {named.name}") as step:
                 _make(source, out, ("bzImage", "modules"), step)
-            stamp.write_text(json.dumps({"identity": identity}), encoding="utf-8")
+            record = {"identity": identity, "files": output_digests(out)}
+            stamp.write_text(json.dumps(record), encoding="utf-8")
         return _kernel(named.name, out)
 
 
