@@ -1,13 +1,16 @@
 # SPDX-License-Identifier: MIT
-"""Runs git on a given directory, whatever repository the environment names.
+"""Runs git on a given directory, whatever the environment and the user's configuration say.
 
-The configuration of a repository names programs that git runs. :func:`git` trusts the repository,
-as git itself does; :func:`confined_git` is for a tree that may be a stranger's.
+Identity, aliases for URLs and filters of the user stay in effect. The configuration of a repository
+names programs that git runs. :func:`git` trusts the repository, as git itself does;
+:func:`confined_git` is for a tree that may be a stranger's.
 """
 
 from __future__ import annotations
 
 import os
+import re
+import shlex
 import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -18,6 +21,7 @@ from harness.sandbox import confine, confined_environment
 
 __all__ = [
     "bisecting",
+    "commit_of",
     "confined_git",
     "git",
     "git_bytes",
@@ -27,8 +31,34 @@ __all__ = [
 ]
 
 _SECONDS = 600
-# Hooks and `git bisect run` set these to their own repository.
-_VARIABLES = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX")
+# Hooks and `git bisect run` set these to their own repository; the last one changes the output.
+_VARIABLES = (
+    "GIT_DIR",
+    "GIT_WORK_TREE",
+    "GIT_INDEX_FILE",
+    "GIT_PREFIX",
+    "GIT_COMMON_DIR",
+    "GIT_OBJECT_DIRECTORY",
+    "GIT_NAMESPACE",
+    "GIT_EXTERNAL_DIFF",
+)
+# Settings of the user that would run programs, ask for a passphrase, or change what git writes.
+_SETTINGS = {
+    "core.hooksPath": os.devnull,
+    "core.fsmonitor": "false",
+    "core.autocrlf": "false",
+    "apply.whitespace": "nowarn",
+    "apply.ignoreWhitespace": "no",
+    "commit.gpgSign": "false",
+    "tag.gpgSign": "false",
+    "log.showSignature": "false",
+    "color.ui": "false",
+    "rerere.enabled": "false",
+    "submodule.recurse": "false",
+    "gc.auto": "0",
+}
+_FIXED = {"LC_ALL": "C", "LANGUAGE": "C", "GIT_TERMINAL_PROMPT": "0", "GIT_EDITOR": "true"}
+_OTHER_OWNER = re.compile(r"detected dubious ownership in repository at '(?P<path>[^']*)'")
 
 
 def git(directory: Path, *arguments: str, data: bytes | None = None) -> str:
@@ -48,9 +78,7 @@ def git_bytes(
 
 def confined_git(directory: Path, *arguments: str, seconds: float = _SECONDS) -> bytes:
     """Like :func:`git_bytes`; git and the programs that it runs can only read the repository."""
-    command = confine(
-        ["git", "-C", str(directory), *arguments], readable=repository_paths(directory)
-    )
+    command = confine(_command(directory, arguments), readable=repository_paths(directory))
     environment = confined_environment(directory)
     return _output(directory, arguments, _start(command, environment, None, seconds))
 
@@ -78,9 +106,37 @@ def _output(
 ) -> bytes:
     if done.returncode:
         message = done.stderr.decode("utf-8", "replace").strip()[-1000:]
+        if other := _OTHER_OWNER.search(message):
+            raise HostError(
+                f"git refuses the repository {other['path']}, which belongs to another user: "
+                f"{message.splitlines()[0]}",
+                hint=f"git config --global --add safe.directory {shlex.quote(other['path'])}",
+            )
         failure = message or f"exit status {done.returncode}"
         raise UsageError(f"git {arguments[0]} in {directory}: {failure}")
     return done.stdout
+
+
+def commit_of(repository: Path, revision: str) -> str:
+    """Return the full id of the commit that ``revision`` names.
+
+    Raises :class:`UsageError` when there is none, or no repository.
+    """
+    name = f"{revision}^{{commit}}"
+    try:
+        git(repository, "rev-parse", "--git-dir")
+    except UsageError as error:
+        raise UsageError(
+            f"{repository.absolute()} is not in a git repository: {error}",
+            hint="name the repository with --repository",
+        ) from error
+    try:
+        return git(repository, "rev-parse", "--verify", "--quiet", "--end-of-options", name).strip()
+    except UsageError as error:
+        raise UsageError(
+            f"{repository.absolute()} has no commit {revision!a}",
+            hint="name a commit, a branch or a tag of this repository",
+        ) from error
 
 
 def git_succeeds(directory: Path, *arguments: str, data: bytes | None = None) -> bool:
@@ -112,7 +168,12 @@ def _run(
     directory: Path, arguments: Sequence[str], data: bytes | None, seconds: float = _SECONDS
 ) -> subprocess.CompletedProcess[bytes]:
     environment = {name: value for name, value in os.environ.items() if name not in _VARIABLES}
-    return _start(["git", "-C", str(directory), *arguments], environment, data, seconds)
+    return _start(_command(directory, arguments), environment | _FIXED, data, seconds)
+
+
+def _command(directory: Path, arguments: Sequence[str]) -> list[str]:
+    settings = [part for item in _SETTINGS.items() for part in ("-c", "=".join(item))]
+    return ["git", *settings, "-C", str(directory), *arguments]
 
 
 def _start(

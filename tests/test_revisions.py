@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -13,10 +14,18 @@ import pytest
 
 from harness.errors import BuildError, UsageError
 from harness.git import git
+from harness.implementations.user import read_user_implementation
 from harness.revisions.bisect import bisect
 from harness.revisions.fixup import fixup_applied
 from harness.revisions.series import series_verdicts
-from harness.revisions.verdicts import CommitVerdict, _verdict_of, commit_verdict, runs_needed
+from harness.revisions.verdicts import (
+    CommitVerdict,
+    _untracked,
+    _verdict_of,
+    commit_verdict,
+    runs_needed,
+)
+from harness.revisions.worktree import settings_in_tree
 from harness.settings import Settings
 from harness.verdict import Cell, CellResult, Status
 from tests.test_cli import Invoke, invoke
@@ -267,11 +276,161 @@ def test_wrong_usage_is_no_bad_commit(repository: Repository, invoke: Invoke) ->
     assert done.returncode == 2
 
 
+def hostile(repository: Path) -> None:
+    """Configure what makes git run programs, ask for a key, or change what it writes."""
+    hooks = repository.parent / "hooks"
+    hooks.mkdir()
+    for name in ("post-checkout", "pre-applypatch", "applypatch-msg", "pre-commit"):
+        (hooks / name).write_text("#!/bin/sh\necho hook >&2\nexit 1\n")
+        (hooks / name).chmod(0o755)
+    for name, value in {
+        "core.hooksPath": str(hooks),
+        "commit.gpgSign": "true",
+        "gpg.program": "/bin/false",
+        "apply.whitespace": "error",
+        "log.showSignature": "true",
+        "color.ui": "always",
+        "core.fsmonitor": "/bin/false",
+    }.items():
+        git(repository, "config", name, value)
+
+
+def test_settings_of_the_user_have_no_effect(repository: Repository, tmp_path: Path) -> None:
+    commits = [
+        repository.commit(f"c{n}", a="good" if n < 2 else "bad", b=f"{n} \n") for n in range(4)
+    ]
+    patches = tmp_path / "patches"
+    git(repository.path, "format-patch", "--quiet", "-o", str(patches), commits[0])
+    hostile(repository.path)
+    found = bisect(repository.path, commits[0], "HEAD", tmp_path / "one", by_content)
+    assert found.first_bad == commits[2]
+    rows = series_verdicts(repository.path, commits[0], patches, tmp_path / "two", by_content)
+    assert [verdict.exit_status for _, verdict in rows] == [0, 0, 1, 1]
+
+
+@pytest.mark.parametrize("revision", ["nowhere", "--all", "HEAD:a.c", "a\nb"])
+def test_a_revision_that_is_none_is_said(
+    revision: str, repository: Repository, tmp_path: Path
+) -> None:
+    repository.commit("one", a="good")
+    with pytest.raises(UsageError, match="has no commit ") as caught:
+        bisect(repository.path, revision, "HEAD", tmp_path, by_content)
+    assert ascii(revision) in str(caught.value)
+    with pytest.raises(UsageError, match="has no commit "):
+        series_verdicts(repository.path, revision, tmp_path, tmp_path, by_content)
+
+
+def test_ends_of_other_histories_are_refused(repository: Repository, tmp_path: Path) -> None:
+    first = repository.commit("one", a="good")
+    last = repository.commit("two", a="bad")
+    with pytest.raises(UsageError, match="is no ancestor of the bad commit"):
+        bisect(repository.path, last, first, tmp_path, by_content)
+
+
+def test_a_repository_of_another_user_is_no_bad_commit(
+    repository: Repository, invoke: Invoke, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = repository.commit("one", a="1")
+    monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
+    arguments = ("--tsm", "dir:tsm", "--repository", str(repository.path))
+    done = invoke("bisect", "T3", *arguments, "--good", first)
+    assert done.returncode == 125, done.stderr
+    error = " ".join(done.stderr.split())
+    assert "belongs to another user: fatal: detected dubious ownership" in error
+    assert f"git config --global --add safe.directory {repository.path}" in error
+
+
+def test_a_directory_is_followed_when_the_code_moves(tmp_path: Path) -> None:
+    settings = Settings(tsms=("dir:drivers/virt/coco/guest", "mainline"))
+    assert settings_in_tree(tmp_path, settings).tsms == ("dir:drivers/virt/coco", "mainline")
+    (tmp_path / "drivers/virt/coco/guest").mkdir(parents=True)
+    assert settings_in_tree(tmp_path, settings) == settings
+
+
+SMALL = Path(__file__).parent / "data" / "implementation"
+
+
+@pytest.mark.parametrize("named", ["drivers/virt/coco", "drivers/virt/coco/guest"])
+def test_a_bisection_follows_the_move(named: str, repository: Repository, tmp_path: Path) -> None:
+    coco = repository.path / "drivers/virt/coco"
+    (coco / "guest").mkdir(parents=True)
+    shutil.copytree(SMALL / "include", repository.path / "include")
+    code = (SMALL / "tsm.c").read_text()
+    (coco / "tsm.c").write_text(code)
+    (coco / "Makefile").write_text("obj-$(CONFIG_TSM_REPORTS) += tsm.o\n")
+    good = repository.commit("coco: reports")
+    (coco / "tsm.c").rename(coco / "guest/report.c")
+    (coco / "Makefile").write_text("obj-$(CONFIG_TSM_GUEST) += guest/\n")
+    (coco / "guest/Makefile").write_text(
+        "obj-$(CONFIG_TSM_REPORTS) += tsm_report.o\ntsm_report-y := report.o\n"
+    )
+    repository.commit("coco: move reports")
+    (coco / "guest/report.c").write_text(code.replace("memset", "(void)"))
+    bad = repository.commit("coco: save a memset")
+    seen: list[str] = []
+
+    def decide(tree: Path) -> CommitVerdict:
+        [tsm] = settings_in_tree(tree, Settings(tsms=(f"dir:{named}",))).tsms
+        files = read_user_implementation(f"dir:{tree / tsm.removeprefix('dir:')}").files
+        [(name, text)] = [each for each in files if each[0].endswith(".c")]
+        seen.append(name)
+        return GOOD if "memset" in text else BAD
+
+    found = bisect(repository.path, good, "HEAD", tmp_path, decide)
+    assert found.first_bad == bad
+    assert set(seen) == {"tsm.c", "report.c"}
+
+
+def test_a_commit_that_does_not_build_has_no_verdict(
+    repository: Repository, invoke: Invoke
+) -> None:
+    shutil.copytree(SMALL, repository.path / "tsm")
+    with (repository.path / "tsm/tsm.c").open("a") as file:
+        file.write("\nthis does not compile\n")
+    repository.commit("tsm: break the build")
+    arguments = ("--tsm", "dir:tsm", "--repository", str(repository.path), "-n", "1")
+    done = invoke("bisect", "T3", *arguments)
+    assert done.returncode == 125, done.stdout + done.stderr
+    assert "no verdict: T3 ERROR: tsm.c:" in done.stdout
+    assert "unknown type name 'this'" in done.stdout
+
+
+def test_each_commit_has_its_evidence(
+    tsm_repository: tuple[Repository, list[str]], invoke: Invoke, tmp_path: Path
+) -> None:
+    repository, commits = tsm_repository
+    patches = tmp_path / "patches"
+    git(repository.path, "format-patch", "--quiet", "-o", str(patches), commits[0])
+    arguments = ("--tsm", "dir:tsm", "--repository", str(repository.path), "-n", "1")
+    places = ("--base", commits[0], "--artifacts", "evidence")
+    for _ in range(2):  # the second time, verdicts are cached and the evidence is missing
+        done = invoke("series", str(patches), "T3", *arguments, *places)
+        assert done.returncode == 1, done.stdout + done.stderr
+        recorded = sorted((tmp_path / "evidence").glob("*/T3_*/verdict.json"))
+        assert len({path.parent.parent.name for path in recorded}) == 2, done.stdout
+        shutil.rmtree(tmp_path / "evidence")
+
+
+def test_a_source_that_git_does_not_track_changes_the_verdict(
+    repository: Repository, tmp_path: Path
+) -> None:
+    repository.commit("one", a="1")
+    before = _untracked(repository.path)
+    (repository.path / "note.txt").write_text("no source")
+    assert _untracked(repository.path) == before
+    (repository.path / "new.c").write_text("int new;\n")
+    assert _untracked(repository.path) != before
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["bisect", "X9"], "unknown claim"),
-        (["bisect", "R1", "--good", "HEAD"], "git"),
+        (["bisect", "R1", "--good", "HEAD", "--tsm", "dir:x"], "is not in a git repository"),
+        (["bisect", "R1"], "neither --kernel nor --tsm names a part of it"),
+        (["bisect", "R1", "--tsm", "class-fixed", "--good", "HEAD"], "--tsm dir:drivers/virt/coco"),
+        (["bisect", "R1", "--tsm", "dir:/x", "--good", "HEAD"], "/x is the same for every commit"),
+        (["series", "/etc/hostname", "R1"], "series tests what is in the working tree"),
         (["bisect", "R1", "--rate", "0"], "--rate"),
         (["series", "/nowhere"], "does not exist"),
     ],

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import re
 import shlex
+import shutil
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -52,9 +53,9 @@ RESULTS = {
         "explore --budget 4 --tsm defect:version-uncounted --part behaviour --findings 1",
         r"\| operation +\| result +\|(.*\n)*1 sequence disagrees with the model \(M1: 1\)",
     ),
-    "bisect": ("bisect R1 --tsm class-fixed --repository repository -n1", r"good, 1 run passed"),
+    "bisect": ("bisect T3 --tsm dir:tsm --repository repository -n1", r"good, 1 run passed"),
     "series": (
-        "series patches R1 --tsm class-fixed --repository repository --base HEAD^ -n1",
+        "series patches T3 --tsm dir:tsm --repository repository --base HEAD^ -n1",
         r"\| change +\| PASS +\|",
     ),
     "exec": ("exec -- uname -r", r"\d+\.\d+\.\d+\S*"),
@@ -97,9 +98,9 @@ INTERRUPTED = {
     "mutants": ("mutants R1 --tsm class-fixed --times 100 -n1", "deciding: .*PASS"),
     "replay": ("replay bundle --times 100", "deciding: .*FAIL"),
     "explore": ("explore --tsm class-fixed", r"exploring behaviour: \d+ runs"),
-    "bisect": ("bisect R1 --tsm class-fixed --times 100 --repository repository -n1", "deciding: "),
+    "bisect": ("bisect T3 --tsm dir:tsm --times 100 --repository repository -n1", "deciding: "),
     "series": (
-        "series patches R1 --tsm class-fixed --times 100 --repository repository --base HEAD^ -n1",
+        "series patches T3 --tsm dir:tsm --times 100 --repository repository --base HEAD^ -n1",
         "deciding: ",
     ),
     "exec": ("exec -- 'echo started; sleep 1000'", "started"),
@@ -119,6 +120,7 @@ def work(session: Session, tmp_path_factory: pytest.TempPathFactory) -> Path:
     repository = work / "repository"
     repository.mkdir()
     git(repository, "init", "--quiet", "--initial-branch=main")
+    shutil.copytree(Path(__file__).parent / "data" / "implementation", repository / "tsm")
     for subject in ("base", "change"):
         (repository / "file").write_text(subject)
         git(repository, "add", "--all")

@@ -23,6 +23,7 @@ from harness.revisions.bisect import Bisection
 from harness.revisions.bisect import bisect as bisect_repository
 from harness.revisions.series import series_verdicts
 from harness.revisions.verdicts import CommitVerdict, commit_verdict, runs_needed
+from harness.revisions.worktree import require_worktree_part
 from harness.settings import Settings
 from harness.verdict import EXIT_AS_EXPECTED, EXIT_NO_VERDICT, EXIT_UNEXPECTED
 
@@ -87,6 +88,7 @@ def bisect(
         options.refuse("times", "--rate sets it")
     times = runs_needed(rate, confidence) if rate is not None else settings.times
     select_claims(settings.claims)
+    require_worktree_part("bisect", settings, temporary=good is not None)
     chosen = replace(settings, times=times)
     patch = fixup.absolute() if fixup else None
     console = Console(highlight=False)
@@ -128,6 +130,7 @@ def series(
     when the series breaks a claim: the claim FAILs after the series and not before it.
     """
     select_claims(settings.claims)
+    require_worktree_part("series", settings, temporary=True)
     patch = fixup.absolute() if fixup else None
     console = Console(highlight=False)
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.errors import UsageError
-from harness.git import git, temporary_worktree
+from harness.git import commit_of, git, git_succeeds, temporary_worktree
 from harness.revisions.verdicts import CommitVerdict
 from harness.verdict import EXIT_AS_EXPECTED, EXIT_UNEXPECTED
 
@@ -46,7 +46,12 @@ def bisect(
     ``good`` or ``bad`` is another: the bisection would mislead.
     """
     tested: list[tuple[str, CommitVerdict]] = []
-    good, bad = (git(repository, "rev-parse", f"{ref}^{{commit}}").strip() for ref in (good, bad))
+    good, bad = (commit_of(repository, ref) for ref in (good, bad))
+    if not git_succeeds(repository, "merge-base", "--is-ancestor", good, bad):
+        raise UsageError(
+            f"the good commit {good[:12]} is no ancestor of the bad commit {bad[:12]}",
+            hint="name a good commit of the same history; `git merge-base` finds one",
+        )
 
     def test(tree: Path) -> CommitVerdict:
         subject = git(tree, "log", "-1", "--format=%h %s").strip()

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from harness.errors import UsageError
-from harness.git import git, temporary_worktree
+from harness.git import commit_of, git, temporary_worktree
 from harness.revisions.verdicts import CommitVerdict
 
 __all__ = ["series_verdicts"]
@@ -33,7 +33,7 @@ def series_verdicts(
         rows.append((subject, verdict))
         on_verdict(subject, verdict)
 
-    with temporary_worktree(repository, base, scratch) as tree:
+    with temporary_worktree(repository, commit_of(repository, base), scratch) as tree:
         start = git(tree, "rev-parse", "HEAD").strip()
         add(tree, f"base: {git(tree, 'log', '-1', '--format=%h %s').strip()}")
         _apply(tree, series)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import os
 import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -19,11 +20,13 @@ from harness.cache import Cache
 from harness.child import run_in_child
 from harness.claims.catalogue import catalogue
 from harness.errors import HarnessError, TsmHarnessError
+from harness.git import confined_git, git
 from harness.identity import harness_digest
 from harness.kernels.kbuild import tree_identity
 from harness.paths import cache_directory
 from harness.report.run_json import run_from_json
 from harness.revisions.fixup import fixup_applied
+from harness.revisions.worktree import settings_in_tree
 from harness.settings import Settings
 from harness.verdict import (
     EXIT_AS_EXPECTED,
@@ -36,7 +39,7 @@ from harness.verdict import (
 
 __all__ = ["CommitVerdict", "commit_verdict", "runs_needed"]
 
-_LAYOUT = "2"
+_LAYOUT = "3"
 _KIND, _FILE = "verdict", "verdict.json"
 _ORDER = (Status.FAIL, Status.ERROR, Status.MISS, Status.PASS, Status.SKIP)
 
@@ -88,9 +91,11 @@ def commit_verdict(
     Does not raise for a failure on the way: the verdict is then none, and its reason says why.
     """
     cache = Cache(cache_directory(settings.cache))
+    settings = settings_in_tree(tree, settings)
+    settings = replace(settings, artifacts=_artifacts(tree, settings.artifacts))
     key = _key(tree, settings, fixup)
     cached = _load(cache, key)
-    if cached is not None:
+    if cached is not None and (cached.exit_status == EXIT_AS_EXPECTED or _has_any(settings)):
         return replace(cached, cached=True)
     try:
         with fixup_applied(tree, fixup):
@@ -102,11 +107,25 @@ def commit_verdict(
     return verdict
 
 
+def _artifacts(tree: Path, root: Path) -> Path:
+    """The directory for the evidence of the commit: cells of several commits have one name."""
+    try:
+        commit = git(tree, "rev-parse", "--verify", "--quiet", "HEAD").strip()
+    except TsmHarnessError:
+        return root.absolute()
+    return root.absolute() / commit[:12]
+
+
+def _has_any(settings: Settings) -> bool:
+    """Whether the evidence of the cached verdict is where this run would write it."""
+    return settings.artifacts.is_dir() and any(settings.artifacts.iterdir())
+
+
 def _decide(tree: Path, settings: Settings, workers: int) -> CommitVerdict:
     absolute = replace(settings, cache=cache_directory(settings.cache))
     with tempfile.TemporaryDirectory() as name:
         report = Path(name) / "report.json"
-        arguments = [*absolute.run_arguments(), f"--artifacts={settings.artifacts.absolute()}"]
+        arguments = [*absolute.run_arguments(), f"--artifacts={settings.artifacts}"]
         status = run_in_child([*arguments, f"--json={report}", f"-n{workers}"], tree)
         try:
             results = run_from_json(report.read_bytes()).results
@@ -139,10 +158,23 @@ def _key(tree: Path, settings: Settings, fixup: Path | None) -> str | None:
         _LAYOUT,
         harness_digest(catalogue().directory),
         identity,
+        _untracked(tree),
         settings.run_arguments(),
         patch,
     )
     return hashlib.sha256(repr(parts).encode()).hexdigest()
+
+
+def _untracked(tree: Path) -> str:
+    """SHA-256 of the sources that git does not track: ``dir:`` reads them too."""
+    patterns = ("*.c", "*.h", "Makefile", "Kbuild")
+    listed = confined_git(tree, "ls-files", "--others", "-z", "--", *patterns)
+    digest = hashlib.sha256()
+    for name in sorted(listed.split(b"\0")):
+        file = tree / os.fsdecode(name)
+        if name and file.is_file():
+            digest.update(name + b"\0" + hashlib.sha256(file.read_bytes()).digest())
+    return digest.hexdigest()
 
 
 def _load(cache: Cache, key: str | None) -> CommitVerdict | None:
