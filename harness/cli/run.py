@@ -16,6 +16,7 @@ from rich.console import Console
 
 from harness.claims.catalogue import claim_summaries, decidable_claims, undecided_claims
 from harness.cli import options
+from harness.cli.bases import with_found_bases
 from harness.cli.columns import named_pair, with_pairs
 from harness.cli.decide import Workers, decide, decide_jobs, exit_status_of, where_to_run
 from harness.cli.messages import print_note
@@ -79,12 +80,16 @@ def run(
     jobs = _jobs_of_matrix(settings, matrix) if matrix else None
     columns = _columns(jobs, settings) if jobs else settings
     options.refuse_unused(columns)
+    found: list[str] = []
+    if not jobs:
+        settings, found = with_found_bases(settings)
+        columns = settings
     pair = named_pair(columns, *compared) if compared else None
     date = datetime.now(UTC).isoformat(timespec="seconds")
     judged = settings.with_bases()
     outcome = decide_jobs(jobs, settings, where) if jobs else decide(judged, where)
     outcome = with_pairs(outcome, pair, columns.tsms)
-    outcome = replace(outcome, notes=[*_added_bases(settings, judged), *outcome.notes])
+    outcome = replace(outcome, notes=[*found, *_added_bases(settings, judged), *outcome.notes])
     outcome = _described(outcome, everything=not settings.claims and matrix is None)
     outcome = with_patchsets(outcome, columns.tsms)
     outcome = replace(

@@ -46,12 +46,17 @@ def refuse_name(name: str) -> None:
 
 
 def apply_patches(
-    files: Mapping[str, str], patches: Sequence[PostedPatch], chosen: Iterable[FileChange]
+    files: Mapping[str, str],
+    patches: Sequence[PostedPatch],
+    chosen: Iterable[FileChange],
+    *,
+    reverse: bool = False,
 ) -> Applied:
     """Apply ``patches`` in their order to ``files``; of each, only the ``chosen`` changes.
 
-    A patch that does not apply is tried again with one line of context for each hunk; a note says
-    so. Raises :class:`UsageError` with git's words, the patch and the first hunk that failed.
+    With ``reverse`` it undoes them, the last one first. A patch that does not apply is tried again
+    with one line of context for each hunk; a note says so. Raises :class:`UsageError` with git's
+    words, the patch and the first hunk that failed.
     """
     wanted = {change.new or change.old for change in chosen}
     notes = []
@@ -59,9 +64,11 @@ def apply_patches(
         tree = Path(name).resolve()
         _write(tree, files)
         _git(tree, ["init", "--quiet", "--template="], b"")
-        for number, patch in enumerate(patches, 1):
+        numbered = list(enumerate(patches, 1))
+        for number, patch in reversed(numbered) if reverse else numbered:
             names = sorted({each.new or each.old for each in patch.changes} & wanted)
-            if names and not _apply(tree, patch, names, f"{number} of {len(patches)}"):
+            position = f"{number} of {len(patches)}"
+            if names and not _apply(tree, patch, names, position, reverse=reverse):
                 notes.append(
                     f"applied with one line of context for each hunk, since the exact patch does "
                     f"not apply: {patch.subject or f'patch {number}'}"
@@ -69,9 +76,12 @@ def apply_patches(
         return Applied(_read(tree), tuple(notes))
 
 
-def _apply(tree: Path, patch: PostedPatch, names: Sequence[str], position: str) -> bool:
+def _apply(
+    tree: Path, patch: PostedPatch, names: Sequence[str], position: str, *, reverse: bool
+) -> bool:
     """Whether the patch applied exactly; raises :class:`UsageError` when it does not at all."""
     command = ["apply", "--whitespace=nowarn", *(f"--include={name}" for name in names)]
+    command += ["--reverse"] if reverse else []
     exact = _git(tree, command, patch.diff)
     if exact.returncode == 0:
         return True

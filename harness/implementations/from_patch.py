@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cache as memoized
 from pathlib import Path
@@ -22,9 +22,17 @@ from harness.mail.choice import choose_posting, split_selector
 from harness.mail.model import Posting
 from harness.mail.sources import read_postings
 
-__all__ = ["BASE_KINDS", "read_patch_implementation", "read_posting", "split_base", "with_base"]
+__all__ = [
+    "BASE_KINDS",
+    "postings_of",
+    "read_patch_implementation",
+    "read_posting",
+    "read_unpatched_kernel",
+    "split_base",
+    "with_base",
+]
 
-BASE_KINDS = ("tree", "dir", "patch")
+BASE_KINDS = ("tree", "dir", "patch", "unpatch")
 """The kinds of a base."""
 
 _BASE = re.compile(rf"(?P<name>.+?),base=(?P<base>(?:{'|'.join(BASE_KINDS)}):.+)", re.DOTALL)
@@ -42,7 +50,9 @@ def with_base(specs: Sequence[str], base: str) -> tuple[str, ...]:
     Raises :class:`UsageError` when it is none, or when there is no such patch.
     """
     if base.partition(":")[0] not in BASE_KINDS:
-        raise UsageError(f"no such base: {base}", hint="use tree:PATH, dir:PATH or patch:FILE")
+        raise UsageError(
+            f"no such base: {base}", hint="use tree:PATH, dir:PATH, patch:FILE or unpatch:FILE"
+        )
     named = tuple(
         f"{spec},base={base}" if spec.startswith("patch:") and not split_base(spec)[1] else spec
         for spec in specs
@@ -70,11 +80,24 @@ def read_patch_implementation(spec: str) -> Implementation:
     return implementation_of_posting(name, posting)
 
 
+def read_unpatched_kernel(spec: str) -> PatchToKernel:
+    """Read ``unpatch:FILE``: the implementation of the kernel under test without a patch in it.
+
+    Raises what :func:`read_patch_implementation` raises.
+    """
+    posting = read_posting(spec)
+    if not changes_core(posting):
+        raise UsageError(
+            f"{spec}: the patch changes no file of the merged implementation",
+            hint="use unpatch:FILE for a patch that the kernel under test has",
+        )
+    return PatchToKernel(spec, posting, reverse=True)
+
+
 def _on_base(spec: str, posting: Posting, base: str) -> Implementation:
     if base.startswith("tree:"):
         return patch_to_tree(spec, posting, base)
-    read = read_patch_implementation if base.startswith("patch:") else read_user_implementation
-    under = read(base)
+    under = _BASES[base.partition(":")[0]](base)
     if isinstance(under, PatchToKernel):
         return PatchToKernel(spec, posting, under)
     changed = change(spec, posting, dict(under.files), base)
@@ -85,7 +108,12 @@ def _on_base(spec: str, posting: Posting, base: str) -> Implementation:
 def read_posting(spec: str) -> Posting:
     """Read the posting that ``patch:SOURCE[#SELECTOR]`` names."""
     source, selector = split_selector(spec.partition(":")[2])
-    return choose_posting(_postings(source, _modified(source)), selector)
+    return choose_posting(postings_of(source), selector)
+
+
+def postings_of(source: str) -> tuple[Posting, ...]:
+    """Read every posting of a file, a directory or ``-``."""
+    return _postings(source, _modified(source))
 
 
 @memoized
@@ -99,3 +127,11 @@ def _modified(source: str) -> int:
         return Path(source).stat().st_mtime_ns
     except (OSError, ValueError):
         return 0
+
+
+_BASES: Mapping[str, Callable[[str], Implementation]] = {
+    "dir": read_user_implementation,
+    "patch": read_patch_implementation,
+    "unpatch": read_unpatched_kernel,
+}
+"""What reads a base of each kind; a tree is read with the patch."""

@@ -33,6 +33,13 @@ from harness.progress import Progress
 __all__ = ["Changed", "PatchToKernel", "change", "merged_in_tree", "patch_to_tree"]
 
 
+_BASE_HINT = (
+    "name the sources that it was made for with --base tree:PATH, dir:PATH or patch:FILE, with "
+    "--base unpatch:FILE if the kernel has another version of the patch, or test a kernel that "
+    "has them"
+)
+
+
 @dataclass(frozen=True)
 class Changed:
     """The sources after a posting; ``judged`` are the files of the implementation it changed."""
@@ -42,8 +49,10 @@ class Changed:
     notes: tuple[str, ...]
 
 
-def change(name: str, posting: Posting, files: Mapping[str, str], origin: str) -> Changed:
-    """Apply ``posting`` to the sources ``files``, which are from ``origin``.
+def change(
+    name: str, posting: Posting, files: Mapping[str, str], origin: str, *, reverse: bool = False
+) -> Changed:
+    """Apply ``posting`` to the sources ``files``, which are from ``origin``, or undo it there.
 
     Raises :class:`NotJudgedError` when it changes nothing of the implementation, and
     :class:`UsageError` with git's words when it does not apply.
@@ -53,13 +62,11 @@ def change(name: str, posting: Posting, files: Mapping[str, str], origin: str) -
     aligned = align(files, posting)
     chosen = chosen_changes(aligned, posting)
     try:
-        applied = apply_patches(aligned.files, posting.patches, chosen)
+        applied = apply_patches(aligned.files, posting.patches, chosen, reverse=reverse)
     except UsageError as error:
+        fails = "cannot be undone in" if reverse else "does not apply to"
         raise UsageError(
-            f"{name} does not apply to {origin}:\n{error}",
-            hint=error.hint
-            or "name the sources that it was made for with --base tree:PATH, dir:PATH or "
-            "patch:FILE, or test a kernel that has them",
+            f"{name} {fails} {origin}:\n{error}", hint=error.hint or _BASE_HINT
         ) from error
     after = aligned.restored(applied.files)
     core = core_of(after)
@@ -71,7 +78,8 @@ def change(name: str, posting: Posting, files: Mapping[str, str], origin: str) -
         raise not_judged(name, posting)
     names = {*judged, *(theirs for theirs, ours in aligned.moved.items() if ours in judged)}
     rest = left_out(posting, names | ({core.makefile} if core else set()))
-    notes = [f"applied to {origin}", *applied.notes]
+    done = "undone in" if reverse else "applied to"
+    notes = [f"{done} {origin}", *applied.notes]
     notes += [f"{theirs} is {ours} there" for theirs, ours in aligned.moved.items()]
     notes += [f"not judged: {', '.join(rest)}"] if rest else []
     return Changed(after, frozenset(judged), (*posting.notes, *notes))
@@ -95,12 +103,14 @@ def patch_to_tree(name: str, posting: Posting, base: str) -> MergedImplementatio
 class PatchToKernel:
     """A patch to the implementation of the kernel under test, or to what ``under`` makes of it.
 
-    It has no sources of its own: :meth:`on` applies it to those of a kernel.
+    It has no sources of its own: :meth:`on` applies it to those of a kernel, or undoes it there
+    with ``reverse``.
     """
 
     name: str
     posting: Posting = field(repr=False)
     under: PatchToKernel | None = None
+    reverse: bool = False
     interface: InterfaceKind = "configfs"
     defects: tuple[str, ...] = ()
     verdicts_known: bool = False
@@ -108,13 +118,18 @@ class PatchToKernel:
 
     @property
     def base(self) -> str:
-        """The kernel's own implementation, or the patch that comes first."""
+        """The kernel's own implementation, or the patch that comes first.
+
+        A kernel without a patch is itself a base, and has none.
+        """
+        if self.reverse:
+            return ""
         return self.under.name if self.under else "mainline"
 
     @property
     def digest(self) -> str:
         """SHA-256 of the patches."""
-        parts = [self.under.digest if self.under else ""]
+        parts = [self.under.digest if self.under else "", str(self.reverse)]
         parts += [patch.diff.decode("latin-1") for patch in self.posting.patches]
         return hashlib.sha256(repr(parts).encode()).hexdigest()
 
@@ -129,7 +144,7 @@ class PatchToKernel:
         else:
             source = kernel_source(kernel, cache, progress)
             files, origin = source.files, source.origin
-        changed = change(self.name, self.posting, dict(files), origin)
+        changed = change(self.name, self.posting, dict(files), origin, reverse=self.reverse)
         made = MergedImplementation.of(
             self.name, changed.files, base=self.base, notes=changed.notes
         )

@@ -8,7 +8,7 @@ from functools import cache
 
 from harness.errors import UsageError
 from harness.implementations.defects import OwnKind, all_defects, defects_of
-from harness.implementations.from_patch import read_patch_implementation
+from harness.implementations.from_patch import read_patch_implementation, read_unpatched_kernel
 from harness.implementations.mainline import MainlineImplementation
 from harness.implementations.model import Implementation
 from harness.implementations.own import OwnImplementation
@@ -26,6 +26,7 @@ _RENAMED = {
 
 _READERS: Mapping[str, tuple[str, Callable[[str], Implementation]]] = {
     "patch": ("FILE", read_patch_implementation),
+    "unpatch": ("FILE", read_unpatched_kernel),
     "dir": ("PATH", read_user_implementation),
     "tree": ("PATH", merged_in_tree),
 }
