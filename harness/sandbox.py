@@ -32,7 +32,6 @@ __all__ = [
     "confined_environment",
     "drop_privileges",
     "find_sandbox",
-    "mount_arguments",
     "writable",
 ]
 
@@ -55,25 +54,40 @@ _SYSTEM = (
 )  # links into /usr, or directories
 _READABLE = ("/etc/ld.so.cache", "/etc/alternatives", "/nix/store", "/gnu/store")
 _TOOLS = ("gcc", "ld", "make")
-_NAMESPACES = ("--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts")
+_NAMESPACES = (
+    "--die-with-parent",
+    "--unshare-ipc",
+    "--unshare-pid",
+    "--unshare-net",
+    "--unshare-uts",
+)
 
 
 @dataclass(frozen=True)
 class Sandbox:
-    """What this host can do: ``arguments`` are bwrap's, empty when nothing is confined.
+    """What this host can do.
 
-    With ``as_nobody`` the command changes to the user nobody. ``missing`` says what is not
-    confined, and why; it is empty when everything is.
+    ``namespaces``, ``programs`` and ``data`` are arguments of bwrap, all empty when nothing is
+    confined: the namespaces, the system's programs, and /proc, /dev and /tmp. With ``as_nobody``
+    the command changes to the user nobody. ``missing`` says what is not confined, and why; it is
+    empty when everything is.
     """
 
-    arguments: tuple[str, ...] = ()
+    namespaces: tuple[str, ...] = ()
+    programs: tuple[str, ...] = ()
+    data: tuple[str, ...] = ()
     as_nobody: bool = False
     missing: str = ""
 
     @property
+    def arguments(self) -> tuple[str, ...]:
+        """All arguments of bwrap but those for the files of one command."""
+        return (*self.namespaces, *self.programs, *self.data)
+
+    @property
     def confines(self) -> bool:
         """Whether commands are confined."""
-        return bool(self.arguments)
+        return bool(self.namespaces)
 
 
 @cache
@@ -118,7 +132,7 @@ def confine(
     binds = {str(path): "--ro-bind-try" for each in seen for path in (each, each.resolve())}
     binds = {path: kind for path, kind in binds.items() if not _is_of_system(path)}
     binds |= {str(path): "--bind" for path in writable}
-    mounts = mount_arguments(binds)
+    mounts = _mount_arguments(binds)
     for path in hidden:
         if path.is_file():
             mounts += ["--ro-bind", "/dev/null", str(path)]
@@ -126,7 +140,7 @@ def confine(
     return ["bwrap", *sandbox.arguments, *mounts, *rest]
 
 
-def mount_arguments(binds: Mapping[str, str]) -> list[str]:
+def _mount_arguments(binds: Mapping[str, str]) -> list[str]:
     """Return bwrap's arguments that mount each path in its place, by the option in ``binds``."""
     arguments: list[str] = []
     made = {"/", "/tmp"}
@@ -199,23 +213,24 @@ def _probe() -> Sandbox:
 def _candidates() -> Iterator[Sandbox]:
     """Every way to confine, the best first."""
     user = ("--unshare-user", *_NAMESPACES)
+    programs, data, less = _programs(), _data(proc=True), _data(proc=False)
     without_proc = "confined commands have no /proc, since this host does not let one be mounted"
     if os.geteuid() == 0:
-        yield Sandbox((*_NAMESPACES, *_root(proc=True)), as_nobody=True)
+        yield Sandbox(_NAMESPACES, programs, data, as_nobody=True)
         # Root of a container often has no privilege but a user namespace of its own. There the
         # command has our user id, and therefore our rights to the files that it can see.
         missing = "confined commands keep our user id: this host lets root make no namespace"
-        yield Sandbox((*user, *_root(proc=True)), missing=missing)
-        yield Sandbox((*user, *_root(proc=False)), missing=f"{missing}; {without_proc}")
+        yield Sandbox(user, programs, data, missing=missing)
+        yield Sandbox(user, programs, less, missing=f"{missing}; {without_proc}")
         return
-    yield Sandbox((*user, "--disable-userns", *_root(proc=True)))
-    yield Sandbox((*user, *_root(proc=True)))
-    yield Sandbox((*user, *_root(proc=False)), missing=without_proc)
+    yield Sandbox((*user, "--disable-userns"), programs, data)
+    yield Sandbox(user, programs, data)
+    yield Sandbox(user, programs, less, missing=without_proc)
 
 
-def _root(*, proc: bool) -> tuple[str, ...]:
-    """Bwrap's arguments for a root directory that has the programs of this host, and no data."""
-    arguments = ["--die-with-parent", "--ro-bind", "/usr", "/usr"]
+def _programs() -> tuple[str, ...]:
+    """Arguments of bwrap for a root directory that has the programs of this host, and no data."""
+    arguments = ["--ro-bind", "/usr", "/usr"]
     for name in _SYSTEM:
         path = Path(name)
         if path.is_symlink():
@@ -224,8 +239,13 @@ def _root(*, proc: bool) -> tuple[str, ...]:
             arguments += ["--ro-bind", name, name]
     arguments += ["--perms", "0755", "--dir", "/etc"]
     for name in _READABLE:
-        arguments += ["--ro-bind-try", name, name]
-    arguments += ["--proc", "/proc"] if proc else []
+        if Path(name).exists():
+            arguments += ["--ro-bind", name, name]
+    return tuple(arguments)
+
+
+def _data(*, proc: bool) -> tuple[str, ...]:
+    arguments = ["--proc", "/proc"] if proc else []
     arguments += ["--dev", "/dev", "--perms", "1777", "--size", str(_PRIVATE_TMP)]
     return (*arguments, "--tmpfs", "/tmp")
 
@@ -235,7 +255,9 @@ def _toolchains() -> tuple[Path, ...]:
     """The directories of compilers on the ``PATH`` that are not among the system's programs."""
     named = (Path(each) for each in os.environ.get("PATH", os.defpath).split(os.pathsep) if each)
     found = (path for path in named if path.is_absolute() and not _is_of_system(f"{path}/"))
-    return tuple(path.parent for path in found if any((path / tool).exists() for tool in _TOOLS))
+    return tuple(
+        path.parent for path in found if any(os.access(path / tool, os.X_OK) for tool in _TOOLS)
+    )
 
 
 def _is_of_system(path: str) -> bool:

@@ -16,6 +16,7 @@ from rich.text import Text
 from harness.cli import options
 from harness.errors import HostError, TsmHarnessError
 from harness.progress import stderr_progress
+from harness.qemu.privileges import read_privileges
 from harness.report.text import print_text
 from harness.sandbox import confine, confined_environment, find_sandbox
 from harness.session import Session
@@ -77,6 +78,7 @@ def _examine(session: Session, kernel: str, rounds: int) -> Iterator[Finding]:
         ("kernel", lambda: session.kernel(kernel).release),
         ("accelerator", lambda: _accelerator(session, kernel)),
         ("clone", lambda: _clone(session, kernel)),
+        ("privileges", lambda: _privileges(session, kernel)),
         ("soundness", lambda: _soundness(session, kernel, rounds)),
     )
     for name, check in checks:
@@ -141,6 +143,19 @@ def _clone(session: Session, kernel: str) -> str:
     with factory.clone(factory.template()) as guest:
         release = guest.actors[0].read_file("/proc/sys/kernel/osrelease").decode().strip()
     return f"a clone of the template runs {release}"
+
+
+def _privileges(session: Session, kernel: str) -> str:
+    """Read from /proc what the emulator of a running guest could do."""
+    factory = session.factory(kernel)
+    with factory.clone(factory.template()) as guest:
+        held = read_privileges(guest.machine.pid)
+    if held.excess:
+        raise HostError(
+            f"a guest that breaks out of QEMU would have {', '.join(held.excess)}",
+            hint="as root, run where a process may become nobody; else install bubblewrap",
+        )
+    return str(held)
 
 
 def _soundness(session: Session, kernel: str, rounds: int) -> str:

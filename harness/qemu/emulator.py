@@ -93,6 +93,12 @@ class Emulator(Hardware):
         """The version as QEMU prints it, e.g. ``7.2.22``."""
         return ".".join(str(part) for part in self.version)
 
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The directories of a QEMU that is not installed with the system's programs."""
+        prefix = self.binary.absolute().parent.parent
+        return () if prefix == Path("/usr") else (prefix,)
+
     def with_accelerator(self, accelerator: Accelerator) -> Emulator:
         """The same machine on another accelerator."""
         return replace(self, accelerator=accelerator)
@@ -115,7 +121,6 @@ class Emulator(Hardware):
             "-no-reboot",
             # Leave the run state out of the saved state: a restored clone then starts by itself.
             "-global", "migration.store-global-state=off",
-            "-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny",
         ]
         # fmt: on
 

@@ -1,18 +1,28 @@
 # SPDX-License-Identifier: MIT
-"""One QEMU process, which ends when the harness does."""
+"""One QEMU process, which ends when the harness does.
+
+It may run below processes that confine it (:mod:`harness.qemu.privileges`): the first of these is
+our child, and one of them is the leader, with which all others end.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import json
+import os
 import resource
+import signal
 import socket
 import subprocess
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 
 from harness.errors import GuestLostError, HostError
 from harness.qemu.emulator import Emulator
+from harness.qemu.privileges import launch, sandbox_arguments
 from harness.qemu.qmp import Monitor
 from harness.qemu.rundir import escaped
 from harness.qemu.sockets import connect, listen
@@ -22,6 +32,7 @@ __all__ = ["PORTS", "Boot", "Machine", "Memory"]
 PORTS = ("agent", "provider", "ssh")
 """The virtio-serial ports, each a UNIX socket of that name in the machine's directory."""
 
+_SIGNALLED = 128  # added by bwrap to the number of the signal that ended QEMU
 _OUTPUT_SHOWN = 600  # bytes
 _LOG_LIMIT = 64 << 20  # bytes of one file that a guest can make QEMU write: its console
 
@@ -69,23 +80,57 @@ class Machine:
         self.directory = directory
         self.console = directory / "console.log"
         self.output = directory / "qemu.log"
+        self._make_files()
         listeners = _listeners(directory)
+        self._info, info = os.pipe()
         try:
             fds = {name: listener.fileno() for name, listener in listeners.items()}
             self.command = self._command(memory, boot, fds)
+            limited = ["prlimit", f"--fsize={self._file_limits(memory.shared)}", *self.command]
+            files = [boot.kernel, boot.initramfs] if boot is not None else []
+            launched = launch(
+                limited,
+                info=info,
+                readable=[self._root, *files, *emulator.files],
+                writable=[memory.path, self.console],
+            )
+            self._nested = launched.nested
             # pass_fds keeps the numbers, and only these descriptors reach QEMU.
-            self._process = _spawner().submit(self._start, list(fds.values())).result()
+            inherited = [info, *fds.values()]
+            self._process = _spawner().submit(self._start, launched.command, inherited).result()
+        except BaseException:
+            os.close(self._info)
+            raise
         finally:
+            os.close(info)
             for listener in listeners.values():
                 listener.close()
-        self.limit_files(with_memory=memory.shared)
+
+    def _make_files(self) -> None:
+        """Make the files that QEMU opens, and the empty directory that becomes its root."""
+        self._root = self.directory / "empty"
+        try:
+            self._root.mkdir(mode=0o555)
+            self.console.touch()
+            if not self.memory.path.exists():
+                with self.memory.path.open("xb") as file:
+                    file.truncate(self.emulator.memory_mib << 20)
+        except OSError as error:
+            raise HostError(
+                f"cannot make a guest's files in {self.directory}: {error.strerror}",
+                hint="set TMPDIR to a directory with free space",
+            ) from error
+
+    def _file_limits(self, with_memory: bool) -> str:
+        """The soft and the hard limit, for prlimit(1)."""
+        largest = _LOG_LIMIT + (self.emulator.memory_mib << 20)
+        return f"{largest if with_memory else _LOG_LIMIT}:{largest}"
 
     def limit_files(self, *, with_memory: bool) -> None:
         """Limit the size of any file QEMU writes: the console log, or with the guest's memory."""
-        largest = _LOG_LIMIT + (self.emulator.memory_mib << 20)
-        limit = largest if with_memory else _LOG_LIMIT
+        soft, hard = (int(each) for each in self._file_limits(with_memory).split(":"))
         try:
-            resource.prlimit(self._process.pid, resource.RLIMIT_FSIZE, (limit, largest))
+            resource.prlimit(self.pid, resource.RLIMIT_FSIZE, (soft, hard))
         except ProcessLookupError:
             return  # QEMU has ended; the next use of the machine raises an error with its output
 
@@ -95,6 +140,7 @@ class Machine:
         # fmt: off
         command = [
             str(self.emulator.binary), *self.emulator.machine_arguments(),
+            *sandbox_arguments(self.emulator.binary, self.emulator.version, self._root),
             "-object", f"memory-backend-file,id=ram,size={size},mem-path={escaped(memory.path)}",
             # Usually nothing is connected: the guest's output then goes to the log file alone.
             "-chardev", f"socket,id=console,fd={fds['console']},{console}",
@@ -116,11 +162,11 @@ class Machine:
         ]
         # fmt: on
 
-    def _start(self, fds: list[int]) -> subprocess.Popen[bytes]:
+    def _start(self, command: Sequence[str], fds: list[int]) -> subprocess.Popen[bytes]:
         try:
             with self.output.open("wb") as output:
                 return subprocess.Popen(
-                    ["setpriv", "--pdeathsig", "KILL", *self.command],
+                    command,
                     stdin=subprocess.DEVNULL,
                     stdout=output,
                     stderr=subprocess.STDOUT,
@@ -131,10 +177,27 @@ class Machine:
         except OSError as error:
             raise HostError(f"cannot start QEMU: {error}") from error
 
+    @cached_property
+    def _leader(self) -> int:
+        """The process with which QEMU ends; bwrap tells it as soon as it has started it."""
+        if not self._nested:
+            return self._process.pid
+        with os.fdopen(os.dup(self._info), "rb") as pipe:
+            told = pipe.read()
+        try:
+            return int(json.loads(told)["child-pid"])
+        except (ValueError, KeyError, TypeError):
+            return self._process.pid  # bwrap failed, and printed why
+
     @property
     def pid(self) -> int:
         """The process id of QEMU."""
-        return self._process.pid
+        leader = self._leader
+        if self._nested:
+            with contextlib.suppress(OSError, ValueError, IndexError):
+                children = Path(f"/proc/{leader}/task/{leader}/children").read_text("ascii")
+                return int(children.split()[0])
+        return leader
 
     @property
     def running(self) -> bool:
@@ -175,14 +238,22 @@ class Machine:
     def exit_text(self) -> str:
         """How QEMU ended and what it printed, to append to an error message."""
         status = self._process.poll()  # negative for a signal
+        if self._nested and status is not None and status > _SIGNALLED:
+            status = _SIGNALLED - status
         ended = "" if status is None else f"; QEMU ended with status {status}"
         printed = _tail(self.output, _OUTPUT_SHOWN).decode("utf-8", "replace").strip()
         return f"{ended}; QEMU printed: {printed}" if printed else ended
 
     def kill(self) -> None:
         """End QEMU now and wait until it is gone."""
-        self._process.kill()
+        if self._process.poll() is None:
+            # Our child ends when its leader has ended, with every process below it.
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self._leader, signal.SIGKILL)
         self._process.wait()
+        if self._info >= 0:
+            os.close(self._info)
+            self._info = -1
 
     def private_bytes(self) -> int:
         """Memory that only this QEMU uses: the ``Private_`` lines of ``smaps_rollup``, proc(5)."""
