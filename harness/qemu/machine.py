@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import resource
 import signal
 import socket
 import subprocess
@@ -86,7 +85,7 @@ class Machine:
         try:
             fds = {name: listener.fileno() for name, listener in listeners.items()}
             self.command = self._command(memory, boot, fds)
-            limited = ["prlimit", f"--fsize={self._file_limits(memory.shared)}", *self.command]
+            limited = ["prlimit", f"--fsize={self._file_limits()}", *self.command]
             files = [boot.kernel, boot.initramfs] if boot is not None else []
             launched = launch(
                 limited,
@@ -121,18 +120,13 @@ class Machine:
                 hint="set TMPDIR to a directory with free space",
             ) from error
 
-    def _file_limits(self, with_memory: bool) -> str:
-        """The soft and the hard limit, for prlimit(1)."""
-        largest = _LOG_LIMIT + (self.emulator.memory_mib << 20)
-        return f"{largest if with_memory else _LOG_LIMIT}:{largest}"
+    def _file_limits(self) -> str:
+        """The largest file that QEMU may write, for prlimit(1): its console log, or the memory.
 
-    def limit_files(self, *, with_memory: bool) -> None:
-        """Limit the size of any file QEMU writes: the console log, or with the guest's memory."""
-        soft, hard = (int(each) for each in self._file_limits(with_memory).split(":"))
-        try:
-            resource.prlimit(self.pid, resource.RLIMIT_FSIZE, (soft, hard))
-        except ProcessLookupError:
-            return  # QEMU has ended; the next use of the machine raises an error with its output
+        The memory of a clone is mapped copy-on-write, and not written.
+        """
+        shared = self.emulator.memory_mib << 20 if self.memory.shared else 0
+        return str(_LOG_LIMIT + shared)
 
     def _command(self, memory: Memory, boot: Boot | None, fds: dict[str, int]) -> list[str]:
         size = f"{self.emulator.memory_mib}M,share={'on' if memory.shared else 'off'}"

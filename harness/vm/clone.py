@@ -6,13 +6,15 @@ Every clone is made by :func:`restore`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from contextlib import ExitStack
+import socket
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
-from harness.errors import ScenarioError
+from harness.errors import GuestLostError, ScenarioError
 from harness.guest.guest import Guest
 from harness.qemu.emulator import Emulator
 from harness.qemu.machine import Machine, Memory
@@ -22,6 +24,8 @@ from providers_sim import AnyProvider, ProviderError
 __all__ = ["SavedGuest", "SavedProvider", "restore", "save"]
 
 _MONITOR_SECONDS = 60.0
+_MAX_DEVICES = 64 << 20  # bytes of saved state that are not memory; usually about 0.3 MB
+_CHUNK = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -60,16 +64,46 @@ def save(guest: Guest, state: Path) -> SavedGuest:
         )
     provider = _save_provider(guest)
     machine, timeouts = guest.machine, guest.timeouts
-    machine.limit_files(with_memory=True)
     monitor = machine.monitor(seconds=timeouts.scaled(_MONITOR_SECONDS))
     try:
-        with state.open("xb") as file:
-            monitor.save(file.fileno())
+        with _received(state, machine.emulator.memory_mib << 20) as descriptor:
+            monitor.save(descriptor)
     finally:
-        machine.limit_files(with_memory=machine.memory.shared)
         monitor.close()
     connected = ("agent",) if provider is None else ("agent", "provider")
     return SavedGuest(machine.memory.path, state, timeouts, connected, provider)
+
+
+@contextmanager
+def _received(state: Path, memory_bytes: int) -> Iterator[int]:
+    """A socket for QEMU to write into, whose data arrives in the new file ``state``.
+
+    QEMU cannot write the file: its limit for files, which is that for the console log, is less
+    than the guest's memory. Raises :class:`GuestLostError` for more than memory and devices need.
+    """
+    ours, theirs = socket.socketpair()
+    with state.open("xb") as file, ours, ThreadPoolExecutor(1) as worker:
+        received = worker.submit(_copy, ours, file, memory_bytes + _MAX_DEVICES)
+        try:
+            with theirs:
+                yield theirs.fileno()
+        except BaseException:
+            ours.shutdown(socket.SHUT_RDWR)  # QEMU may be stuck, with its end open
+            raise
+        if not received.result():
+            raise GuestLostError("QEMU saved more than the guest's memory and devices")
+
+
+def _copy(source: socket.socket, target: IO[bytes], most_bytes: int) -> bool:
+    """Copy up to the end, or until there is more than ``most_bytes``; returns whether it fits."""
+    left = most_bytes
+    while data := source.recv(_CHUNK):
+        left -= len(data)
+        if left < 0:
+            source.shutdown(socket.SHUT_RDWR)  # then QEMU fails to write more
+            return False
+        target.write(data)
+    return True
 
 
 def _save_provider(guest: Guest) -> SavedProvider | None:
