@@ -166,6 +166,15 @@ def test_a_link_that_leads_nowhere_and_a_pipe_are_left_out(read: Read, tmp_path:
     assert names(read(FLAT)) == {"tsm.c", "include/linux/tsm.h"}
 
 
+def test_a_link_to_a_file_of_the_host_is_left_out(read: Read, tmp_path: Path) -> None:
+    (tmp_path / "tree").mkdir()
+    (tmp_path / "secret.c").write_text("secret")
+    (tmp_path / "tree" / "stolen.c").symlink_to(tmp_path / "secret.c")
+    (tmp_path / "tree" / "part.inc").write_text("int part;\n")
+    (tmp_path / "tree" / "alias.c").symlink_to("part.inc")
+    assert names(read(FLAT)) == {"tsm.c", "alias.c", "include/linux/tsm.h"}
+
+
 @pytest.mark.parametrize("name", ["$(shell touch x).c", "a b.c", "-x.c", "a:b.c", "a#.c", "ä.c"])
 def test_a_name_that_make_would_interpret_is_refused(name: str, read: Read) -> None:
     with pytest.raises(UsageError, match="cannot be built under its name") as error:

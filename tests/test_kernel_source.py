@@ -96,3 +96,14 @@ def test_sources_of_another_kernel_are_asked_for(tmp_path: Path, version: bytes)
     with pytest.raises(UsageError, match="are not known") as caught:
         kernel_source(unknown, Cache(tmp_path / "cache"), NullProgress())
     assert "--base tree:PATH" in caught.value.hint
+
+
+def test_link_in_a_tree_is_no_source(tmp_path: Path) -> None:
+    secret = tmp_path / "secret.c"
+    secret.write_text("secret")
+    root = tree(tmp_path / "linux")
+    (root / "drivers/virt/coco/stolen.c").symlink_to(secret)
+    (root / "drivers/virt/coco/alias.c").symlink_to("guest/report.c")
+    names = {name for name, _ in read_source(root).files}
+    assert "drivers/virt/coco/stolen.c" not in names
+    assert "drivers/virt/coco/alias.c" in names

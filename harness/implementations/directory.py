@@ -123,8 +123,14 @@ def _walk(root: Path, notes: list[str]) -> Iterator[Path]:
             shown = (directory / name).relative_to(root)
             notes.append(f"skipped {shown}: it has results of earlier runs")
         for name in sorted(files):
-            if not name.startswith(".") and _is_regular(directory / name):
-                yield directory / name
+            if name.startswith(".") or not _is_regular(directory / name):
+                continue
+            # The directory may be a stranger's, and its files end up in published bundles.
+            if not (directory / name).resolve().is_relative_to(root.resolve()):
+                shown = (directory / name).relative_to(root)
+                notes.append(f"skipped {shown}: it is a link that leads out of the directory")
+                continue
+            yield directory / name
 
 
 def _has_results(directory: Path) -> bool:

@@ -68,6 +68,8 @@ def read_source(tree: Path) -> KernelSource:
         name = path.relative_to(tree).as_posix()
         if not any(fnmatch(name, pattern) for pattern in _PATTERNS) or not _is_source(path):
             continue
+        if not path.resolve().is_relative_to(tree.resolve()):
+            continue  # a stranger's tree could link to any file of this host
         try:
             files.append((name, path.read_bytes().decode("utf-8", "surrogateescape")))
         except OSError as error:
