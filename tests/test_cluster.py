@@ -251,7 +251,7 @@ def test_evidence_is_extracted_below_its_directory_only(tmp_path: Path) -> None:
     [
         (["run", "R1", "--cluster", "tcp://127.0.0.1:1"], "no cluster with workers at"),
         (["run", "R1", "--cluster", "here"], "(not the address of a|no) cluster"),
-        (["run", "R1", "--resume"], "--resume needs --cluster"),
+        (["run", "R1", "--resume"], "has no journal of a run"),
     ],
 )
 def test_no_cluster(invoke: Invoke, arguments: list[str], message: str) -> None:
