@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 
 from harness.mail.diffs import FileDiff, Item, read_diffs
 from harness.mail.message import Mail, message_ids, timestamp
+from harness.mail.rendering import RenderedMail, read_rendering
 from harness.mail.subject import read_subject
 from harness.mail.text import clean, decode_text
 
@@ -42,13 +43,19 @@ class _Section:
 def read_text(data: bytes) -> list[Mail]:
     """Read the diffs of a text, each with the subject, author and date that stand above it."""
     text, note = decode_text(data)
-    sections = _sections(read_diffs(text, has_headers=False))
+    items = list(read_diffs(text, has_headers=False))
+    sections = list(map(_section_of, read_rendering(items))) or _sections(items)
     if len(sections) > 2 and all("date" in section.fields for section in sections[1:]):
         sections[1:] = sorted(sections[1:], key=_time_of_commit)  # git log begins with the newest
     mails = [mail for section in sections for mail in _mails(section)]
     if len(sections) > 1 and not sections[0].fields and mails and not mails[0].subject:
         mails[0] = _first_of_series(mails)
     return [replace(mails[0], notes=(note,)), *mails[1:]] if note and mails else mails
+
+
+def _section_of(mail: RenderedMail) -> _Section:
+    fields = {"subject": mail.subject, "from": mail.author, "date": mail.date}
+    return _Section(fields, is_open=False, diffs=mail.diffs)
 
 
 def _time_of_commit(section: _Section) -> float:
