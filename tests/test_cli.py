@@ -171,7 +171,8 @@ def test_doctor_runs_every_check(invoke: Invoke) -> None:
     done = invoke("doctor", "--rounds", "5")
     assert done.returncode == 0, done.stdout
     names = [line.split()[1] for line in done.stdout.splitlines() if line.startswith("ok")]
-    checks = ("emulator", "toolchain", "disk", "kernel", "accelerator", "clone", "soundness")
+    checks = ("emulator", "toolchain", "sandbox", "disk", "kernel", "accelerator", "clone",
+              "privileges", "soundness")  # fmt: skip
     assert names == [f"{check}:" for check in checks]
 
 
