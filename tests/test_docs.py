@@ -134,9 +134,12 @@ def _make_repository(request: pytest.FixtureRequest, home: Path) -> None:
 
 
 def _write_patches(session: Session, home: Path) -> None:
-    """Write the patches of the how-to, which are made of the kernel's sources."""
+    """Write the sources of the kernel, and the patches of the how-to, which are made of them."""
     kernel = session.kernel(DEFAULT_KERNEL)
     sources = dict(kernel_source(kernel, session.cache, session.progress).files)
+    for name, text in sources.items():
+        (home / "linux" / name).parent.mkdir(parents=True, exist_ok=True)
+        (home / "linux" / name).write_text(text)
     copy = r"(\tmemcpy\(report->desc\.inblob, buf, count\);)"
     cleared = r"\tmemset(report->desc.inblob, 0, sizeof(report->desc.inblob));\n\1"
     fixed = edited(sources, "drivers/virt/coco/tsm.c", copy, cleared)

@@ -242,8 +242,9 @@ def test_shim_for_another_kernel_is_applied_and_reported(invoke: Invoke, tmp_pat
     done = invoke("run", "T1", "K4", "--tsm", f"patch:{patch}", "--json", "out.json")
     assert verdicts(tmp_path) == {"T1": "PASS", "K4": "FAIL"}, done.stdout
     assert "shim: class_create() has no module argument since 6.4" in done.stdout
-    [note] = json.loads((tmp_path / "out.json").read_bytes())["notes"]
-    assert note.endswith("since 6.4")
+    shim, warning = json.loads((tmp_path / "out.json").read_bytes())["notes"]
+    assert shim.endswith("since 6.4")
+    assert "warning of the compiler: report.c:" in warning  # the indentation in CORRECT_FREE
 
 
 def test_defect_in_a_patch_is_noticed(invoke: Invoke, tmp_path: Path) -> None:
