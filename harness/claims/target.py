@@ -11,8 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from elftools.elf.elffile import ELFFile
-
+from harness.elf import read_elf
 from harness.implementations.api import api_of, without_comments
 from harness.implementations.model import Implementation
 from harness.interface.apis import PROVIDER_APIS, SERVICE_ATTRIBUTES
@@ -93,8 +92,8 @@ def offered_attributes(
 
 def attributes_in_module(module: Path) -> frozenset[AttributeName]:
     """Return the attributes whose names are strings in a module file."""
-    with module.open("rb") as file:
-        sections = [s for s in ELFFile(file).iter_sections() if s.name.startswith(_STRINGS)]
+    with read_elf(module) as elf:
+        sections = [s for s in elf.iter_sections() if s.name.startswith(_STRINGS)]
         data = b"\0".join([b"", *(section.data() for section in sections), b""])
     names = {name: f"\0{name}\0".encode() for name in ATTRIBUTE_NAMES}
     return frozenset(name for name, text in names.items() if text in data) | (

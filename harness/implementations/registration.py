@@ -6,10 +6,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from elftools.common.exceptions import ELFError
-from elftools.elf.elffile import ELFFile
 from elftools.elf.sections import SymbolTableSection
 
+from harness.elf import read_elf
 from harness.errors import BuildError
 from harness.implementations.api import HEADER, api_of, driver_apis, without_comments
 from harness.kernels.model import Kernel
@@ -52,11 +51,8 @@ def require_registration(module: Path, include: Path, kernel: Kernel) -> None:
 def _functions(module: Path) -> set[str]:
     names: set[str] = set()
     for path in module.glob("*.ko"):
-        with path.open("rb") as file:
-            try:
-                table = ELFFile(file).get_section_by_name(".symtab")
-            except ELFError as error:
-                raise BuildError(f"{path.name} is not an ELF file: {error}") from error
+        with read_elf(path) as elf:
+            table = elf.get_section_by_name(".symtab")
             if isinstance(table, SymbolTableSection):
                 names |= {s.name for s in table.iter_symbols() if s["st_shndx"] != "SHN_UNDEF"}
     return names

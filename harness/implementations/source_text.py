@@ -16,6 +16,7 @@ from elftools.elf.elffile import ELFFile
 from elftools.elf.sections import Section, Symbol, SymbolTableSection
 
 from harness.cache import Cache
+from harness.elf import read_elf
 from harness.errors import BuildError
 from harness.implementations.gimple import DUMP_FLAGS, Function, parse_dump
 from harness.implementations.model import ModuleSource
@@ -131,8 +132,7 @@ def _symbols(modules: list[Path]) -> Symbols:
     exported, once = set(), set()
     values: dict[str, int] = {}
     for path in modules:
-        with path.open("rb") as file:
-            elf = ELFFile(file)
+        with read_elf(path) as elf:
             for symbol, section in _defined(elf, path):
                 kind = symbol["st_info"]["type"]
                 if kind == "STT_FUNC" and section.name in _ONCE:
@@ -168,6 +168,6 @@ def _defined(elf: ELFFile, module: Path) -> list[tuple[Symbol, Section]]:
 
 
 def _undefined(module: Path) -> list[str]:
-    with module.open("rb") as file:
-        symbols = _table(ELFFile(file), module).iter_symbols()
+    with read_elf(module) as elf:
+        symbols = _table(elf, module).iter_symbols()
         return [s.name for s in symbols if s["st_shndx"] == "SHN_UNDEF" and s.name]

@@ -3,16 +3,13 @@
 
 from __future__ import annotations
 
-import io
 import lzma
 import subprocess
 from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
-from elftools.common.exceptions import ELFError
-from elftools.elf.elffile import ELFFile
-
+from harness.elf import read_elf
 from harness.errors import BuildError, HostError
 from harness.kernels.model import Kernel
 
@@ -79,11 +76,9 @@ def _read(path: Path) -> bytes:
 
 def _dependencies(module: bytes, name: str) -> list[str]:
     """The ``depends=`` field of a module's ``.modinfo`` section."""
-    try:
-        section = ELFFile(io.BytesIO(module)).get_section_by_name(".modinfo")
-    except ELFError as error:
-        raise BuildError(f"the kernel's module {name} is not an ELF file: {error}") from error
-    fields = section.data().split(b"\0") if section is not None else []
+    with read_elf(module, name) as elf:
+        section = elf.get_section_by_name(".modinfo")
+        fields = section.data().split(b"\0") if section is not None else []
     listed = next((field[8:] for field in fields if field.startswith(b"depends=")), b"")
     return [
         name.decode("ascii", "replace").replace("-", "_") for name in listed.split(b",") if name

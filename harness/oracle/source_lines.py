@@ -14,10 +14,11 @@ from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from pathlib import Path
 
-from elftools.common.exceptions import ELFError
 from elftools.elf.elffile import ELFFile
 from elftools.elf.sections import SymbolTableSection
 
+from harness.elf import read_elf
+from harness.errors import BuildError
 from harness.sandbox import confine, confined_environment
 
 __all__ = ["Frame", "Location", "SourceLines"]
@@ -131,9 +132,9 @@ class _Symbols:
         self._root = f"{root}".rstrip("/")
         self._functions: dict[str, list[tuple[int, tuple[str, int]]]] = {}
         try:
-            with path.open("rb") as file:
-                self._read(ELFFile(file))
-        except (OSError, ELFError):
+            with read_elf(path) as elf:
+                self._read(elf)
+        except (OSError, BuildError):
             pass  # its frames have no locations
 
     def _read(self, elf: ELFFile) -> None:

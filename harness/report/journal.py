@@ -142,7 +142,7 @@ class Journal:
         lines = [*_objects(data)]
         for line in lines[1:]:
             # A damaged line costs its cell only.
-            with contextlib.suppress(LookupError, TypeError, ValueError):
+            with contextlib.suppress(LookupError, TypeError, ValueError, OverflowError):
                 if "ended" in line:
                     self._reported = set(self._results)
                 elif "inputs" in line:

@@ -107,7 +107,7 @@ def run_from_json(text: bytes) -> RunResult:
                 for tsm, each in data.get("patchsets", {}).items()
             },
         )
-    except (ValueError, LookupError, TypeError, AttributeError) as error:
+    except (ValueError, LookupError, TypeError, AttributeError, OverflowError) as error:
         raise HarnessError(f"a key of the run report is missing or wrong: {error!r}") from error
 
 
@@ -134,9 +134,9 @@ def cell_as_json(result: CellResult) -> dict[str, object]:
 
 
 def cell_from_json(data: Mapping[str, Any]) -> CellResult:
-    """Return the result; raises LookupError, TypeError or ValueError for anything else."""
+    """Return the result; raises LookupError, TypeError, ValueError or OverflowError otherwise."""
     return CellResult(
-        Cell(**{name: data[name] for name in _CELL}),
+        Cell(**{name: str(data[name]) for name in _CELL[:-1]}, seed=int(data["seed"])),
         Status(data["status"]),
         Status(data["expected"]),
         float(data["duration_s"]),

@@ -12,9 +12,9 @@ import cbor2
 from providers_sim.description import Node
 from providers_sim.errors import EvidenceError
 from providers_sim.evidence.claim_maps import claims_of
-from providers_sim.evidence.cose import parse_sign1
+from providers_sim.evidence.cose import loads, parse_sign1
 
-__all__ = ["ClaimText", "add_sign1", "add_value", "claim_texts", "loads"]
+__all__ = ["ClaimText", "add_sign1", "add_value", "claim_texts"]
 
 _DEPTH = 12
 _TAGS = {18: "COSE_Sign1", 61: "CWT", 399: "CCA token", 601: "UCCS", 907: "CCA token as CMW"}
@@ -46,14 +46,6 @@ def claim_texts(*kinds: type, **meanings: Callable[[int], str]) -> dict[Any, Cla
         for kind in kinds
         for claim in claims_of(kind)
     }
-
-
-def loads(data: bytes) -> Any:  # noqa: ANN401 - CBOR can be anything
-    """Decode CBOR in any encoding; EvidenceError when it is malformed."""
-    try:
-        return cbor2.loads(data)
-    except Exception as error:  # the parsers of tagged dates, MIME and regular expressions
-        raise EvidenceError(f"this is not CBOR: {error}") from error
 
 
 def add_value(node: Node, text: ClaimText | str, value: object, depth: int = 0) -> Node:

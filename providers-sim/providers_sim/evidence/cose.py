@@ -28,6 +28,7 @@ __all__ = [
     "cose_key",
     "decode",
     "encode",
+    "loads",
     "parse_cose_key",
     "parse_sign1",
     "sign1",
@@ -41,6 +42,10 @@ ALGORITHMS = {-7: "ES256", -35: "ES384", -36: "ES512", -8: "EdDSA"}
 """Names of the signature algorithms by their COSE number."""
 
 _ALG, _KID = 1, 4
+_BYTES, _TEXT, _TAG = 2, 3, 6  # major types of CBOR
+_INTEGER_TAGS = (2, 3)
+_MAX_INTEGER = 256  # bytes
+_UNBOUNDED_TAGS = (25, 28, 29, 35, 36, 256)
 _DIGESTS: dict[int, hashes.HashAlgorithm] = {
     -7: hashes.SHA256(),
     -35: hashes.SHA384(),
@@ -106,15 +111,45 @@ def encode(value: object) -> bytes:
     return data
 
 
+def loads(data: bytes) -> Any:  # noqa: ANN401 - CBOR can be anything
+    """Decode CBOR in any encoding.
+
+    Raises EvidenceError when it is malformed, and for what no evidence has and whose decoding is
+    not bounded by its size: references, regular expressions, MIME, integers of over 256 bytes.
+    """
+    _check_heads(data)
+    try:
+        return cbor2.loads(data)
+    except Exception as error:  # the decoder of a tagged date raises several kinds
+        raise EvidenceError(f"this is not CBOR: {error}") from error
+
+
+def _check_heads(data: bytes) -> None:
+    """Raise EvidenceError for an item that `loads()` refuses; malformed items are left to cbor2."""
+    at, is_integer = 0, False
+    while at < len(data):
+        major, info = data[at] >> 5, data[at] & 31
+        width = {24: 1, 25: 2, 26: 4, 27: 8}.get(info, 0)
+        argument = int.from_bytes(data[at + 1 : at + 1 + width], "big") if width else info
+        if is_integer and (major != _BYTES or info > 27 or argument > _MAX_INTEGER):
+            raise EvidenceError(f"this CBOR has an integer of over {_MAX_INTEGER} bytes")
+        if major == _TAG and argument in _UNBOUNDED_TAGS:
+            raise EvidenceError(f"this CBOR has tag {argument}, which no evidence has")
+        is_integer = major == _TAG and argument in _INTEGER_TAGS
+        at += 1 + width
+        if major in (_BYTES, _TEXT) and info <= 27:
+            at += argument
+
+
 def decode(data: bytes) -> Any:  # noqa: ANN401 - CBOR can be anything
     """Decode exactly one CBOR item in its shortest form, with definite lengths.
 
     Raises EvidenceError when the item is malformed, encoded in another way or followed by bytes.
     """
+    value = loads(data)
     try:
-        value = cbor2.loads(data)
         again = cbor2.dumps(value)
-    except Exception as error:  # the parsers of tagged dates, MIME and regular expressions
+    except Exception as error:  # values that were decoded from tagged dates and the like
         raise EvidenceError(f"this is not CBOR: {error}") from error
     if again != data:
         raise EvidenceError("this is not one CBOR item in its shortest form")

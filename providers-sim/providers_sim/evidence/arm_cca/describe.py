@@ -15,7 +15,8 @@ from providers_sim.evidence.arm_cca.token import (
     REALM_TOKEN,
     parse_token,
 )
-from providers_sim.evidence.cbor_text import add_sign1, add_value, claim_texts, loads
+from providers_sim.evidence.cbor_text import add_sign1, add_value, claim_texts
+from providers_sim.evidence.cose import loads
 
 __all__ = ["describe"]
 

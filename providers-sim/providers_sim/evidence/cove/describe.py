@@ -13,10 +13,9 @@ from providers_sim.evidence.cbor_text import (
     add_sign1,
     add_value,
     claim_texts,
-    loads,
 )
 from providers_sim.evidence.claim_maps import claims_of
-from providers_sim.evidence.cose import parse_sign1
+from providers_sim.evidence.cose import loads, parse_sign1
 from providers_sim.evidence.cove.claims import STATES, PlatformClaims, TsmClaims, TvmClaims
 from providers_sim.evidence.cove.evidence import (
     SUBMODULES,
