@@ -127,3 +127,27 @@ def test_replay_of_a_scenario_that_skips_has_no_verdict(
     assert reason in done.stderr
     if reason:
         assert "expected PASS, got SKIP" in done.stdout
+
+
+@pytest.mark.parametrize(("results", "status"), [("fail fail", 0), ("fail pass", 1)])
+def test_replay_takes_several_bundles(
+    command: Command, tmp_path: Path, results: str, status: int
+) -> None:
+    command("fail fail", "run", "X1", "--tsm=class-fixed", "-n1", "--artifacts=kept")
+    bundles = sorted(map(str, tmp_path.glob("kept/X1*")))
+    assert len(bundles) == 2
+    done = command(results, "replay", *bundles)
+    assert done.returncode == status, done.stdout + done.stderr
+    assert done.stdout.count("the same outcome 1 of 1 times: FAIL") == 2 - status
+    assert all(f"{each}:" in done.stdout for each in bundles)
+
+
+def test_replay_checks_every_bundle_before_it_runs_one(command: Command, tmp_path: Path) -> None:
+    command("fail pass", "run", "X1", "--tsm=class-fixed", "-n1", "--artifacts=kept")
+    [bundle] = tmp_path.glob("kept/X1*")
+    damaged = tmp_path / "damaged"
+    damaged.mkdir()
+    (damaged / "bundle.json").write_text("{}")
+    done = command("fail pass", "replay", str(bundle), str(damaged))
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert "the same outcome" not in done.stdout

@@ -15,41 +15,71 @@ from harness.claims.catalogue import claim_summaries
 from harness.cli import options
 from harness.cli.decide import Workers, decide, exit_status_of
 from harness.cli.replay_program import kernel_note, replay_program
-from harness.explore.program_json import FILE, read_program
+from harness.explore.program_json import FILE, RecordedProgram, read_program
 from harness.progress import stderr_progress
 from harness.report.explanation import explanation
 from harness.report.table import print_report
 from harness.report.text import print_text
 from harness.session import Session
 from harness.settings import Settings
-from harness.verdict import EXIT_AS_EXPECTED, EXIT_UNEXPECTED, CellResult
+from harness.verdict import EXIT_AS_EXPECTED, EXIT_UNEXPECTED, CellResult, RunResult
 
 __all__ = ["replay"]
 
 
 @click.command()
-@click.argument("bundle", type=click.Path(path_type=Path, exists=True))
+@click.argument(
+    "bundles",
+    metavar="BUNDLE...",
+    nargs=-1,
+    required=True,
+    type=click.Path(path_type=Path, exists=True),
+)
 @click.option("--kernel", help="Kernel to boot, instead of the one that the bundle names.")
 @click.option("--tsm", help="Implementation to test, instead of the one that the bundle names.")
 @options.host_settings
-def replay(bundle: Path, kernel: str | None, tsm: str | None, host: dict[str, Any]) -> int:
-    """Repeat the FAIL in BUNDLE, and compare the outcome with the recorded one.
+def replay(
+    bundles: tuple[Path, ...], kernel: str | None, tsm: str | None, host: dict[str, Any]
+) -> int:
+    """Repeat the FAIL in each BUNDLE, and compare the outcome with the recorded one.
 
     BUNDLE is the directory that a run recorded for a FAIL, or the bundle.json in it, or the
     directory of a finding of explore, whose program runs exactly as it is. A bundle may be a
     stranger's: it names kernels of packages only; one that was given by its path must be named with
-    --kernel. The exit status is 0 for the same outcome, 1 for another, 125 when there was no
-    verdict.
+    --kernel. The exit status is 0 for the same outcome of every bundle, 1 for another, 125 when
+    there was no verdict.
     """
+    read = [(each, *_read(each, kernel, tsm, host)) for each in bundles]
+    statuses = []
+    for bundle, settings, expected, program in read:
+        if len(read) > 1:
+            print_text(Console(highlight=False), f"{bundle}:")
+        if program is not None:
+            statuses.append(replay_program(program, expected, settings))
+        else:
+            run = decide(settings, Workers(1 if settings.times == 1 else 0))
+            statuses.append(_compare(run, expected, settings))
+            if run.interrupted:
+                return statuses[-1]
+    return EXIT_UNEXPECTED if EXIT_UNEXPECTED in statuses else max(statuses)
+
+
+def _read(
+    bundle: Path, kernel: str | None, tsm: str | None, host: dict[str, Any]
+) -> tuple[Settings, Outcome, RecordedProgram | None]:
+    """Check a bundle before anything runs: its settings, its outcome, and the program in it."""
     recorded = read_bundle(bundle, kernel=kernel, tsm=tsm)
     settings = replace(recorded.settings, **host)
     options.refuse_unused(settings)
     program = (bundle if bundle.is_dir() else bundle.parent) / FILE
-    if program.exists():
-        options.refuse("artifacts", "the replay of a program records nothing")
-        return replay_program(read_program(program), recorded.outcome, settings.check())
-    run = decide(settings.check(), Workers(1 if settings.times == 1 else 0))
-    expected = recorded.outcome
+    if not program.exists():
+        return settings.check(), recorded.outcome, None
+    options.refuse("artifacts", "the replay of a program records nothing")
+    return settings.check(), recorded.outcome, read_program(program)
+
+
+def _compare(run: RunResult, expected: Outcome, settings: Settings) -> int:
+    """Print what the run of a bundle had for an outcome, and return the exit status."""
     results = [each for each in run.results if each.cell.scenario == expected.scenario]
     if run.interrupted or not any(each.decided for each in results):
         claims = claim_summaries(each.cell.claim for each in results)
