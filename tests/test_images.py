@@ -19,12 +19,13 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from harness import paths
 from harness.cache import Cache
-from harness.errors import BuildError, HostError
+from harness.errors import BuildError, HostError, UsageError
 from harness.images import agent, cpio
 from harness.images.initramfs import tree
 from harness.images.keys import ssh_keys
-from harness.paths import cache_directory, guest_images_directory
+from harness.paths import cache_directory, guest_images_directory, shared_cache_directory
 from harness.progress import NullProgress, terminal_progress
 
 KEY = "k" * 64
@@ -87,6 +88,54 @@ def test_option_and_variables_choose_the_cache_directory(
     (tmp_path / "file").touch()
     with pytest.raises(HostError, match="cannot create"):
         cache_directory(tmp_path / "file")
+
+
+@pytest.mark.parametrize("character", " :#$")
+def test_home_that_kbuild_cannot_take_has_its_cache_elsewhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, character: str
+) -> None:
+    monkeypatch.delenv("TSM_HARNESS_CACHE", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / f"my{character}home"))
+    monkeypatch.setattr(paths, "_WITHOUT_HOME", tmp_path)
+    private = tmp_path / f"tsm-harness-{os.getuid()}"
+    assert cache_directory() == private
+    assert private.stat().st_mode & 0o777 == 0o700
+    assert cache_directory() == private
+
+
+@pytest.mark.parametrize("attack", ["a link", "others can write", "another user"])
+def test_cache_outside_the_home_must_be_ours(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, attack: str
+) -> None:
+    monkeypatch.delenv("TSM_HARNESS_CACHE", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "my home"))
+    monkeypatch.setattr(paths, "_WITHOUT_HOME", tmp_path)
+    private = tmp_path / f"tsm-harness-{os.getuid()}"
+    if attack == "a link":
+        (tmp_path / "elsewhere").mkdir(0o700)
+        private.symlink_to(tmp_path / "elsewhere")
+    else:
+        private.mkdir()
+        private.chmod(0o777 if attack == "others can write" else 0o700)
+    if attack == "another user":
+        owner = private.stat().st_uid
+        monkeypatch.setattr(os, "getuid", lambda: owner + 1)
+        private.rename(tmp_path / f"tsm-harness-{owner + 1}")
+    with pytest.raises(HostError, match="only this user can write"):
+        cache_directory()
+
+
+def test_chosen_cache_that_kbuild_cannot_take_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(UsageError, match="has ' ' in its path"):
+        cache_directory(tmp_path / "my cache")
+    assert not (tmp_path / "my cache").exists()
+    (tmp_path / "a:b").mkdir()
+    monkeypatch.setenv("TSM_HARNESS_CACHE_SHARED", str(tmp_path / "a:b"))
+    with pytest.raises(UsageError, match="has ':' in its path"):
+        shared_cache_directory()
+    assert cache_directory(tmp_path / "a-b,c+d~é") == tmp_path / "a-b,c+d~é"
 
 
 # Cache
