@@ -10,6 +10,8 @@ PACKAGES := qemu-system-x86 gcc make libc6-dev util-linux zstd python3-venv busy
 COMMANDS := qemu-system-x86_64 gcc make setpriv zstd busybox dropbear bwrap
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 
+IS_NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
+
 .PHONY: run test setup packages clean
 
 run: setup # decide the claims on the default kernel and implementations
@@ -35,10 +37,16 @@ packages:
 	$(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends $(PACKAGES)
 
 # pyproject.toml lists the dependencies, the packages and the entry points. When it is newer than the
-# last installation, for example after `git pull`, pip installs the project again.
+# last installation, for example after `git pull`, pip installs the project again. An environment of
+# an older Python is replaced. pip is not silenced: it takes a minute or two, and shows what it does.
 $(STAMP): pyproject.toml | packages
+	@$(PYTHON) -c '$(IS_NEW_ENOUGH)' || { \
+		echo "error: $$($(PYTHON) --version) is too old: tsm-harness needs Python 3.11" >&2; \
+		echo "hint: name a newer one: make PYTHON=python3.11" >&2; exit 1; }
+	@test -e $(VENV)/bin/python && $(VENV)/bin/python -c '$(IS_NEW_ENOUGH)' 2> /dev/null || \
+		rm -rf $(VENV)
 	$(PYTHON) -m venv $(VENV)
-	$(VENV)/bin/pip install -qq --disable-pip-version-check --editable '.[dev]'
+	$(VENV)/bin/pip install --disable-pip-version-check --editable '.[dev]'
 	touch $@
 
 clean: # remove .venv and .tox; `tsm-harness images prune` empties the cache
