@@ -83,16 +83,24 @@ def inputs_of(session: Session, settings: Settings) -> dict[str, str]:
     return inputs
 
 
-def prepare(session: Session, settings: Settings) -> Prepared:
+def prepare(session: Session, settings: Settings, *, needs_kernel: bool = False) -> Prepared:
     """Make the template of every kernel and implementation of the settings.
 
     A failure is recorded, except a :class:`UsageError` about a kernel and a
-    :class:`NotJudgedError`, which are raised.
+    :class:`NotJudgedError`, which are raised. With ``needs_kernel``, a :class:`HostError` is raised
+    if this host can get none of the kernels: every cell would repeat it.
     """
     prepared = Prepared()
+    failures: list[HostError] = []
     for kernel in settings.kernels:
-        with contextlib.suppress(HostError, BuildError):  # recorded for each implementation below
+        try:
             session.kernel(kernel)
+        except HostError as error:
+            failures.append(error)
+        except BuildError:
+            pass  # recorded for each implementation below, as is the other when a kernel is left
+    if needs_kernel and len(failures) == len(settings.kernels):
+        raise failures[0]
     pairs = list(product(settings.kernels, settings.tsms))
     with session.progress.step("preparing", total=len(pairs)) as step:
         for kernel, tsm in pairs:

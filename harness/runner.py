@@ -41,17 +41,19 @@ def run_cells(
     on_result: Callable[[CellResult], None] = lambda _: None,
     on_start: Callable[[int], None] = lambda _: None,
     journal: Journal | None = None,
+    *,
+    needs_kernel: bool = False,
 ) -> RunResult:
     """Prepare kernels, implementations and templates; run every cell in ``workers`` processes.
 
     If an implementation cannot be prepared, its own cells become ERROR. Cells that a dead worker
     or an interrupt left out are MISS. Each verdict is written into ``journal`` when it is reached;
     cells that have a verdict there are not run. Raises :class:`HarnessError` if the scenarios
-    cannot be collected.
+    cannot be collected, and with ``needs_kernel`` if this host can get none of the kernels.
     """
     job = _job(settings)
     with Session(settings, progress) as session:
-        prepared = prepare(session, settings)
+        prepared = prepare(session, settings, needs_kernel=needs_kernel)
         host = session.describe_host()
         if journal is not None:
             journal.begin(job, inputs_of(session, settings))

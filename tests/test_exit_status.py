@@ -151,3 +151,17 @@ def test_replay_checks_every_bundle_before_it_runs_one(command: Command, tmp_pat
     done = command("fail pass", "replay", str(bundle), str(damaged))
     assert done.returncode == 2, done.stdout + done.stderr
     assert "the same outcome" not in done.stdout
+
+
+def test_host_without_any_kernel_has_one_error_before_any_cell(
+    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for variable in ("TSM_HARNESS_MIRROR", "TSM_HARNESS_SECURITY_MIRROR"):
+        monkeypatch.setenv(variable, "http://127.0.0.1:9")
+    empty = f"--cache={tmp_path / 'cache'}"
+    done = command("pass pass", "run", "X1", "--tsm=class-fixed", "-n1", empty)
+    assert done.returncode == 125, done.stdout + done.stderr
+    assert done.stderr.count("error (host)") == 1
+    assert "127.0.0.1" in done.stderr
+    assert "check the network" in done.stderr
+    assert "X1" not in done.stdout

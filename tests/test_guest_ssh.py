@@ -17,6 +17,7 @@ import paramiko
 import pytest
 
 from harness.access.command import GuestCommand
+from harness.access.files import bytes_of
 from harness.access.ssh import SshSession
 from harness.errors import GuestLostError, UsageError
 from harness.guest.guest import Guest
@@ -83,6 +84,20 @@ def test_push_and_pull_copy_files(shell: SshSession, guest: Guest, tmp_path: Pat
     with pytest.raises(UsageError, match="No such file"):
         shell.push(source, "/none/file")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["source", "target"]
+
+
+def test_push_and_pull_show_how_many_bytes_were_copied(shell: SshSession, tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    (source / "empty").mkdir(parents=True)
+    (source / "a").write_bytes(bytes(100_000))
+    (source / "b").write_bytes(bytes(10))
+    assert bytes_of(source) == 100_010
+    pushed: list[int] = []
+    shell.push(source, "/tmp/counted", pushed.append)
+    pulled: list[int] = []
+    shell.pull("/tmp/counted", tmp_path / "target", advance=pulled.append)
+    assert (sum(pushed), sum(pulled)) == (100_010, 100_010)
+    assert len(pushed) > 3 < len(pulled)
 
 
 def test_a_command_longer_than_the_server_takes_runs(shell: SshSession) -> None:

@@ -189,7 +189,7 @@ def test_missing_and_damaged_modules_are_errors(tmp_path: Path) -> None:
 
 APT_GET = """#!/bin/sh
 echo "$@" >> {log}
-test -e {offline} && {{ echo "E: no network" >&2; exit 100; }}
+test -e {offline} && {{ cat {offline} >&2; echo "E: no network" >&2; exit 100; }}
 case "$*" in
 *indextargets*)
     echo "Docker|main|bookworm|http://other.invalid/debian"
@@ -293,6 +293,27 @@ def test_cached_kernel_needs_no_network(tmp_path: Path, mirror: Mirror) -> None:
     with pytest.raises(HostError) as caught:
         fetch(tmp_path / "cache")
     assert caught.value.hint
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "E: Failed to fetch http://x/a.deb  Error writing to file - write (28: No space left on "
+        "device)",
+        "E: You don't have enough free space in /var/cache/apt/archives/.",
+    ],
+)
+def test_full_disk_while_downloading_has_its_own_remedy(
+    tmp_path: Path, mirror: Mirror, message: str
+) -> None:
+    mirror.offline.write_text(f"{message}\n")
+    with pytest.raises(HostError, match="the disk is full") as caught:
+        fetch(tmp_path / "cache")
+    assert "free some space" in caught.value.hint
+    mirror.offline.write_text("")
+    with pytest.raises(HostError) as caught:
+        fetch(tmp_path / "cache")
+    assert "check the network" in caught.value.hint
 
 
 def test_damaged_record_of_the_newest_kernel_is_replaced(tmp_path: Path, mirror: Mirror) -> None:

@@ -11,7 +11,7 @@ import contextlib
 import os
 import stat
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from harness.errors import GuestCallError, UsageError
@@ -19,7 +19,7 @@ from harness.guest.actor import Actor
 from harness.guest.call import checked
 from tsmw.ops import Op, OpResult
 
-__all__ = ["pull", "push"]
+__all__ = ["Advance", "bytes_of", "pull", "push"]
 
 _BLOCK = 30000  # bytes of one write(2), and of one read(2); a frame has 64 KiB
 _READS = 2
@@ -28,7 +28,13 @@ _MAX_FILES = 10_000
 _MAX_DEPTH = 30
 
 
-def push(actor: Actor, local: Path, remote: str) -> dict[str, int]:
+Advance = Callable[[int], None]
+"""Called with the number of bytes that were copied since the last call."""
+
+
+def push(
+    actor: Actor, local: Path, remote: str, advance: Advance = lambda _: None
+) -> dict[str, int]:
     """Copy a file, or a directory with all that is in it, into the guest.
 
     Returns the permission bits that the files and directories have on the host, by their paths in
@@ -43,7 +49,7 @@ def push(actor: Actor, local: Path, remote: str) -> dict[str, int]:
             if stat.S_ISDIR(mode):
                 _make_directory(actor, target)
             elif stat.S_ISREG(mode):
-                _push_file(actor, path, target)
+                _push_file(actor, path, target, advance)
             else:
                 raise UsageError(f"cannot push {path}: it is no file and no directory")
         except GuestCallError as error:
@@ -51,6 +57,15 @@ def push(actor: Actor, local: Path, remote: str) -> dict[str, int]:
         except OSError as error:
             raise UsageError(f"cannot read {path}: {error.strerror}") from error
     return modes
+
+
+def bytes_of(local: Path) -> int:
+    """The number of bytes that a push of a file or directory copies, as far as it can be read."""
+    total = 0
+    for path, _ in _walk(local, ""):
+        with contextlib.suppress(OSError):
+            total += path.stat().st_size if path.is_file() else 0
+    return total
 
 
 def _walk(local: Path, remote: str) -> Iterator[tuple[Path, str]]:
@@ -79,7 +94,7 @@ def _make_directory(actor: Actor, path: str) -> None:
             raise
 
 
-def _push_file(actor: Actor, path: Path, remote: str) -> None:
+def _push_file(actor: Actor, path: Path, remote: str, advance: Advance) -> None:
     with path.open("rb") as file:
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
         opened = actor.run(Op.open(remote, flags, 0o600), f"open of {remote}").ret
@@ -87,19 +102,26 @@ def _push_file(actor: Actor, path: Path, remote: str) -> None:
             while data := file.read(_BLOCK):
                 while data:
                     written = actor.run(Op.write(data, opened), f"write to {remote}").ret
+                    advance(written)
                     data = data[written:]
         finally:
             actor.run(Op.close(opened), f"close of {remote}")
 
 
-def pull(actor: Actor, remote: str, local: Path, limit: int = _MAX_BYTES) -> None:
+def pull(
+    actor: Actor,
+    remote: str,
+    local: Path,
+    limit: int = _MAX_BYTES,
+    advance: Advance = lambda _: None,
+) -> None:
     """Copy a file, or a directory with all that is in it, out of the guest.
 
     A directory is copied to a path that does not exist yet. At most ``limit`` bytes are copied.
     Raises :class:`UsageError` for more, and for what cannot be read there or written here.
     """
     try:
-        copy = _Pull(actor, limit)
+        copy = _Pull(actor, limit, advance)
         if not stat.S_ISDIR(_guest_mode(actor, remote)):
             copy.file(remote, local)
             return
@@ -121,8 +143,9 @@ def _guest_mode(actor: Actor, remote: str) -> int:
 class _Pull:
     """One copy out of a guest, which may lie about names, sizes and numbers of its files."""
 
-    def __init__(self, actor: Actor, limit: int) -> None:
+    def __init__(self, actor: Actor, limit: int, advance: Advance) -> None:
         self._actor = actor
+        self._advance = advance
         self._limit = self._left = limit
         self._files = 0
 
@@ -182,6 +205,7 @@ class _Pull:
                         raise UsageError(
                             f"{remote} in the guest is longer than {self._limit} bytes"
                         )
+                    self._advance(len(block))
                     yield block
             finally:
                 actor.run(Op.close(opened), f"close of {remote}")

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, BinaryIO
 import paramiko
 
 from harness.access.command import GuestCommand, signal_command
-from harness.access.files import pull, push
+from harness.access.files import Advance, pull, push
 from harness.access.streams import Streams
 from harness.access.terminal import LEAVE, raw_terminal, window_changes
 from harness.errors import GuestLostError, UsageError
@@ -179,10 +179,10 @@ class SshSession:
             channel.invoke_shell()
             return self._interact(channel)
 
-    def push(self, local: Path, remote: str) -> None:
+    def push(self, local: Path, remote: str, advance: Advance = lambda _: None) -> None:
         """Copy a host file or directory and its permission bits into the guest."""
         by_mode: dict[int, list[str]] = {}
-        for path, mode in push(self._guest.actors[0], local, remote).items():
+        for path, mode in push(self._guest.actors[0], local, remote, advance).items():
             by_mode.setdefault(mode, []).append(path)
         lines = [f"chmod {mode:o} -- {shlex.join(paths)}" for mode, paths in by_mode.items()]
         done = self.capture([" && ".join(lines)])
@@ -190,9 +190,15 @@ class SshSession:
             message = done.stderr.decode("utf-8", "replace").strip()
             raise UsageError(f"cannot set permissions of {remote} in the guest: {message}")
 
-    def pull(self, remote: str, local: Path, limit: int = 1 << 30) -> None:
+    def pull(
+        self,
+        remote: str,
+        local: Path,
+        limit: int = 1 << 30,
+        advance: Advance = lambda _: None,
+    ) -> None:
         """Copy a guest file or directory of at most ``limit`` bytes to the host."""
-        pull(self._guest.actors[0], remote, local, limit)
+        pull(self._guest.actors[0], remote, local, limit, advance)
 
     def _channel(self) -> paramiko.Channel:
         try:

@@ -86,13 +86,22 @@ def decide(settings: Settings, workers: Workers) -> RunResult:
     if workers.cluster is not None:
         return decide_jobs(jobs_of_settings(settings), settings, workers)
     with open_journal(settings, workers.resume) as journal:
-        return _report_interrupt(_decide_here(settings, workers, journal))
+        return _report_interrupt(_decide_here(settings, workers, journal, needs_kernel=True))
 
 
-def _decide_here(settings: Settings, workers: Workers, journal: Journal | None) -> RunResult:
+def _decide_here(
+    settings: Settings, workers: Workers, journal: Journal | None, *, needs_kernel: bool
+) -> RunResult:
     with LiveRun(stderr_progress()) as live:
-        guests = workers.guests(settings)
-        return run_cells(settings, guests, live.progress, live.show, live.start, journal)
+        return run_cells(
+            settings,
+            workers.guests(settings),
+            live.progress,
+            live.show,
+            live.start,
+            journal,
+            needs_kernel=needs_kernel,
+        )
 
 
 def decide_jobs(jobs: Sequence[Job], settings: Settings, workers: Workers) -> RunResult:
@@ -131,7 +140,9 @@ def _one_by_one(
     outcomes: list[RunResult] = []
     decided: list[tuple[Job, CellResult]] = []
     for job in jobs:
-        outcomes.append(_decide_here(job.settings(settings), workers, journal))
+        # The verdicts of other jobs are not given up when this host cannot get one job's kernel.
+        here = _decide_here(job.settings(settings), workers, journal, needs_kernel=len(jobs) == 1)
+        outcomes.append(here)
         decided += [(job, result) for result in outcomes[-1].results]
         if outcomes[-1].interrupted:
             break

@@ -17,13 +17,14 @@ import click
 
 from harness.access.command import GuestCommand
 from harness.access.console import Console
+from harness.access.files import bytes_of
 from harness.access.ssh import SshSession
 from harness.access.terminal import caught_signals
 from harness.cli import options
 from harness.cli.messages import print_note
 from harness.errors import GuestLostError, UsageError
 from harness.guest.guest import Guest
-from harness.progress import stderr_progress
+from harness.progress import Step, stderr_progress
 from harness.qemu.machine import Machine
 from harness.session import Session
 from harness.settings import Settings
@@ -138,14 +139,29 @@ def exec_(
         _ssh(session, settings, guest) as ssh,
     ):
         for local, remote in pushes:
-            ssh.push(Path(local), remote)
+            with session.progress.step(f"pushing {local}", total=bytes_of(Path(local))) as step:
+                ssh.push(Path(local), remote, step.advance)
         status = _run(ssh, wanted)
         for remote, local in pulls:
-            ssh.pull(remote, Path(local))
+            with session.progress.step(f"pulling {remote}") as step:
+                ssh.pull(remote, Path(local), advance=_Counter(step, f"pulling {remote}").add)
     if not 0 <= status <= _MAX_STATUS:
         print_note(f"the command ended with status {status}")
         return _MAX_STATUS
     return status
+
+
+class _Counter:
+    """Shows how many MiB were copied of what has no known size."""
+
+    def __init__(self, step: Step, text: str) -> None:
+        self._step, self._text, self._bytes = step, text, 0
+
+    def add(self, amount: int) -> None:
+        """Count ``amount`` bytes."""
+        before, self._bytes = self._bytes >> 20, self._bytes + amount
+        if self._bytes >> 20 > before:
+            self._step.describe(f"{self._text}: {self._bytes >> 20} MiB")
 
 
 def _run(ssh: SshSession, command: GuestCommand) -> int:

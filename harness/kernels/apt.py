@@ -30,6 +30,7 @@ _NETWORK = re.compile(
     "Could not (resolve|connect)|Temporary failure|timed out|unreachable|Unable to connect|"
     "Connection (failed|refused)|has no .*(apt|mirror)|lacks the archive keys|disk is full"
 )
+_DISK = re.compile("No space left|enough free space|quota exceeded", re.IGNORECASE)
 _COMMAND_SECONDS = 600
 _POLL_SECONDS = 0.1
 _TARGET = "$(ORIGIN)|$(COMPONENT)|$(RELEASE)|$(REPO_URI)"
@@ -173,6 +174,11 @@ def with_apt(
 def _apt_error(command: str, output: str) -> HostError:
     lines = [line for line in output.splitlines() if line.startswith(("E:", "Err:", "W:"))]
     shown = "\n".join(lines[:5]) or output.strip()[-400:]
+    if _DISK.search(output):
+        return HostError(
+            f"{command} failed because the disk is full:\n{shown}",
+            hint="free some space (`tsm-harness images prune`), or move the cache with --cache",
+        )
     return HostError(
         f"{command} failed:\n{shown}",
         hint="check the network and the host's apt sources; a kernel that is in the cache needs "
