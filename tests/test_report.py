@@ -7,6 +7,7 @@ import dataclasses
 import io
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -405,6 +406,32 @@ def test_artifacts_hold_everything(tmp_path: Path) -> None:
     assert verdict["status"] == "FAIL"
     assert verdict["artifacts"] == str(directory)
     assert verdict["not_written"] == {}
+
+
+@pytest.mark.parametrize(
+    ("evidence", "lines"),
+    [
+        (replace(EVIDENCE, console=b""), ["console.log: the serial console was silent"]),
+        (replace(EVIDENCE, kernel_log=[]), ["kernel.log: the kernel logged nothing"]),
+        (
+            Evidence(versions={"qemu": "7.2.22"}),
+            [
+                f"{name}: no guest ran for this verdict"
+                for name in ("console.log", "kernel.log", "transcript.jsonl")
+            ],
+        ),
+    ],
+)
+def test_artifacts_say_what_is_left_out(
+    tmp_path: Path, evidence: Evidence, lines: list[str]
+) -> None:
+    directory = write_artifacts(tmp_path, result(S.FAIL), evidence)
+    assert directory is not None
+    left_out = (directory / "left-out.txt").read_text().splitlines()
+    assert all(any(found.startswith(line) for found in left_out) for line in lines)
+    assert all(not (directory / line.partition(":")[0]).exists() for line in left_out)
+    write_artifacts(tmp_path, result(S.FAIL), EVIDENCE)
+    assert not (directory / "left-out.txt").exists()
 
 
 def test_artifact_directories_are_unique_and_below_the_root(tmp_path: Path) -> None:

@@ -5,8 +5,8 @@ The files are ``console.log`` (the serial console, unchanged), ``kernel.log`` (l
 and text of each record; stack frames with file and line if they are known), ``transcript.jsonl``
 (the frames on the provider port), ``timeline.txt``, ``timeline.json`` and ``timeline.html`` (calls
 of the actors, events of the provider, splats), ``qemu.txt`` (the command line), ``rerun.txt``,
-``versions.json`` and ``verdict.json``. A file without content is left out. The plugin adds
-``bundle.json`` for a FAIL.
+``versions.json`` and ``verdict.json``. A file without content is left out; ``left-out.txt`` says
+why. The plugin adds ``bundle.json`` for a FAIL.
 
 The size of a file is limited, because a guest may print without end. No function raises: a full
 disk must not change a verdict.
@@ -18,7 +18,7 @@ import hashlib
 import json
 import re
 import shlex
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -36,6 +36,19 @@ MAX_FILE = 8 * 1024 * 1024
 """Limit of a file in bytes: a quarter from its start, the rest from its end."""
 
 _VERDICT = "verdict.json"
+_LEFT_OUT = "left-out.txt"
+_NO_CALLS = "no call was made in the guest"
+_REASONS = {
+    "console.log": "the serial console was silent: the guest prints only emergencies, an oops and "
+    "a panic there; kernel.log has what the kernel logged",
+    "kernel.log": "the kernel logged nothing",
+    "transcript.jsonl": "no message crossed the provider port",
+    "timeline.txt": _NO_CALLS,
+    "timeline.json": _NO_CALLS,
+    "timeline.html": _NO_CALLS,
+    "qemu.txt": "the command line of the emulator is not known",
+}
+"""Why a file has no content although a guest ran."""
 _UNSAFE = re.compile(r"[^A-Za-z0-9.+-]+")
 
 
@@ -87,7 +100,7 @@ def write_artifacts(
     makers = _makers(result, evidence)
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        for name in (*makers, _VERDICT):  # an earlier run may have left them
+        for name in (*makers, _LEFT_OUT, _VERDICT):  # an earlier run may have left them
             if (directory / name).is_file():
                 (directory / name).unlink()
     except OSError:
@@ -97,6 +110,9 @@ def write_artifacts(
         for name, make in makers.items()
         if (problem := _write(directory / name, make))
     }
+    empty = [name for name in _REASONS if name not in problems and not (directory / name).exists()]
+    if problem := _write(directory / _LEFT_OUT, lambda: _lines(_reasons(empty, evidence))):
+        problems[_LEFT_OUT] = problem
     verdict = cell_as_json(result) | {"artifacts": str(directory), "not_written": problems}
     _write(directory / _VERDICT, lambda: _json(verdict))
     return directory
@@ -119,6 +135,13 @@ def _makers(result: CellResult, evidence: Evidence) -> dict[str, Callable[[], by
         "rerun.txt": lambda: _lines([result.rerun]),
         "versions.json": lambda: _json(dict(evidence.versions)) if evidence.versions else b"",
     }
+
+
+def _reasons(names: Iterable[str], evidence: Evidence) -> Iterator[str]:
+    """Say for each file that is left out why it has no content."""
+    has_guest = bool(evidence.qemu_command)
+    for name in names:
+        yield f"{name}: {_REASONS[name] if has_guest else 'no guest ran for this verdict'}"
 
 
 def _write(path: Path, make: Callable[[], bytes]) -> str:
