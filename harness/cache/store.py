@@ -272,12 +272,17 @@ class Cache:
 
 @contextlib.contextmanager
 def _host_errors(root: Path) -> Iterator[None]:
-    """Turn a full disk and missing permissions below ``root`` into :class:`HostError`."""
+    """Turn a full disk, a limit and missing permissions below ``root`` into :class:`HostError`."""
     try:
         yield
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise HostError(f"the disk is full: {root}", hint=_PRUNE_HINT) from error
+        if error.errno == errno.EFBIG:
+            raise HostError(
+                f"a file of {root} would be larger than this process may write (ulimit -f)",
+                hint="run `ulimit -f unlimited` first; limits.conf(5) may set the limit",
+            ) from error
         ours = error.filename is None or Path(os.fsdecode(error.filename)).is_relative_to(root)
         if ours and error.errno in (errno.EACCES, errno.EROFS, errno.EPERM):
             raise HostError(

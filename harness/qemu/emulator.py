@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import re
 import shutil
+import signal
 import subprocess
 from dataclasses import dataclass, fields, replace
 from functools import cache
@@ -24,6 +25,8 @@ __all__ = ["KNOWN_ISSUES", "Accelerator", "Emulator", "Hardware", "KnownIssue", 
 
 Accelerator = Literal["tcg", "kvm"]
 Version = tuple[int, int, int]
+
+_TRIES = 3
 
 
 @dataclass(frozen=True)
@@ -159,12 +162,7 @@ def find_emulator(binary: str | None = None, hardware: Hardware | None = None) -
             "qemu-system-x86_64 is not installed",
             hint="run `make setup`, or install the package qemu-system-x86",
         )
-    try:
-        printed = subprocess.run(
-            [found, "--version"], capture_output=True, text=True, timeout=20, check=False
-        ).stdout
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise UsageError(f"{found} cannot be run: {error}") from error
+    printed = _printed_version(found)
     match = re.search(r"version (\d+)\.(\d+)\.(\d+)", printed)
     if match is None:
         raise UsageError(
@@ -175,3 +173,37 @@ def find_emulator(binary: str | None = None, hardware: Hardware | None = None) -
     chosen = hardware or Hardware()
     values = {item.name: getattr(chosen, item.name) for item in fields(Hardware)}
     return Emulator(Path(found), (major, minor, micro), **values)
+
+
+def _printed_version(binary: str) -> str:
+    """What ``binary --version`` prints; tried again when a signal ended it, or time ran out.
+
+    The host's out-of-memory killer, or its load, says nothing about QEMU.
+    """
+    problem = ""
+    for _ in range(_TRIES):
+        try:
+            done = subprocess.run(
+                [binary, "--version"], capture_output=True, text=True, timeout=20, check=False
+            )
+        except subprocess.TimeoutExpired:
+            problem = "printed nothing in 20 seconds"
+            continue
+        except OSError as error:
+            raise UsageError(
+                f"{binary} cannot be run: {error}", hint="pass the path of a QEMU binary"
+            ) from error
+        if done.returncode >= 0:
+            return done.stdout
+        problem = f"was ended by {_signal_name(-done.returncode)}"
+    raise HostError(
+        f"`{binary} --version` {problem}, {_TRIES} times",
+        hint="the host may lack memory (`dmesg` shows the out-of-memory killer), or is overloaded",
+    )
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"

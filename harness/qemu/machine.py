@@ -21,6 +21,7 @@ from pathlib import Path
 
 from harness.errors import GuestLostError, HostError
 from harness.qemu.emulator import Emulator
+from harness.qemu.limits import check_file_size
 from harness.qemu.privileges import launch, sandbox_arguments
 from harness.qemu.qmp import Monitor
 from harness.qemu.rundir import escaped
@@ -85,7 +86,7 @@ class Machine:
         try:
             fds = {name: listener.fileno() for name, listener in listeners.items()}
             self.command = self._command(memory, boot, fds)
-            limited = ["prlimit", f"--fsize={self._file_limits()}", *self.command]
+            limited = ["prlimit", f"--fsize={self._file_limit()}", *self.command]
             files = [boot.kernel, boot.initramfs] if boot is not None else []
             launched = launch(
                 limited,
@@ -107,6 +108,7 @@ class Machine:
 
     def _make_files(self) -> None:
         """Make the files that QEMU opens, and the empty directory that becomes its root."""
+        check_file_size(self._file_limit())
         self._root = self.directory / "empty"
         try:
             self._root.mkdir(mode=0o555)
@@ -120,13 +122,13 @@ class Machine:
                 hint="set TMPDIR to a directory with free space",
             ) from error
 
-    def _file_limits(self) -> str:
-        """The largest file that QEMU may write, for prlimit(1): its console log, or the memory.
+    def _file_limit(self) -> int:
+        """The largest file that QEMU may write, in bytes: its console log, or the memory.
 
         The memory of a clone is mapped copy-on-write, and not written.
         """
         shared = self.emulator.memory_mib << 20 if self.memory.shared else 0
-        return str(_LOG_LIMIT + shared)
+        return _LOG_LIMIT + shared
 
     def _command(self, memory: Memory, boot: Boot | None, fds: dict[str, int]) -> list[str]:
         size = f"{self.emulator.memory_mib}M,share={'on' if memory.shared else 'off'}"

@@ -8,6 +8,7 @@ It kills every QEMU that was started from the directory, and removes the directo
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 import shutil
@@ -38,6 +39,8 @@ for attempt in 1 2 3 4 5 6 7 8 9 10; do
 done
 """
 _HINT = "free some space, or set TMPDIR to a directory you can write to"
+_REAPER_SECONDS = 2.0
+_PROCESS_HINT = "the host has no memory or no processes left (ulimit -u): end some, and run again"
 
 
 class RunDirectory:
@@ -59,7 +62,7 @@ class RunDirectory:
         except OSError as error:
             raise HostError(
                 f"cannot make a run directory in {tempfile.gettempdir()}: {error.strerror}",
-                hint=_HINT,
+                hint=_PROCESS_HINT if error.errno in (errno.EAGAIN, errno.ENOMEM) else _HINT,
             ) from error
         self._serial = 0
 
@@ -90,12 +93,26 @@ class RunDirectory:
         path = self.path / f"{stem}-{self._serial}"
         try:
             path.mkdir(mode=0o700)
+        except FileNotFoundError as error:
+            raise HostError(
+                f"the run directory {self.path} was removed during the run: "
+                f"{self._remover()} did it",
+                hint="run again, and keep it from programs that kill processes or clean TMPDIR",
+            ) from error
         except OSError as error:
             raise HostError(
                 f"cannot make {path}: {error.strerror}",
                 hint=_HINT,
             ) from error
         return path
+
+    def _remover(self) -> str:
+        """What removed the directory: our reaper, which ends by that, or somebody else."""
+        try:
+            self._reaper.wait(timeout=_REAPER_SECONDS)
+        except subprocess.TimeoutExpired:
+            return "another program"
+        return "its reaper, of which a process was killed,"
 
     def close(self) -> None:
         """Remove the directory; every QEMU must have ended."""

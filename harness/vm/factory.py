@@ -15,12 +15,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from harness.cache import Cache
-from harness.errors import BuildError, HarnessError
+from harness.errors import BuildError, GuestLostError, HarnessError, HostError
 from harness.guest.guest import Guest
 from harness.images.image import GuestImage
 from harness.implementations.model import ModuleLoad
 from harness.progress import Progress
 from harness.qemu.emulator import Emulator
+from harness.qemu.limits import full_disk
 from harness.qemu.machine import Machine, Memory
 from harness.qemu.rundir import RunDirectory
 from harness.vm.boot import KERNEL_ARGUMENTS, boot_error, boot_of
@@ -59,7 +60,7 @@ class GuestFactory:
         self._run = run
         self._progress = progress
         self._templates: dict[tuple[ModuleLoad, ...], Template] = {}
-        self._boot_failure: BuildError | None = None
+        self._boot_failure: BuildError | HostError | None = None
 
     def start_boot(self, memory: Path | None = None) -> Machine:
         """Start a cold boot; ``memory`` is the memory file to use for a template."""
@@ -73,6 +74,8 @@ class GuestFactory:
         try:
             return Guest.booted(machine)
         except HarnessError as error:
+            if full := full_disk(machine.memory.path.parent):
+                raise full from error
             raise boot_error(self.image, machine, error, self._cache.root) from error
 
     def clone(self, template: Template) -> Guest:
@@ -107,7 +110,7 @@ class GuestFactory:
         key = _digest(self.emulator.identity(), self.image.key, arguments, VERSION, "base-2")
         try:
             return self._cached(key, self._make_base, "booting")
-        except BuildError as error:
+        except (BuildError, HostError) as error:
             self._boot_failure = error
             raise
 
@@ -137,11 +140,16 @@ class GuestFactory:
             copy_sparse(base.memory, memory)
             saved = replace(base.saved, memory=memory)
             run = self._run.subdirectory("stage")
-            with restore(self.emulator, saved, run, shared=True) as guest:
-                for load in loads:
-                    _insmod(guest, load)
-                guest.relay(start=True)
-                self._freeze(guest, directory)
+            try:
+                with restore(self.emulator, saved, run, shared=True) as guest:
+                    for load in loads:
+                        _insmod(guest, load)
+                    guest.relay(start=True)
+                    self._freeze(guest, directory)
+            except GuestLostError as error:
+                if full := full_disk(directory):
+                    raise full from error
+                raise
 
         return self._cached(key, make, "loading the implementation into")
 
