@@ -18,6 +18,7 @@ from providers_sim import (
     ProviderError,
     ProviderRefusal,
     ReportRequest,
+    create,
 )
 from providers_sim.fault_queue import COMMON_FAULTS
 from providers_sim.fault_table import Answer, FaultTable
@@ -234,7 +235,7 @@ def test_vanish_sends_going_away_instead_of_an_answer(rig: Rig) -> None:
 
 def test_names_and_parameters_are_checked_when_the_fault_is_queued(rig: Rig) -> None:
     for name, params, message in (
-        ("no-such", {}, "there are: slow, stuck, stale-lengths, corrupt"),
+        ("no-such", {}, "there are: slow, stuck, stale-lengths, harmless, corrupt"),
         ("slow", {"seconds": "long"}, "is of type float"),
         ("slow", {"minutes": 1}, "has no parameter 'minutes'"),
         ("padded", {"n": -1}, "padded is within"),
@@ -356,3 +357,81 @@ def test_exception_in_a_fault_is_recorded(rig: Rig) -> None:
     assert rig.guest.receive().status == Status.INTERNAL
     with pytest.raises(ProviderError, match="broke"):
         rig.loop.raise_if_failed()
+
+
+@TABLE.define("harmless", "success")
+def _harmless(provider: FaultyProvider, request: ReportRequest) -> Answer:
+    """The host does what it does without a fault."""
+    return Answer(evidence=provider.report(request))
+
+
+def _ineffective(rig: Rig, spec: str) -> list[str]:
+    """Inject a fault into a request; return what is said about faults without effect."""
+    rig.loop.faults.add_spec(spec)
+    rig.guest.send_report(1)
+    rig.guest.receive()
+    rig.guest.ping()
+    sentences = list(rig.loop.ineffective_faults())
+    summaries = [entry.summary for entry in rig.loop.transcript.items()]
+    assert all(sentence in summaries for sentence in sentences)
+    return sentences
+
+
+@pytest.mark.parametrize(
+    ("spec", "reason"),
+    [
+        ("harmless", "gets the same evidence anyway"),
+        ("flipped:bit=80000000", "has nothing that it would change"),
+        ("oversize:total=0", ""),
+        ("flipped:bit=1", ""),
+        ("fail:errno=5", ""),
+        ("slow:seconds=0.01", ""),
+        ("stuck", ""),
+    ],
+)
+def test_fault_that_changes_nothing_is_reported(rig: Rig, spec: str, reason: str) -> None:
+    rig.loop.hardware_time = 0.001
+    found = _ineffective(rig, spec)
+    assert len(found) == bool(reason)
+    for sentence in found:
+        assert sentence.startswith(f"the fault {spec.partition(':')[0]}")
+        assert reason in sentence
+
+
+@pytest.mark.parametrize(
+    ("options", "spec", "reason"),
+    [
+        ("sev-snp", "snp-vmm-error", "is refused anyway"),
+        ("sev-snp", "truncated:n=3", "is refused anyway"),
+        ("sev-snp", "fail:errno=5", ""),
+        ("sev-snp", "snp-sequence-exhausted", ""),
+    ],
+)
+def test_fault_of_a_refused_request_is_reported(options: str, spec: str, reason: str) -> None:
+    with Rig(create(options)) as rig:
+        rig.guest.open_session()
+        found = _ineffective(rig, spec)  # its nonce has 5 bytes, and the driver takes 64
+        assert [reason in sentence for sentence in found] == [True] * bool(reason)
+
+
+@pytest.mark.parametrize(("certificates", "ineffective"), [("none", 1), ("chain", 0)])
+def test_certificate_fault_without_certificates_is_reported(
+    certificates: str, ineffective: int
+) -> None:
+    provider = create(f"sev-snp:certificates={certificates}")
+    before = provider.live_state()
+    answer = provider.answer(ReportRequest(id=1, inblob=bytes(64)), "snp-no-certs")
+    assert answer.no_effect == bool(ineffective)
+    again = create(f"sev-snp:certificates={certificates}")
+    assert again.live_state() == before
+    again.report(ReportRequest(id=1, inblob=bytes(64)))
+    assert again.live_state() == provider.live_state()
+
+
+def test_fault_that_no_request_used_is_reported(rig: Rig) -> None:
+    rig.loop.faults.add_spec("slow:seconds=3")
+    rig.loop.faults.empty()
+    assert rig.loop.ineffective_faults() == (
+        "the fault slow was not used: no request came",
+        "the fault empty=True was not used: no request came",
+    )

@@ -239,7 +239,11 @@ def _guest(session: Session, settings: Settings, behaviour: Behaviour) -> Iterat
     with session.factory(kernel).clone(session.template(kernel, tsm)) as guest:
         loop = guest.register(session.provider(settings.providers[0], settings.seed))
         behaviour.apply_to(loop)
-        yield guest
+        try:
+            yield guest
+        finally:
+            for sentence in loop.ineffective_faults():
+                print_note(sentence)
 
 
 def _ssh(session: Session, settings: Settings, guest: Guest) -> SshSession:

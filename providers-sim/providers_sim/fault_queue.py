@@ -97,6 +97,11 @@ class FaultQueue:
         with self._lock:
             return self._waiting.popleft() if self._waiting else NO_FAULT
 
+    def waiting(self) -> tuple[Fault, ...]:
+        """Return the faults that no request has used."""
+        with self._lock:
+            return tuple(self._waiting)
+
     def get_state(self) -> list[dict[str, object]]:
         """Return the queued faults as values that JSON can represent."""
         with self._lock:

@@ -40,7 +40,8 @@ class Answer:
     answer after ``after_s``; the host has finished the request at ``done_s`` if that is later
     (infinity: only when ``Provider.complete`` is called). ``then`` changes the provider at the
     moment the guest is answered. With ``keep_lengths`` the driver leaves the lengths of absent
-    blobs unchanged; with ``vmalloc`` it hands over blobs in vmalloc memory.
+    blobs unchanged; with ``vmalloc`` it hands over blobs in vmalloc memory. ``no_effect``: the
+    request would end in the same way without the fault.
     """
 
     evidence: Evidence | None = None
@@ -50,10 +51,27 @@ class Answer:
     then: Callable[[], None] | None = None
     keep_lengths: bool = False
     vmalloc: bool = False
+    no_effect: bool = False
+
+    def same_as(self, other: Answer) -> bool:
+        """Whether a guest, and the provider after it, see the same with both answers."""
+        hidden = self.then is None and self.after_s == 0.0 and self.done_s is None
+        plain = not (self.keep_lengths or self.vmalloc)
+        return (
+            hidden
+            and plain
+            and self.evidence == other.evidence
+            and _reply_of(self.refusal) == _reply_of(other.refusal)
+        )
 
     def __post_init__(self) -> None:
         if not isinstance(self.after_s, (int, float)) or not 0 <= self.after_s <= _MAX_SECONDS:
             raise ProviderError(f"an answer comes within {_MAX_SECONDS} s, not {self.after_s!r}")
+
+
+def _reply_of(refusal: ProviderRefusal | None) -> tuple[Status, int] | None:
+    """What a guest sees of a refusal; its reason is for people."""
+    return None if refusal is None else (refusal.status, refusal.value)
 
 
 def refuse(

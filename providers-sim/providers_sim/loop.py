@@ -140,6 +140,13 @@ class ProviderLoop:
         """The exception that ended the loop, or the provider's first that was no refusal."""
         return self._transport.error or self._service.error
 
+    def ineffective_faults(self) -> tuple[str, ...]:
+        """Return a sentence for each injected fault that changed nothing, or was never used."""
+        with self._transport.changed:
+            used = tuple(self._service.ineffective)
+        unused = (fault.provider_fault or fault.summary() for fault in self.faults.waiting())
+        return used + tuple(f"the fault {name} was not used: no request came" for name in unused)
+
     def raise_if_failed(self) -> None:
         """Raise ProviderError when the provider or the loop itself broke."""
         error = self.error

@@ -158,12 +158,29 @@ class Provider(ABC, Generic[OptionsT]):
         params: Mapping[str, Any] | None = None,
     ) -> Answer:
         """Return how ``request`` ends; ``fault`` names a row of the fault table to simulate."""
+        if not fault:
+            return self._plain_answer(request)
+        row, before = self.faults.find(fault), self.live_state()
         try:
-            if fault:
-                return self.faults.find(fault).act(self, request, **(params or {}))
+            answer = row.act(self, request, **(params or {}))
+        except ProviderRefusal as refusal:
+            answer = Answer(refusal=refusal)
+        return replace(answer, no_effect=self._answers_so_anyway(request, answer, before))
+
+    def _plain_answer(self, request: ReportRequest) -> Answer:
+        try:
             return Answer(evidence=self.report(request))
         except ProviderRefusal as refusal:
             return Answer(refusal=refusal)
+
+    def _answers_so_anyway(self, request: ReportRequest, answer: Answer, before: State) -> bool:
+        """Whether ``request`` has this answer without a fault, from the live state ``before``."""
+        after = self.live_state()
+        self.restore_live(before)
+        try:
+            return answer.same_as(self._plain_answer(request)) and self.live_state() == after
+        finally:
+            self.restore_live(after)
 
     def reconfigure(self, **changes: object) -> None:
         """Change options between two reports, as a host can; ProviderError when one is invalid."""

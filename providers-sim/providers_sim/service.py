@@ -11,6 +11,7 @@ from hashlib import sha256
 from time import monotonic
 from typing import Any, ClassVar
 
+from providers_sim.effect import no_effect_on_evidence, no_effect_on_refusal
 from providers_sim.errors import ProviderRefusal
 from providers_sim.fault_queue import FaultQueue
 from providers_sim.fault_table import Answer
@@ -97,6 +98,8 @@ class Service:
         self.hardware_time = 1.0
         self.transcript = Transcript()
         self.issued: BoundedLog[IssuedReport] = BoundedLog(_ISSUED_BYTES, _issued_size)
+        self.ineffective: list[str] = []
+        """A sentence for each fault that a request has used and that changed nothing."""
         self.error: Exception | None = None
         """The first exception of the provider that was no refusal."""
 
@@ -349,8 +352,10 @@ class Service:
             return
         if answer.refusal is not None:
             self._refuse(request.id, answer.refusal, fault)
+            self._note_ineffective(pending, no_effect_on_refusal(fault, answer))
         elif answer.evidence is not None:
-            self._report(request, answer.evidence, _with_flags(fault, answer))
+            sent = self._report(request, answer.evidence, _with_flags(fault, answer))
+            self._note_ineffective(pending, no_effect_on_evidence(fault, answer, sent))
         if answer.then is not None:
             answer.then()
         if answer.done_s is not None and answer.after_s < answer.done_s < math.inf:
@@ -368,7 +373,15 @@ class Service:
         for _ in range(1 + fault.duplicate):
             self._send(reply, f"{value}{refusal.reason}".rstrip(), fault.summary())
 
-    def _report(self, request: ReportRequest, made: Evidence, fault: Fault) -> None:
+    def _note_ineffective(self, pending: Pending, reason: str) -> None:
+        if reason:
+            fault = pending.fault.provider_fault or pending.fault.summary()
+            text = f"the fault {fault} had no effect on request {pending.request.id}: {reason}"
+            self._note(text)
+            with self._transport.update():
+                self.ineffective.append(text)
+
+    def _report(self, request: ReportRequest, made: Evidence, fault: Fault) -> Evidence:
         evidence = apply_fault(made, fault)
         if fault.delivers_evidence:
             # Before the first byte leaves: what a guest can read is always in the log.
@@ -385,6 +398,7 @@ class Service:
                 f"sha256={digest} out={out} aux={aux} manifest={manifest}",
                 fault.summary(),
             )
+        return evidence
 
     def _send(self, frame: Frame, summary: str, fault: str = "") -> None:
         self._transport.send(encode_frame(frame))
