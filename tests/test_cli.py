@@ -158,6 +158,19 @@ def test_exec_passes_streams_status_and_files(invoke: Invoke, tmp_path: Path) ->
     assert invoke("exec", "--", "sh", "-c", "kill -9 $$").returncode == 125
 
 
+def test_exec_says_which_faults_had_no_effect(invoke: Invoke) -> None:
+    script = (
+        "cd /sys/kernel/config/tsm/report && mkdir a && echo short > a/inblob; cat a/outblob || :"
+    )
+    faults = ("--fault", "truncated:n=3", "--fault", "empty")
+    done = invoke("exec", *faults, "--", "sh", "-c", script)
+    assert done.returncode == 0, done.stderr
+    assert "the fault truncated=3 had no effect on request" in done.stderr
+    assert "the fault empty=True was not used: no request came" in done.stderr
+    done = invoke("exec", "--fault", "fail:errno=5", "--", "sh", "-c", script)
+    assert "the fault" not in done.stderr
+
+
 def test_images_list_and_prune(invoke: Invoke, tmp_path: Path) -> None:
     listed = invoke("images", "list")
     assert listed.returncode == 0
