@@ -12,13 +12,18 @@ SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 
 IS_NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
 
-.PHONY: run test setup packages clean
+.PHONY: run test soak setup packages clean
 
 run: setup # decide the claims on the default kernel and implementations
 	$(VENV)/bin/tsm-harness run
 
 test: setup # run the tests with tox
 	$(VENV)/bin/tox
+
+SOAK_MINUTES ?= 5
+SOAK_SEED ?= 0
+soak: setup # repeat runs under kills, full disks, floods and faults; print the table of figures
+	$(VENV)/bin/python -m tests.soak --minutes $(SOAK_MINUTES) --seed $(SOAK_SEED)
 
 setup: $(STAMP) # install packages of the host, and create or update .venv
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from harness.session import Session
-from harness.settings import DEFAULT_KERNEL
+from tests.caches import copy_used_cache
 from tests.test_cache_damage import flip, replace_by_directory
 
 _TSM = "class-fixed"
@@ -36,24 +36,7 @@ _OUTPUTS: _Files = {  # of the same keys; other keys would give another image an
 @pytest.fixture
 def cache(session: Session, tmp_path: Path) -> Path:
     """A copy of what one cell needs; where a kind has several entries, all that it may use."""
-    template = session.template(DEFAULT_KERNEL, _TSM)
-    session.provider("sev-snp", 0)
-    base = session.factory(DEFAULT_KERNEL).template()
-    image, kernel = session.image(DEFAULT_KERNEL), session.kernel(DEFAULT_KERNEL)
-    modules = {
-        load.content.parent for load in session.build(DEFAULT_KERNEL, _TSM).loads if load.content
-    }
-    root = session.cache.root
-    [unpacked] = [each for each in kernel.image.parents if each.parent == root / "kernel"]
-    target = tmp_path / "cache"
-    wanted = [unpacked, image.initramfs.parent, template.directory, base.directory, *modules]
-    wanted += [root / "apt" / DEFAULT_KERNEL.replace(":", "-"), root / "agent", root / "ssh"]
-    wanted += [root / "pki", root / "accelerator.json"]
-    for path in (each for each in wanted if each.exists()):
-        place = target / path.relative_to(root)
-        place.parent.mkdir(parents=True, exist_ok=True)
-        subprocess.run(["cp", "-a", str(path), str(place)], check=True)
-    return target
+    return copy_used_cache(session, (_TSM,), tmp_path / "cache")
 
 
 def _run(cache: Path, tmp_path: Path) -> str:

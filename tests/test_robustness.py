@@ -24,65 +24,11 @@ from harness.progress import NullProgress
 from harness.runner import run_cells
 from harness.session import Session
 from harness.settings import DEFAULT_KERNEL, DEFAULT_TSMS, Settings
-from tests.processes import qemu_command_lines
+from tests.processes import Run, qemu_command_lines
 
 _LONG = ("reproduce", "T1", "--times", "500", "--tsm", "class-fixed")
 _SECONDS = 60.0
 _IMPORTS = 3_000_000  # bytes; a worker that runs its first cell has read about 9 million
-
-
-class Run:
-    """A ``tsm-harness`` process that writes below one directory only."""
-
-    def __init__(self, root: Path, cache: Path, *arguments: str, workers: int = 2) -> None:
-        self.temporary = root / "tmp"
-        self.temporary.mkdir(exist_ok=True)
-        self.output = root / "output"
-        # A test that runs in the background of a shell inherits ignored signals.
-        command = ["env", "--default-signal=INT,QUIT,HUP,TERM"]
-        command += [sys.executable, "-m", "harness", *arguments, "-n", str(workers)]
-        command += ["--cache", str(cache), "--artifacts", str(root / "artifacts")]
-        with self.output.open("wb") as output:
-            self.process = subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                env=os.environ | {"TMPDIR": str(self.temporary)},
-                start_new_session=True,
-            )
-
-    def guests(self) -> list[str]:
-        """The command line of every QEMU of this run."""
-        return qemu_command_lines(self.temporary)
-
-    def descendants(self) -> list[psutil.Process]:
-        """Every descendant process."""
-        return psutil.Process(self.process.pid).children(recursive=True)
-
-    def workers(self) -> list[psutil.Process]:
-        """The worker processes."""
-        return [child for child in self.descendants() if _reads_its_program(child)]
-
-    def wait(self) -> int:
-        """Wait for the end of the run; return its exit status."""
-        return self.process.wait(_SECONDS)
-
-    def text(self) -> str:
-        """Its output up to now, both streams."""
-        return self.output.read_text(encoding="utf-8", errors="replace")
-
-    def is_cleaned_up(self) -> bool:
-        """Whether no QEMU and no run directory of it is left."""
-        return not self.guests() and not list(self.temporary.glob("tsm-harness-*"))
-
-
-def _reads_its_program(process: psutil.Process) -> bool:
-    """Whether this is a Python that pytest-xdist has started as a worker."""
-    try:
-        return "sys.stdin.readline" in " ".join(process.cmdline())
-    except psutil.Error:
-        return False
 
 
 def _wait_until(condition: Callable[[], object], event: str) -> None:
