@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from types import TracebackType
 
 from harness.progress import Progress, Step
-from harness.verdict import CellResult
+from harness.verdict import Cell, CellResult
 
 __all__ = ["LiveRun"]
 
@@ -19,16 +19,22 @@ class LiveRun:
         self.progress = progress
         self._stack = ExitStack()
         self._step: Step | None = None
+        self._counted: set[Cell] = set()
 
     def start(self, cells: int | None) -> None:
         """Start the step; the number of ``cells`` may be unknown."""
         self._step = self._stack.enter_context(self.progress.step("deciding", total=cells))
 
     def show(self, result: CellResult) -> None:
-        """Count one more verdict, and show it."""
+        """Show the latest verdict, and count its cell once.
+
+        A FAIL comes twice: when it is seen, and after the clean-up of its cell.
+        """
         if self._step is not None:
             cell = result.cell
-            self._step.advance(1)
+            if cell not in self._counted:
+                self._counted.add(cell)
+                self._step.advance(1)
             self._step.describe(f"deciding: {cell.claim} on {cell.tsm}: {result.status.value}")
 
     def __enter__(self) -> LiveRun:
