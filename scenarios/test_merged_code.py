@@ -11,11 +11,13 @@ import pytest
 
 from harness.claims import claim
 from harness.guest.actor import Actor
+from harness.guest.call import Call
 from harness.interface.descriptor import Descriptor
 from harness.interface.report import Report
 from harness.oracle.expect import demand, raises_errno
 from harness.oracle.kernel_log import KernelLog
 from providers_sim import Fault, ProviderLoop
+from providers_sim.gate import Gate
 from scenarios.common import (
     demand_returns,
     latest_request,
@@ -48,7 +50,7 @@ def test_a_missing_blob_reads_as_empty(
     kernel_log.assert_clean()
 
 
-@claim("F2", only="configfs")
+@claim("F2", only="configfs", broken_by=("unchecked-size",))
 @pytest.mark.parametrize("second", ["shorter", "longer"])
 def test_a_report_is_neither_cut_nor_padded(
     report: Report,
@@ -57,18 +59,11 @@ def test_a_report_is_neither_cut_nor_padded(
     nonce: Callable[[], bytes],
     second: str,
 ) -> None:
-    reader, writer = actors[4], actors[5]
-    reader.spawn(cpu=0)
-    # A real-time waiter runs as soon as the lock is free. It preempts the reader between the size
-    # query and the copy, where the reader allocates the buffer.
-    writer.spawn(cpu=0, priority=1)
     for longer in (second == "shorter", second == "longer"):
         provider.fault(Fault(padded=_SURPLUS * longer))
     with provider.hold() as gate:
-        reading = report.start_attest(reader, nonce())
-        wait_until_requested(gate, reading)
-        writing = report.start_attest(writer, nonce())
-        wait_until_settled(writing)
+        reading = report.start_attest(_preempted_reader(actors), nonce())
+        writing = _start_to_replace(report, gate, reading, actors[5], nonce())
     writing.results()
     if reading.error():
         return  # an error tells the reader to read again
@@ -79,6 +74,54 @@ def test_a_report_is_neither_cut_nor_padded(
         blob in issued,
         f"the {len(blob)} bytes read are not a report; the issued reports have {sizes} bytes",
     )
+
+
+@claim(
+    "F2",
+    only="configfs",
+    needs="auxblob",
+    filled="auxblob",
+    broken_by=("unchecked-size", "unchecked-aux"),
+)
+def test_an_auxblob_is_not_padded(
+    report: Report,
+    provider: ProviderLoop,
+    actors: tuple[Actor, ...],
+    nonce: Callable[[], bytes],
+) -> None:
+    provider.fault(Fault()).add(Fault(no_auxblob=True))
+    report.write_inblob(nonce())
+    with provider.hold() as gate:
+        reading = _preempted_reader(actors).start_read_file(report.auxblob.path)
+        writing = _start_to_replace(report, gate, reading, actors[5], nonce())
+    writing.results()
+    if reading.error():
+        return  # an error tells the reader to read again
+    blob = reading.result()
+    issued = [each.evidence.auxblob for each in provider.issued]
+    demand(
+        blob in issued, f"the {len(blob)} bytes read are not an auxblob that the provider issued"
+    )
+
+
+def _preempted_reader(actors: tuple[Actor, ...]) -> Actor:
+    """Return a reader, actor 4, that a waiting writer, actor 5, preempts."""
+    reader, writer = actors[4], actors[5]
+    reader.spawn(cpu=0)
+    # A real-time waiter runs as soon as the lock is free. It preempts the reader between the size
+    # query and the copy, where the reader allocates the buffer.
+    writer.spawn(cpu=0, priority=1)
+    return reader
+
+
+def _start_to_replace(
+    report: Report, gate: Gate, reading: Call[bytes], writer: Actor, nonce: bytes
+) -> Call[bytes]:
+    """Let ``writer`` wait, behind the report that is held, to make the next one."""
+    wait_until_requested(gate, reading)
+    writing = report.start_attest(writer, nonce)
+    wait_until_settled(writing)
+    return writing
 
 
 @claim("F4", only="configfs", counters=True)

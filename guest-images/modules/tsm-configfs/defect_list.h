@@ -85,13 +85,13 @@ DEFECT(OLD_ON_TIMEOUT, "old-on-timeout", "M1",
        "the old report is served if the provider times out")
 DEFECT(POSITIVE_LENGTH, "positive-length", "M1",
        "a positive result of report_new is taken for the length of a blob")
-DEFECT(REFUSED_PRIV, "refused-priv", "M1 T4",
+DEFECT(REFUSED_PRIV, "refused-priv", "T4",
        "reports are requested with the data of a provider that was refused")
 DEFECT(BELOW_FLOOR, "below-floor", "M1",
        "the privilege level below the provider's floor is accepted")
 DEFECT(FLOOR_SHOWN, "floor-shown", "M1",
        "privlevel_floor is shown although the provider hides it")
-DEFECT(UNCHECKED_AUX, "unchecked-aux", "M1",
+DEFECT(UNCHECKED_AUX, "unchecked-aux", "F2",
        "the size that configfs allocated for auxblob is not compared")
 DEFECT(REVIVED_ENTRY, "revived-entry", "M1",
        "an entry has the options of the removed one of the same name")
