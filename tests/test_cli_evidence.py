@@ -20,6 +20,7 @@ from omne_attest import (  # type: ignore[import-untyped]
 )
 
 from harness.cli.app import app
+from harness.cli.blobs import print_description
 from harness.errors import UsageError
 from providers_sim import available, create, provider_type
 from tests import test_arm_cca, test_cove, test_tdx
@@ -190,3 +191,15 @@ def test_wrong_usage_is_an_error_and_writes_nothing(
     done = invoke(*arguments, *out)
     assert message in str(done.exception) + done.output
     assert not (tmp_path / "out").exists()
+
+
+def test_description_of_a_blob_with_many_members_is_cut(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    blob = b'{"tcb_info":[' + b"{}," * 20_000 + b"{}]}"
+    assert print_description("blob", blob) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 5001
+    assert lines[-1] == "… and more: only 5000 lines are shown"
+    assert print_description("blob", b'{"tcb_info":{"version":3}}') == 0
+    assert "only" not in capsys.readouterr().out

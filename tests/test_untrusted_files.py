@@ -90,6 +90,9 @@ def shared_lists(levels: int, width: int) -> bytes:
         pytest.param(b"\xd8\x24" + cbor2.dumps("a:\n " * 100_000), id="a MIME message"),
         pytest.param(cbor2.dumps({1: 1 << 20_000}), id="a long integer"),
         pytest.param(cbor2.dumps(-1 << 20_000), id="a long negative integer"),
+        pytest.param(cbor2.dumps({n * ((1 << 61) - 1): 0 for n in range(9000)}), id="equal hashes"),
+        pytest.param(b"\xbf" + b"\x00\x00" * 9000 + b"\xff", id="an open map"),
+        pytest.param(cbor2.dumps(set(range(9))), id="a set"),
         pytest.param(b"\xc2\x5f\x41\x01\xff", id="an integer in chunks"),
     ],
 )
@@ -102,7 +105,13 @@ def test_cbor_that_no_evidence_has_is_refused(blob: bytes) -> None:
 
 
 def test_integers_and_tags_of_evidence_are_read() -> None:
-    value = [1 << 2000, -1 << 2000, cbor2.CBORTag(601, {1: b"\xd8\x1c"}), "\xd8#"]
+    value = [
+        dict.fromkeys(range(1000)),
+        1 << 2000,
+        -1 << 2000,
+        cbor2.CBORTag(601, {1: b"\xd8\x1c"}),
+        "\xd8#",
+    ]
     assert loads(cbor2.dumps(value)) == decode(cbor2.dumps(value)) == value
 
 

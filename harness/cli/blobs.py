@@ -17,6 +17,7 @@ from providers_sim.description import Node
 __all__ = ["print_description", "read_blob"]
 
 _MAX_BLOB = 64 << 20
+_MAX_LINES = 5000
 
 
 def read_blob(file: str) -> bytes:
@@ -42,7 +43,10 @@ def print_description(name: str, blob: bytes) -> int:
             "X.509 certificates, revocation lists and TDX collateral",
         )
     console = Console(highlight=False, soft_wrap=True)
-    for line in _lines(node):
+    for number, line in enumerate(_lines(node)):
+        if number == _MAX_LINES:
+            console.print(f"… and more: only {_MAX_LINES} lines are shown")
+            break
         console.print(line)
     return 0
 

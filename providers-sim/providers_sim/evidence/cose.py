@@ -42,10 +42,12 @@ ALGORITHMS = {-7: "ES256", -35: "ES384", -36: "ES512", -8: "EdDSA"}
 """Names of the signature algorithms by their COSE number."""
 
 _ALG, _KID = 1, 4
-_BYTES, _TEXT, _TAG = 2, 3, 6  # major types of CBOR
+_BYTES, _TEXT, _MAP, _TAG = 2, 3, 5, 6  # major types of CBOR
 _INTEGER_TAGS = (2, 3)
 _MAX_INTEGER = 256  # bytes
-_UNBOUNDED_TAGS = (25, 28, 29, 35, 36, 256)
+_MAX_MEMBERS = 1024  # of a map
+_MAX_ITEMS = 4096  # in all, if a map does not begin with its length
+_UNBOUNDED_TAGS = (25, 28, 29, 35, 36, 256, 258)
 _DIGESTS: dict[int, hashes.HashAlgorithm] = {
     -7: hashes.SHA256(),
     -35: hashes.SHA384(),
@@ -115,7 +117,8 @@ def loads(data: bytes) -> Any:  # noqa: ANN401 - CBOR can be anything
     """Decode CBOR in any encoding.
 
     Raises EvidenceError when it is malformed, and for what no evidence has and whose decoding is
-    not bounded by its size: references, regular expressions, MIME, integers of over 256 bytes.
+    not bounded by its size: references, regular expressions, MIME, sets, integers of over 256
+    bytes, and maps of over 1024 members, whose keys may have equal hashes.
     """
     _check_heads(data)
     try:
@@ -126,7 +129,7 @@ def loads(data: bytes) -> Any:  # noqa: ANN401 - CBOR can be anything
 
 def _check_heads(data: bytes) -> None:
     """Raise EvidenceError for an item that `loads()` refuses; malformed items are left to cbor2."""
-    at, is_integer = 0, False
+    at, items, is_integer, is_open = 0, 0, False, False
     while at < len(data):
         major, info = data[at] >> 5, data[at] & 31
         width = {24: 1, 25: 2, 26: 4, 27: 8}.get(info, 0)
@@ -135,6 +138,12 @@ def _check_heads(data: bytes) -> None:
             raise EvidenceError(f"this CBOR has an integer of over {_MAX_INTEGER} bytes")
         if major == _TAG and argument in _UNBOUNDED_TAGS:
             raise EvidenceError(f"this CBOR has tag {argument}, which no evidence has")
+        items += 1
+        is_open = is_open or (major, info) == (_MAP, 31)
+        if (major == _MAP and info <= 27 and argument > _MAX_MEMBERS) or (
+            is_open and items > _MAX_ITEMS
+        ):
+            raise EvidenceError(f"this CBOR has a map of over {_MAX_MEMBERS} members")
         is_integer = major == _TAG and argument in _INTEGER_TAGS
         at += 1 + width
         if major in (_BYTES, _TEXT) and info <= 27:
