@@ -26,7 +26,14 @@ from rich.progress import (
 from rich.progress import Progress as RichProgress
 from rich.text import Text
 
-__all__ = ["NullProgress", "Progress", "Step", "stderr_progress", "terminal_progress"]
+__all__ = [
+    "NullProgress",
+    "Progress",
+    "Step",
+    "duplicate_progress",
+    "stderr_progress",
+    "terminal_progress",
+]
 
 _PLAIN_SECONDS = 10.0  # between two lines of one step
 _MAX_COUNT = 1 << 20  # a total below counts things, one above counts bytes
@@ -203,5 +210,10 @@ def stderr_progress() -> Progress:
         descriptor = os.dup(sys.stderr.fileno())
     except (OSError, io.UnsupportedOperation):  # a stream of a test
         return terminal_progress(Console(stderr=True))
+    return duplicate_progress(descriptor)
+
+
+def duplicate_progress(descriptor: int) -> Progress:
+    """Show steps on a duplicate of a descriptor, which stays open."""
     stream = os.fdopen(descriptor, "w", encoding=sys.stderr.encoding)
     return terminal_progress(_DescriptorConsole(file=stream))

@@ -187,3 +187,15 @@ def test_hint_of_a_missing_compiler_names_its_package(
     with pytest.raises(HostError) as caught:
         build("class-fixed", tree, tmp_path / "cache")
     assert "gcc-99" in caught.value.hint
+
+
+def test_file_or_directory_without_its_kind_gets_a_hint(tmp_path: Path) -> None:
+    (tmp_path / "fix.patch").touch()
+    for name, kind in (("fix.patch", "patch"), (".", "dir")):
+        path = str(tmp_path / name)
+        with pytest.raises(UsageError) as caught:
+            parse_implementation(path)
+        assert f"did you mean {kind}:{path}?" in caught.value.hint
+    with pytest.raises(UsageError) as caught:
+        parse_implementation(str(tmp_path / "none"))
+    assert "did you mean" not in caught.value.hint

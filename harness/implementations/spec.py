@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import cache
+from pathlib import Path
 
 from harness.errors import UsageError
 from harness.implementations.defects import OwnKind, all_defects, defects_of
@@ -81,5 +82,10 @@ def parse_implementation(name: str) -> Implementation:
     if name not in known:
         if kind == "defect":
             raise UsageError(f"no such defect: {rest}", hint=f"use {', '.join(all_defects())}")
-        raise UsageError(f"no such implementation: {name}", hint=f"use {implementation_forms()}")
+        path = Path(name)
+        kind = "patch" if path.is_file() else "dir" if path.is_dir() else ""
+        meant = f"did you mean {kind}:{name}? " if kind else ""
+        raise UsageError(
+            f"no such implementation: {name}", hint=f"{meant}use {implementation_forms()}"
+        )
     return known[name]

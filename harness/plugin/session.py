@@ -9,6 +9,7 @@ from types import FrameType
 import pytest
 
 from harness.plugin.options import SETTINGS
+from harness.plugin.progress import plugin_progress
 from harness.plugin.stash import SESSION
 from harness.prepare import WorkerContext
 from harness.progress import NullProgress
@@ -32,7 +33,8 @@ def pytest_sessionstart(session: pytest.Session) -> None:
         separate = hasattr(config, "workerinput")
         signal.signal(signal.SIGINT, _interrupt_once if separate else signal.default_int_handler)
     failures = worker.failures if worker else None
-    config.stash[SESSION] = Session(config.stash[SETTINGS], NullProgress(), failures=failures)
+    progress = NullProgress() if worker is not None else plugin_progress(config)
+    config.stash[SESSION] = Session(config.stash[SETTINGS], progress, failures=failures)
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
