@@ -37,11 +37,15 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--minutes", type=float, default=5.0, help="when to start no more trials")
     parser.add_argument("--seed", type=int, default=0, help="which faults, and when")
+    parser.add_argument("--kind", default="", help="only kinds of faults with this text")
     options = parser.parse_args()
+    kinds = [kind for kind in _possible() if options.kind in kind]
+    if not kinds:
+        parser.error(f"--kind: none of {'; '.join(_possible())} contains {options.kind!r}")
     directory = Path(tempfile.mkdtemp(prefix="soak-"))
     os.environ["TSM_HARNESS_HISTORY"] = str(directory / "history.db")
     try:
-        figures = _soak(directory, options.minutes, options.seed)
+        figures = _soak(directory, options.minutes, options.seed, kinds)
     finally:
         for process in processes_of(directory):  # of a trial that was interrupted
             with contextlib.suppress(psutil.Error):
@@ -61,13 +65,13 @@ def _host() -> str:
     return f"{os.cpu_count()} processors, {memory} GiB, {versions}"
 
 
-def _soak(directory: Path, minutes: float, seed: int) -> Figures:
+def _soak(directory: Path, minutes: float, seed: int, kinds: list[str]) -> Figures:
     with Session(Settings(), NullProgress()) as session:
         bench = Bench(copy_used_cache(session, (*TSMS, "mainline"), directory / "cache"), {})
     figures = Figures()
     deadline = time.monotonic() + minutes * 60
     _measure(bench, directory, figures)
-    for number, kind in enumerate(_kinds(random.Random(seed))):
+    for number, kind in enumerate(_shuffled(kinds, random.Random(seed))):
         if time.monotonic() >= deadline:
             break
         trial = Trial(bench, directory / f"trial-{number:05}", f"{seed} {number}")
@@ -102,12 +106,14 @@ def _add(figures: Figures, kind: str, trial: Trial) -> None:
     print(f"{row.left} left behind, {row.lost} lost", *row.details, sep="\n", flush=True)
 
 
-def _kinds(order: random.Random) -> Iterator[str]:
+def _possible() -> list[str]:
+    return [kind for kind in _ALL if kind not in DISKS or os.geteuid() == 0]  # root may mount
+
+
+def _shuffled(kinds: list[str], order: random.Random) -> Iterator[str]:
     """Yield every kind of fault in a random order, again and again."""
-    kinds = [kind for kind in _ALL if kind not in DISKS or os.geteuid() == 0]  # root may mount
     while True:
-        order.shuffle(kinds)
-        yield from kinds
+        yield from order.sample(kinds, len(kinds))
 
 
 _ALL: dict[str, Callable[[Trial], None]] = {**SIGNALS, **STORAGE, **DISKS, **GUESTS}

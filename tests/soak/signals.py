@@ -37,7 +37,7 @@ _Find = Callable[[Trial, Run], list[psutil.Process]]
 
 def _victim(trial: Trial, run: Run, find: _Find) -> psutil.Process | None:
     """Wait for a random moment, and then for a process to signal; None if the run ends first."""
-    trial.pause(run)
+    trial.wait_for_a_moment(run)
     while run.process.poll() is None:
         with contextlib.suppress(psutil.Error):
             if found := find(trial, run):
@@ -52,7 +52,7 @@ def _end_run(number: signal.Signals) -> Callable[[Trial], None]:
 
     def act(trial: Trial) -> None:
         run = trial.start()
-        trial.pause(run)
+        trial.wait_for_a_moment(run)
         if number in (signal.SIGKILL, signal.SIGTERM):
             run.process.send_signal(number)
         else:  # a terminal signals the whole foreground process group
@@ -67,7 +67,7 @@ def _end_run(number: signal.Signals) -> Callable[[Trial], None]:
 
 def _stop_run(trial: Trial) -> None:
     run = trial.start()
-    trial.pause(run)
+    trial.wait_for_a_moment(run)
     run.process.send_signal(signal.SIGSTOP)
     trial.pause(run, _STOPPED_SECONDS)
     run.process.send_signal(signal.SIGCONT)
@@ -76,7 +76,7 @@ def _stop_run(trial: Trial) -> None:
 
 def _kill_stopped_run(trial: Trial) -> None:
     run = trial.start()
-    trial.pause(run)
+    trial.wait_for_a_moment(run)
     run.process.send_signal(signal.SIGSTOP)
     trial.pause(run, _STOPPED_SECONDS)
     run.process.kill()

@@ -73,11 +73,22 @@ class Trial:
         command = (*(arguments or WORKLOAD), "--json", str(self.report))
         return Run(self.root, cache or self.bench.cache, *command, terminal=True)
 
-    def pause(self, run: Run, longest: float | None = None) -> None:
-        """Wait for a random moment of a run, or for its end."""
-        seconds = self.random.uniform(0, longest or self.bench.seconds)
+    def pause(self, run: Run, longest: float) -> None:
+        """Wait for a random time of at most ``longest`` seconds, or for the end of the run."""
         with contextlib.suppress(subprocess.TimeoutExpired):
-            run.process.wait(seconds)
+            run.process.wait(self.random.uniform(0, longest))
+
+    def wait_for_a_moment(self, run: Run) -> None:
+        """Wait for a random moment of a run, which may be its end.
+
+        Every second time it is one while cells are decided: most of a short run is its start.
+        """
+        if self.random.random() < 0.5:
+            self.pause(run, self.bench.seconds)
+            return
+        wanted = self.random.randint(1, max(1, len(self.known) - 1))
+        while run.process.poll() is None and len(journal_verdicts(self.results)) < wanted:
+            self.pause(run, 0.05)
 
     def wait(self, run: Run) -> int | None:
         """Return the exit status; kill a run that hangs, count it as left behind, return None."""
