@@ -151,6 +151,28 @@ def test_journal_with_an_impossible_number_loses_only_that_cell(tmp_path: Path) 
     journal.close()
 
 
+@pytest.mark.parametrize(
+    "text", [f"seeds = [{'9' * 5000}]", f"kernels = {'[' * 20_000}", "kernels = ['\xff']"]
+)
+def test_matrix_that_toml_cannot_hold_is_refused(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "matrix.toml"
+    path.write_bytes(text.encode("latin-1"))
+    with pytest.raises(UsageError, match="is not TOML"):
+        read_matrix(path)
+
+
+@pytest.mark.parametrize("text", [f'{{"a": {"9" * 5000}}}', "[" * 100_000])
+def test_json_that_python_cannot_hold_is_refused(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "file.json"
+    path.write_text(text)
+    for read in (read_program, read_bundle):
+        with pytest.raises(UsageError, match="is not a"):
+            read(path)
+    with pytest.raises(HarnessError, match="not a run report"):
+        run_from_json(text.encode())
+    assert describe(text.replace("[", '{"tcb_info":').encode()) is None
+
+
 # ELF files.
 
 Change = Callable[[bytearray, int], None]

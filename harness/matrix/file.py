@@ -65,7 +65,7 @@ def read_matrix(path: Path) -> Matrix:
         raise UsageError(
             f"cannot read the matrix file {path}: {error.strerror}", hint="give another file"
         ) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # ValueError also for a very long number
         raise UsageError(f"{path} is not TOML: {error}", hint=_HINT) from error
     known = {*AXES.values(), "exclude", "pairwise"}
     if unknown := sorted(set(data) - known):
