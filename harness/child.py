@@ -15,13 +15,17 @@ __all__ = ["run_in_child"]
 
 
 def run_in_child(
-    arguments: Sequence[str], directory: Path, *, stderr: IO[bytes] | None = None
+    arguments: Sequence[str],
+    directory: Path,
+    *,
+    stderr: IO[bytes] | None = None,
+    held: Sequence[int] = (),
 ) -> int:
     """Run ``tsm-harness run`` in ``directory``, and return its exit status.
 
-    Its standard output is dropped, and its standard error goes to ``stderr``, or to ours. It gets
-    SIGTERM when this process dies. An interrupt of this process is passed on to it, and raised
-    again after it has cleaned up.
+    Its standard output is dropped, and its standard error goes to ``stderr``, or to ours. It
+    inherits the file descriptors ``held``. It gets SIGTERM when this process dies. An interrupt of
+    this process is passed on to it, and raised again after it has cleaned up.
     """
     command = [
         "setpriv", "--pdeathsig", "TERM", "--",
@@ -35,6 +39,7 @@ def run_in_child(
         stdout=subprocess.DEVNULL,
         stderr=stderr,
         env=os.environ | {"PATH": f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"},
+        pass_fds=held,
         # Ctrl-C on the terminal would reach it a second time, in the middle of its clean-up.
         start_new_session=True,
     ) as child:

@@ -15,7 +15,7 @@ import zipfile
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import psutil
@@ -23,6 +23,8 @@ import pytest
 from distributed import Client
 
 from harness.cluster.archive import pack, unpack
+from harness.cluster.connection import security_of
+from harness.cluster.credentials import CERTIFICATE_FILE, KEY_FILE, make_credentials
 from harness.cluster.task import TaskResult
 from harness.cluster.verdicts import JobVerdicts
 from harness.errors import HarnessError
@@ -32,18 +34,54 @@ from harness.session import Session
 from harness.verdict import Cell, CellResult, RunResult, Status
 from tests.test_cli import Invoke, invoke
 
-__all__ = ["invoke"]  # the fixture
+__all__ = ["Scheduler", "Worker", "credentials", "invoke", "scheduler", "until", "worker"]
 
 JOB = Job("debian:6.12", "class-fixed", "sev-snp", ("R1", "J1"), 0)
 PASS, FAIL, ERROR = Status.PASS, Status.FAIL, Status.ERROR
 Worker = Callable[..., subprocess.Popen[bytes]]
 
 
+@dataclass(frozen=True)
+class Scheduler:
+    """A scheduler; ``file`` holds its address."""
+
+    file: Path
+    credentials: Path
+    process: subprocess.Popen[bytes]
+
+    def address(self, workers: int) -> str:
+        """Return the address, once the scheduler has that many workers."""
+        address = str(json.loads(self.file.read_text())["address"])
+        with Client(address, timeout=60, security=security_of(self.credentials)) as client:
+            client.wait_for_workers(workers, timeout=120)
+        return address
+
+    def options(self, workers: int) -> list[str]:
+        """Return the options of ``run`` that name the cluster, once it has that many workers."""
+        named = f"--cluster-credentials={self.credentials}"
+        return [f"--cluster={self.address(workers)}", named]
+
+
 @pytest.fixture
-def scheduler(tmp_path: Path) -> Iterator[Path]:
-    """Starts a scheduler; the file holds its address."""
+def credentials(tmp_path: Path) -> Path:
+    """The credentials of the cluster under test."""
+    make_credentials(tmp_path / "credentials")
+    return tmp_path / "credentials"
+
+
+def _tls(credentials: Path) -> list[str]:
+    certificate, key = str(credentials / CERTIFICATE_FILE), str(credentials / KEY_FILE)
+    return ["--tls-ca-file", certificate, "--tls-cert", certificate, "--tls-key", key]
+
+
+@pytest.fixture
+def scheduler(tmp_path: Path, credentials: Path) -> Iterator[Scheduler]:
+    """Starts a scheduler."""
     file = tmp_path / "scheduler.json"
     arguments = [
+        "--protocol",
+        "tls",
+        *_tls(credentials),
         "--port",
         "0",
         "--host",
@@ -52,19 +90,19 @@ def scheduler(tmp_path: Path) -> Iterator[Path]:
         "--scheduler-file",
         str(file),
     ]
-    with _process("dask_scheduler", *arguments):
+    with _process("dask_scheduler", *arguments) as process:
         until(lambda: file.exists() and file.stat().st_size > 0, "the scheduler")
-        yield file
+        yield Scheduler(file, credentials, process)
 
 
 @pytest.fixture
-def worker(scheduler: Path, session: Session) -> Iterator[Worker]:
+def worker(scheduler: Scheduler, session: Session) -> Iterator[Worker]:
     """Starts workers of one thread each."""
     with ExitStack() as stack:
 
         def start(name: str, **environment: str) -> subprocess.Popen[bytes]:
             arguments = ["--nthreads", "1", "--no-nanny", "--no-dashboard", "--name", name]
-            arguments += ["--scheduler-file", str(scheduler)]
+            arguments += ["--scheduler-file", str(scheduler.file), *_tls(scheduler.credentials)]
             cache = {"TSM_HARNESS_CACHE": str(session.cache.root)}
             return stack.enter_context(_process("dask_worker", *arguments, **cache, **environment))
 
@@ -111,11 +149,11 @@ def _matrix(directory: Path) -> Path:
 
 
 def test_a_worker_that_is_killed_loses_no_verdict(
-    scheduler: Path, worker: Worker, session: Session, tmp_path: Path
+    scheduler: Scheduler, worker: Worker, session: Session, tmp_path: Path
 ) -> None:
     victim, _ = worker("victim"), worker("survivor")
     command = [sys.executable, "-m", "harness", "run", f"--matrix={_matrix(tmp_path)}"]
-    command += [f"--cluster={_address(scheduler, 2)}", f"--json={tmp_path / 'out.json'}"]
+    command += [*scheduler.options(2), f"--json={tmp_path / 'out.json'}"]
     command += [f"--cache={session.cache.root}", f"--history={tmp_path / 'history.db'}"]
     with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True) as run:
         until(lambda: bool(_jobs_of(victim)), "a job on the victim")
@@ -131,11 +169,11 @@ def test_a_worker_that_is_killed_loses_no_verdict(
 
 
 def test_another_worker_retries_an_error(
-    scheduler: Path, worker: Worker, invoke: Invoke, tmp_path: Path
+    scheduler: Scheduler, worker: Worker, invoke: Invoke, tmp_path: Path
 ) -> None:
     worker("broken", PATH="/nowhere")
     worker("sound")
-    arguments = ("run", "--matrix", str(_matrix(tmp_path)), "--cluster", _address(scheduler, 2))
+    arguments = ("run", "--matrix", str(_matrix(tmp_path)), *scheduler.options(2))
     done = invoke(*arguments, "--json", "out.json")
     assert done.returncode == 0, done.stdout + done.stderr
     assert _statuses(tmp_path / "out.json") == {
@@ -151,14 +189,6 @@ def test_another_worker_retries_an_error(
     again = invoke(*arguments, "--resume", "--json", "again.json")
     assert again.returncode == 0
     assert _statuses(tmp_path / "again.json") == _statuses(tmp_path / "out.json")
-
-
-def _address(scheduler: Path, workers: int) -> str:
-    """Return the address of the scheduler, once it has that many workers."""
-    address = str(json.loads(scheduler.read_text())["address"])
-    with Client(address, timeout=60) as client:
-        client.wait_for_workers(workers, timeout=120)
-    return address
 
 
 def _statuses(report: Path) -> Counter[tuple[str, str]]:
@@ -249,13 +279,20 @@ def test_evidence_is_extracted_below_its_directory_only(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["run", "R1", "--cluster", "tcp://127.0.0.1:1"], "no cluster with workers at"),
-        (["run", "R1", "--cluster", "here"], "(not the address of a|no) cluster"),
-        (["run", "R1", "--resume"], "has no journal of a run"),
+        (["--cluster=tcp://127.0.0.1:1", "--cluster-unauthenticated"], "no cluster with workers"),
+        (["--cluster", "here"], "not the address of a cluster"),
+        (["--cluster", "tls"], "not the address of a cluster"),
+        (["--cluster", "tcp://127.0.0.1:1"], "neither authenticated nor encrypted"),
+        (["--cluster", "tls://127.0.0.1:1"], "no credentials for tls://127.0.0.1:1"),
+        (["--cluster", "local", "--cluster-unauthenticated"], "has no effect"),
+        (["--cluster", "local", "--cluster-credentials=."], "has no effect"),
+        (["--cluster-credentials=."], "there is no --cluster"),
+        (["--cluster=tls://h:1", "--cluster-credentials=none"], "no cluster.pem that can be read"),
+        (["--resume"], "has no journal of a run"),
     ],
 )
 def test_no_cluster(invoke: Invoke, arguments: list[str], message: str) -> None:
-    done = invoke(*arguments)
+    done = invoke("run", "R1", *arguments)
     assert done.returncode in (2, 125)
     assert re.search(message, done.stderr)
     assert "Traceback" not in done.stderr

@@ -61,6 +61,7 @@ RESULTS = {
     "exec": ("exec -- uname -r", r"\d+\.\d+\.\d+\S*"),
     "doctor": ("doctor --rounds 1", r"ok   soundness: "),
     "bench": ("bench --rounds 1", r"clone_s +\S+ s (.*\n)* *find_defect_s +\S+ s "),
+    "cluster-credentials": ("cluster credentials key", r"--cluster-credentials key"),
     "images-build": ("images build --tsm class-fixed", r"ready"),
     "images-list": ("images list", r"kernel +[0-9a-f]{16} +\d"),
     "images-prune": ("images prune --days 1000", r"MiB freed"),

@@ -28,6 +28,7 @@ _COMMANDS = {
     "evidence": ("evidence.evidence", "Make or describe evidence, without a guest."),
     "doctor": ("doctor.doctor", "Check what this host can do, by doing it."),
     "bench": ("bench.bench", "Measure the harness, and compare with baselines."),
+    "cluster": ("cluster.cluster", "Make the credentials of a cluster of machines."),
     "images": ("images.images", "List, fill, verify and prune the cache."),
     "reference": ("reference.reference", "Print the reference document."),
 }

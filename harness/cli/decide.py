@@ -15,6 +15,7 @@ from harness.cli import options
 from harness.cli.journals import open_journal
 from harness.cli.live import LiveRun
 from harness.cli.messages import print_note
+from harness.cluster.address import ClusterAddress
 from harness.matrix.jobs import Job, jobs_of_settings, name_kernels
 from harness.progress import stderr_progress
 from harness.qemu.capacity import parallel_guests
@@ -46,7 +47,7 @@ class Workers:
     """
 
     count: int = 0
-    cluster: str | None = None
+    cluster: ClusterAddress | None = None
     resume: Path | None = None
 
     def guests(self, settings: Settings) -> int:
@@ -58,10 +59,25 @@ def where_to_run(command: Callable[..., R]) -> Callable[..., R]:
     """Add the options that choose where guests run; pass them as ``where``."""
 
     @functools.wraps(command)
-    def wrapper(*, workers: int, cluster: str | None, resume: Path | None, **given: object) -> R:
-        if cluster not in (None, "local"):
-            options.refuse("workers", "the cluster decides how many guests run")
-        return command(where=Workers(workers, cluster, resume), **given)
+    def wrapper(
+        *,
+        workers: int,
+        cluster: str | None,
+        cluster_credentials: Path | None,
+        cluster_unauthenticated: bool,
+        resume: Path | None,
+        **given: object,
+    ) -> R:
+        address = None
+        if cluster is None:
+            for name in ("cluster_credentials", "cluster_unauthenticated"):
+                options.refuse(name, "there is no --cluster")
+        else:
+            address = ClusterAddress(cluster, cluster_credentials, cluster_unauthenticated)
+            if not address.local:
+                options.refuse("workers", "the cluster decides how many guests run")
+            address.check()
+        return command(where=Workers(workers, address, resume), **given)
 
     with_resume = click.option(
         "--resume",
@@ -73,11 +89,25 @@ def where_to_run(command: Callable[..., R]) -> Callable[..., R]:
         "in its results DIRECTORY (default: that of --artifacts). With --cluster: take jobs that "
         "were decided before from a cache.",
     )(wrapper)
+    with_credentials = click.option(
+        "--cluster-credentials",
+        type=options.INPUT_PATH,
+        metavar="DIRECTORY",
+        help="Key and certificate of the cluster, made by `cluster credentials`; without it those "
+        "in Dask's configuration are used.",
+    )(with_resume)
+    with_unauthenticated = click.option(
+        "--cluster-unauthenticated",
+        is_flag=True,
+        help="Allow a tcp:// ADDRESS. Whoever reaches the scheduler or a worker can run code "
+        "there, and read and forge verdicts.",
+    )(with_credentials)
     with_cluster = click.option(
         "--cluster",
         metavar="ADDRESS",
-        help="Run on the Dask cluster at ADDRESS; `local` starts one on this machine.",
-    )(with_resume)
+        help="Run on the Dask cluster at ADDRESS (tls://HOST:PORT); `local` starts one on this "
+        "machine.",
+    )(with_unauthenticated)
     return options.workers(with_cluster)
 
 

@@ -4,49 +4,55 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 import os
-import signal
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import CancelledError
 from dataclasses import dataclass, replace
 
+from harness.cluster.address import ClusterAddress
+from harness.cluster.connection import connected
 from harness.cluster.job_cache import job_keys, load_result, store_result
 from harness.cluster.task import TaskResult, run_task
 from harness.cluster.verdicts import JobVerdicts
-from harness.errors import HostError, UsageError
+from harness.errors import HostError
 from harness.matrix.jobs import Job
 from harness.session import Session
 from harness.settings import Settings
-from harness.verdict import CellResult, RunResult
+from harness.verdict import CellResult, RunResult, Status
 
 try:
-    from distributed import Client, Future, KilledWorker, LocalCluster, wait
+    from distributed import Client, Future, KilledWorker, wait
 except ImportError:  # an optional dependency
     Client = None
 
 __all__ = ["run_on_cluster"]
 
 _MAX_ATTEMPTS = 3
-_CONNECT_SECONDS = 10
 _POLL_SECONDS = 2.0  # the delay before a lost worker is noticed
-LOCAL = "local"
+_WITHOUT_WORKERS_SECONDS = 60.0  # enough to start a worker again
+
+
+class _ClusterLostError(HostError):
+    """The cluster cannot decide anything any more."""
 
 
 def run_on_cluster(
     jobs: Sequence[Job],
     settings: Settings,
-    address: str,
+    cluster: ClusterAddress,
     *,
     workers: int,
     session: Session,
     resume: bool = False,
     on_result: Callable[[CellResult], None] = lambda _: None,
 ) -> RunResult:
-    """Run ``jobs`` on the cluster at ``address``; ``local`` starts one of ``workers`` processes.
+    """Run ``jobs`` on ``cluster``; a local one is started, with ``workers`` processes.
 
     Claims that end in ERROR are decided again by other workers; a FAIL never is. With ``resume``,
     a job is taken from the cache if the same harness decided it on the same kernel and
-    implementation. Raises :class:`HostError` when there is no such cluster.
+    implementation. Raises :class:`HostError` when there is no such cluster. When the cluster is
+    lost later, its verdicts stay, and what was not run becomes a MISS.
     """
     verdicts = JobVerdicts(settings.artifacts.absolute(), on_result)
     keys = job_keys(jobs, settings, session)
@@ -56,10 +62,14 @@ def run_on_cluster(
     remaining = [job for job in jobs if job not in cached]
     interrupted = False
     try:
-        with _connected(address, workers) as client:
+        with connected(cluster, workers) as client:
             for job, result in _decide(client, remaining, settings, verdicts):
                 if job in keys:
                     store_result(session.cache, keys[job], result)
+    except _ClusterLostError as error:
+        verdicts.notes.append(f"{error}; {error.hint}")
+        for job in remaining:
+            verdicts.give_up(job, str(error), Status.MISS)
     except KeyboardInterrupt:
         interrupted = True
     decided = verdicts.decided(jobs)
@@ -81,10 +91,11 @@ def _decide(
     """Add the results of all jobs to ``verdicts``; yield those of jobs decided at first try."""
     tried: dict[Job, list[str]] = {job: [] for job in jobs}
     running = dict(_submit(client, job, job, settings) for job in jobs)
+    presence = _Presence(client)
     while running:
         for future in _finished(running):
             job = running.pop(future).job
-            result = _result(future)
+            result = _result(client, future)
             tried[job].append(result.worker)
             attempt = len(tried[job])
             verdicts.add(job, result, attempt=attempt)
@@ -96,7 +107,7 @@ def _decide(
                 running.update([_submit(client, job, part, settings, tried[job])])
             elif undecided:
                 verdicts.give_up(job, result.message or "no worker has sent a run report")
-        for future in _stranded(client, running):
+        for future in _stranded(presence.workers(), running):
             stranded = running.pop(future)
             future.cancel()
             running.update([_submit(client, stranded.job, stranded.part, settings)])
@@ -123,20 +134,57 @@ def _submit(
     return future, _Attempt(job, part, fresh)
 
 
+class _Presence:
+    """Watches which workers the cluster has."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._seen = time.monotonic()
+
+    def workers(self) -> set[str]:
+        """Return the addresses of the workers; raises when the cluster is lost."""
+        _require_scheduler(self._client)
+        workers = _workers(self._client)
+        if workers:
+            self._seen = time.monotonic()
+        elif time.monotonic() - self._seen >= _WITHOUT_WORKERS_SECONDS:
+            raise _ClusterLostError(
+                f"the cluster has had no worker for {_WITHOUT_WORKERS_SECONDS:.0f} seconds",
+                hint="start workers, and repeat the command with --resume",
+            )
+        return workers
+
+
+def _require_scheduler(client: Client) -> None:
+    """Raise if the connection was lost: with it, the scheduler forgets what the client submitted.
+
+    A client that has connected again is no better off.
+    """
+    if client.status != "running":
+        raise _scheduler_lost()
+
+
+def _scheduler_lost() -> _ClusterLostError:
+    return _ClusterLostError(
+        "the connection to the cluster's scheduler was lost",
+        hint="start a scheduler and workers, and repeat the command with --resume",
+    )
+
+
 def _workers(client: Client) -> set[str]:
     return set(client.scheduler_info(n_workers=-1)["workers"])
 
 
 def _finished(running: Mapping[Future, _Attempt]) -> list[Future]:
     """Wait for at most the poll interval, and return the attempts that have ended."""
-    with contextlib.suppress(TimeoutError):
+    # Futures are cancelled when the scheduler is lost.
+    with contextlib.suppress(TimeoutError, CancelledError):
         wait(list(running), timeout=_POLL_SECONDS, return_when="FIRST_COMPLETED")
     return [future for future in running if future.done()]
 
 
-def _stranded(client: Client, running: Mapping[Future, _Attempt]) -> list[Future]:
+def _stranded(alive: set[str], running: Mapping[Future, _Attempt]) -> list[Future]:
     """Return the attempts whose workers are all gone; the scheduler would wait for ever."""
-    alive = _workers(client)
     return [
         future
         for future, attempt in running.items()
@@ -144,56 +192,14 @@ def _stranded(client: Client, running: Mapping[Future, _Attempt]) -> list[Future
     ]
 
 
-def _result(future: Future) -> TaskResult:
+def _result(client: Client, future: Future) -> TaskResult:
     try:
         result: TaskResult = future.result()
     except KilledWorker as error:
         return TaskResult(b"", b"", f"every worker that tried it died: {error}", -1, "")
+    except CancelledError as error:
+        raise _scheduler_lost() from error
     except Exception as error:  # whatever a worker raises, it is no verdict
+        _require_scheduler(client)
         return TaskResult(b"", b"", f"a worker raised {error!r}", -1, "")
     return result
-
-
-@contextlib.contextmanager
-def _connected(address: str, workers: int) -> Iterator[Client]:
-    if Client is None:
-        raise HostError(
-            "the package distributed is not installed",
-            hint="run: pip install 'tsm-harness[cluster]'",
-        )
-    # It logs every worker that joins or leaves, over the live progress.
-    logging.getLogger("distributed").setLevel(logging.CRITICAL)
-    with contextlib.ExitStack() as stack:
-        if address == LOCAL:
-            address = stack.enter_context(_local_cluster(workers)).scheduler_address
-        try:
-            client = stack.enter_context(Client(address, timeout=_CONNECT_SECONDS))
-            client.wait_for_workers(1, timeout=_CONNECT_SECONDS)
-        except (OSError, TimeoutError) as error:
-            raise HostError(
-                f"no cluster with workers at {address}: {error}",
-                hint="start one with `dask scheduler` and `dask worker ADDRESS`",
-            ) from error
-        except ValueError as error:
-            raise UsageError(
-                f"--cluster {address} is not the address of a cluster: {error}",
-                hint="use `local`, or an address like tcp://HOST:8786",
-            ) from error
-        yield client
-
-
-def _local_cluster(workers: int) -> LocalCluster:
-    """Start a cluster whose processes ignore Ctrl-C: this process ends them.
-
-    They inherit the signal mask; an interrupt meanwhile stays pending for this process.
-    """
-    previous = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        return LocalCluster(
-            n_workers=workers,
-            threads_per_worker=1,
-            dashboard_address=None,
-            silence_logs=logging.CRITICAL,
-        )
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, previous)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import tempfile
 from collections.abc import Sequence
@@ -11,6 +12,7 @@ from pathlib import Path
 
 from harness.child import run_in_child
 from harness.cluster.archive import pack
+from harness.qemu.rundir import RunDirectory
 
 __all__ = ["TaskResult", "run_task"]
 
@@ -36,21 +38,22 @@ def run_task(arguments: Sequence[str], directory: str) -> TaskResult:
     """Run ``tsm-harness run`` with ``arguments``; does not raise for what goes wrong in it.
 
     It runs in ``directory`` if this machine has it, since the arguments may hold relative paths.
+    Its files are removed even if this worker is killed, as soon as the job has ended too.
     """
-    with tempfile.TemporaryDirectory(prefix="tsm-harness-task-") as name:
-        scratch = Path(name)
+    with contextlib.closing(RunDirectory()) as owner:
+        scratch = owner.path
         report, artifacts = scratch / "report.json", scratch / "artifacts"
         outputs = [f"--json={report}", f"--artifacts={artifacts}", f"--history={scratch / 'db'}"]
         place = Path(directory) if Path(directory).is_dir() else scratch
-        status, message = _run([*arguments, "-n1", *outputs], place)
+        status, message = _run([*arguments, "-n1", *outputs], place, owner.pipe)
         document = report.read_bytes() if report.is_file() else b""
         return TaskResult(document, pack(artifacts), message, status, _worker())
 
 
-def _run(arguments: list[str], directory: Path) -> tuple[int, str]:
+def _run(arguments: list[str], directory: Path, pipe: int) -> tuple[int, str]:
     with tempfile.TemporaryFile() as stderr:
         try:
-            status = run_in_child(arguments, directory, stderr=stderr)
+            status = run_in_child(arguments, directory, stderr=stderr, held=(pipe,))
         except OSError as error:
             return -1, str(error)
         stderr.seek(max(0, stderr.seek(0, os.SEEK_END) - _MESSAGE_BYTES))

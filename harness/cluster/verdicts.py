@@ -74,14 +74,14 @@ class JobVerdicts:
         claims = decidable_claims(job.claims)
         return tuple(claim for claim in claims if claim not in reported or claim in undecided)
 
-    def give_up(self, job: Job, reason: str) -> None:
-        """Record an ERROR for every claim of ``job`` that no attempt reported."""
+    def give_up(self, job: Job, reason: str, status: Status = Status.ERROR) -> None:
+        """Record an ERROR, or ``status``, for every claim of ``job`` that no attempt reported."""
         known = self._cells.setdefault(job, {})
         reported = {result.cell.claim for result in known.values()}
         for claim in self.undecided_claims(job):
             if claim not in reported:
                 cell = Cell(claim, "?", job.kernel, job.tsm, job.provider, job.seed)
-                result = CellResult(cell, Status.ERROR, Status.PASS, 0.0, f"harness: {reason}")
+                result = CellResult(cell, status, Status.PASS, 0.0, f"harness: {reason}")
                 known[cell] = result
                 self._on_result(result)
 

@@ -66,6 +66,11 @@ class RunDirectory:
             ) from error
         self._serial = 0
 
+    @property
+    def pipe(self) -> int:
+        """The file descriptor that a process inherits to keep the directory until it ends, too."""
+        return self._pipe.fileno()
+
     def _start_reaper(self) -> IO[bytes]:
         self._reaper = subprocess.Popen(
             ["/bin/sh", "-c", _REAPER],
