@@ -66,9 +66,21 @@ REFUSED = [
     ("--programs", "run --programs 9 --tsm defect:reader-race", "run --programs 9"),
     ("--kcidb-origin", "run R1 --kcidb-origin me", "run R1 --kcidb-origin me --kcidb OUT"),
     ("-n", "run R1 -n 2 --cluster tcp://h:1", "run R1 -n 2 --cluster local"),
-    ("--bad", "bisect R1 --bad HEAD~1", "bisect R1 --bad HEAD~1 --good HEAD~2"),
-    ("--confidence", "bisect R1 --confidence 0.5", "bisect R1 --confidence 0.5 --rate 0.5"),
-    ("--times", "bisect R1 --rate 0.5 --times 7", "bisect R1 --times 7"),
+    (
+        "--bad",
+        "bisect R1 --kernel TREE --bad HEAD~1",
+        "bisect R1 --kernel TREE --bad HEAD~1 --good HEAD~2",
+    ),
+    (
+        "--confidence",
+        "bisect R1 --kernel TREE --confidence 0.5",
+        "bisect R1 --kernel TREE --confidence 0.5 --rate 0.5",
+    ),
+    (
+        "--times",
+        "bisect R1 --kernel TREE --rate 0.5 --times 7",
+        "bisect R1 --kernel TREE --times 7",
+    ),
     ("--tsm", "shell --console --tsm class-fixed", "shell --tsm class-fixed"),
     ("--fault", "shell --console --fault x", "shell --fault x"),
 ]
@@ -79,7 +91,11 @@ def test_an_option_without_effect_is_refused(
     invoke: Callable[..., Result], tmp_path: Path, option: str, ignored: str, used: str
 ) -> None:
     (tmp_path / "bzImage").touch()
-    names = {"IMAGE": str(tmp_path / "bzImage"), "OUT": str(tmp_path / "out")}
+    names = {
+        "IMAGE": str(tmp_path / "bzImage"),
+        "OUT": str(tmp_path / "out"),
+        "TREE": "tree:.",
+    }
     refused = invoke(*(names.get(word, word) for word in ignored.split()))
     assert isinstance(refused.exception, UsageError), refused.output
     assert option in str(refused.exception) or option == "-n"
@@ -138,8 +154,9 @@ def test_the_base_of_a_series_is_a_commit(
 ) -> None:
     bases: list[str] = []
     monkeypatch.setattr(revisions, "series_verdicts", lambda _, base, *rest: bases.append(base))
-    invoke("series", str(tmp_path), "R1", "--base", "v6.12")
-    assert bases == ["v6.12"]
+    tree = "--kernel=tree:."
+    done = invoke("series", str(tmp_path), "R1", tree, "--base", "v6.12")
+    assert bases == ["v6.12"], done.output
 
 
 @pytest.mark.parametrize("option", ["--tsm=mainline", "--provider=tdx", "--kernel=debian:6.12"])
