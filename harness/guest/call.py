@@ -104,6 +104,10 @@ class Call(Generic[T]):
         before: tuple[str, str] | None = None
         while not self.done() and not deadline.expired:
             self.actor.raise_if_dead(self.what)
+            with suppress(DeadlineError):
+                self._client.wait_for_data(timeouts.deadline(_LOOK_SECONDS, repr(self)))
+            if self.done():
+                break
             state = self.actor.state(deadline)
             place = _place(state) if _sleeping(state) else None
             if place is None or place != before:
@@ -114,8 +118,6 @@ class Call(Generic[T]):
                     f"the actor is {self.actor.describe_state()}"
                 )
             before = place
-            with suppress(DeadlineError):
-                self._client.wait_for_data(timeouts.deadline(_LOOK_SECONDS, repr(self)))
         if not self.done():
             deadline.remaining()
         return self.results()

@@ -22,7 +22,7 @@ _COST: dict[Part, int] = {"behaviour": 1, "progress": 2, "kept": 3}
 """How much more time a program of the part takes."""
 
 _FEWEST = 3
-_SHRINKING: dict[Part, int] = {"behaviour": 12, "progress": 1, "kept": 4}
+_SHRINKING: dict[Part, int] = {"behaviour": 12, "progress": 1, "kept": 2}
 """Runs; `tsm-harness explore` takes more. A call that does not return takes seconds in each."""
 _REPEATS = 1
 

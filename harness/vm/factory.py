@@ -24,6 +24,7 @@ from harness.qemu.emulator import Emulator
 from harness.qemu.limits import full_disk
 from harness.qemu.machine import Machine, Memory
 from harness.qemu.rundir import RunDirectory
+from harness.timeouts import Timeouts
 from harness.vm.boot import KERNEL_ARGUMENTS, boot_error, boot_of
 from harness.vm.clock import clock_rate, keeps_time
 from harness.vm.clone import restore, save
@@ -61,6 +62,7 @@ class GuestFactory:
         self._progress = progress
         self._templates: dict[tuple[ModuleLoad, ...], Template] = {}
         self._boot_failure: BuildError | HostError | None = None
+        self._timeouts: Timeouts | None = None
 
     def start_boot(self, memory: Path | None = None) -> Machine:
         """Start a cold boot; ``memory`` is the memory file to use for a template."""
@@ -79,8 +81,20 @@ class GuestFactory:
             raise boot_error(self.image, machine, error, self._cache.root) from error
 
     def clone(self, template: Template) -> Guest:
-        """A copy-on-write copy of a frozen guest."""
-        return restore(self.emulator, template.saved, self._run.subdirectory("clone"))
+        """A copy-on-write copy of a frozen guest.
+
+        The first one tells how fast guests answer now: the template may have been made on a host
+        that was busier, or less busy.
+        """
+        guest = restore(self.emulator, template.saved, self._run.subdirectory("clone"))
+        try:
+            if self._timeouts is None:
+                self._timeouts = Timeouts.calibrated(guest.session.ping())
+        except BaseException:
+            guest.close()
+            raise
+        guest.timeouts = self._timeouts
+        return guest
 
     def fork(self, guest: Guest) -> Guest:
         """A copy of a running guest with a copy of its provider; both guests go on from here.
