@@ -89,14 +89,14 @@ def test_push_and_pull_copy_files(shell: SshSession, guest: Guest, tmp_path: Pat
 def test_push_and_pull_show_how_many_bytes_were_copied(shell: SshSession, tmp_path: Path) -> None:
     source = tmp_path / "source"
     (source / "empty").mkdir(parents=True)
-    (source / "a").write_bytes(bytes(100_000))
+    (source / "a").write_bytes(bytes(200_000))
     (source / "b").write_bytes(bytes(10))
-    assert bytes_of(source) == 100_010
+    assert bytes_of(source) == 200_010
     pushed: list[int] = []
     shell.push(source, "/tmp/counted", pushed.append)
     pulled: list[int] = []
     shell.pull("/tmp/counted", tmp_path / "target", advance=pulled.append)
-    assert (sum(pushed), sum(pulled)) == (100_010, 100_010)
+    assert (sum(pushed), sum(pulled)) == (200_010, 200_010)
     assert len(pushed) > 3 < len(pulled)
 
 

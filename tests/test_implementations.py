@@ -24,6 +24,7 @@ USER = Path(__file__).parent / "data" / "implementation"
 REFERENCES = ("mainline", "configfs-fixed", "class-posted", "class-fixed")
 RECIPE = (
     "echo 'const char *where = __FILE__;' > $(M)/f.c; "
+    "echo register_tsm tsm_register tsm_report_register > $(M)/Module.symvers; "
     "gcc -g $(KCFLAGS) -c -o $(M)/$(notdir $(M)).ko $(M)/f.c"
 )
 

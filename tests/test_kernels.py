@@ -189,12 +189,15 @@ def test_missing_and_damaged_modules_are_errors(tmp_path: Path) -> None:
 
 APT_GET = """#!/bin/sh
 echo "$@" >> {log}
-test -e {offline} && {{ cat {offline} >&2; echo "E: no network" >&2; exit 100; }}
 case "$*" in
 *indextargets*)
     echo "Docker|main|bookworm|http://other.invalid/debian"
     echo "Debian|main|bookworm|http://main.invalid/debian"
-    echo "Debian|main|bookworm-security|http://security.invalid/debian-security" ;;
+    echo "Debian|main|bookworm-security|http://security.invalid/debian-security"
+    exit ;;
+esac
+test -e {offline} && {{ cat {offline} >&2; echo "E: no network" >&2; exit 100; }}
+case "$*" in
 *--print-uris*) echo "'http://x/a.deb' a.deb 100 SHA256:0" ;;
 *download*) cp {debs}/*.deb . ;;
 esac

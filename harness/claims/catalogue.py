@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
-from functools import cache
+from functools import cache, cached_property
 from importlib.metadata import entry_points
 from pathlib import Path
 
@@ -39,6 +39,11 @@ class Catalogue:
     claims: Mapping[str, Claim]
     directory: Path
     interface_claim: str = ""
+
+    @cached_property
+    def ids_by_upper_case(self) -> Mapping[str, str]:
+        """The ids of the claims by the same in upper case."""
+        return {ident.upper(): ident for ident in self.claims}
 
 
 @cache
@@ -100,7 +105,7 @@ def find_claims(idents: Iterable[str]) -> tuple[Claim, ...]:
     Raises :class:`UsageError` for an unknown id; the hint names the ids that resemble it.
     """
     known = catalogue().claims
-    by_upper = {ident.upper(): ident for ident in known}
+    by_upper = catalogue().ids_by_upper_case
     wanted = [by_upper.get(ident.upper(), ident) for ident in idents]
     unknown = sorted(set(wanted) - set(known))
     if unknown:

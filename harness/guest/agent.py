@@ -118,6 +118,10 @@ class AgentClient:
         """Whether the reply to request ``ident`` has been received."""
         return ident in self._replies
 
+    def forget(self, ident: int) -> None:
+        """No longer expect the reply to request ``ident``."""
+        self._awaited.discard(ident)
+
     def poll(self) -> None:
         """Receive what has arrived, without waiting; returns also if the guest keeps sending."""
         self._socket.settimeout(0)

@@ -30,7 +30,8 @@ class AgentSession:
 
     ``client`` carries the frames. ``timeouts`` scales deadlines to the guest's measured speed.
     ``log`` is the kernel log since boot. ``slots`` is the number of actor slots, and ``deaths``
-    has the wait status of each actor whose process has ended, by slot. Raises
+    has the wait status of each actor whose process has ended, by slot; ``running`` has the last
+    request to run calls of each. Raises
     :class:`GuestLostError` when the connection ends, and :class:`DeadlineError` when the agent
     does not reply within ``seconds``.
     """
@@ -47,6 +48,7 @@ class AgentSession:
         self.log = KernelLog(sync=self._sync_log)
         self.deaths: dict[int, int] = {}
         self.slots = 0
+        self.running: dict[int, int] = {}
         self.client = AgentClient(
             connection, on_log=self._feed_log, on_death=self._record_death, exit_text=exit_text
         )
@@ -96,3 +98,5 @@ class AgentSession:
     def _record_death(self, slot: int, wait_status: int) -> None:
         if slot < self.slots:
             self.deaths[slot] = wait_status
+            if slot in self.running:  # a dead process sends no reply
+                self.client.forget(self.running.pop(slot))

@@ -70,6 +70,7 @@ class Call(Generic[T]):
         self._decode = decode
         payload = encoded(lambda: encode_run(actor.slot, ops, stop_on_error=stop_on_error), what)
         self._id = self._client.send(FrameType.RUN, payload)
+        actor.session.running[actor.slot] = self._id
 
     def __repr__(self) -> str:
         return f"<{self.what} by {self.actor}>"
