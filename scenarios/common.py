@@ -39,7 +39,7 @@ __all__ = [
 
 _NOBODY = 65534
 _BLOCKED_SECONDS = 2.0
-_ASLEEP_SECONDS = 1.25  # longer than a bounded wait of one second, which is allowed
+_ASLEEP_SECONDS = 1.1  # longer than a bounded wait of one second, which is allowed
 _LOOK_SECONDS = 0.1
 _REQUEST_SECONDS = 20.0
 _REGISTER_SECONDS = 20.0

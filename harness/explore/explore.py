@@ -173,13 +173,14 @@ class _Search:
         repeats = self.budget.repeats
         try:
             shortest = shrink(trial, self.explorer.run, runs=self.budget.shrinking)
-            again = [self.explorer.run(shortest.program) for _ in range(repeats)]
+            shrunk = shortest is not trial  # the shortest program has then run once already
+            again = [self.explorer.run(shortest.program) for _ in range(repeats - shrunk)]
         except BaseException:
             self.result.findings.append(Finding(trial, 0, 0, self.explorer.deviations))
             raise
         least = shortest.comparison.disagreement
         assert least is not None
-        same = sum(same_kind(least, each.comparison.disagreement) for each in again)
+        same = shrunk + sum(same_kind(least, each.comparison.disagreement) for each in again)
         finding = Finding(shortest, same, repeats, self.explorer.deviations)
         if all(finding.signature != each.signature for each in self.result.findings):
             self.result.findings.append(finding)
