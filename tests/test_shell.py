@@ -73,7 +73,9 @@ def test_exec_on_a_terminal_gives_the_command_one(shell: Start) -> None:
 
 
 def test_ctrl_c_interrupts_the_command_and_not_the_guest(shell: Start) -> None:
-    child = shell("--", "trap 'echo caught; exit 6' INT; echo ready; sleep 1000", name="exec")
+    # The shell runs a trap between two commands: one long sleep could begin after the signal.
+    loop = "while true; do sleep 1; done"
+    child = shell("--", f"trap 'echo caught; exit 6' INT; echo ready; {loop}", name="exec")
     child.expect_exact("ready")
     child.sendintr()
     child.expect_exact("caught")
