@@ -96,7 +96,7 @@ def test_a_run_without_columns_to_compare_tells_each_fail() -> None:
 @pytest.mark.parametrize(
     ("seen", "shown"),
     [
-        ("at /work/me/linux/drivers/tsm.c:79", "at tsm.c:79"),
+        ("at /home/me/linux/drivers/tsm.c:79", "at tsm.c:79"),
         ("at ~/linux/tsm.c:79", "at tsm.c:79"),
         ("patch:/home/me/a.mbox", "patch:a.mbox"),
         # known good: what the reader of the mail knows, too
