@@ -27,6 +27,7 @@ __all__ = [
     "git_bytes",
     "git_succeeds",
     "repository_paths",
+    "run_git",
     "temporary_worktree",
 ]
 
@@ -80,7 +81,7 @@ def confined_git(directory: Path, *arguments: str, seconds: float = _SECONDS) ->
     """Like :func:`git_bytes`; git and the programs that it runs can only read the repository."""
     command = confine(_command(directory, arguments), readable=repository_paths(directory))
     environment = confined_environment(directory)
-    return _output(directory, arguments, _start(command, environment, None, seconds))
+    return _output(directory, arguments, run_git(command, environment, None, seconds))
 
 
 def repository_paths(directory: Path) -> list[Path]:
@@ -168,7 +169,7 @@ def _run(
     directory: Path, arguments: Sequence[str], data: bytes | None, seconds: float = _SECONDS
 ) -> subprocess.CompletedProcess[bytes]:
     environment = {name: value for name, value in os.environ.items() if name not in _VARIABLES}
-    return _start(_command(directory, arguments), environment | _FIXED, data, seconds)
+    return run_git(_command(directory, arguments), environment | _FIXED, data, seconds)
 
 
 def _command(directory: Path, arguments: Sequence[str]) -> list[str]:
@@ -176,9 +177,13 @@ def _command(directory: Path, arguments: Sequence[str]) -> list[str]:
     return ["git", *settings, "-C", str(directory), *arguments]
 
 
-def _start(
+def run_git(
     command: list[str], environment: dict[str, str], data: bytes | None, seconds: float
 ) -> subprocess.CompletedProcess[bytes]:
+    """Run a command line of git with ``environment`` alone, whatever its exit status is.
+
+    Raises :class:`HostError` when the host has no git, and after ``seconds``.
+    """
     try:
         return subprocess.run(
             command,

@@ -14,7 +14,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from harness.errors import HostError, UsageError
+from harness.errors import UsageError
+from harness.git import run_git
 from harness.mail.model import FileChange, PostedPatch
 
 __all__ = ["Applied", "apply_patches", "refuse_name"]
@@ -138,17 +139,4 @@ def _git(tree: Path, arguments: Sequence[str], data: bytes) -> subprocess.Comple
         "GIT_CONFIG_GLOBAL": os.devnull,
         "GIT_CEILING_DIRECTORIES": str(tree.parent),
     }
-    try:
-        return subprocess.run(
-            ["git", *arguments],
-            cwd=tree,
-            env=environment,
-            input=data,
-            capture_output=True,
-            timeout=_SECONDS,
-            check=False,
-        )
-    except FileNotFoundError as error:
-        raise HostError("this host has no git", hint="install the package git") from error
-    except subprocess.TimeoutExpired as error:
-        raise HostError(f"git {arguments[0]} did not finish within {_SECONDS} s") from error
+    return run_git(["git", "-C", str(tree), *arguments], environment, data, _SECONDS)
